@@ -1,0 +1,320 @@
+//! A topic message as Momento delivers it, and the id that tells it from every other.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::json;
+use crate::signature::Verified;
+
+/// A message on a topic.
+#[derive(Clone, Debug)]
+pub struct TopicMessage {
+    pub id: MessageId,
+    pub cache: String,
+    pub topic: String,
+    /// Counts the messages of a topic from 0, and starts at 0 again after a time without any.
+    pub topic_sequence_number: u64,
+    /// Which instance of the topic the sequence number belongs to; only the relay knows it.
+    pub sequence_page: Option<u64>,
+    /// When the message was published, in ms since the epoch.
+    pub event_timestamp: i64,
+    /// When this delivery was sent, in ms since the epoch.
+    pub publish_timestamp: i64,
+    /// The identifier in the publisher's token; an empty one means none.
+    pub token_id: Option<String>,
+    pub value: Value,
+}
+
+/// What was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Text(String),
+    /// Bytes, in the base64 they came in.
+    Binary(String),
+}
+
+/// A verified body that is not a topic message.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    #[error("expected a topic message in JSON, found: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("expected the value in `text` or `binary`, found neither")]
+    NoValue,
+    #[error("expected base64 in `binary`, found: {0}")]
+    Base64(#[from] base64::DecodeError),
+}
+
+/// The body of a delivery. Unknown fields are ignored; a known field given twice is an error.
+#[derive(Deserialize)]
+struct Body {
+    cache: String,
+    topic: String,
+    topic_sequence_number: u64,
+    #[serde(default)]
+    sequence_page: Option<u64>,
+    event_timestamp: i64,
+    publish_timestamp: i64,
+    #[serde(default)]
+    token_id: Option<String>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    binary: Option<String>,
+}
+
+impl TopicMessage {
+    /// Reads the body of a delivery. Where both `text` and `binary` are given, `text` is the value.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not the JSON object that design.md describes: a field missing or of another type (a
+    /// timestamp is a whole number of milliseconds), or no value in it.
+    pub fn parse(body: Verified<'_>) -> Result<Self, Malformed> {
+        let body: Body = serde_json::from_slice(body.bytes())?;
+        let mut decoded = Vec::new();
+        let value = match (body.text, body.binary) {
+            (Some(text), _) => Value::Text(text),
+            (None, Some(binary)) => {
+                decoded = STANDARD.decode(&binary)?;
+                Value::Binary(binary)
+            }
+            (None, None) => return Err(Malformed::NoValue),
+        };
+        let bytes = match &value {
+            Value::Text(text) => text.as_bytes(),
+            Value::Binary(_) => &decoded,
+        };
+        // The page tells two messages with one number apart; where nobody knows it, the time of publishing does.
+        let instance = match body.sequence_page {
+            Some(page) => page.to_string(),
+            None => body.event_timestamp.to_string(),
+        };
+        let number = body.topic_sequence_number.to_string();
+        Ok(Self {
+            id: MessageId::of([
+                body.cache.as_bytes(),
+                body.topic.as_bytes(),
+                number.as_bytes(),
+                instance.as_bytes(),
+                bytes,
+            ]),
+            cache: body.cache,
+            topic: body.topic,
+            topic_sequence_number: body.topic_sequence_number,
+            sequence_page: body.sequence_page,
+            event_timestamp: body.event_timestamp,
+            publish_timestamp: body.publish_timestamp,
+            token_id: body.token_id.filter(|id| !id.is_empty()),
+            value,
+        })
+    }
+
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            Value::Binary(_) => None,
+        }
+    }
+
+    pub fn binary(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(_) => None,
+            Value::Binary(binary) => Some(binary),
+        }
+    }
+
+    /// The text as JSON, when it is JSON (see [`json::parse`]).
+    pub fn json(&self) -> Option<&RawValue> {
+        self.text().and_then(json::parse)
+    }
+}
+
+/// Identifies a message: the first 32 hex digits of the SHA-256 of cache, topic, sequence number, sequence page (or,
+/// absent that, `event_timestamp`) and the value's bytes.
+///
+/// Numbers count as decimal text, and each of the five parts is preceded by its length in bytes as a big-endian 64-bit
+/// number. The same message has the same id, whoever delivers it again.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct MessageId(String);
+
+impl MessageId {
+    const BYTES: usize = 16;
+
+    fn of(parts: [&[u8]; 5]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self(hex::encode(&hash.finalize()[..Self::BYTES]))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::signature::{SigningSecret, sign, verify};
+    use proptest::prelude::*;
+
+    /// Parses `body` as if it had come signed.
+    pub(crate) fn parse(body: impl AsRef<[u8]>) -> Result<TopicMessage, Malformed> {
+        let body = body.as_ref();
+        let header = sign("k", body);
+        let secrets = [SigningSecret::new("k").unwrap()];
+        TopicMessage::parse(verify(&secrets, body, [header.as_bytes()]).unwrap())
+    }
+
+    /// A message whose fields are those of the documentation's example, but for `fields`.
+    pub(crate) fn message(fields: serde_json::Value) -> TopicMessage {
+        let mut body = serde_json::json!({
+            "cache": "chat", "topic": "room-281", "event_timestamp": 1704296470564_i64,
+            "publish_timestamp": 1704296470565_i64, "topic_sequence_number": 1, "token_id": "mo", "text": "Here I am!!",
+        });
+        for (key, value) in fields.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        parse(body.to_string()).unwrap()
+    }
+
+    const EXAMPLE: &str = r#"{"cache":"chat","topic":"room-281","event_timestamp":1704296470564,"publish_timestamp":1704296470565,"topic_sequence_number":1,"token_id":"mo","text":"Here I am!!"}"#;
+
+    #[test]
+    fn the_documented_body_is_read() {
+        let m = parse(EXAMPLE).unwrap();
+        assert_eq!((m.cache.as_str(), m.topic.as_str()), ("chat", "room-281"));
+        assert_eq!((m.topic_sequence_number, m.sequence_page), (1, None));
+        assert_eq!(m.token_id.as_deref(), Some("mo"));
+        assert_eq!(m.text(), Some("Here I am!!"));
+        assert!(m.json().is_none());
+    }
+
+    #[test]
+    fn the_id_is_a_known_answer() {
+        // python3: parts joined as len(part).to_bytes(8, "big") + part, sha256, first 32 hex digits.
+        assert_eq!(
+            parse(EXAMPLE).unwrap().id.as_str(),
+            "fbef2d94cda3d4500a34b5d7a27c3c01"
+        );
+    }
+
+    #[test]
+    fn the_id_depends_on_what_identifies_a_message_only() {
+        let id = |fields| message(fields).id;
+        let same = id(serde_json::json!({}));
+        for other in [
+            serde_json::json!({"publish_timestamp": 9}),
+            serde_json::json!({"token_id": null}),
+            serde_json::json!({"extra": {"a": 1}}),
+            serde_json::json!({"text": null, "binary": "SGVyZSBJIGFtISE="}),
+        ] {
+            assert_eq!(id(other.clone()), same, "{other}");
+        }
+        for other in [
+            serde_json::json!({"cache": "cha"}),
+            serde_json::json!({"cache": "chatroom-", "topic": "281"}),
+            serde_json::json!({"topic_sequence_number": 2}),
+            serde_json::json!({"event_timestamp": 1}),
+            serde_json::json!({"sequence_page": 7}),
+            serde_json::json!({"text": "Here I am!"}),
+        ] {
+            assert_ne!(id(other.clone()), same, "{other}");
+        }
+        // With a page, the time of publishing no longer counts.
+        assert_eq!(
+            id(serde_json::json!({"sequence_page": 7, "event_timestamp": 1})),
+            id(serde_json::json!({"sequence_page": 7})),
+        );
+    }
+
+    #[test]
+    fn odd_but_sound_bodies_are_read() {
+        for token in [r#""token_id":"","#, r#""token_id":null,"#, ""] {
+            let body = EXAMPLE.replace(r#""token_id":"mo","#, token);
+            assert_eq!(parse(body).unwrap().token_id, None);
+        }
+        let spaced = EXAMPLE.replace(':', " :\n\t").replace(',', " , ");
+        assert_eq!(parse(spaced).unwrap().text(), Some("Here I am!!"));
+        let escaped = EXAMPLE.replace("Here", r"H\u0065r\ud83d\ude42");
+        assert_eq!(parse(escaped).unwrap().text(), Some("Her🙂 I am!!"));
+        let deep = format!(r#""deep":{}{},"cache""#, "[".repeat(2000), "]".repeat(2000));
+        assert!(parse(EXAMPLE.replace(r#""cache""#, &deep)).is_ok());
+        let big = EXAMPLE.replace("Here I am!!", r#"{\"n\":9007199254740993}"#);
+        assert_eq!(
+            parse(big).unwrap().json().unwrap().get(),
+            r#"{"n":9007199254740993}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_message_is_malformed() {
+        let with = |from: &str, to: &str| {
+            assert!(EXAMPLE.contains(from), "{from}");
+            EXAMPLE.replace(from, to).into_bytes()
+        };
+        let mut not_utf8 = EXAMPLE.as_bytes().to_vec();
+        let at = EXAMPLE.find("Here").unwrap();
+        not_utf8[at] = 0xff;
+        for body in [
+            b"".to_vec(),
+            b"[]".to_vec(),
+            b"null".to_vec(),
+            "[".repeat(2000).into_bytes(),
+            "{\"a\":".repeat(2000).into_bytes(),
+            with("}", "} {}"),
+            with(r#""cache":"chat","#, ""),
+            with(r#""text":"Here I am!!""#, r#""other":1"#),
+            with(r#""text":"Here I am!!""#, r#""binary":"***""#),
+            with(r#""text":"Here I am!!""#, r#""text":null"#),
+            with(r#""topic":"room-281""#, r#""topic":"a","topic":"b""#),
+            with(r#""topic":"room-281""#, r#""topic":["a"]"#),
+            with("1704296470565", r#""1704296470565""#),
+            with("1704296470565", "1704296470565.5"),
+            with("1704296470565", "9223372036854775808"),
+            with(
+                r#""topic_sequence_number":1"#,
+                r#""topic_sequence_number":-1"#,
+            ),
+            not_utf8,
+        ] {
+            assert!(parse(&body).is_err(), "{}", String::from_utf8_lossy(&body));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(body in any::<Vec<u8>>()) {
+            let _ = parse(body);
+        }
+
+        #[test]
+        fn no_mangled_message_makes_it_panic(at in 0..EXAMPLE.len(), len in 0usize..20, put in ".{0,20}") {
+            let mut body = EXAMPLE.as_bytes().to_vec();
+            body.splice(at..(at + len).min(EXAMPLE.len()), put.into_bytes());
+            if let Ok(message) = parse(body) {
+                let _ = message.json();
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Which messages go where: the routes document of the variable `ROUTES`.
+//!
+//! [`Routes::parse`] reads the document and reports all its problems at once; after that, matching cannot fail.
+
+mod document;
+pub mod glob;
+pub mod pattern;
+mod template;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use document::{Problem, Problems};
+pub use glob::Glob;
+pub use pattern::Pattern;
+pub use template::{Placeholder, Template};
+
+use crate::message::TopicMessage;
+
+/// What a `where` pattern may look at.
+const EVENT_FIELDS: [&str; 6] = [
+    "cache",
+    "topic",
+    "topic_sequence_number",
+    "token_id",
+    "text",
+    "json",
+];
+
+/// A routes document without problems.
+#[derive(Clone, Debug)]
+pub struct Routes(Vec<Route>);
+
+/// One way from a topic to a target and, maybe, back.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub name: String,
+    pub enabled: bool,
+    pub from: From,
+    /// The key `where`.
+    pub condition: Option<Pattern>,
+    pub to: Target,
+    pub reply: Option<Reply>,
+}
+
+/// Where messages come from.
+#[derive(Clone, Debug)]
+pub struct From {
+    pub cache: Glob,
+    pub topic: Glob,
+}
+
+/// What a message becomes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    StateMachine {
+        /// Of a state machine, a version or an alias.
+        arn: String,
+        input: Input,
+    },
+    EventBus {
+        /// Name or ARN.
+        name: String,
+        source: String,
+        detail_type: Template,
+    },
+}
+
+/// The shape of an execution's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    Envelope,
+    Payload,
+}
+
+/// Where results go.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub cache: Template,
+    pub topics: Vec<Template>,
+    /// The same as `topics` where the document names none.
+    pub failures: Vec<Template>,
+    pub format: Format,
+}
+
+/// The shape of a successful result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Output,
+    Envelope,
+}
+
+impl Routes {
+    /// Reads a routes document in JSON.
+    ///
+    /// # Errors
+    ///
+    /// All problems of the document, each with its route and key.
+    pub fn parse(document: &str) -> Result<Self, Problems> {
+        document::read(document).map(Self)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter()
+    }
+
+    /// Every enabled route that takes `message`, in the order of the document.
+    pub fn matching<'a>(&'a self, message: &TopicMessage) -> Vec<&'a Route> {
+        let mut event = None;
+        let mut holds =
+            |pattern: &Pattern| pattern.matches(event.get_or_insert_with(|| event_of(message)));
+        self.iter()
+            .filter(|route| route.enabled && route.from.takes(message))
+            .filter(|route| route.condition.as_ref().is_none_or(&mut holds))
+            .collect()
+    }
+
+    /// The `payload` route that an execution of `state_machine` (an unqualified ARN) belongs to, enabled or not.
+    ///
+    /// The execution's name tells the route; where it does not (started by hand, say), the only route there is.
+    pub fn of_payload_execution(
+        &self,
+        state_machine: &str,
+        execution_name: &str,
+    ) -> Option<&Route> {
+        let candidates: Vec<&Route> = self
+            .iter()
+            .filter(|route| match &route.to {
+                Target::StateMachine { arn, input } => {
+                    *input == Input::Payload && unqualified(arn) == state_machine
+                }
+                Target::EventBus { .. } => false,
+            })
+            .collect();
+        let named = |route: &&&Route| {
+            let rest = execution_name.strip_prefix(&route.name);
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        };
+        let by_name = candidates
+            .iter()
+            .filter(named)
+            .max_by_key(|route| route.name.len());
+        match (by_name, candidates.as_slice()) {
+            (Some(route), _) => Some(route),
+            (None, [only]) => Some(only),
+            _ => None,
+        }
+    }
+}
+
+impl From {
+    fn takes(&self, message: &TopicMessage) -> bool {
+        self.cache.matches(&message.cache) && self.topic.matches(&message.topic)
+    }
+}
+
+/// The ARN of the state machine behind the ARN of a version or an alias.
+pub fn unqualified(arn: &str) -> &str {
+    match arn.match_indices(':').nth(6) {
+        Some((at, _)) => &arn[..at],
+        None => arn,
+    }
+}
+
+fn event_of(message: &TopicMessage) -> Value {
+    let parsed = message
+        .json()
+        .and_then(|json| serde_json::from_str(json.get()).ok());
+    json!({
+        "cache": message.cache,
+        "topic": message.topic,
+        "topic_sequence_number": message.topic_sequence_number,
+        "token_id": message.token_id,
+        "text": message.text(),
+        "json": parsed.unwrap_or(Value::Null),
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::message::tests::message;
+
+    pub(crate) const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Uppercase";
+
+    /// A route to [`MACHINE`], with `fields` put over it.
+    pub(crate) fn route(fields: Value) -> Route {
+        routes(&[fields]).0.remove(0)
+    }
+
+    pub(crate) fn routes(list: &[Value]) -> Routes {
+        Routes::parse(&document(list)).unwrap()
+    }
+
+    pub(super) fn document(list: &[Value]) -> String {
+        let filled = list.iter().enumerate().map(|(i, fields)| {
+            let mut route = json!({
+                "name": format!("r{i}"), "from": {"cache": "chat", "topic": "room-281"}, "to": {"stateMachine": MACHINE},
+            });
+            for (key, value) in fields.as_object().unwrap() {
+                route[key] = value.clone();
+            }
+            route
+        });
+        json!({"routes": filled.collect::<Vec<_>>()}).to_string()
+    }
+
+    fn names(routes: &Routes, fields: Value) -> Vec<String> {
+        let matching = routes.matching(&message(fields));
+        matching.into_iter().map(|r| r.name.clone()).collect()
+    }
+
+    #[test]
+    fn every_matching_route_fires() {
+        let routes = routes(&[
+            json!({"name": "exact"}),
+            json!({"name": "any", "from": {"cache": "*", "topic": "room-*"}}),
+            json!({"name": "off", "enabled": false}),
+            json!({"name": "other", "from": {"cache": "chat", "topic": "room-28"}}),
+            json!({"name": "orders", "where": {"json": {"kind": ["order"]}}}),
+        ]);
+        assert_eq!(names(&routes, json!({})), ["exact", "any"]);
+        assert_eq!(names(&routes, json!({"cache": "else"})), ["any"]);
+        assert_eq!(
+            names(&routes, json!({"text": "{\"kind\":\"order\"}"})),
+            ["exact", "any", "orders"]
+        );
+        assert!(names(&routes, json!({"topic": "lobby"})).is_empty());
+    }
+
+    #[test]
+    fn a_condition_sees_the_whole_message() {
+        let holds = |condition: Value, fields: Value| {
+            !names(&routes(&[json!({"where": condition})]), fields).is_empty()
+        };
+        assert!(holds(json!({"token_id": [null]}), json!({"token_id": ""})));
+        assert!(holds(json!({"token_id": [{"prefix": "m"}]}), json!({})));
+        assert!(holds(json!({"text": [{"suffix": "!!"}]}), json!({})));
+        assert!(holds(
+            json!({"topic_sequence_number": [{"numeric": [">", 0, "<=", 1]}]}),
+            json!({})
+        ));
+        assert!(holds(
+            json!({"json": {"a": [{"exists": false}]}}),
+            json!({})
+        ));
+        assert!(!holds(
+            json!({"json": {"a": [{"exists": true}]}}),
+            json!({"text": "[1]"})
+        ));
+        assert!(holds(
+            json!({"text": [null]}),
+            json!({"text": null, "binary": ""})
+        ));
+    }
+
+    #[test]
+    fn a_payload_execution_finds_its_route() {
+        let payload = json!({"stateMachine": format!("{MACHINE}:live"), "input": "payload"});
+        let routes = routes(&[
+            json!({"name": "a", "to": payload}),
+            json!({"name": "a-b", "to": payload}),
+            json!({"name": "envelope"}),
+        ]);
+        let find = |name: &str| {
+            routes
+                .of_payload_execution(MACHINE, name)
+                .map(|r| r.name.as_str())
+        };
+        assert_eq!(find("a-topic-1-0123456789abcdef"), Some("a"));
+        assert_eq!(find("a-b-1-0123456789abcdef"), Some("a-b"));
+        assert_eq!(find("by-hand"), None);
+        let alone = super::tests::routes(&[json!({"name": "a", "to": payload})]);
+        assert!(alone.of_payload_execution(MACHINE, "by-hand").is_some());
+        assert!(alone.of_payload_execution("arn:other", "a-1").is_none());
+    }
+
+    #[test]
+    fn qualifiers_are_cut_off() {
+        assert_eq!(unqualified(&format!("{MACHINE}:live")), MACHINE);
+        assert_eq!(unqualified(MACHINE), MACHINE);
+    }
+}

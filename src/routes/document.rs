@@ -1,0 +1,239 @@
+//! Reading a routes document: every problem is collected, none stops the reading.
+
+mod checks;
+mod reader;
+mod target;
+
+use std::collections::HashSet;
+use std::fmt;
+
+use reader::Reader;
+use serde_json::Value;
+
+use super::{EVENT_FIELDS, Format, From, Glob, Pattern, Reply, Route, Target, Template};
+
+/// Most characters in a route's name; it begins the names of executions.
+const NAME_MAX: usize = 32;
+
+/// One thing to mend in a routes document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The route's name, or `#3` where it has none; `None` for the document as a whole.
+    pub route: Option<String>,
+    /// The path of the key, such as `to.stateMachine`; empty for the whole.
+    pub key: String,
+    /// What was expected, what was found and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(route) = &self.route {
+            write!(f, "route `{route}`: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "`{}`: ", self.key)?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// All that is wrong with a routes document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl std::error::Error for Problems {}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        write!(f, "the routes document has {count} {noun}:")?;
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(f, "\n- {problem}"))
+    }
+}
+
+pub(super) fn read(document: &str) -> Result<Vec<Route>, Problems> {
+    let mut reader = Reader::default();
+    let read = reader.document(document);
+    if reader.problems.is_empty() {
+        let routes = read.unwrap_or_default();
+        reader.check_loops(&routes);
+        if reader.problems.is_empty() {
+            return Ok(routes.into_iter().map(|(route, _)| route).collect());
+        }
+    }
+    Err(Problems(reader.problems))
+}
+
+/// A route, and whether its `loop` is `allowed`.
+type ReadRoute = (Route, bool);
+impl Reader {
+    fn document(&mut self, document: &str) -> Option<Vec<ReadRoute>> {
+        let value: Value = match serde_json::from_str(document) {
+            Ok(value) => value,
+            Err(e) => {
+                self.problem("", format!("expected JSON, found: {e}"));
+                return None;
+            }
+        };
+        let mut top = self.object("", &value)?;
+        let list = top.required(self, "routes");
+        top.finish(self);
+        let list = self.list("routes", list?)?;
+        let mut routes = Vec::new();
+        let mut names = HashSet::new();
+        for (i, value) in list.iter().enumerate() {
+            let name = value.get("name").and_then(Value::as_str);
+            self.route = Some(name.map_or_else(|| format!("#{}", i + 1), str::to_owned));
+            if name.is_some_and(|name| !names.insert(name)) {
+                self.problem(
+                    "name",
+                    "expected a name of its own, found it twice; rename one",
+                );
+            }
+            routes.extend(self.route(value));
+        }
+        self.route = None;
+        Some(routes)
+    }
+
+    fn route(&mut self, value: &Value) -> Option<ReadRoute> {
+        let mut fields = self.object("", value)?;
+        let name = fields.required(self, "name").and_then(|v| self.name(v));
+        let enabled = match fields.optional("enabled") {
+            None => Some(true),
+            Some(Value::Bool(enabled)) => Some(*enabled),
+            Some(other) => self.unexpected("enabled", "true or false", other),
+        };
+        let from = fields.required(self, "from").and_then(|v| self.from(v));
+        let condition = match fields.optional("where") {
+            None => Some(None),
+            Some(pattern) => self.condition(pattern).map(Some),
+        };
+        let to = fields.required(self, "to").and_then(|v| self.target(v));
+        let reply_value = fields.optional("reply");
+        let reply = match reply_value {
+            None => Some(None),
+            Some(value) => self.reply(value).map(Some),
+        };
+        let loops = match fields.optional("loop") {
+            None => Some(false),
+            Some(Value::String(s)) if s == "allowed" => Some(true),
+            Some(other) => self.unexpected("loop", "`allowed`", other),
+        };
+        fields.finish(self);
+        if reply_value.is_some() && matches!(to, Some(Target::EventBus { .. })) {
+            self.problem(
+                "reply",
+                "expected no reply for an event bus, which returns no result; publish from the event's consumer with a `Topic Publish` event",
+            );
+        }
+        let route = Route {
+            name: name?,
+            enabled: enabled?,
+            from: from?,
+            condition: condition?,
+            to: to?,
+            reply: reply?,
+        };
+        self.check_payload_reply(&route);
+        Some((route, loops?))
+    }
+
+    fn name(&mut self, value: &Value) -> Option<String> {
+        let legal = |s: &str| {
+            (1..=NAME_MAX).contains(&s.len())
+                && s.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        };
+        match value {
+            Value::String(s) if legal(s) => Some(s.clone()),
+            other => self.unexpected("name", "1 to 32 characters of `A-Za-z0-9_-`", other),
+        }
+    }
+
+    fn from(&mut self, value: &Value) -> Option<From> {
+        let mut fields = self.object("from", value)?;
+        let cache = fields
+            .required(self, "cache")
+            .and_then(|v| self.text("from.cache", v));
+        let topic = fields
+            .required(self, "topic")
+            .and_then(|v| self.text("from.topic", v));
+        fields.finish(self);
+        Some(From {
+            cache: Glob::new(cache?),
+            topic: Glob::new(topic?),
+        })
+    }
+
+    fn condition(&mut self, value: &Value) -> Option<Pattern> {
+        match Pattern::parse(value, &EVENT_FIELDS) {
+            Ok(pattern) => Some(pattern),
+            Err(problems) => {
+                for problem in problems {
+                    let key = match problem.path.as_str() {
+                        "" => "where".to_owned(),
+                        path => format!("where.{path}"),
+                    };
+                    self.problem(key, problem.message);
+                }
+                None
+            }
+        }
+    }
+
+    fn reply(&mut self, value: &Value) -> Option<Reply> {
+        let mut fields = self.object("reply", value)?;
+        let cache = match fields.optional("cache") {
+            None => Template::parse("{cache}").ok(),
+            Some(value) => self.template("reply.cache", value),
+        };
+        let topics = fields
+            .required(self, "topics")
+            .and_then(|v| self.templates("reply.topics", v));
+        let failures = match fields.optional("failures") {
+            None => topics.clone(),
+            Some(value) => self.templates("reply.failures", value),
+        };
+        let format = match fields.optional("format") {
+            None => Some(Format::Output),
+            Some(Value::String(s)) if s == "output" => Some(Format::Output),
+            Some(Value::String(s)) if s == "envelope" => Some(Format::Envelope),
+            Some(other) => self.unexpected("reply.format", "`output` or `envelope`", other),
+        };
+        fields.finish(self);
+        Some(Reply {
+            cache: cache?,
+            topics: topics?,
+            failures: failures?,
+            format: format?,
+        })
+    }
+
+    fn templates(&mut self, key: &str, value: &Value) -> Option<Vec<Template>> {
+        let list = self.list(key, value)?;
+        if list.is_empty() {
+            return self.unexpected(key, "at least one topic", value);
+        }
+        let read = list
+            .iter()
+            .enumerate()
+            .map(|(i, v)| self.template(&format!("{key}[{i}]"), v));
+        // Read all before giving up, so that every problem is found.
+        read.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn template(&mut self, key: &str, value: &Value) -> Option<Template> {
+        let text = self.text(key, value)?;
+        Template::parse(text)
+            .map_err(|problem| self.problem(key, problem))
+            .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

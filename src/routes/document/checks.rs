@@ -1,0 +1,84 @@
+//! What can be wrong with routes whose every key is right.
+
+use std::collections::HashSet;
+
+use super::ReadRoute;
+use super::reader::Reader;
+use crate::routes::{Glob, Input, Route, Target};
+
+impl Reader {
+    /// A payload carries nothing of its message, so a reply to it cannot depend on one.
+    pub(super) fn check_payload_reply(&mut self, route: &Route) {
+        let (
+            Target::StateMachine {
+                input: Input::Payload,
+                ..
+            },
+            Some(reply),
+        ) = (&route.to, &route.reply)
+        else {
+            return;
+        };
+        let all = [
+            ("reply.cache", std::slice::from_ref(&reply.cache)),
+            ("reply.topics", &reply.topics),
+            ("reply.failures", &reply.failures),
+        ];
+        let mut seen = HashSet::new();
+        for (key, templates) in all {
+            for template in templates
+                .iter()
+                .filter(|t| t.render_without_message(&route.from).is_none())
+            {
+                let names: Vec<String> = template
+                    .placeholders()
+                    .map(|p| format!("`{{{}}}`", p.name()))
+                    .collect();
+                let names = names.join(", ");
+                if seen.insert(names.clone()) {
+                    self.problem(
+                        key,
+                        format!("expected a fixed name, since the input `payload` does not carry the message to its reply, found {names}; use the input `envelope`, or exact names (set `reply.cache` where `from.cache` has a `*`)"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A message that goes round for ever costs money that no quota of AWS's recursion detection saves.
+    pub(super) fn check_loops(&mut self, routes: &[ReadRoute]) {
+        for (route, allowed) in routes.iter().filter(|(route, _)| route.enabled) {
+            let Some(reply) = route.reply.as_ref().filter(|_| !allowed) else {
+                continue;
+            };
+            let cache = reply.cache.as_glob(&route.from);
+            let topics: Vec<Glob> = reply
+                .topics
+                .iter()
+                .chain(&reply.failures)
+                .map(|topic| topic.as_glob(&route.from))
+                .collect();
+            let hears = |other: &Route| {
+                other.from.cache.intersects(&cache)
+                    && topics
+                        .iter()
+                        .any(|topic| other.from.topic.intersects(topic))
+            };
+            for (other, _) in routes
+                .iter()
+                .filter(|(other, _)| other.enabled && hears(other))
+            {
+                self.route = Some(route.name.clone());
+                self.problem(
+                    "reply",
+                    format!(
+                        "expected no topic that a route listens to, found one that route `{}` takes (`{}` in cache `{}`): results would come back as messages; reply elsewhere, or set `\"loop\": \"allowed\"`",
+                        other.name,
+                        other.from.topic.as_str(),
+                        other.from.cache.as_str()
+                    ),
+                );
+            }
+        }
+    }
+}
