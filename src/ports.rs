@@ -1,0 +1,129 @@
+//! What the domain asks of the outside world. The adapters implement these; nothing here names an SDK.
+
+use std::fmt;
+use std::pin::Pin;
+
+/// The answer of a call.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+
+/// Step Functions, as the webhook uses it.
+pub trait Workflows: Send + Sync {
+    /// Starts an execution. A name that was used before is an [`Started::Already`], not a fault.
+    fn start<'a>(
+        &'a self,
+        state_machine: &'a str,
+        name: &'a str,
+        input: &'a str,
+    ) -> Answer<'a, Started>;
+}
+
+/// Step Functions, as the completion uses it.
+pub trait Executions: Send + Sync {
+    fn describe<'a>(&'a self, execution: &'a str) -> Answer<'a, Described>;
+}
+
+/// EventBridge.
+pub trait EventBus: Send + Sync {
+    /// Puts one event, and reads whether that one was taken.
+    fn put<'a>(&'a self, event: Event<'a>) -> Answer<'a, ()>;
+}
+
+/// A queue of SQS.
+pub trait Queue: Send + Sync {
+    fn send<'a>(&'a self, body: &'a str) -> Answer<'a, ()>;
+}
+
+/// Secrets Manager.
+pub trait Secrets: Send + Sync {
+    /// The secret's text at a stage; `None` where there is no such version.
+    fn fetch(&self, stage: Stage) -> Answer<'_, Option<String>>;
+}
+
+/// Momento Topics.
+pub trait Topics: Send + Sync {
+    fn publish<'a>(&'a self, cache: &'a str, topic: &'a str, value: &'a str) -> Answer<'a, ()>;
+}
+
+/// What StartExecution did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    Now,
+    /// There was an execution of that name already.
+    Already,
+}
+
+/// What DescribeExecution knows that a status change may have left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    pub input: Option<String>,
+    pub output: Option<String>,
+    pub error: Option<String>,
+    pub cause: Option<String>,
+}
+
+/// An event to put on a bus.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    pub bus: &'a str,
+    pub source: &'a str,
+    pub detail_type: &'a str,
+    /// A JSON object.
+    pub detail: &'a str,
+}
+
+/// Which version of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Current,
+    Previous,
+}
+
+/// A call that did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// The service's name for it, such as `StateMachineDoesNotExist`.
+    pub code: String,
+    /// The service's words, without any of the request's content.
+    pub text: String,
+}
+
+/// Whether asking again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Throttled, unavailable, or without an answer in time: the call may even have worked.
+    Transient,
+    /// The same request will be refused again.
+    Permanent,
+}
+
+impl Fault {
+    pub fn transient(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            kind: FaultKind::Transient,
+            code: code.into(),
+            text: text.into(),
+        }
+    }
+
+    pub fn permanent(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            kind: FaultKind::Permanent,
+            code: code.into(),
+            text: text.into(),
+        }
+    }
+
+    /// No answer before the deadline.
+    pub fn timed_out() -> Self {
+        Self::transient("TimedOut", "no answer in time")
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.text)
+    }
+}

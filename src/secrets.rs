@@ -1,0 +1,284 @@
+//! The signing secrets: fetched once, kept, and asked for again when a signature fits none of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::ports::{Fault, Secrets, Stage};
+use crate::retry::{Patience, retry};
+use crate::signature::SigningSecret;
+
+/// The least time between two fetches that failed signatures cause, so that forged requests cannot make the bridge
+/// hammer Secrets Manager.
+const REFRESH_EVERY: Duration = Duration::from_secs(30);
+
+/// The current and the previous secrets of one Secrets Manager secret.
+pub struct SecretCache {
+    store: Arc<dyn Secrets>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    secrets: Option<Arc<[SigningSecret]>>,
+    /// When the last fetch began, whether or not it worked.
+    asked_at: Option<Instant>,
+}
+
+impl SecretCache {
+    pub fn new(store: Arc<dyn Secrets>) -> Self {
+        Self {
+            store,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The secrets, fetched now if none are kept.
+    ///
+    /// # Errors
+    ///
+    /// When there are none and the store gives none before `deadline`.
+    pub async fn get(&self, deadline: Instant) -> Result<Arc<[SigningSecret]>, Fault> {
+        let mut state = self.state.lock().await;
+        if let Some(secrets) = &state.secrets {
+            return Ok(secrets.clone());
+        }
+        state.asked_at = Some(Instant::now());
+        let secrets = self.fetch(deadline).await?;
+        state.secrets = Some(secrets.clone());
+        Ok(secrets)
+    }
+
+    /// Newer secrets than `old`, after a signature that fits none of those; `None` when it is too early to ask again,
+    /// when the store does not answer, or when nothing has changed.
+    pub async fn newer_than(
+        &self,
+        old: &Arc<[SigningSecret]>,
+        deadline: Instant,
+    ) -> Option<Arc<[SigningSecret]>> {
+        let mut state = self.state.lock().await;
+        if let Some(kept) = state.secrets.as_ref().filter(|kept| kept != &old) {
+            return Some(kept.clone());
+        }
+        if state
+            .asked_at
+            .is_some_and(|at| at.elapsed() < REFRESH_EVERY)
+        {
+            return None;
+        }
+        state.asked_at = Some(Instant::now());
+        match self.fetch(deadline).await {
+            Ok(secrets) => {
+                state.secrets = Some(secrets.clone());
+                Some(secrets).filter(|secrets| secrets != old)
+            }
+            Err(fault) => {
+                tracing::warn!(
+                    error.code = fault.code,
+                    error.text = fault.text,
+                    "kept the signing secrets: no newer ones could be fetched"
+                );
+                None
+            }
+        }
+    }
+
+    async fn fetch(&self, deadline: Instant) -> Result<Arc<[SigningSecret]>, Fault> {
+        let fetch = |stage| retry(Patience::until(deadline), move || self.store.fetch(stage));
+        let ((current, _), (previous, _)) =
+            futures_util::join!(fetch(Stage::Current), fetch(Stage::Previous));
+        let missing = || {
+            Fault::permanent(
+                "NoSecretValue",
+                "expected a secret with a current version, found none; put one",
+            )
+        };
+        let mut secrets = parse(&current?.ok_or_else(missing)?)?;
+        match previous.map(|text| text.as_deref().map(parse)) {
+            Ok(Some(Ok(older))) => secrets.extend(older),
+            Ok(None) => {}
+            Ok(Some(Err(fault))) | Err(fault) => {
+                tracing::warn!(
+                    error.code = fault.code,
+                    error.text = fault.text,
+                    "the previous signing secret is not used"
+                );
+            }
+        }
+        Ok(secrets.into())
+    }
+}
+
+/// Reads a secret: a plain string, a JSON list of strings, or `{"momentoSecret": "…"}`.
+fn parse(text: &str) -> Result<Vec<SigningSecret>, Fault> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Shape {
+        List(Vec<String>),
+        Named {
+            #[serde(rename = "momentoSecret")]
+            secret: String,
+        },
+    }
+    let text = text.trim_end_matches(['\r', '\n']);
+    let list = match serde_json::from_str(text) {
+        Ok(Shape::List(list)) => list,
+        Ok(Shape::Named { secret }) => vec![secret],
+        Err(_) if text.starts_with(['{', '[']) => Vec::new(),
+        Err(_) => vec![text.to_owned()],
+    };
+    let count = list.len();
+    let secrets: Vec<SigningSecret> = list.into_iter().filter_map(SigningSecret::new).collect();
+    if secrets.is_empty() || secrets.len() < count {
+        return Err(Fault::permanent(
+            "BadSecret",
+            "expected the signing secret as a plain string, a JSON list of strings or {\"momentoSecret\": \"…\"}, none of them empty, found something else",
+        ));
+    }
+    Ok(secrets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::Answer;
+    use std::sync::Mutex as StdMutex;
+
+    /// A store that answers what it was last told, and counts.
+    struct Store(StdMutex<Answers>);
+
+    struct Answers {
+        current: Result<Option<String>, Fault>,
+        previous: Option<String>,
+        calls: u32,
+    }
+
+    impl Store {
+        fn new(current: &str, previous: Option<&str>) -> Arc<Self> {
+            Arc::new(Self(StdMutex::new(Answers {
+                current: Ok(Some(current.into())),
+                previous: previous.map(Into::into),
+                calls: 0,
+            })))
+        }
+
+        fn set(&self, current: Result<Option<String>, Fault>) {
+            self.0.lock().unwrap().current = current;
+        }
+
+        fn calls(&self) -> u32 {
+            self.0.lock().unwrap().calls
+        }
+    }
+
+    impl Secrets for Store {
+        fn fetch(&self, stage: Stage) -> Answer<'_, Option<String>> {
+            let mut state = self.0.lock().unwrap();
+            let answer = match stage {
+                Stage::Current => {
+                    state.calls += 1;
+                    state.current.clone()
+                }
+                Stage::Previous => Ok(state.previous.clone()),
+            };
+            Box::pin(async { answer })
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(2)
+    }
+
+    fn list(secrets: &[&str]) -> Vec<SigningSecret> {
+        secrets
+            .iter()
+            .filter_map(|s| SigningSecret::new(*s))
+            .collect()
+    }
+
+    #[test]
+    fn every_shape_of_a_secret_is_read() {
+        assert_eq!(parse("plain\n").unwrap(), list(&["plain"]));
+        assert_eq!(parse(r#"["a","b"]"#).unwrap(), list(&["a", "b"]));
+        assert_eq!(
+            parse(r#"{"momentoSecret":"m","other":1}"#).unwrap(),
+            list(&["m"])
+        );
+        for wrong in [
+            "",
+            "[]",
+            r#"["a",""]"#,
+            "{}",
+            r#"{"momentoSecret":1}"#,
+            "{",
+            "[1]",
+        ] {
+            let fault = parse(wrong).unwrap_err();
+            assert_eq!(fault.code, "BadSecret", "{wrong}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn secrets_are_fetched_once_with_the_previous_ones() {
+        let store = Store::new("new", Some("old"));
+        let cache = SecretCache::new(store.clone());
+        for _ in 0..3 {
+            assert_eq!(
+                cache.get(soon()).await.unwrap().to_vec(),
+                list(&["new", "old"])
+            );
+        }
+        assert_eq!(store.calls(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mismatch_refreshes_at_most_every_30_seconds() {
+        let store = Store::new("one", None);
+        let cache = SecretCache::new(store.clone());
+        let old = cache.get(soon()).await.unwrap();
+        store.set(Ok(Some("two".into())));
+        assert!(cache.newer_than(&old, soon()).await.is_none(), "too early");
+        tokio::time::advance(REFRESH_EVERY).await;
+        let new = cache.newer_than(&old, soon()).await.unwrap();
+        assert_eq!(new.to_vec(), list(&["two"]));
+        assert!(cache.newer_than(&new, soon()).await.is_none());
+        // Another request that still held the old ones needs no fetch.
+        assert!(cache.newer_than(&old, soon()).await.is_some());
+        assert_eq!(store.calls(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_down_costs_nothing_but_news() {
+        let store = Store::new("one", None);
+        let cache = SecretCache::new(store.clone());
+        let old = cache.get(soon()).await.unwrap();
+        store.set(Err(Fault::transient("InternalServiceError", "down")));
+        tokio::time::advance(REFRESH_EVERY).await;
+        assert!(cache.newer_than(&old, soon()).await.is_none());
+        assert_eq!(cache.get(soon()).await.unwrap(), old);
+
+        let cold = SecretCache::new(store.clone());
+        assert_eq!(
+            cold.get(soon()).await.unwrap_err().code,
+            "InternalServiceError"
+        );
+        store.set(Ok(Some("one".into())));
+        assert!(
+            cold.get(soon()).await.is_ok(),
+            "a failed fetch is not remembered"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_without_a_value_is_a_fault() {
+        let store = Store::new("one", None);
+        store.set(Ok(None));
+        assert_eq!(
+            SecretCache::new(store).get(soon()).await.unwrap_err().code,
+            "NoSecretValue"
+        );
+    }
+}
