@@ -1,0 +1,9 @@
+//! The ports, by means of the SDKs: the only files that name one.
+
+pub mod aws;
+pub mod eventbridge;
+pub mod secrets;
+pub mod sfn;
+pub mod sqs;
+pub mod ssm;
+pub mod topics;

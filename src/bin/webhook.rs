@@ -1,0 +1,49 @@
+//! The webhook as a Lambda function: behind a Function URL, API Gateway (REST or HTTP) or an ALB.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda_http::{Error, service_fn};
+use workflow_bridge::adapters::{
+    aws, eventbridge::EventBridge, secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm,
+};
+use workflow_bridge::config::{WebhookConfig, environment};
+use workflow_bridge::dispatch::Targets;
+use workflow_bridge::entrypoints::http::{Webhook, system_clock};
+use workflow_bridge::entrypoints::lambda::without_stage;
+use workflow_bridge::secrets::SecretCache;
+use workflow_bridge::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init(&environment);
+    telemetry::exit(run().await)
+}
+
+async fn run() -> Result<(), Error> {
+    let config = WebhookConfig::read(&environment)?;
+    let aws = aws::config().await;
+    let signing = SecretsManager {
+        client: aws_sdk_secretsmanager::Client::new(&aws),
+        id: config.signing_secret_id,
+    };
+    let webhook = Arc::new(Webhook {
+        routes: ssm::load_routes(&config.routes, &aws).await?,
+        targets: Targets {
+            workflows: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
+            event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(&aws))),
+            dead_letters: Arc::new(SqsQueue {
+                client: aws_sdk_sqs::Client::new(&aws),
+                url: config.dead_letter_queue_url,
+            }),
+        },
+        secrets: SecretCache::new(Arc::new(signing)),
+        settings: config.settings,
+        now_ms: system_clock,
+    });
+    webhook.warm_up();
+    lambda_http::run(service_fn(async |request| {
+        Ok::<_, Error>(webhook.answer(&without_stage(request)).await)
+    }))
+    .await
+}

@@ -1,0 +1,4 @@
+//! Where invocations arrive. Statuses, retries of records and event shapes are decided here and nowhere else.
+
+pub mod http;
+pub mod lambda;

@@ -1,0 +1,343 @@
+//! A signed POST in, an answer out: the only file that knows HTTP statuses.
+//!
+//! Momento delivers once, waits 5 s and never repeats. So a 2xx is given only when every matching route has the
+//! message, or the dead-letter queue has it, and everything is bounded by [`WebhookSettings::answer_within`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::{Unrouted, WebhookSettings};
+use crate::dispatch::{self, Delivery, Outcome, Targets};
+use crate::message::{MessageId, TopicMessage};
+use crate::ports::Fault;
+use crate::routes::Routes;
+use crate::secrets::SecretCache;
+use crate::signature::{self, SignatureError, Verified};
+
+/// The largest body that is looked at, in bytes.
+pub const BODY_MAX: usize = 1024 * 1024;
+
+/// What is left of the budget for writing the answer.
+const ANSWERING: Duration = Duration::from_millis(50);
+
+/// The webhook, whatever brings the requests.
+pub struct Webhook {
+    pub routes: Routes,
+    pub targets: Targets,
+    pub secrets: SecretCache,
+    pub settings: WebhookSettings,
+    /// The time, in ms since the epoch.
+    pub now_ms: fn() -> i64,
+}
+
+/// Every answer there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Accepted,
+    Unrouted,
+    Malformed,
+    Unsigned,
+    BadSignature,
+    Stale,
+    FromTheFuture,
+    MethodNotAllowed,
+    TooLarge,
+    NotStored,
+}
+
+impl Code {
+    /// The `code` of the answer.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Unrouted => "unrouted",
+            Self::Malformed => "malformed",
+            Self::Unsigned => "unsigned",
+            Self::BadSignature => "bad_signature",
+            Self::Stale => "stale",
+            Self::FromTheFuture => "from_the_future",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLarge => "too_large",
+            Self::NotStored => "not_stored",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Accepted | Self::Unrouted => StatusCode::OK,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Unsigned | Self::BadSignature => StatusCode::UNAUTHORIZED,
+            Self::Stale | Self::FromTheFuture => StatusCode::FORBIDDEN,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// What is answered, and what the log says of it.
+struct Verdict {
+    code: Code,
+    message: Option<TopicMessage>,
+    deliveries: Vec<Delivery>,
+    /// For the log: why, without any of the body.
+    reason: Option<String>,
+}
+
+impl Verdict {
+    fn refused(code: Code, reason: impl ToString) -> Self {
+        Self {
+            code,
+            message: None,
+            deliveries: Vec::new(),
+            reason: Some(reason.to_string()),
+        }
+    }
+
+    fn about(message: TopicMessage, code: Code) -> Self {
+        Self {
+            code,
+            message: Some(message),
+            deliveries: Vec::new(),
+            reason: None,
+        }
+    }
+}
+
+/// The body of an answer.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a MessageId>,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    targets: Option<Vec<BodyTarget<'a>>>,
+}
+
+#[derive(Serialize)]
+struct BodyTarget<'a> {
+    route: &'a str,
+    outcome: &'static str,
+}
+
+impl Webhook {
+    /// Fetches the signing secrets ahead of the first request, which waits for them if they are not there yet.
+    pub fn warm_up(self: &Arc<Self>) {
+        let webhook = self.clone();
+        let deadline = Instant::now() + self.settings.answer_within;
+        tokio::spawn(async move {
+            if let Err(fault) = webhook.secrets.get(deadline).await {
+                tracing::warn!(
+                    error.code = fault.code,
+                    error.text = fault.text,
+                    "no signing secret yet"
+                );
+            }
+        });
+    }
+
+    /// Answers a request whose body is the bytes that were sent (base64 of an event already undone).
+    pub async fn answer<B: AsRef<[u8]>>(&self, request: &Request<B>) -> Response<String> {
+        let began = Instant::now();
+        if request.method() == Method::GET && matches!(request.uri().path(), "" | "/") {
+            let about =
+                serde_json::json!({"name": env!("CARGO_PKG_NAME"), "version": crate::VERSION});
+            return respond(StatusCode::OK, about.to_string());
+        }
+        let within = began + self.settings.answer_within;
+        let verdict = timeout_at(within, self.judge(request, within - ANSWERING))
+            .await
+            .unwrap_or_else(|_| Verdict::refused(Code::NotStored, Fault::timed_out()));
+        log(&verdict, began.elapsed(), (self.now_ms)());
+        let body = Body {
+            id: verdict.message.as_ref().map(|message| &message.id),
+            code: verdict.code.name(),
+            targets: verdict.message.as_ref().map(|_| {
+                let targets = verdict.deliveries.iter().map(|delivery| BodyTarget {
+                    route: &delivery.route,
+                    outcome: delivery.outcome.name(),
+                });
+                targets.collect()
+            }),
+        };
+        let body = serde_json::to_string(&body).expect("strings always serialize");
+        let mut response = respond(verdict.code.status(), body);
+        if verdict.code == Code::MethodNotAllowed {
+            let allow = header::HeaderValue::from_static("POST");
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
+    }
+
+    /// The checks, in their order: method, size, signature, JSON, freshness; then the routes.
+    async fn judge<B: AsRef<[u8]>>(&self, request: &Request<B>, deadline: Instant) -> Verdict {
+        let body = request.body().as_ref();
+        if request.method() != Method::POST {
+            let reason = format!("expected POST, found {}", request.method());
+            return Verdict::refused(Code::MethodNotAllowed, reason);
+        }
+        if body.len() > BODY_MAX {
+            let reason = format!(
+                "expected a body of at most {BODY_MAX} bytes, found {}",
+                body.len()
+            );
+            return Verdict::refused(Code::TooLarge, reason);
+        }
+        let verified = match self.verify(request.headers(), body, deadline).await {
+            Ok(Ok(verified)) => verified,
+            Ok(Err(e @ SignatureError::Missing)) => return Verdict::refused(Code::Unsigned, e),
+            Ok(Err(e @ SignatureError::Wrong)) => return Verdict::refused(Code::BadSignature, e),
+            Err(fault) => {
+                return Verdict::refused(Code::NotStored, format!("no signing secret: {fault}"));
+            }
+        };
+        let message = match TopicMessage::parse(verified) {
+            Ok(message) => message,
+            Err(e) => return Verdict::refused(Code::Malformed, e),
+        };
+        let age = i128::from((self.now_ms)()) - i128::from(message.publish_timestamp);
+        if age > duration_ms(self.settings.max_age) {
+            return Verdict::about(message, Code::Stale);
+        }
+        if -age > duration_ms(self.settings.max_skew) {
+            return Verdict::about(message, Code::FromTheFuture);
+        }
+        self.dispatch(message, body, deadline).await
+    }
+
+    /// The inner error is a refusal, the outer one a bridge that cannot tell.
+    async fn verify<'b>(
+        &self,
+        headers: &HeaderMap,
+        body: &'b [u8],
+        deadline: Instant,
+    ) -> Result<Result<Verified<'b>, SignatureError>, Fault> {
+        let verify = |secrets: &[_]| {
+            let values = headers.get_all(signature::HEADER);
+            signature::verify(secrets, body, values.iter().map(|value| value.as_bytes()))
+        };
+        if !headers.contains_key(signature::HEADER) {
+            return Ok(Err(SignatureError::Missing));
+        }
+        let secrets = self.secrets.get(deadline).await?;
+        let result = verify(&secrets);
+        if result.is_err()
+            && let Some(newer) = self.secrets.newer_than(&secrets, deadline).await
+        {
+            return Ok(verify(&newer));
+        }
+        Ok(result)
+    }
+
+    async fn dispatch(&self, message: TopicMessage, body: &[u8], deadline: Instant) -> Verdict {
+        let deliveries = dispatch::deliver(&message, &self.routes, &self.targets, deadline).await;
+        if deliveries.is_empty() {
+            return self.unrouted(message, body, deadline).await;
+        }
+        let stored = deliveries
+            .iter()
+            .all(|delivery| delivery.outcome != Outcome::NotStored);
+        Verdict {
+            deliveries,
+            ..Verdict::about(
+                message,
+                if stored {
+                    Code::Accepted
+                } else {
+                    Code::NotStored
+                },
+            )
+        }
+    }
+
+    async fn unrouted(&self, message: TopicMessage, body: &[u8], deadline: Instant) -> Verdict {
+        let now_ms = (self.now_ms)();
+        let kept = match (self.settings.unrouted, std::str::from_utf8(body)) {
+            (Unrouted::DeadLetter, Ok(body)) => {
+                dispatch::keep_unrouted(&message, body, now_ms, &self.targets, deadline).await
+            }
+            _ => Ok(()),
+        };
+        match kept {
+            Ok(()) => Verdict::about(message, Code::Unrouted),
+            Err(fault) => Verdict {
+                reason: Some(format!(
+                    "no route matched, and the dead-letter queue did not take it: {fault}"
+                )),
+                ..Verdict::about(message, Code::NotStored)
+            },
+        }
+    }
+}
+
+/// One line for each request, whatever came of it.
+fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
+    let message = verdict.message.as_ref();
+    let outcomes: Vec<String> = verdict
+        .deliveries
+        .iter()
+        .map(|d| format!("{}={}", d.route, d.outcome.name()))
+        .collect();
+    let faults: Vec<String> = verdict
+        .deliveries
+        .iter()
+        .filter_map(|d| {
+            d.fault
+                .as_ref()
+                .map(|fault| format!("{} after {} attempts: {fault}", d.route, d.attempts))
+        })
+        .collect();
+    macro_rules! line {
+        ($level:ident, $text:literal) => {
+            tracing::$level!(
+                code = verdict.code.name(),
+                http.status = verdict.code.status().as_u16(),
+                message.id = message.map(|m| m.id.as_str()),
+                message.cache = message.map(|m| m.cache.as_str()),
+                message.topic = message.map(|m| m.topic.as_str()),
+                message.sequence = message.map(|m| m.topic_sequence_number),
+                message.age_ms = message.map(|m| now_ms.saturating_sub(m.event_timestamp)),
+                targets = (!outcomes.is_empty()).then(|| outcomes.join(" ")),
+                error.text = verdict
+                    .reason
+                    .clone()
+                    .or_else(|| (!faults.is_empty()).then(|| faults.join("; "))),
+                duration_ms = took.as_millis() as u64,
+                $text
+            )
+        };
+    }
+    match verdict.code {
+        Code::Accepted => line!(info, "accepted a message"),
+        Code::Unrouted => line!(warn, "no route takes this message"),
+        Code::NotStored => line!(error, "could not store a message"),
+        _ => line!(warn, "refused a request"),
+    }
+}
+
+fn duration_ms(duration: Duration) -> i128 {
+    i128::try_from(duration.as_millis()).unwrap_or(i128::MAX)
+}
+
+fn respond(status: StatusCode, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// A clock for [`Webhook::now_ms`].
+pub fn system_clock() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests;

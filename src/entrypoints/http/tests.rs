@@ -1,0 +1,397 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::routes::tests::routes;
+use crate::signature::sign;
+use crate::testing::{Behaviour, World};
+
+const NOW: i64 = 1_704_296_470_565;
+
+fn webhook(world: &World, list: &[Value]) -> Webhook {
+    Webhook {
+        routes: routes(list),
+        targets: world.targets(),
+        secrets: SecretCache::new(Arc::new(world.clone())),
+        settings: WebhookSettings {
+            max_age: Duration::from_secs(60),
+            max_skew: Duration::from_secs(30),
+            answer_within: Duration::from_millis(4000),
+            unrouted: Unrouted::DeadLetter,
+        },
+        now_ms: || NOW,
+    }
+}
+
+fn body(fields: Value) -> Vec<u8> {
+    let mut body = json!({
+        "cache": "chat", "topic": "room-281", "event_timestamp": NOW, "publish_timestamp": NOW,
+        "topic_sequence_number": 1, "token_id": "mo", "text": "Here I am!!",
+    });
+    for (key, value) in fields.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body.to_string().into_bytes()
+}
+
+fn signed(secret: &str, body: Vec<u8>) -> Request<Vec<u8>> {
+    let signature = sign(secret, &body);
+    Request::post("/")
+        .header("Momento-Signature", signature)
+        .body(body)
+        .unwrap()
+}
+
+async fn ask(webhook: &Webhook, request: &Request<Vec<u8>>) -> (u16, Value) {
+    let response = webhook.answer(request).await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    (
+        response.status().as_u16(),
+        serde_json::from_str(response.body()).unwrap(),
+    )
+}
+
+/// Asks a webhook with one route, and returns status, code and what the outside world was asked.
+async fn outcome(request: Request<Vec<u8>>) -> (u16, String, Vec<String>) {
+    let world = World::default();
+    let (status, answer) = ask(&webhook(&world, &[json!({})]), &request).await;
+    let calls = world
+        .calls()
+        .into_iter()
+        .filter(|call| !call.starts_with("fetch"));
+    (
+        status,
+        answer["code"].as_str().unwrap().to_owned(),
+        calls.collect(),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepted_names_id_routes_and_outcomes() {
+    let world = World::default();
+    let webhook = webhook(
+        &world,
+        &[
+            json!({"name": "a"}),
+            json!({"name": "b", "to": {"eventBus": "x"}}),
+        ],
+    );
+    let request = signed("secret", body(json!({})));
+    let (status, answer) = ask(&webhook, &request).await;
+    let id = answer["id"].as_str().unwrap();
+    assert_eq!(id.len(), 32);
+    let targets =
+        json!([{"route": "a", "outcome": "started"}, {"route": "b", "outcome": "event_put"}]);
+    assert_eq!(
+        (status, &answer),
+        (
+            200,
+            &json!({"id": id, "code": "accepted", "targets": targets})
+        )
+    );
+    let (status, again) = ask(&webhook, &request).await;
+    assert_eq!(
+        (status, &again["targets"][0]["outcome"]),
+        (200, &json!("duplicate"))
+    );
+    assert_eq!(again["id"], id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unrouted_message_is_kept_with_its_reason() {
+    let world = World::default();
+    let request = signed("secret", body(json!({"topic": "nobody"})));
+    let (status, answer) = ask(&webhook(&world, &[json!({})]), &request).await;
+    assert_eq!(
+        (status, &answer["code"], &answer["targets"]),
+        (200, &json!("unrouted"), &json!([]))
+    );
+    let calls = world.calls();
+    let letter: Value =
+        serde_json::from_str(calls.last().unwrap().strip_prefix("send ").unwrap()).unwrap();
+    assert_eq!(
+        (&letter["reason"], &letter["message"]["topic"]),
+        (&json!("unrouted"), &json!("nobody"))
+    );
+    assert_eq!(letter["id"], answer["id"]);
+
+    world.make(
+        "send",
+        Behaviour::Fails(Fault::permanent("QueueDoesNotExist", "gone")),
+    );
+    let (status, answer) = ask(&webhook(&world, &[]), &request).await;
+    assert_eq!((status, &answer["code"]), (503, &json!("not_stored")));
+
+    let world = World::default();
+    let mut ignoring = webhook(&world, &[]);
+    ignoring.settings.unrouted = Unrouted::Ignore;
+    let (status, answer) = ask(&ignoring, &request).await;
+    assert_eq!((status, &answer["code"]), (200, &json!("unrouted")));
+    assert!(!world.calls().iter().any(|call| call.starts_with("send")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_method_is_checked_first() {
+    for method in ["GET", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS"] {
+        let mut request = signed("wrong", vec![b'x'; BODY_MAX + 1]);
+        *request.method_mut() = method.parse().unwrap();
+        *request.uri_mut() = "/elsewhere".parse().unwrap();
+        assert_eq!(
+            outcome(request).await,
+            (405, "method_not_allowed".into(), vec![]),
+            "{method}"
+        );
+    }
+    let world = World::default();
+    let (status, about) = ask(
+        &webhook(&world, &[]),
+        &Request::get("/").body(vec![]).unwrap(),
+    )
+    .await;
+    assert_eq!(
+        (status, about),
+        (
+            200,
+            json!({"name": "workflow-bridge", "version": crate::VERSION})
+        )
+    );
+    assert!(world.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_size_comes_before_the_signature() {
+    assert_eq!(
+        outcome(signed("wrong", vec![b'x'; BODY_MAX + 1])).await,
+        (413, "too_large".into(), vec![])
+    );
+    assert_eq!(
+        outcome(signed("wrong", vec![b'x'; BODY_MAX])).await.1,
+        "bad_signature"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_signature_comes_before_the_body() {
+    let unsigned = Request::post("/").body(b"not json".to_vec()).unwrap();
+    assert_eq!(outcome(unsigned).await, (401, "unsigned".into(), vec![]));
+    assert_eq!(
+        outcome(signed("wrong", b"not json".to_vec())).await,
+        (401, "bad_signature".into(), vec![])
+    );
+    let good = sign("secret", &body(json!({})));
+    for wrong in [
+        "",
+        &good[1..],
+        &format!("{good}0"),
+        "zz",
+        &format!("sha3-256={good}"),
+        &format!("{good}, {good}"),
+    ] {
+        let request = Request::post("/")
+            .header("momento-signature", wrong)
+            .body(body(json!({})))
+            .unwrap();
+        assert_eq!(
+            outcome(request).await,
+            (401, "bad_signature".into(), vec![]),
+            "{wrong}"
+        );
+    }
+    let twice = Request::post("/")
+        .header("momento-signature", &good)
+        .header("momento-signature", &good);
+    assert_eq!(
+        outcome(twice.body(body(json!({}))).unwrap()).await.1,
+        "bad_signature"
+    );
+    let upper = Request::post("/").header("momento-signature", good.to_uppercase());
+    assert_eq!(
+        outcome(upper.body(body(json!({}))).unwrap()).await.1,
+        "accepted"
+    );
+    assert_eq!(
+        outcome(signed("older secret", body(json!({})))).await.1,
+        "accepted"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verified_body_that_is_no_message_is_malformed() {
+    for wrong in [
+        &b"not json"[..],
+        b"",
+        b"{}",
+        b"\xff\xfe",
+        &b"[".repeat(2000),
+    ] {
+        assert_eq!(
+            outcome(signed("secret", wrong.to_vec())).await,
+            (400, "malformed".into(), vec![])
+        );
+    }
+    for fields in [
+        json!({"text": null}),
+        json!({"publish_timestamp": NOW.to_string()}),
+        json!({"publish_timestamp": NOW as f64 + 0.5}),
+    ] {
+        assert_eq!(outcome(signed("secret", body(fields))).await.1, "malformed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn freshness_is_checked_both_ways_and_calls_no_target() {
+    for (publish_timestamp, status, code) in [
+        (NOW - 59_000, 200, "accepted"),
+        (NOW - 60_000, 200, "accepted"),
+        (NOW - 60_001, 403, "stale"),
+        (NOW - 61_000, 403, "stale"),
+        (NOW + 29_000, 200, "accepted"),
+        (NOW + 30_000, 200, "accepted"),
+        (NOW + 30_001, 403, "from_the_future"),
+        (NOW + 600_000, 403, "from_the_future"),
+        (0, 403, "stale"),
+        (-1, 403, "stale"),
+        (i64::MIN, 403, "stale"),
+        (i64::MAX, 403, "from_the_future"),
+    ] {
+        let (s, c, calls) = outcome(signed(
+            "secret",
+            body(json!({"publish_timestamp": publish_timestamp})),
+        ))
+        .await;
+        assert_eq!((s, c.as_str()), (status, code), "{publish_timestamp}");
+        assert_eq!(
+            calls.is_empty(),
+            status == 403,
+            "{publish_timestamp}: {calls:?}"
+        );
+    }
+    // Older events are fine when their delivery is fresh.
+    assert_eq!(
+        outcome(signed("secret", body(json!({"event_timestamp": 0}))))
+            .await
+            .1,
+        "accepted"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_false_is_promised() {
+    let world = World::default();
+    let webhook = webhook(
+        &world,
+        &[
+            json!({"name": "a"}),
+            json!({"name": "b", "to": {"eventBus": "x"}}),
+        ],
+    );
+    let request = signed("secret", body(json!({})));
+    for behaviour in [
+        Behaviour::Fails(Fault::permanent(
+            "StateMachineDoesNotExist",
+            "internal words",
+        )),
+        Behaviour::Fails(Fault::transient("ThrottlingException", "internal words")),
+        Behaviour::Hangs,
+    ] {
+        world.make("start", behaviour);
+        let began = Instant::now();
+        let (status, answer) = ask(&webhook, &request).await;
+        assert_eq!((status, &answer["code"]), (503, &json!("not_stored")));
+        let targets = json!([{"route": "a", "outcome": "not_stored"}, {"route": "b", "outcome": "event_put"}]);
+        assert_eq!(answer["targets"], targets);
+        assert!(!answer.to_string().contains("internal"));
+        assert!(
+            began.elapsed() <= Duration::from_millis(4000),
+            "{:?}",
+            began.elapsed()
+        );
+        world.heal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_secret_the_answer_is_503_and_not_401() {
+    for behaviour in [
+        Behaviour::Fails(Fault::transient("Unreachable", "down")),
+        Behaviour::Hangs,
+    ] {
+        let world = World::default();
+        let webhook = webhook(&world, &[json!({})]);
+        let request = signed("secret", body(json!({})));
+        world.make("fetch", behaviour.clone());
+        let began = Instant::now();
+        assert_eq!(
+            ask(&webhook, &request).await,
+            (503, json!({"code": "not_stored"}))
+        );
+        assert!(began.elapsed() <= Duration::from_millis(4000));
+        world.heal();
+        assert_eq!(
+            ask(&webhook, &request).await.0,
+            200,
+            "back as soon as the store is"
+        );
+        world.make("fetch", behaviour);
+        assert_eq!(
+            ask(&webhook, &request).await.0,
+            200,
+            "kept while the store is down"
+        );
+        let forged = signed("forged", body(json!({})));
+        assert_eq!(
+            ask(&webhook, &forged).await.1,
+            json!({"code": "bad_signature"})
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_signatures_ask_for_newer_secrets_at_most_every_30_seconds() {
+    let world = World::default();
+    let webhook = webhook(&world, &[json!({})]);
+    let fetches = || {
+        world
+            .calls()
+            .iter()
+            .filter(|call| *call == "fetch Current")
+            .count()
+    };
+    for _ in 0..5 {
+        ask(&webhook, &signed("forged", body(json!({})))).await;
+    }
+    assert_eq!(fetches(), 1);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    for _ in 0..5 {
+        ask(&webhook, &signed("forged", body(json!({})))).await;
+    }
+    assert_eq!(fetches(), 2);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn one_flipped_byte_anywhere_is_refused(at in any::<prop::sample::Index>(), flip in 1u8.., in_body in any::<bool>()) {
+        let good = body(json!({}));
+        let signature = sign("secret", &good);
+        let (mut bytes, mut header) = (good, signature.into_bytes());
+        let target = if in_body { &mut bytes } else { &mut header };
+        let at = at.index(target.len());
+        target[at] ^= flip;
+        prop_assume!(in_body || !header.eq_ignore_ascii_case(sign("secret", &bytes).as_bytes()));
+        let Ok(header) = http::HeaderValue::from_bytes(&header) else { return Ok(()) };
+        let request = Request::post("/").header("momento-signature", header).body(bytes).unwrap();
+        let (status, code, calls) = runtime().block_on(outcome(request));
+        prop_assert_eq!((status, code.as_str(), calls.len()), (401, "bad_signature", 0));
+    }
+
+    #[test]
+    fn any_signed_bytes_get_an_answer(bytes in any::<Vec<u8>>()) {
+        let (status, ..) = runtime().block_on(outcome(signed("secret", bytes)));
+        prop_assert_eq!(status, 400);
+    }
+}
