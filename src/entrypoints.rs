@@ -1,4 +1,5 @@
 //! Where invocations arrive. Statuses, retries of records and event shapes are decided here and nowhere else.
 
+pub mod completions;
 pub mod http;
 pub mod lambda;

@@ -3,9 +3,31 @@
 //!
 //! The way of a message, by module:
 //!
+//! 1. [`entrypoints::http`] takes a signed POST and answers it;
+//! 2. [`signature`] believes the bytes or refuses them;
+//! 3. [`message`] reads them, and gives the message its id;
+//! 4. [`routes`] tells which targets the message has;
+//! 5. [`dispatch`] makes it executions ([`input`]) and events, through the [`ports`] that [`adapters`] implement;
+//! 6. [`entrypoints::completions`] takes what EventBridge says of an execution's end;
+//! 7. [`result`] tells what to publish where.
 
+pub mod adapters;
+pub mod config;
+pub mod dead_letter;
+pub mod dispatch;
+pub mod entrypoints;
+pub mod input;
 pub mod json;
+pub mod message;
+pub mod ports;
+pub mod result;
+pub mod retry;
+pub mod routes;
+pub mod secrets;
 pub mod signature;
+pub mod telemetry;
+#[cfg(test)]
+mod testing;
 
 /// The version of this bridge.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,329 @@
+//! What comes back: a status change, or an event of a workflow, made into publications.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::ports::Described;
+use crate::routes::{Format, Routes};
+
+/// A value for a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    pub cache: String,
+    pub topic: String,
+    pub value: String,
+}
+
+/// The detail of a `Step Functions Execution Status Change`.
+///
+/// Every key but the first four may be `null` or missing: older events have fewer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Execution {
+    pub execution_arn: String,
+    /// Without the qualifier of a version or an alias.
+    pub state_machine_arn: String,
+    pub name: String,
+    pub status: Status,
+    /// ms since the epoch.
+    #[serde(default)]
+    start_date: Option<i64>,
+    #[serde(default)]
+    stop_date: Option<i64>,
+    /// JSON text; left out where input and output together are over 248 KB.
+    #[serde(default)]
+    input: Option<String>,
+    /// JSON text; left out where it alone is over 248 KB.
+    #[serde(default)]
+    output: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    cause: Option<String>,
+}
+
+/// The status of an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    Succeeded,
+    Failed,
+    TimedOut,
+    Aborted,
+    /// `RUNNING`, `PENDING_REDRIVE` and whatever comes: the execution has not ended.
+    #[serde(other)]
+    Open,
+}
+
+/// What an ended execution asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Publish {
+        route: String,
+        publications: Vec<Publication>,
+    },
+    /// Nobody waits for this; the reason is for the log.
+    Ignore(&'static str),
+}
+
+/// An event that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("expected {expected}, found: {found}")]
+pub struct Unreadable {
+    pub expected: &'static str,
+    pub found: String,
+}
+
+/// The parts of an `envelope` input that the reply needs.
+#[derive(Deserialize)]
+struct Input {
+    message: InputMessage,
+    bridge: InputBridge,
+}
+
+#[derive(Deserialize)]
+struct InputMessage {
+    id: String,
+    cache: String,
+    topic: String,
+    topic_sequence_number: u64,
+}
+
+#[derive(Deserialize)]
+struct InputBridge {
+    route: String,
+    #[serde(default)]
+    reply: Option<InputReply>,
+}
+
+#[derive(Deserialize)]
+struct InputReply {
+    cache: String,
+    topics: Vec<String>,
+    failures: Vec<String>,
+    format: Format,
+}
+
+/// Where a result goes and what it answers.
+struct Address {
+    route: String,
+    id: Option<String>,
+    in_reply_to: InReplyTo,
+    reply: Option<InputReply>,
+}
+
+#[derive(Serialize)]
+struct InReplyTo {
+    cache: Option<String>,
+    topic: Option<String>,
+    topic_sequence_number: Option<u64>,
+}
+
+/// The envelope of a result.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    /// Null for a `payload` route, whose input carries no message.
+    id: Option<&'a str>,
+    route: &'a str,
+    status: Status,
+    execution: &'a str,
+    output: Option<&'a RawValue>,
+    error: Option<&'a str>,
+    cause: Option<&'a str>,
+    in_reply_to: &'a InReplyTo,
+    started_at: Option<i64>,
+    stopped_at: Option<i64>,
+}
+
+impl Execution {
+    pub fn has_ended(&self) -> bool {
+        self.status != Status::Open
+    }
+
+    /// Whether the event left out what [`Execution::decide`] needs.
+    pub fn lacks_detail(&self) -> bool {
+        self.input.is_none() || (self.status == Status::Succeeded && self.output.is_none())
+    }
+
+    /// Fills in what the event left out.
+    pub fn fill_in(&mut self, described: Described) {
+        self.input = self.input.take().or(described.input);
+        self.output = self.output.take().or(described.output);
+        self.error = self.error.take().or(described.error);
+        self.cause = self.cause.take().or(described.cause);
+    }
+
+    /// Where this goes: the address in the input, or, for a `payload` route, in the routes document.
+    ///
+    /// # Errors
+    ///
+    /// When the output is not the JSON that Step Functions promises.
+    pub fn decide(&self, routes: &Routes) -> Result<Decision, Unreadable> {
+        if !self.has_ended() {
+            return Ok(Decision::Ignore("it has not ended"));
+        }
+        let Some(address) = self
+            .address_in_input()
+            .or_else(|| self.address_of_route(routes))
+        else {
+            return Ok(Decision::Ignore("no route asked for it"));
+        };
+        let Some(reply) = &address.reply else {
+            return Ok(Decision::Ignore("its route has no reply"));
+        };
+        let succeeded = self.status == Status::Succeeded;
+        let value = match (succeeded, reply.format) {
+            (true, Format::Output) => self.bare_output()?,
+            _ => self.envelope(&address)?,
+        };
+        let topics = if succeeded {
+            &reply.topics
+        } else {
+            &reply.failures
+        };
+        let publications = topics.iter().map(|topic| Publication {
+            cache: reply.cache.clone(),
+            topic: topic.clone(),
+            value: value.clone(),
+        });
+        Ok(Decision::Publish {
+            publications: publications.collect(),
+            route: address.route,
+        })
+    }
+
+    fn address_in_input(&self) -> Option<Address> {
+        let input: Input = serde_json::from_str(self.input.as_deref()?).ok()?;
+        Some(Address {
+            route: input.bridge.route,
+            id: Some(input.message.id),
+            in_reply_to: InReplyTo {
+                cache: Some(input.message.cache),
+                topic: Some(input.message.topic),
+                topic_sequence_number: Some(input.message.topic_sequence_number),
+            },
+            reply: input.bridge.reply,
+        })
+    }
+
+    fn address_of_route(&self, routes: &Routes) -> Option<Address> {
+        let route = routes.of_payload_execution(&self.state_machine_arn, &self.name)?;
+        let exact = |glob: &crate::routes::Glob| glob.is_exact().then(|| glob.as_str().to_owned());
+        // The document was refused unless these are the same for every message.
+        let fixed =
+            |template: &crate::routes::Template| template.render_without_message(&route.from);
+        let reply = route.reply.as_ref().and_then(|reply| {
+            Some(InputReply {
+                cache: fixed(&reply.cache)?,
+                topics: reply.topics.iter().filter_map(fixed).collect(),
+                failures: reply.failures.iter().filter_map(fixed).collect(),
+                format: reply.format,
+            })
+        });
+        Some(Address {
+            route: route.name.clone(),
+            id: None,
+            in_reply_to: InReplyTo {
+                cache: exact(&route.from.cache),
+                topic: exact(&route.from.topic),
+                topic_sequence_number: self.sequence_in_name(&route.name),
+            },
+            reply,
+        })
+    }
+
+    /// The number in `<route>-<topic>-<sequence>-<id>`, where the bridge gave that name.
+    fn sequence_in_name(&self, route: &str) -> Option<u64> {
+        let rest = self.name.strip_prefix(route)?.strip_prefix('-')?;
+        let (rest, _id) = rest.rsplit_once('-')?;
+        rest.rsplit_once('-')?.1.parse().ok()
+    }
+
+    fn bare_output(&self) -> Result<String, Unreadable> {
+        let output = self.raw_output()?.map_or("null", RawValue::get);
+        // A JSON string is published as its text.
+        Ok(serde_json::from_str(output).unwrap_or_else(|_| output.to_owned()))
+    }
+
+    fn raw_output(&self) -> Result<Option<&RawValue>, Unreadable> {
+        let parse =
+            |output| serde_json::from_str(output).map_err(|e| unreadable("an output in JSON", &e));
+        self.output.as_deref().map(parse).transpose()
+    }
+
+    fn envelope(&self, address: &Address) -> Result<String, Unreadable> {
+        let envelope = Envelope {
+            id: address.id.as_deref(),
+            route: &address.route,
+            status: self.status,
+            execution: &self.execution_arn,
+            output: self.raw_output()?,
+            error: self.error.as_deref(),
+            cause: self.cause.as_deref(),
+            in_reply_to: &address.in_reply_to,
+            started_at: self.start_date,
+            stopped_at: self.stop_date,
+        };
+        Ok(serde_json::to_string(&envelope).expect("strings and numbers always serialize"))
+    }
+}
+
+/// Reads the detail of a `Topic Publish`: one `{"cache","topic","value"}`, or a list of them under `messages`.
+///
+/// # Errors
+///
+/// When it has another shape, or a cache or topic is empty.
+pub fn topic_publish(detail: &str) -> Result<Vec<Publication>, Unreadable> {
+    const EXPECTED: &str =
+        "`cache`, `topic` and `value`, or a list of them under `messages`, in a `Topic Publish`";
+
+    #[derive(Deserialize)]
+    struct Item<'a> {
+        cache: String,
+        topic: String,
+        #[serde(borrow)]
+        value: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct Many<'a> {
+        #[serde(borrow)]
+        messages: Option<Vec<Item<'a>>>,
+    }
+    let many: Many = serde_json::from_str(detail).map_err(|e| unreadable(EXPECTED, &e))?;
+    let items = match many.messages {
+        Some(items) => items,
+        None => vec![serde_json::from_str(detail).map_err(|e| unreadable(EXPECTED, &e))?],
+    };
+    if items
+        .iter()
+        .any(|item| item.cache.is_empty() || item.topic.is_empty())
+    {
+        return Err(Unreadable {
+            expected: EXPECTED,
+            found: "an empty `cache` or `topic`".to_owned(),
+        });
+    }
+    let publications = items.into_iter().map(|item| Publication {
+        cache: item.cache,
+        topic: item.topic,
+        value: serde_json::from_str(item.value.get())
+            .unwrap_or_else(|_| item.value.get().to_owned()),
+    });
+    Ok(publications.collect())
+}
+
+/// Names the kind and place of a JSON error only: its words may quote the content.
+pub(crate) fn unreadable(expected: &'static str, e: &serde_json::Error) -> Unreadable {
+    Unreadable {
+        expected,
+        found: format!(
+            "a {:?} error at line {}, column {}",
+            e.classify(),
+            e.line(),
+            e.column()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;
