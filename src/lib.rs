@@ -18,6 +18,8 @@ pub mod dispatch;
 pub mod entrypoints;
 pub mod input;
 pub mod json;
+#[cfg(feature = "cli")]
+pub mod local;
 pub mod message;
 pub mod ports;
 pub mod result;

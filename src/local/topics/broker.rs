@@ -1,0 +1,393 @@
+//! What a topic is: an order, a bounded memory of it, and readers that keep their own place.
+//!
+//! A [`Subscriber`] holds no queue, only a position (page and sequence number) in the topic's history, so every subscriber
+//! sees the same order and a slow one costs nothing: when its place has left the history it gets a [`Discontinuity`], as it
+//! does when the topic starts a new page. Nothing here knows of HTTP, gRPC or accounts.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// What was published. As JSON: `{"text":"…"}`, or `{"binary":"<base64>"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Value {
+    Text(String),
+    Binary(#[serde(serialize_with = "base64_text")] Vec<u8>),
+}
+
+impl Value {
+    /// Size in bytes, the measure of Momento's limit.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+fn base64_text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+/// A published message with its place in the topic.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    pub cache: String,
+    pub topic: String,
+    /// One more than the message before it on the same page.
+    pub sequence: u64,
+    /// Names the run of sequence numbers; never 0, and later pages are greater.
+    pub page: u64,
+    pub value: Value,
+    /// The id in the publisher's token, where it has one.
+    pub token_id: Option<String>,
+    /// When it was published, in milliseconds since the epoch.
+    pub at_ms: u64,
+}
+
+/// Messages were lost to a subscriber, or the topic started anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discontinuity {
+    /// The last sequence number before the gap, 0 where there was none.
+    pub last: u64,
+    /// The sequence number of the next message.
+    pub next: u64,
+    /// The page of the next message.
+    pub page: u64,
+}
+
+/// What a subscriber receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Message(Arc<Message>),
+    Discontinuity(Discontinuity),
+}
+
+/// Where a subscription begins.
+///
+/// | sequence | page | begins with |
+/// |---|---|---|
+/// | 0 | 0 | the next message published, preceded by the last [`Limits::replay`] ones |
+/// | n | 0 | message n of the page that is current |
+/// | n | p | message n of page p |
+///
+/// When that message is not there (it left the history, the page is another one, or the number was never reached), a
+/// [`Discontinuity`] comes first and then everything that the topic still remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    pub sequence: u64,
+    pub page: u64,
+}
+
+/// What bounds the broker's memory, and the two points on which Momento's documents and its service disagree.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Topics remembered; beyond it the idlest one without a subscriber is forgotten. Default 2,000.
+    pub topics: usize,
+    /// Messages remembered for each topic. Default 1,000.
+    pub history: usize,
+    /// Bytes of messages remembered for each topic. Default 256 KiB.
+    pub history_bytes: usize,
+    /// Open subscriptions, long polls included. Default 1,000.
+    pub subscribers: usize,
+    /// The first sequence number of a page. Default 0, as in the HTTP API's document; Momento's webhook document and
+    /// the tests of its Python SDK (three messages, resume at 3, receive the third) have 1.
+    pub first_sequence: u64,
+    /// Messages repeated to a subscription that asks for no position. Default 0; the tests of Momento's Python SDK
+    /// show that the service can repeat the last one.
+    pub replay: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            topics: 2_000,
+            history: 1_000,
+            history_bytes: 256 * 1024,
+            subscribers: 1_000,
+            first_sequence: 0,
+            replay: 0,
+        }
+    }
+}
+
+/// Why the broker takes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerError {
+    #[error("expected fewer topics with subscribers at once; end some subscriptions")]
+    TooManyTopics,
+    #[error("expected fewer subscribers at once; end some subscriptions")]
+    TooManySubscribers,
+    #[error("the server is shutting down; try again when it is back")]
+    Closed,
+}
+
+type Name = (String, String);
+
+/// All topics.
+pub struct Broker {
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    topics: HashMap<Name, Topic>,
+    /// The greatest page ever forgotten: a topic that comes back gets a greater one.
+    last_page: u64,
+    /// Counts uses, to tell the idlest topic.
+    uses: u64,
+    closed: bool,
+}
+
+struct Topic {
+    page: u64,
+    /// The sequence number of the next message.
+    next: u64,
+    history: VecDeque<Arc<Message>>,
+    history_bytes: usize,
+    changed: watch::Sender<()>,
+    used: u64,
+}
+
+impl Broker {
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            slots: Arc::new(Semaphore::new(limits.subscribers)),
+            limits,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Appends a message to its topic and wakes the subscribers. `published` sees every message in the order of the
+    /// topic; it runs under the lock, so it must be quick.
+    pub fn publish(
+        &self,
+        cache: &str,
+        topic: &str,
+        value: Value,
+        token_id: Option<String>,
+        published: impl FnOnce(&Arc<Message>),
+    ) -> Result<(), BrokerError> {
+        let mut state = self.lock();
+        let entry = state.topic(&self.limits, cache, topic)?;
+        let message = Arc::new(Message {
+            cache: cache.to_owned(),
+            topic: topic.to_owned(),
+            sequence: entry.next,
+            page: entry.page,
+            value,
+            token_id,
+            at_ms: now_ms(),
+        });
+        entry.next += 1;
+        entry.history_bytes += message.value.bytes();
+        entry.history.push_back(message.clone());
+        while entry.history.len() > self.limits.history
+            || entry.history_bytes > self.limits.history_bytes
+        {
+            let Some(oldest) = entry.history.pop_front() else {
+                break;
+            };
+            entry.history_bytes -= oldest.value.bytes();
+        }
+        entry.changed.send_replace(());
+        published(&message);
+        Ok(())
+    }
+
+    /// Opens a subscription at `position`; dropping it ends it.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        cache: &str,
+        topic: &str,
+        position: Position,
+    ) -> Result<Subscriber, BrokerError> {
+        let slot = self.slots.clone().try_acquire_owned();
+        let slot = slot.map_err(|_| BrokerError::TooManySubscribers)?;
+        let mut state = self.lock();
+        let entry = state.topic(&self.limits, cache, topic)?;
+        let first = self.limits.first_sequence;
+        let place = match position {
+            Position {
+                sequence: 0,
+                page: 0,
+            } => Position {
+                sequence: entry.next.saturating_sub(self.limits.replay).max(first),
+                page: entry.page,
+            },
+            Position { sequence, page } => Position {
+                sequence: sequence.max(first),
+                page: if page == 0 { entry.page } else { page },
+            },
+        };
+        Ok(Subscriber {
+            broker: self.clone(),
+            name: (cache.to_owned(), topic.to_owned()),
+            place,
+            changed: entry.changed.subscribe(),
+            _slot: slot,
+        })
+    }
+
+    /// Open subscriptions, long polls included.
+    pub fn subscribers(&self) -> usize {
+        self.limits.subscribers - self.slots.available_permits()
+    }
+
+    /// Starts a new page, as Momento does when a topic was idle or moved: earlier messages are gone and the sequence
+    /// numbers begin again. A topic that is not there stays so.
+    pub fn reset(&self, cache: &str, topic: &str) {
+        let mut state = self.lock();
+        if let Some(entry) = state.topics.get_mut(&(cache.to_owned(), topic.to_owned())) {
+            entry.page = new_page(entry.page);
+            entry.next = self.limits.first_sequence;
+            entry.history.clear();
+            entry.history_bytes = 0;
+            entry.changed.send_replace(());
+        }
+    }
+
+    /// Ends every subscription, and takes nothing more.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        for topic in state.topics.values() {
+            topic.changed.send_replace(());
+        }
+    }
+
+    /// A panic elsewhere leaves no half-made state behind, so the lock is taken anyway.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The topic, made on first use.
+    fn topic(
+        &mut self,
+        limits: &Limits,
+        cache: &str,
+        topic: &str,
+    ) -> Result<&mut Topic, BrokerError> {
+        if self.closed {
+            return Err(BrokerError::Closed);
+        }
+        let name = (cache.to_owned(), topic.to_owned());
+        if !self.topics.contains_key(&name) && self.topics.len() >= limits.topics {
+            self.forget_the_idlest()?;
+        }
+        self.uses += 1;
+        let last_page = self.last_page;
+        let topic = self.topics.entry(name).or_insert_with(|| Topic {
+            page: new_page(last_page),
+            next: limits.first_sequence,
+            history: VecDeque::new(),
+            history_bytes: 0,
+            changed: watch::Sender::new(()),
+            used: 0,
+        });
+        topic.used = self.uses;
+        Ok(topic)
+    }
+
+    fn forget_the_idlest(&mut self) -> Result<(), BrokerError> {
+        let idle = self.topics.iter();
+        let idle = idle.filter(|(_, topic)| topic.changed.receiver_count() == 0);
+        let (name, _) = idle
+            .min_by_key(|(_, topic)| topic.used)
+            .ok_or(BrokerError::TooManyTopics)?;
+        let name = name.clone();
+        if let Some(topic) = self.topics.remove(&name) {
+            self.last_page = self.last_page.max(topic.page);
+        }
+        Ok(())
+    }
+}
+
+/// A reader of one topic.
+pub struct Subscriber {
+    broker: Arc<Broker>,
+    name: Name,
+    place: Position,
+    changed: watch::Receiver<()>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Subscriber {
+    /// The message it waits for.
+    pub fn place(&self) -> Position {
+        self.place
+    }
+
+    /// Waits until something is there and returns up to `most` messages, a [`Discontinuity`] before them where there
+    /// is one; `None` once the broker is closed. Dropping the future loses nothing.
+    pub async fn next(&mut self, most: usize) -> Option<Vec<Delivery>> {
+        loop {
+            // Marked before reading, so that what comes in between wakes the wait below.
+            self.changed.borrow_and_update();
+            let batch = self.read(most)?;
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            self.changed.changed().await.ok()?;
+        }
+    }
+
+    fn read(&mut self, most: usize) -> Option<Vec<Delivery>> {
+        let state = self.broker.lock();
+        if state.closed {
+            return None;
+        }
+        let topic = state.topics.get(&self.name)?;
+        let oldest = topic.next - topic.history.len() as u64;
+        let mut batch = Vec::new();
+        let place = &mut self.place;
+        if place.page != topic.page || !(oldest..=topic.next).contains(&place.sequence) {
+            batch.push(Delivery::Discontinuity(Discontinuity {
+                last: place.sequence.saturating_sub(1),
+                next: oldest,
+                page: topic.page,
+            }));
+            *place = Position {
+                sequence: oldest,
+                page: topic.page,
+            };
+        }
+        let seen = (place.sequence - oldest) as usize;
+        let unseen = topic.history.range(seen..).take(most);
+        batch.extend(unseen.cloned().map(Delivery::Message));
+        if let Some(Delivery::Message(message)) = batch.last() {
+            place.sequence = message.sequence + 1;
+        }
+        Some(batch)
+    }
+}
+
+/// Seconds since the epoch, or one more than `before` where that is greater: never 0, and another after a restart.
+fn new_page(before: u64) -> u64 {
+    (now_ms() / 1_000).max(before + 1)
+}
+
+/// Milliseconds since the epoch.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! The server against the real Momento SDK, an HTTP client and a small webhook receiver.
+
+use super::*;
+
+mod grpc;
+mod http;
+mod webhooks;
+
+const KEY: &str = "the-key-of-nobody";
+const CACHE: &str = "demo";
+
+/// Accepts [`KEY`] without and `mo-key` with the token id `mo`; knows the cache [`CACHE`]; waits for nothing long.
+fn options() -> TopicsOptions {
+    let key = |key: &str, id: Option<&str>| (key.to_owned(), id.map(str::to_owned));
+    TopicsOptions {
+        keys: BTreeMap::from([key(KEY, None), key("mo-key", Some("mo"))]),
+        caches: Some(BTreeSet::from([CACHE.to_owned()])),
+        poll_wait: Duration::from_secs(20),
+        ..TopicsOptions::default()
+    }
+}
+
+async fn server() -> TopicsServer {
+    TopicsServer::start(options()).await.unwrap()
+}
+
+#[tokio::test]
+async fn events_tell_what_was_published_in_order() {
+    let server = server().await;
+    let mut events = server.events();
+    for text in ["a", "b"] {
+        server.publish(CACHE, "t", text).unwrap();
+    }
+    for (sequence, text) in [(0, "a"), (1, "b")] {
+        let TopicsEvent::Published(message) = events.recv().await.unwrap() else {
+            panic!("expected a publication");
+        };
+        assert_eq!(
+            (message.sequence, &message.value),
+            (sequence, &Value::from(text))
+        );
+        assert!(message.page > 0 && message.at_ms > 0);
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn refusals_say_what_was_expected() {
+    let server = server().await;
+    let refused = server.publish("other", "t", "x").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Cache Not Found: expected the name of an existing cache, found `other`"
+    );
+    let refused = server.publish(CACHE, "", "x").unwrap_err();
+    assert_eq!(refused, Refusal::BadName("topic"));
+    let refused = server
+        .publish(CACHE, "t", "x".repeat(MAX_VALUE_BYTES + 1).as_str())
+        .unwrap_err();
+    assert_eq!(refused, Refusal::TooLarge(MAX_VALUE_BYTES + 1));
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_an_error_and_free_again_after_the_end() {
+    let first = server().await;
+    let again = || TopicsOptions {
+        listen: first.address,
+        ..options()
+    };
+    assert!(TopicsServer::start(again()).await.is_err());
+    let options = again();
+    first.shutdown().await;
+    TopicsServer::start(options).await.unwrap();
+}
+
+#[test]
+fn local_keys_differ_and_are_v2_keys() {
+    let key = local_api_key();
+    assert_ne!(key, local_api_key());
+    momento::CredentialProvider::from_api_key_v2(key, "local").unwrap();
+}
