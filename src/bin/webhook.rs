@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lambda_http::{Error, service_fn};
+use lambda_http::Error;
 use workflow_bridge::adapters::{
     aws, eventbridge::EventBridge, secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm,
 };
 use workflow_bridge::config::{WebhookConfig, environment};
 use workflow_bridge::dispatch::Targets;
 use workflow_bridge::entrypoints::http::{Webhook, system_clock};
-use workflow_bridge::entrypoints::lambda::without_stage;
+use workflow_bridge::entrypoints::lambda;
 use workflow_bridge::secrets::SecretCache;
 use workflow_bridge::telemetry;
 
@@ -42,8 +42,5 @@ async fn run() -> Result<(), Error> {
         now_ms: system_clock,
     });
     webhook.warm_up();
-    lambda_http::run(service_fn(async |request| {
-        Ok::<_, Error>(webhook.answer(&without_stage(request)).await)
-    }))
-    .await
+    lambda::run(webhook).await
 }

@@ -1,0 +1,87 @@
+//! The completion's binary: the real Momento SDK against a real server, and against one that hangs.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use workflow_bridge::local::topics::{TopicsEvent, TopicsOptions, TopicsServer, local_api_key};
+
+use crate::lambda::{Aws, AwsStub, Function, routes};
+
+async fn completion(endpoint: &str, key: &str, timeout: Duration) -> Function {
+    let routes = routes(json!([]));
+    let variables = [
+        ("ROUTES", routes.as_str()),
+        ("MOMENTO_SECRET_ID", "key"),
+        ("MOMENTO_ENDPOINT", endpoint),
+    ];
+    let aws = AwsStub::new(key, Aws::Answers);
+    Function::start(env!("CARGO_BIN_EXE_completion"), &variables, timeout, aws).await
+}
+
+fn batch(values: &[&str]) -> Value {
+    let records = values.iter().enumerate().map(|(i, value)| {
+        let event = json!({
+            "version": "0", "id": "e", "source": "workflow-bridge", "detail-type": "Topic Publish",
+            "detail": {"cache": "demo", "topic": "out", "value": value},
+        });
+        json!({"messageId": format!("m{i}"), "receiptHandle": "r", "body": event.to_string(), "eventSource": "aws:sqs"})
+    });
+    json!({"Records": records.collect::<Vec<_>>()})
+}
+
+#[tokio::test]
+async fn values_are_published_and_those_that_cannot_be_come_again() {
+    let key = local_api_key();
+    let server = TopicsServer::start(TopicsOptions {
+        keys: BTreeMap::from([(key.clone(), None)]),
+        caches: Some(["demo".to_owned()].into()),
+        ..TopicsOptions::default()
+    })
+    .await
+    .unwrap();
+    let mut events = server.events();
+    let function = completion(&server.endpoint(), &key, Duration::from_secs(30)).await;
+    let answer = function
+        .invoke(batch(&["one", &"x".repeat(4097), "two"]))
+        .await;
+    assert_eq!(
+        answer,
+        json!({"batchItemFailures": [{"itemIdentifier": "m1"}]})
+    );
+    for _ in 0..2 {
+        let TopicsEvent::Published(message) = events.recv().await.unwrap() else {
+            panic!("only publications happen here");
+        };
+        assert_eq!(
+            (message.cache.as_str(), message.topic.as_str()),
+            ("demo", "out")
+        );
+    }
+    let log = function.stop().await;
+    assert!(
+        log.contains("expected a value of at most 4096 bytes for topic `out`, found 4097"),
+        "{log}"
+    );
+    assert!(!log.contains("one\"") && !log.contains("xxxx"), "{log}");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_momento_that_hangs_fails_the_records_in_time() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let function = completion(&endpoint, &local_api_key(), Duration::from_secs(5)).await;
+    let began = Instant::now();
+    let answer = function.invoke(batch(&["one", "two"])).await;
+    assert_eq!(
+        answer["batchItemFailures"].as_array().unwrap().len(),
+        2,
+        "{answer}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}

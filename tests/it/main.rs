@@ -1,0 +1,9 @@
+//! The real binaries, from outside.
+//!
+//! `lambda` runs them under an emulated Runtime API against replayed AWS answers; `e2e` deploys the shipped template.
+#![cfg(feature = "cli")]
+
+mod completion;
+mod lambda;
+mod startup;
+mod webhook;

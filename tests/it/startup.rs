@@ -1,0 +1,78 @@
+//! A function that cannot work does not start, and says why.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::lambda::command;
+
+/// The reason in the log of a function that ends by itself.
+async fn reason(binary: &str, variables: &[(&str, &str)]) -> String {
+    let child = command(binary)
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .output();
+    let output = tokio::time::timeout(std::time::Duration::from_secs(60), child)
+        .await
+        .expect("it ends")
+        .unwrap();
+    assert!(!output.status.success());
+    let log = String::from_utf8(output.stdout).unwrap();
+    let line: Value = serde_json::from_str(log.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(line["level"], "ERROR");
+    line["error.text"].as_str().expect("a reason").to_owned()
+}
+
+#[tokio::test]
+async fn every_missing_variable_is_named() {
+    let webhook = reason(env!("CARGO_BIN_EXE_webhook"), &[]).await;
+    for variable in ["ROUTES", "SIGNING_SECRET_ID", "DEAD_LETTER_QUEUE_URL"] {
+        assert!(
+            webhook.contains(&format!("`{variable}`: expected a value, found none")),
+            "{webhook}"
+        );
+    }
+    let completion = reason(
+        env!("CARGO_BIN_EXE_completion"),
+        &[("MAX_MESSAGE_BYTES", "")],
+    )
+    .await;
+    for variable in [
+        "ROUTES",
+        "MOMENTO_SECRET_ID",
+        "MOMENTO_ENDPOINT",
+        "MAX_MESSAGE_BYTES",
+    ] {
+        assert!(
+            completion.contains(&format!("`{variable}`: expected")),
+            "{completion}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bad_routes_stop_both_functions() {
+    let routes = (
+        "ROUTES",
+        r#"{"routes":[{"name":"r","from":{"cache":"c","topic":"t"},"to":{"typo":1}}]}"#,
+    );
+    let webhook = [
+        routes,
+        ("SIGNING_SECRET_ID", "s"),
+        ("DEAD_LETTER_QUEUE_URL", "http://q"),
+    ];
+    let completion = [
+        routes,
+        ("MOMENTO_SECRET_ID", "s"),
+        ("MOMENTO_ENDPOINT", "http://127.0.0.1:1"),
+    ];
+    for reason in [
+        reason(env!("CARGO_BIN_EXE_webhook"), &webhook).await,
+        reason(env!("CARGO_BIN_EXE_completion"), &completion).await,
+    ] {
+        assert!(
+            reason.contains("route `r`: `to`: expected exactly one of"),
+            "{reason}"
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! The webhook's binary, behind each of the triggers that Lambda has for it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use workflow_bridge::signature::sign;
+
+use crate::lambda::{Aws, AwsStub, Function, MACHINE, SECRET, routes};
+
+const TRIGGERS: [(&str, &str); 5] = [
+    (
+        "Function URL",
+        include_str!("../fixtures/events/function_url.json"),
+    ),
+    ("HTTP API", include_str!("../fixtures/events/http_api.json")),
+    ("REST API", include_str!("../fixtures/events/rest_api.json")),
+    ("ALB", include_str!("../fixtures/events/alb.json")),
+    (
+        "ALB with multi-value headers",
+        include_str!("../fixtures/events/alb_multi_value.json"),
+    ),
+];
+
+async fn webhook(variables: &[(&str, &str)], aws: Aws) -> Function {
+    let routes = routes(json!([
+        {"name": "uppercase", "from": {"cache": "chat", "topic": "in"}, "to": {"stateMachine": MACHINE}},
+    ]));
+    let mut all = vec![
+        ("ROUTES", routes.as_str()),
+        ("SIGNING_SECRET_ID", "signing"),
+        ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1/queue"),
+        ("PARKING_QUEUE_URL", "http://127.0.0.1/parked"),
+    ];
+    all.extend(variables);
+    let aws = AwsStub::new(SECRET, aws);
+    Function::start(
+        env!("CARGO_BIN_EXE_webhook"),
+        &all,
+        Duration::from_secs(10),
+        aws,
+    )
+    .await
+}
+
+/// A fresh message, with spacing and escapes that no serializer would write.
+fn body(text: &str) -> String {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
+    format!(
+        "{{ \"cache\" : \"chat\",\n\"topic\":\"in\",\"event_timestamp\":{now},\"publish_timestamp\":{now},\"topic_sequence_number\":7,\"token_id\":\"\",\"text\":\"{text}\" , \"new\\u0041\": [1.0]}}"
+    )
+}
+
+/// The trigger's event, for a POST with `body` and these values of the signature header.
+fn event(trigger: &str, body: &str, signatures: &[&str], base64: bool) -> Value {
+    let mut event: Value = serde_json::from_str(trigger).unwrap();
+    event["isBase64Encoded"] = json!(base64);
+    event["body"] = json!(if base64 {
+        STANDARD.encode(body)
+    } else {
+        body.to_owned()
+    });
+    let Some(last) = signatures.last() else {
+        return event;
+    };
+    // Payload 2.0 joins values with a comma; the others give the last one, and all of them beside it.
+    let single = if event["version"] == "2.0" {
+        signatures.join(",")
+    } else {
+        (*last).to_owned()
+    };
+    if event["headers"].is_object() {
+        event["headers"]["momento-signature"] = json!(single);
+    }
+    if event["multiValueHeaders"].is_object() {
+        event["multiValueHeaders"]["momento-signature"] = json!(signatures);
+    }
+    event
+}
+
+fn answer(response: &Value) -> (u64, Value) {
+    assert_eq!(response["isBase64Encoded"], false, "{response}");
+    let body = response["body"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{response}"));
+    (
+        response["statusCode"].as_u64().unwrap(),
+        serde_json::from_str(body).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn every_trigger_brings_the_bytes_that_were_signed() {
+    let function = webhook(&[], Aws::Answers).await;
+    for (name, trigger) in TRIGGERS {
+        for base64 in [false, true] {
+            let body = body(&format!("{name} {base64} \\u00e9\\/é"));
+            let signature = sign(SECRET, body.as_bytes());
+            let (status, accepted) = answer(
+                &function
+                    .invoke(event(trigger, &body, &[&signature], base64))
+                    .await,
+            );
+            assert_eq!(
+                (status, &accepted["code"]),
+                (200, &json!("accepted")),
+                "{name}, base64 {base64}"
+            );
+            let started = function.aws().bodies("StartExecution").pop().unwrap();
+            assert_eq!(started["stateMachineArn"], MACHINE);
+            let input: Value = serde_json::from_str(started["input"].as_str().unwrap()).unwrap();
+            assert_eq!(input["message"]["text"], format!("{name} {base64} é/é"));
+            assert_eq!(input["message"]["id"], accepted["id"]);
+
+            for (signatures, code) in [
+                (&[][..], "unsigned"),
+                (&[""], "bad_signature"),
+                (&[&signature[1..]], "bad_signature"),
+                (&[&signature, &signature], "bad_signature"),
+            ] {
+                // An ALB without multi-value headers passes only the last value on.
+                if name == "ALB" && signatures.len() > 1 {
+                    continue;
+                }
+                let (status, refused) = answer(
+                    &function
+                        .invoke(event(trigger, &body, signatures, base64))
+                        .await,
+                );
+                assert_eq!(
+                    (status, refused),
+                    (401, json!({"code": code})),
+                    "{name}, base64 {base64}"
+                );
+            }
+        }
+    }
+    assert_eq!(function.aws().bodies("StartExecution").len(), 10);
+    let fetched = function.aws().bodies("GetSecretValue");
+    assert_eq!(
+        fetched.len(),
+        2,
+        "fetched once, in both stages: {fetched:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_get_of_the_root_tells_name_and_version_behind_every_trigger() {
+    let function = webhook(&[], Aws::Answers).await;
+    for (name, trigger) in TRIGGERS {
+        for (path, status) in [("/", 200), ("/elsewhere", 405)] {
+            let mut get: Value = serde_json::from_str(trigger).unwrap();
+            let stage = get["requestContext"]["stage"]
+                .as_str()
+                .filter(|stage| *stage != "$default");
+            let raw = stage.map_or(path.to_owned(), |stage| format!("/{stage}{path}"));
+            match get["version"].as_str() {
+                Some(_) => {
+                    get["rawPath"] = json!(raw);
+                    get["requestContext"]["http"]["method"] = json!("GET");
+                    get["requestContext"]["http"]["path"] = json!(raw);
+                }
+                None => {
+                    get["path"] = json!(path);
+                    get["httpMethod"] = json!("GET");
+                }
+            }
+            let (found, about) = answer(&function.invoke(get).await);
+            assert_eq!(found, status, "{name} {path}: {about}");
+            assert_eq!(
+                about["name"] == "workflow-bridge",
+                status == 200,
+                "{name} {path}: {about}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_budget_bounds_everything() {
+    for (what, targets) in [("StartExecution", true), ("GetSecretValue", false)] {
+        for misbehaving in [Aws::Hangs(what), Aws::Breaks(what)] {
+            let function = webhook(&[("ANSWER_WITHIN_MS", "1200")], misbehaving).await;
+            let body = body("x");
+            let event = event(
+                TRIGGERS[0].1,
+                &body,
+                &[&sign(SECRET, body.as_bytes())],
+                false,
+            );
+            let began = Instant::now();
+            let (status, refused) = answer(&function.invoke(event.clone()).await);
+            // A generous bound: it tells a budget from none, not a fast machine from a slow one.
+            assert!(
+                began.elapsed() < Duration::from_secs(4),
+                "{misbehaving:?}: {:?}",
+                began.elapsed()
+            );
+            assert_eq!(
+                (status, &refused["code"]),
+                (503, &json!("not_stored")),
+                "{misbehaving:?}"
+            );
+            assert_eq!(
+                refused["targets"].is_array(),
+                targets,
+                "{misbehaving:?}: {refused}"
+            );
+            function.aws().behave(Aws::Answers);
+            assert_eq!(
+                answer(&function.invoke(event).await).0,
+                200,
+                "{misbehaving:?}: healed"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_no_connection_costs_the_budget_and_no_more() {
+    // A backlog of one that is full: connections are neither accepted nor refused.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let _listener = socket.listen(1).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let connecting = tokio::net::TcpStream::connect(address);
+        held.extend(
+            tokio::time::timeout(Duration::from_millis(200), connecting)
+                .await
+                .ok(),
+        );
+    }
+    let black_hole = format!("http://{address}");
+    let function = webhook(
+        &[
+            ("ANSWER_WITHIN_MS", "1200"),
+            ("AWS_ENDPOINT_URL_SFN", &black_hole),
+        ],
+        Aws::Answers,
+    )
+    .await;
+    let body = body("x");
+    let event = event(
+        TRIGGERS[0].1,
+        &body,
+        &[&sign(SECRET, body.as_bytes())],
+        false,
+    );
+    let began = Instant::now();
+    let (status, refused) = answer(&function.invoke(event).await);
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        (status, &refused["targets"][0]["outcome"]),
+        (503, &json!("not_stored"))
+    );
+}
+
+#[tokio::test]
+async fn routes_may_come_from_a_parameter() {
+    // The stub answers GetParameter and GetSecretValue with the same text, so the routes document is the secret here.
+    let document = routes(
+        json!([{"name": "r", "from": {"cache": "chat", "topic": "in"}, "to": {"eventBus": "b"}}]),
+    );
+    let function = Function::start(
+        env!("CARGO_BIN_EXE_webhook"),
+        &[
+            ("ROUTES", "ssm:/bridge/routes"),
+            ("SIGNING_SECRET_ID", "signing"),
+            ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1/queue"),
+        ],
+        Duration::from_secs(10),
+        AwsStub::new(&document, Aws::Answers),
+    );
+    let function = function.await;
+    let body = body("x");
+    // A JSON object without `momentoSecret` is no signing secret, so the verdict is 503: but the routes were read.
+    let response = function
+        .invoke(event(
+            TRIGGERS[0].1,
+            &body,
+            &[&sign(SECRET, body.as_bytes())],
+            false,
+        ))
+        .await;
+    assert_eq!(answer(&response).0, 503);
+    assert_eq!(
+        function.aws().bodies("GetParameter")[0]["Name"],
+        "/bridge/routes"
+    );
+}
+
+#[tokio::test]
+async fn the_log_tells_the_story_without_the_message() {
+    let function = webhook(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")], Aws::Answers).await;
+    let body = body("the payload");
+    let signature = sign(SECRET, body.as_bytes());
+    for signatures in [&[signature.as_str()][..], &["ff"], &[]] {
+        function
+            .invoke(event(TRIGGERS[0].1, &body, signatures, false))
+            .await;
+    }
+    let log = function.stop().await;
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let accepted = lines
+        .iter()
+        .find(|line| line["code"] == "accepted")
+        .expect("a line for the message");
+    assert_eq!(
+        (&accepted["message.topic"], &accepted["targets"]),
+        (&json!("in"), &json!("uppercase=started"))
+    );
+    for code in ["bad_signature", "unsigned"] {
+        assert!(
+            lines.iter().any(|line| line["code"] == code),
+            "{code}: {log}"
+        );
+    }
+    for hidden in ["the payload", SECRET, &signature] {
+        assert!(!log.contains(hidden), "`{hidden}` in {log}");
+    }
+}
