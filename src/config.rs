@@ -21,6 +21,16 @@ pub enum RoutesSource {
     Parameter(String),
 }
 
+impl RoutesSource {
+    /// Reads the value of `ROUTES`.
+    pub fn of(value: &str) -> Self {
+        match value.strip_prefix("ssm:") {
+            None => Self::Inline(value.to_owned()),
+            Some(name) => Self::Parameter(name.trim().to_owned()),
+        }
+    }
+}
+
 /// How the webhook answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebhookSettings {
@@ -70,6 +80,27 @@ pub enum MomentoEndpoint {
     Host(String),
     /// An `http://` URL of a local server.
     Local(String),
+}
+
+impl MomentoEndpoint {
+    /// Reads a host name or an `http://` URL.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, for anything else.
+    pub fn parse(value: &str) -> Result<Self, String> {
+        let value = value.trim().trim_end_matches('/');
+        if value.starts_with("http://") {
+            return Ok(Self::Local(value.to_owned()));
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-".contains(&b);
+        if value.bytes().all(plain) && value.contains('.') {
+            return Ok(Self::Host(value.to_owned()));
+        }
+        Err(format!(
+            "expected a host such as `cell-us-east-1-1.prod.a.momentohq.com`, or an `http://` URL of a local server, found `{value}`"
+        ))
+    }
 }
 
 /// One variable to set or to mend.
@@ -221,35 +252,24 @@ impl<'a> Variables<'a> {
     }
 
     fn routes(&mut self) -> RoutesSource {
-        let value = self.text("ROUTES");
-        match value.strip_prefix("ssm:") {
-            None => RoutesSource::Inline(value),
-            Some(name) => {
-                if name.trim().is_empty() {
-                    self.problem(
-                        "ROUTES",
-                        "expected the name of a parameter after `ssm:`, found none",
-                    );
-                }
-                RoutesSource::Parameter(name.trim().to_owned())
-            }
+        let source = RoutesSource::of(&self.text("ROUTES"));
+        if source == RoutesSource::Parameter(String::new()) {
+            self.problem(
+                "ROUTES",
+                "expected the name of a parameter after `ssm:`, found none",
+            );
         }
+        source
     }
 
     fn momento_endpoint(&mut self) -> MomentoEndpoint {
         let value = self.text("MOMENTO_ENDPOINT");
-        let value = value.trim().trim_end_matches('/');
-        if value.starts_with("http://") {
-            return MomentoEndpoint::Local(value.to_owned());
-        }
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-".contains(&b);
-        if !value.is_empty() && (!value.bytes().all(plain) || !value.contains('.')) {
-            self.problem(
-                "MOMENTO_ENDPOINT",
-                format!("expected a host such as `cell-us-east-1-1.prod.a.momentohq.com`, or an `http://` URL of a local server, found `{value}`"),
-            );
-        }
-        MomentoEndpoint::Host(value.to_owned())
+        MomentoEndpoint::parse(&value).unwrap_or_else(|text| {
+            if !value.is_empty() {
+                self.problem("MOMENTO_ENDPOINT", text);
+            }
+            MomentoEndpoint::Host(value)
+        })
     }
 }
 

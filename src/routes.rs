@@ -44,7 +44,7 @@ pub struct Route {
 }
 
 /// Where messages come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct From {
     pub cache: Glob,
     pub topic: Glob,
@@ -111,7 +111,7 @@ impl Routes {
         let mut holds =
             |pattern: &Pattern| pattern.matches(event.get_or_insert_with(|| event_of(message)));
         self.iter()
-            .filter(|route| route.enabled && route.from.takes(message))
+            .filter(|route| route.enabled && route.from.covers(&message.cache, &message.topic))
             .filter(|route| route.condition.as_ref().is_none_or(&mut holds))
             .collect()
     }
@@ -150,8 +150,9 @@ impl Routes {
 }
 
 impl From {
-    fn takes(&self, message: &TopicMessage) -> bool {
-        self.cache.matches(&message.cache) && self.topic.matches(&message.topic)
+    /// Whether messages of this cache and topic are taken.
+    pub fn covers(&self, cache: &str, topic: &str) -> bool {
+        self.cache.matches(cache) && self.topic.matches(topic)
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use momento::topics::configurations;
+use momento::topics::Configuration;
+use momento::topics::configurations::Lambda;
 use momento::{CredentialProvider, MomentoError, MomentoErrorCode, MomentoResult, TopicClient};
 use tokio::sync::Mutex;
 
@@ -39,7 +40,7 @@ impl MomentoTopics {
             )
         };
         let key = self.key.fetch(Stage::Current).await?.ok_or_else(missing)?;
-        let new = connect(key.trim(), &self.endpoint).map_err(|e| fault(&e))?;
+        let new = connect(key.trim(), &self.endpoint, Lambda::latest()).map_err(|e| fault(&e))?;
         *client = Some(new.clone());
         Ok(new)
     }
@@ -68,7 +69,11 @@ impl Topics for MomentoTopics {
 /// # Errors
 ///
 /// When the key is not a v2 key.
-pub fn connect(key: &str, endpoint: &MomentoEndpoint) -> MomentoResult<TopicClient> {
+pub fn connect(
+    key: &str,
+    endpoint: &MomentoEndpoint,
+    configuration: impl Into<Configuration>,
+) -> MomentoResult<TopicClient> {
     let credentials = match endpoint {
         MomentoEndpoint::Host(host) => CredentialProvider::from_api_key_v2(key, host)?,
         MomentoEndpoint::Local(url) => {
@@ -76,7 +81,7 @@ pub fn connect(key: &str, endpoint: &MomentoEndpoint) -> MomentoResult<TopicClie
         }
     };
     TopicClient::builder()
-        .configuration(configurations::Lambda::latest())
+        .configuration(configuration)
         .credential_provider(credentials)
         .build()
 }

@@ -1,1 +1,102 @@
-fn main() {}
+//! The command line of workflow-bridge.
+
+mod connection;
+mod local;
+mod publish;
+mod secret;
+mod send;
+mod sign;
+mod tail;
+
+use std::io::ErrorKind;
+use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use workflow_bridge::local::console::Style;
+
+/// Set by a command that is meant to run until a signal comes, once it has nothing else left to do.
+static RUNS_UNTIL_STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Momento topics start Step Functions workflows, and their results come back on topics.
+///
+/// `cargo bridge local` runs everything on this machine, without any account; the other commands then talk to it.
+#[derive(Parser)]
+#[command(
+    name = "bridge",
+    bin_name = "cargo bridge",
+    version,
+    max_term_width = 100,
+    after_help = "Try it:\n  cargo bridge local --once            a message goes all the way and back\n  cargo bridge local                   keep it running, and in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Local(local::Local),
+    Publish(publish::Publish),
+    Tail(tail::Tail),
+    Sign(sign::Sign),
+    Send(send::Send),
+}
+
+fn main() {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => fail(&error.into()),
+    };
+    let code = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            result = run(cli) => result,
+            code = interrupted() => code,
+        }
+    });
+    // Whatever `run` had under way was dropped with it; a thread that still waits for input must not hold up the exit.
+    runtime.shutdown_background();
+    match code {
+        Ok(code) => exit(code),
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(cli: Cli) -> Result<i32> {
+    match cli.command {
+        Command::Local(command) => command.run().await,
+        Command::Publish(command) => command.run().await,
+        Command::Tail(command) => command.run().await,
+        Command::Sign(command) => command.run().await,
+        Command::Send(command) => command.run().await,
+    }
+}
+
+/// The exit code for the first signal that asks to stop: 128 and its number, as shells count, or 0 where stopping is
+/// how the command is meant to end.
+async fn interrupted() -> Result<i32> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let code = tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+        _ = hang_up.recv() => 129,
+    };
+    let as_meant = RUNS_UNTIL_STOPPED.load(Ordering::Relaxed);
+    Ok(if as_meant { 0 } else { code })
+}
+
+/// Says what went wrong and ends with 1. A reader that went away (`bridge tail … | head`) is no error.
+fn fail(error: &anyhow::Error) -> ! {
+    let io = error.downcast_ref::<std::io::Error>();
+    if io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        exit(0);
+    }
+    eprintln!("{} {error:#}", Style::for_stderr().bad("error:"));
+    exit(1)
+}

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, broadcast};
 
 use super::TopicsEvent;
 use super::broker::{Message, Value, now_ms};
+use crate::routes::Glob;
 use crate::signature;
 
 /// What Momento's deliveries call themselves.
@@ -26,9 +27,10 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Webhooks of one server.
 const MAX_WEBHOOKS: usize = 100;
 
-/// A webhook: where the messages of one topic are sent.
+/// A webhook: where the messages of a topic are sent.
 #[derive(Clone)]
 pub struct Webhook {
+    /// A name, or more than one with `*` for any run of characters, which Momento does not offer.
     pub cache: String,
     pub topic: String,
     /// `http://` or `https://`; redirects are not followed and no proxy is used.
@@ -160,7 +162,8 @@ impl Webhooks {
         let registered = self.registered.read();
         let registered = registered.unwrap_or_else(PoisonError::into_inner);
         let targets = registered.values().filter(|target| {
-            target.webhook.cache == message.cache && target.webhook.topic == message.topic
+            Glob::new(&target.webhook.cache).matches(&message.cache)
+                && Glob::new(&target.webhook.topic).matches(&message.topic)
         });
         for target in targets {
             let (target, message) = (target.clone(), message.clone());

@@ -1,0 +1,210 @@
+//! Which Momento a command talks to.
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use momento::TopicClient;
+use momento::topics::configurations::Laptop;
+use workflow_bridge::adapters::topics;
+use workflow_bridge::config::MomentoEndpoint;
+use workflow_bridge::local::workspace::{State, Workspace};
+
+const API_KEY: &str = "MOMENTO_API_KEY";
+const ENDPOINT: &str = "MOMENTO_ENDPOINT";
+
+/// Options of the commands that talk to topics.
+#[derive(Args)]
+pub struct Connection {
+    /// Cache that the topic belongs to [default: the local stack's]
+    #[arg(long, value_name = "NAME")]
+    cache: Option<String>,
+
+    /// Momento endpoint, such as `cell-4-us-west-2-1.prod.a.momentohq.com`, or an `http://` address; the key comes from MOMENTO_API_KEY
+    #[arg(long, value_name = "HOST", conflicts_with = "local")]
+    endpoint: Option<String>,
+
+    /// Talk to the running local stack even where MOMENTO_API_KEY and MOMENTO_ENDPOINT are set
+    #[arg(long)]
+    local: bool,
+}
+
+/// A place where topics are.
+#[derive(Debug, PartialEq)]
+pub struct Place {
+    endpoint: String,
+    api_key: String,
+    pub cache: String,
+    /// For people: "the local stack" or the endpoint.
+    pub name: String,
+}
+
+impl Connection {
+    /// Decides by the options, the environment and what runs on this machine.
+    pub fn place(&self) -> Result<Place> {
+        let variable = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|value: &String| !value.is_empty())
+        };
+        self.decide(variable(API_KEY), variable(ENDPOINT), running_stack)
+    }
+
+    fn decide(
+        &self,
+        api_key: Option<String>,
+        endpoint: Option<String>,
+        running: impl FnOnce() -> Result<State>,
+    ) -> Result<Place> {
+        let remote = match (&self.endpoint, api_key, endpoint) {
+            _ if self.local => None,
+            (Some(endpoint), Some(key), _) => Some((endpoint.clone(), key)),
+            (Some(endpoint), None, _) => {
+                bail!("expected the API key for `{endpoint}` in the variable {API_KEY}, found none")
+            }
+            (None, Some(key), Some(endpoint)) => Some((endpoint, key)),
+            (None, None, None) => None,
+            (None, Some(_), None) => bail!(
+                "expected {API_KEY} and {ENDPOINT} together, found only {API_KEY}: set the other one too, or pass `--local`"
+            ),
+            (None, None, Some(_)) => bail!(
+                "expected {API_KEY} and {ENDPOINT} together, found only {ENDPOINT}: set the other one too, or pass `--local`"
+            ),
+        };
+        let Some((endpoint, api_key)) = remote else {
+            let state = running()?;
+            return Ok(Place {
+                endpoint: state.topics_endpoint,
+                api_key: state.api_key,
+                cache: self.cache.clone().unwrap_or(state.cache),
+                name: "the local stack".to_owned(),
+            });
+        };
+        let cache = self.cache.clone().with_context(|| {
+            format!("expected the name of a cache at `{endpoint}`: pass `--cache NAME`")
+        })?;
+        Ok(Place {
+            name: format!("`{endpoint}`"),
+            endpoint,
+            api_key,
+            cache,
+        })
+    }
+}
+
+impl Place {
+    pub fn client(&self) -> Result<TopicClient> {
+        let endpoint = MomentoEndpoint::parse(&self.endpoint).map_err(|text| anyhow!(text))?;
+        topics::connect(&self.api_key, &endpoint, Laptop::latest())
+            .map_err(|error| anyhow!("the API key is not accepted: {}", error.message))
+    }
+
+    /// Waits until a plain `http://` endpoint takes no more connections. The SDK's subscriptions would go on trying
+    /// without pause; Momento itself comes back, a local stack does not.
+    pub async fn gone(&self) {
+        let Some(address) = self.endpoint.strip_prefix("http://") else {
+            return std::future::pending().await;
+        };
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// The newest local stack that runs.
+pub fn running_stack() -> Result<State> {
+    let running = Workspace::find()?.running()?;
+    running.into_iter().next().context("expected a running local stack, found none: start it with `cargo bridge local` in another terminal")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(cache: Option<&str>, endpoint: Option<&str>, local: bool) -> Connection {
+        Connection {
+            cache: cache.map(Into::into),
+            endpoint: endpoint.map(Into::into),
+            local,
+        }
+    }
+
+    fn state() -> Result<State> {
+        Ok(State {
+            pid: 1,
+            started_at: 1,
+            topics_endpoint: "http://127.0.0.1:1".into(),
+            api_key: "local key".into(),
+            cache: "demo".into(),
+            aws_endpoint: String::new(),
+            account: String::new(),
+            webhook_url: String::new(),
+            signing_secret: String::new(),
+        })
+    }
+
+    fn none() -> Result<State> {
+        bail!("expected a running local stack")
+    }
+
+    #[test]
+    fn the_local_stack_is_the_default() {
+        let place = connection(None, None, false)
+            .decide(None, None, state)
+            .unwrap();
+        assert_eq!(
+            (place.endpoint.as_str(), place.cache.as_str()),
+            ("http://127.0.0.1:1", "demo")
+        );
+        let place = connection(Some("c"), None, true)
+            .decide(Some("k".into()), Some("e".into()), state)
+            .unwrap();
+        assert_eq!(
+            (place.api_key.as_str(), place.cache.as_str()),
+            ("local key", "c")
+        );
+        assert!(
+            connection(None, None, false)
+                .decide(None, None, none)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn momento_is_used_when_it_is_configured() {
+        let place = connection(Some("c"), None, false)
+            .decide(Some("k".into()), Some("e".into()), none)
+            .unwrap();
+        assert_eq!(
+            place,
+            Place {
+                endpoint: "e".into(),
+                api_key: "k".into(),
+                cache: "c".into(),
+                name: "`e`".into()
+            }
+        );
+        let place = connection(Some("c"), Some("f"), false)
+            .decide(Some("k".into()), Some("e".into()), none)
+            .unwrap();
+        assert_eq!(place.endpoint, "f");
+    }
+
+    #[test]
+    fn half_a_configuration_is_refused() {
+        let refused = |connection: Connection, key: Option<&str>, endpoint: Option<&str>| {
+            connection
+                .decide(key.map(Into::into), endpoint.map(Into::into), state)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            refused(connection(None, None, false), Some("k"), None).contains("MOMENTO_ENDPOINT")
+        );
+        assert!(
+            refused(connection(None, None, false), None, Some("e")).contains("MOMENTO_API_KEY")
+        );
+        assert!(
+            refused(connection(None, Some("e"), false), None, None).contains("MOMENTO_API_KEY")
+        );
+        assert!(refused(connection(None, None, false), Some("k"), Some("e")).contains("--cache"));
+    }
+}

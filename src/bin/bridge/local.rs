@@ -1,0 +1,248 @@
+//! `bridge local`: the whole system on this machine.
+
+mod once;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use workflow_bridge::local::build;
+use workflow_bridge::local::console::{Progress, Style, preview, seconds};
+use workflow_bridge::local::flow::{Flow, Happening};
+use workflow_bridge::local::{Emulator, Options, Stack, template};
+use workflow_bridge::routes::Target;
+
+/// Width of the shown beginning of a message.
+const PREVIEW: usize = 60;
+
+/// Run the whole system on this machine: topics, AWS and the real Lambda functions
+///
+/// Deploys template.yaml into a local AWS emulator and connects it to a local Momento Topics server. It needs neither an
+/// account nor Docker, only Python 3.10 or newer; the first run downloads the emulator into target/bridge.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves nothing behind. Several stacks can run at once; the other commands talk to the newest."
+)]
+pub struct Local {
+    /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
+    #[arg(long)]
+    once: bool,
+
+    /// Template to deploy [default: the clone's template.yaml]
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+
+    /// Cache that the template's routes listen to
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    cache: String,
+
+    /// Port of the Topics server [default: a free one]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    topics_port: u16,
+
+    /// Port of the AWS emulator [default: a free one]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    aws_port: u16,
+}
+
+impl Local {
+    pub async fn run(self) -> Result<i32> {
+        let began = Instant::now();
+        let mut options = Options::new(build::Binaries::new())?;
+        options.progress = Progress::shown();
+        options.cache = self.cache;
+        options.topics_port = self.topics_port;
+        options.aws_port = self.aws_port;
+        if let Some(template) = self.template {
+            options.template = template;
+        }
+        let functions = template::functions(&template::read(&options.template)?)?;
+        let mut names: Vec<_> = functions
+            .iter()
+            .map(|(_, binary)| binary.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+
+        // The emulator first: what it may lack is better known before a long compilation.
+        let emulator = Arc::new(
+            Emulator::start(&options.workspace, options.aws_port, &options.progress).await?,
+        );
+        options.binaries =
+            build::build(options.workspace.root(), &names, &options.progress).await?;
+        let stack = Stack::start_in(emulator, options).await?;
+        let ended = stack.emulator().ended();
+        if self.once {
+            return tokio::select! {
+                result = once::demonstrate(&stack) => result,
+                error = ended => Err(error),
+            };
+        }
+        let started_at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .context("the clock shows a time before 1970")?;
+        stack
+            .emulator()
+            .run()
+            .publish_state(&stack.state(started_at.as_millis() as u64))?;
+        let flow = Flow::watch(&stack);
+        introduce(&stack, began)?;
+        crate::RUNS_UNTIL_STOPPED.store(true, Ordering::Relaxed);
+        tokio::select! {
+            result = show(flow) => result,
+            error = ended => Err(error),
+        }
+    }
+}
+
+fn introduce(stack: &Stack, began: Instant) -> Result<()> {
+    let style = Style::for_stdout();
+    let state = stack.state(0);
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "\n{} in {}; Ctrl-C stops it\n",
+        style.good("ready"),
+        seconds(began.elapsed())
+    )?;
+    writeln!(
+        out,
+        "  topics   {}  Momento SDKs and HTTP API",
+        state.topics_endpoint
+    )?;
+    writeln!(
+        out,
+        "  aws      {}  account {}",
+        state.aws_endpoint, state.account
+    )?;
+    writeln!(out, "  webhook  {}\n", state.webhook_url)?;
+    for route in stack.routes().iter().filter(|route| route.enabled) {
+        let target = match &route.to {
+            Target::StateMachine { arn, .. } => arn.rsplit(':').next().unwrap_or(arn).to_owned(),
+            Target::EventBus { name, .. } => format!("event bus {name}"),
+        };
+        writeln!(
+            out,
+            "  route    {}: topic {} → {target}",
+            style.bold(&route.name),
+            route.from.topic.as_str()
+        )?;
+    }
+    let example = stack
+        .routes()
+        .iter()
+        .find(|route| route.enabled)
+        .map_or("uppercase-in", |route| route.from.topic.as_str());
+    writeln!(out, "\nin another terminal:")?;
+    for command in [
+        "cargo bridge tail uppercase-out".to_owned(),
+        format!("cargo bridge publish {example} hello"),
+        format!("cargo bridge send --topic {example} --text hello"),
+        format!(
+            "curl -H 'Authorization: {}' -d hello {}/topics/{}/{example}",
+            state.api_key, state.topics_endpoint, state.cache
+        ),
+    ] {
+        writeln!(out, "  {}", style.bold(command))?;
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Prints what happens until the stack stops.
+async fn show(mut flow: Flow) -> Result<i32> {
+    let style = Style::for_stdout();
+    while let Some(happening) = flow.next().await {
+        writeln!(std::io::stdout(), "{}", line(style, &happening))?;
+    }
+    Ok(0)
+}
+
+/// One line for one happening.
+fn line(style: Style, happening: &Happening) -> String {
+    match happening {
+        Happening::Published {
+            topic,
+            sequence,
+            bytes,
+            text,
+            inbound,
+            ..
+        } => {
+            let arrow = if *inbound { "→" } else { "←" };
+            let shown = text
+                .as_deref()
+                .map_or("(binary)".to_owned(), |text| preview(text, PREVIEW));
+            format!(
+                "{arrow} {}  {}  {shown}",
+                style.bold(format_args!("{topic}#{sequence}")),
+                style.dim(format_args!("{bytes} B"))
+            )
+        }
+        Happening::Answered {
+            topic,
+            sequence,
+            took,
+            status,
+            answer,
+        } => {
+            let (took, message) = (
+                style.dim(seconds(*took)),
+                style.bold(format_args!("{topic}#{sequence}")),
+            );
+            match status {
+                Ok(code) => {
+                    let said = format!("{code} {}", answer.code);
+                    let said = if *code == 200 {
+                        style.good(said)
+                    } else {
+                        style.bad(said)
+                    };
+                    let targets: Vec<_> = answer
+                        .targets
+                        .iter()
+                        .map(|target| format!("{} {}", target.route, target.outcome))
+                        .collect();
+                    format!(
+                        "    webhook    {message}  {said}  {}  {took}",
+                        targets.join(", ")
+                    )
+                }
+                Err(reason) => format!("    webhook    {message}  {}  {took}", style.bad(reason)),
+            }
+        }
+        Happening::Execution {
+            name,
+            status,
+            took,
+            failure,
+        } => {
+            let shown = match status.as_str() {
+                "SUCCEEDED" => style.good(status),
+                "RUNNING" => style.dim(status),
+                _ => style.bad(status),
+            };
+            let failure = failure
+                .as_deref()
+                .map_or(String::new(), |text| format!("  {}", preview(text, 200)));
+            format!(
+                "    execution  {name}  {shown}{failure}  {}",
+                style.dim(seconds(*took))
+            )
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `bridge send`: a signed message straight to a webhook URL, as Momento would send it.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::{Value, json};
+use workflow_bridge::local::console::{Style, preview, seconds};
+use workflow_bridge::signature;
+
+use crate::connection::running_stack;
+use crate::publish::read_stdin;
+use crate::secret::SecretSource;
+
+/// More than Momento's 5 s, so that a slow answer is seen for what it is.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Sign a message and send it to a webhook URL
+///
+/// Without `--url` it goes to the running local stack's webhook. The exit code is 0 for a 2xx answer, else 1.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  cargo bridge send --topic uppercase-in --text hello      # to the running local stack\n  cargo bridge send --url https://….lambda-url.eu-west-1.on.aws/ --secret-env SIGNING_SECRET \\\n    --cache demo --topic uppercase-in --text hello\n  cargo bridge send --body message.json                    # these very bytes, signed"
+)]
+pub struct Send {
+    /// Where to send it [default: the running local stack's webhook]
+    #[arg(long)]
+    url: Option<String>,
+
+    /// Topic that the message was published to
+    #[arg(long, required_unless_present = "body", conflicts_with = "body")]
+    topic: Option<String>,
+
+    /// Text of the message
+    #[arg(
+        long,
+        requires = "topic",
+        required_unless_present = "body",
+        allow_hyphen_values = true
+    )]
+    text: Option<String>,
+
+    /// Cache that the topic belongs to [default: the local stack's, else `demo`]
+    #[arg(long, conflicts_with = "body")]
+    cache: Option<String>,
+
+    /// Sequence number of the message in its topic
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "body")]
+    sequence: u64,
+
+    /// File with a whole body to sign and send as it is; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+
+    #[command(flatten)]
+    secret: SecretSource,
+}
+
+impl Send {
+    pub async fn run(self) -> Result<i32> {
+        let (url, secret, cache) = self.destination()?;
+        let body = match &self.body {
+            Some(file) if file.as_os_str() == "-" => read_stdin().await?,
+            Some(file) => {
+                std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?
+            }
+            None => self.message(&cache)?,
+        };
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(WITHIN)
+            .build()?;
+        let started = Instant::now();
+        let response = client
+            .post(&url)
+            .header("content-type", "application/json")
+            .header(signature::HEADER, signature::sign(&secret, &body))
+            .body(body)
+            .send()
+            .await
+            .with_context(|| format!("cannot reach `{url}`"))?;
+        let status = response.status();
+        let text = response.text().await.context("the answer broke off")?;
+
+        let style = Style::for_stdout();
+        let colour = if status.is_success() {
+            Style::good
+        } else {
+            Style::bad
+        };
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "{}  {}",
+            colour(style, status),
+            style.dim(seconds(started.elapsed()))
+        )?;
+        match serde_json::from_str::<Value>(&text) {
+            Ok(answer) => writeln!(out, "{answer:#}")?,
+            Err(_) => writeln!(out, "{}", preview(&text, 2_000))?,
+        }
+        Ok(i32::from(!status.is_success()))
+    }
+
+    /// URL, secret and cache. The local stack's secret goes nowhere but to its own webhook.
+    fn destination(&self) -> Result<(String, String, String)> {
+        if let Some(url) = &self.url {
+            let secret = self.secret.named()?.context("expected the signing secret for `--url`: name it with `--secret-env` or `--secret-file`")?;
+            let cache = self.cache.clone().unwrap_or_else(|| "demo".to_owned());
+            return Ok((url.clone(), secret, cache));
+        }
+        let stack = running_stack().context("no `--url`, so the local stack is used")?;
+        let secret = self.secret.named()?.unwrap_or(stack.signing_secret);
+        Ok((
+            stack.webhook_url,
+            secret,
+            self.cache.clone().unwrap_or(stack.cache),
+        ))
+    }
+
+    /// The body as Momento writes it, with the time that it is now.
+    fn message(&self, cache: &str) -> Result<Vec<u8>> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .context("the clock shows a time before 1970")?
+            .as_millis() as u64;
+        Ok(serde_json::to_vec(&json!({
+            "cache": cache,
+            "topic": self.topic,
+            "event_timestamp": now,
+            "publish_timestamp": now,
+            "topic_sequence_number": self.sequence,
+            "token_id": "",
+            "text": self.text,
+        }))?)
+    }
+}

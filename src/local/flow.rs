@@ -1,0 +1,266 @@
+//! What happens to messages in a running stack, told as it becomes known: publication, the webhook's answer, the execution.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::types::ExecutionStatus;
+use serde::Deserialize;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::stack::Stack;
+use super::topics::broker::Value;
+use super::topics::{DeliveryOutcome, TopicsEvent};
+use crate::routes::{Routes, Target};
+
+/// An execution of a short workflow ends within a few polls; a long one is asked less and less often.
+const FIRST_POLL: Duration = Duration::from_millis(25);
+const SLOWEST_POLL: Duration = Duration::from_secs(2);
+
+/// After so long an execution is reported as running.
+const SHORT: Duration = Duration::from_secs(3);
+
+/// Something that happened to a message.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    Published {
+        cache: String,
+        topic: String,
+        sequence: u64,
+        bytes: usize,
+        /// The text, or nothing for a binary value.
+        text: Option<String>,
+        /// Whether a route listens to the topic.
+        inbound: bool,
+    },
+    /// The webhook was called, or could not be.
+    Answered {
+        topic: String,
+        sequence: u64,
+        took: Duration,
+        /// The status code, or why there is none.
+        status: Result<u16, String>,
+        answer: Answer,
+    },
+    /// An execution ended, or takes long (`status` is then `RUNNING`).
+    Execution {
+        name: String,
+        status: String,
+        took: Duration,
+        /// Error and cause of a failed one.
+        failure: Option<String>,
+    },
+}
+
+/// The body of the webhook's answer, as far as it is needed here.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Answer {
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub code: String,
+    #[serde(default)]
+    pub targets: Vec<TargetAnswer>,
+}
+
+/// What became of a message on one route.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TargetAnswer {
+    pub route: String,
+    pub outcome: String,
+}
+
+/// Tells what happens from now on. Ends when it is dropped.
+pub struct Flow {
+    happenings: mpsc::UnboundedReceiver<Happening>,
+    _tasks: JoinSet<()>,
+}
+
+impl Flow {
+    /// Watches `stack` from this moment.
+    pub fn watch(stack: &Stack) -> Self {
+        let (tell, happenings) = mpsc::unbounded_channel();
+        let watcher = Arc::new(Watcher {
+            client: Client::new(stack.account().config()),
+            routes: stack.routes().clone(),
+            tell,
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watcher.run(stack.topics().events()));
+        Self {
+            happenings,
+            _tasks: tasks,
+        }
+    }
+
+    /// The next happening; `None` when the stack is stopping.
+    pub async fn next(&mut self) -> Option<Happening> {
+        self.happenings.recv().await
+    }
+}
+
+struct Watcher {
+    client: Client,
+    routes: Routes,
+    tell: mpsc::UnboundedSender<Happening>,
+}
+
+impl Watcher {
+    async fn run(self: Arc<Self>, mut events: broadcast::Receiver<TopicsEvent>) {
+        let mut following = JoinSet::new();
+        loop {
+            let event = match events.recv().await {
+                Ok(event) => event,
+                // A burst that nobody could read anyway.
+                Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+            while following.try_join_next().is_some() {}
+            let happening = self.read(event);
+            if let Happening::Answered {
+                sequence, answer, ..
+            } = &happening
+            {
+                for target in answer
+                    .targets
+                    .iter()
+                    .filter(|target| target.outcome == "started")
+                {
+                    let machine = self
+                        .routes
+                        .iter()
+                        .find(|route| route.name == target.route)
+                        .and_then(|route| match &route.to {
+                            Target::StateMachine { arn, .. } => Some(arn.clone()),
+                            Target::EventBus { .. } => None,
+                        });
+                    let ending =
+                        format!("-{sequence}-{}", answer.id.get(..16).unwrap_or(&answer.id));
+                    if let Some(machine) = machine {
+                        following.spawn(Arc::clone(&self).follow(machine, ending));
+                    }
+                }
+            }
+            if self.tell.send(happening).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read(&self, event: TopicsEvent) -> Happening {
+        match event {
+            TopicsEvent::Published(message) => Happening::Published {
+                inbound: self.routes.iter().any(|route| {
+                    route.enabled && route.from.covers(&message.cache, &message.topic)
+                }),
+                cache: message.cache.clone(),
+                topic: message.topic.clone(),
+                sequence: message.sequence,
+                bytes: message.value.bytes(),
+                text: match &message.value {
+                    Value::Text(text) => Some(text.clone()),
+                    Value::Binary(_) => None,
+                },
+            },
+            TopicsEvent::WebhookDelivered {
+                message,
+                outcome,
+                elapsed,
+                ..
+            } => {
+                let (status, answer) = match outcome {
+                    DeliveryOutcome::Answered { status, body } => {
+                        (Ok(status), serde_json::from_str(&body).unwrap_or_default())
+                    }
+                    DeliveryOutcome::TimedOut => {
+                        (Err("no answer in time".to_owned()), Answer::default())
+                    }
+                    DeliveryOutcome::Unreachable(reason) => {
+                        (Err(format!("unreachable: {reason}")), Answer::default())
+                    }
+                    DeliveryOutcome::Dropped => (
+                        Err("not attempted: too many deliveries at once".to_owned()),
+                        Answer::default(),
+                    ),
+                };
+                Happening::Answered {
+                    topic: message.topic.clone(),
+                    sequence: message.sequence,
+                    took: elapsed,
+                    status,
+                    answer,
+                }
+            }
+        }
+    }
+
+    /// Finds the execution whose name has this ending and tells how it ends. EXPRESS executions cannot be found: AWS
+    /// keeps no list of them, and the first refusal ends the search.
+    async fn follow(self: Arc<Self>, machine: String, ending: String) {
+        let started = Instant::now();
+        let mut told = false;
+        let mut pause = FIRST_POLL;
+        loop {
+            let Ok(listed) = self
+                .client
+                .list_executions()
+                .state_machine_arn(&machine)
+                .max_results(100)
+                .send()
+                .await
+            else {
+                return;
+            };
+            if let Some(found) = listed
+                .executions()
+                .iter()
+                .find(|execution| execution.name().ends_with(&ending))
+            {
+                let ended = *found.status() != ExecutionStatus::Running;
+                if ended || (!told && started.elapsed() > SHORT) {
+                    told = true;
+                    let _ = self.tell.send(
+                        self.describe(found.execution_arn(), found.name(), started.elapsed())
+                            .await,
+                    );
+                }
+                if ended {
+                    return;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 5 / 4).min(SLOWEST_POLL);
+        }
+    }
+
+    async fn describe(&self, arn: &str, name: &str, seen: Duration) -> Happening {
+        let mut status = "unknown".to_owned();
+        let (mut took, mut failure) = (seen, None);
+        if let Ok(execution) = self
+            .client
+            .describe_execution()
+            .execution_arn(arn)
+            .send()
+            .await
+        {
+            status = execution.status().as_str().to_owned();
+            if let Some(stopped) = execution.stop_date() {
+                let span = stopped.as_secs_f64() - execution.start_date().as_secs_f64();
+                took = Duration::try_from_secs_f64(span).unwrap_or(seen);
+            }
+            let parts: Vec<_> = [execution.error(), execution.cause()]
+                .into_iter()
+                .flatten()
+                .collect();
+            failure = (!parts.is_empty()).then(|| parts.join(": "));
+        }
+        Happening::Execution {
+            name: name.to_owned(),
+            status,
+            took,
+            failure,
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The whole system on this machine: topics, emulator and the deployed template.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use momento::TopicClient;
+use momento::topics::configurations::Laptop;
+use serde_json::Value;
+
+use super::aws::Account;
+use super::build::Binaries;
+use super::console::Progress;
+use super::deploy::{self, Deployed};
+use super::emulator::Emulator;
+use super::template;
+use super::topics::{TopicsOptions, TopicsServer, Webhook, local_api_key};
+use super::workspace::{State, Workspace};
+use crate::adapters::ssm;
+use crate::adapters::topics;
+use crate::config::{MomentoEndpoint, RoutesSource};
+use crate::routes::Routes;
+
+/// The stack's name in its account of the emulator.
+const NAME: &str = "workflow-bridge";
+
+/// A change to the template before it is deployed.
+pub type Edit = Box<dyn FnOnce(&mut Value) -> Result<()> + Send>;
+
+/// What to start. [`Options::new`] has the defaults of `bridge local`.
+pub struct Options {
+    pub workspace: Workspace,
+    /// The template; its state machines are found relative to it.
+    pub template: PathBuf,
+    /// An executable for every binary that the template's functions name.
+    pub binaries: Binaries,
+    /// The cache that the shipped routes listen to.
+    pub cache: String,
+    /// 0 takes a free port.
+    pub topics_port: u16,
+    /// 0 takes a free port.
+    pub aws_port: u16,
+    /// Template parameters beyond those the stack sets itself.
+    pub parameters: BTreeMap<String, String>,
+    pub edit: Edit,
+    pub progress: Progress,
+}
+
+impl Options {
+    /// The shipped template with these binaries, on free ports, without a word.
+    pub fn new(binaries: Binaries) -> Result<Self> {
+        let workspace = Workspace::find()?;
+        Ok(Self {
+            template: workspace.root().join("template.yaml"),
+            workspace,
+            binaries,
+            cache: "demo".to_owned(),
+            topics_port: 0,
+            aws_port: 0,
+            parameters: BTreeMap::new(),
+            edit: Box::new(|_| Ok(())),
+            progress: Progress::silent(),
+        })
+    }
+}
+
+/// A deployed system. Dropping it stops everything that nothing else uses.
+pub struct Stack {
+    topics: TopicsServer,
+    account: Account,
+    deployed: Deployed,
+    routes: Routes,
+    cache: String,
+    webhook_url: String,
+    signing_secret: String,
+    api_key: String,
+    emulator: Arc<Emulator>,
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack")
+            .field("account", &self.account.id())
+            .field("webhook_url", &self.webhook_url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Stack {
+    /// Starts an emulator and everything else.
+    pub async fn start(options: Options) -> Result<Self> {
+        let emulator =
+            Emulator::start(&options.workspace, options.aws_port, &options.progress).await?;
+        Self::start_in(Arc::new(emulator), options).await
+    }
+
+    /// Starts everything else in an account of its own of a running emulator. Stacks that share an emulator see nothing of
+    /// each other.
+    pub async fn start_in(emulator: Arc<Emulator>, options: Options) -> Result<Self> {
+        let api_key = local_api_key();
+        let topics = TopicsServer::start(TopicsOptions {
+            listen: (Ipv4Addr::LOCALHOST, options.topics_port).into(),
+            keys: [(api_key.clone(), None)].into(),
+            ..TopicsOptions::default()
+        })
+        .await
+        .with_context(|| format!("cannot start the local Topics server on port {}; is it taken? `--topics-port` names another, without it a free one is used", options.topics_port))?;
+        let account = Account::new(emulator.endpoint(), &Account::fresh_id());
+
+        let step = options.progress.step("deploying the template");
+        let mut template = template::read(&options.template)?;
+        (options.edit)(&mut template).context("cannot edit the template")?;
+        let folder = options.template.parent().unwrap_or_else(|| ".".as_ref());
+        template::inline_definitions(&mut template, folder)?;
+        upload_code(&emulator, &account, &mut template, &options.binaries).await?;
+
+        let signing_secret = random_secret();
+        let mut parameters = options.parameters;
+        for (name, value) in [
+            ("CacheName", options.cache.as_str()),
+            ("MomentoEndpoint", topics.endpoint().as_str()),
+            ("Architecture", architecture()),
+        ] {
+            if template.pointer(&format!("/Parameters/{name}")).is_some() {
+                parameters
+                    .entry(name.to_owned())
+                    .or_insert_with(|| value.to_owned());
+            }
+        }
+        let deployed = deploy::create(&account, NAME, &template, &parameters).await?;
+        put_secret(&account, &deployed, "SigningSecret", &signing_secret).await?;
+        put_secret(&account, &deployed, "MomentoSecret", &api_key).await?;
+
+        let webhook_url = webhook_url(&emulator, &deployed)?;
+        let routes = deployed_routes(&account, &template, &deployed).await?;
+        // One webhook for what routes listen to, however many there are: the webhook function finds all of them. A
+        // pattern that another one covers would deliver twice.
+        let enabled = || {
+            routes
+                .iter()
+                .filter(|route| route.enabled)
+                .map(|route| &route.from)
+        };
+        for from in enabled() {
+            let (cache, topic) = (from.cache.as_str(), from.topic.as_str());
+            if enabled().any(|other| other != from && other.covers(cache, topic)) {
+                continue;
+            }
+            let webhook = Webhook {
+                cache: cache.to_owned(),
+                topic: topic.to_owned(),
+                url: webhook_url.clone(),
+                secret: signing_secret.clone(),
+                host: None,
+            };
+            topics.put_webhook(&format!("{cache}/{topic}"), webhook)?;
+        }
+        step.done("deployed the template");
+        Ok(Self {
+            topics,
+            account,
+            deployed,
+            routes,
+            cache: options.cache,
+            webhook_url,
+            signing_secret,
+            api_key,
+            emulator,
+        })
+    }
+
+    /// The Topics server, for its events and webhooks.
+    pub fn topics(&self) -> &TopicsServer {
+        &self.topics
+    }
+
+    /// The emulator, which other stacks may share.
+    pub fn emulator(&self) -> &Arc<Emulator> {
+        &self.emulator
+    }
+
+    /// The stack's account, with the configuration for AWS clients.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// A client of the official SDK, connected to the local Topics server.
+    pub fn momento_client(&self) -> Result<TopicClient> {
+        let endpoint = MomentoEndpoint::Local(self.topics.endpoint());
+        Ok(topics::connect(&self.api_key, &endpoint, Laptop::latest())?)
+    }
+
+    /// The cache that the shipped routes listen to.
+    pub fn cache(&self) -> &str {
+        &self.cache
+    }
+
+    pub fn outputs(&self) -> &BTreeMap<String, String> {
+        &self.deployed.outputs
+    }
+
+    /// The physical id of a resource (for most kinds, what `!Ref` gives).
+    pub fn resource(&self, logical_id: &str) -> Result<&str> {
+        self.deployed
+            .resources
+            .get(logical_id)
+            .map(String::as_str)
+            .with_context(|| {
+                format!("expected a resource `{logical_id}` in the deployed template, found none")
+            })
+    }
+
+    /// The deployed routes, with real ARNs.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Where the webhook takes signed messages, as a plain HTTP address on this machine.
+    pub fn webhook_url(&self) -> &str {
+        &self.webhook_url
+    }
+
+    pub fn signing_secret(&self) -> &str {
+        &self.signing_secret
+    }
+
+    /// Everything the functions and workflows logged so far, a line each.
+    pub async fn logs(&self) -> Result<String> {
+        self.account.logs().await
+    }
+
+    /// What other commands need to reach this stack.
+    pub fn state(&self, started_at: u64) -> State {
+        State {
+            pid: std::process::id(),
+            started_at,
+            topics_endpoint: self.topics.endpoint(),
+            api_key: self.api_key.clone(),
+            cache: self.cache.clone(),
+            aws_endpoint: self.emulator.endpoint().to_owned(),
+            account: self.account.id().to_owned(),
+            webhook_url: self.webhook_url.clone(),
+            signing_secret: self.signing_secret.clone(),
+        }
+    }
+
+    /// Stops the Topics server, and the emulator unless another stack uses it.
+    pub async fn stop(self) {
+        self.topics.shutdown().await;
+    }
+}
+
+/// Packs and uploads each function's binary and points the template to it.
+async fn upload_code(
+    emulator: &Emulator,
+    account: &Account,
+    template: &mut Value,
+    binaries: &Binaries,
+) -> Result<()> {
+    // Names of buckets are taken for all accounts.
+    let bucket = format!("workflow-bridge-{}", account.id());
+    account.create_bucket(&bucket).await?;
+    let mut uploaded = Vec::new();
+    for (function, binary) in template::functions(template)? {
+        let Some(program) = binaries.get(&binary) else {
+            let known: Vec<_> = binaries.keys().map(|name| format!("`{name}`")).collect();
+            bail!(
+                "function `{function}` of the template runs the binary `{binary}`: expected one of {}",
+                known.join(", ")
+            );
+        };
+        let package = emulator.package(program).await?;
+        if !uploaded.contains(&package.key) {
+            account
+                .put_object(&bucket, &package.key, package.zip.clone())
+                .await?;
+            uploaded.push(package.key.clone());
+        }
+        template::set_code(template, &function, &bucket, &package.key);
+    }
+    Ok(())
+}
+
+/// Where the emulator serves the Function URL `https://<id>.lambda-url.<region>.on.aws/`.
+fn webhook_url(emulator: &Emulator, deployed: &Deployed) -> Result<String> {
+    let url = deployed
+        .outputs
+        .get("WebhookUrl")
+        .context("expected an output `WebhookUrl` in the template, found none")?;
+    let id = url
+        .strip_prefix("https://")
+        .and_then(|rest| rest.split_once(".lambda-url."))
+        .map(|(id, _)| id)
+        .with_context(|| {
+            format!("expected a Function URL in the output `WebhookUrl`, found `{url}`")
+        })?;
+    Ok(format!("{}/_aws/lambda-url/{id}/", emulator.endpoint()))
+}
+
+/// The routes as the deployed webhook sees them.
+async fn deployed_routes(
+    account: &Account,
+    template: &Value,
+    deployed: &Deployed,
+) -> Result<Routes> {
+    let functions = template::functions(template)?;
+    let function = functions
+        .iter()
+        .find(|(_, binary)| binary == "webhook")
+        .and_then(|(id, _)| deployed.resources.get(id))
+        .context("expected a function with the binary `webhook` in the template, found none")?;
+    let variables = account.function_variables(function).await?;
+    let text = variables["ROUTES"]
+        .as_str()
+        .context("expected the variable `ROUTES` at the webhook function, found none")?;
+    Ok(ssm::load_routes(&RoutesSource::of(text), account.config()).await?)
+}
+
+/// Puts a value into a secret that the template created.
+async fn put_secret(
+    account: &Account,
+    deployed: &Deployed,
+    logical_id: &str,
+    value: &str,
+) -> Result<()> {
+    let Some(arn) = deployed.resources.get(logical_id) else {
+        bail!("expected a secret `{logical_id}` in the template, found none");
+    };
+    aws_sdk_secretsmanager::Client::new(account.config())
+        .put_secret_value()
+        .secret_id(arn)
+        .secret_string(value)
+        .send()
+        .await
+        .with_context(|| format!("cannot fill the secret `{logical_id}`"))?;
+    Ok(())
+}
+
+/// 256 bits in hex.
+fn random_secret() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// This machine in Lambda's words.
+fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "x86_64"
+    }
+}

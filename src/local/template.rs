@@ -1,0 +1,246 @@
+//! The deployment template as data: read from YAML, with what `sam package` would have done applied to it.
+
+mod yaml;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Map, Value, json};
+
+pub use yaml::parse;
+
+/// Reads `template.yaml` (or any CloudFormation file, JSON included) into its long form: `!Ref X` becomes
+/// `{"Ref": "X"}`, `!Sub s` becomes `{"Fn::Sub": "s"}`, and so on.
+pub fn read(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read `{}`", path.display()))?;
+    parse(&text).map_err(|problem| anyhow!("`{}` {problem}", path.display()))
+}
+
+/// The functions that are built from a binary of this crate: logical id and binary name.
+pub fn functions(template: &Value) -> Result<Vec<(String, String)>> {
+    let functions = of_type(template, "AWS::Serverless::Function")?.map(|(id, resource)| {
+        let binary = resource
+            .pointer("/Metadata/BuildProperties/Binary")
+            .and_then(Value::as_str)
+            .with_context(|| format!("function `{id}`: expected the name of a binary in `Metadata.BuildProperties.Binary`, found none"))?;
+        Ok((id.clone(), binary.to_owned()))
+    });
+    functions.collect()
+}
+
+/// Puts the text of each state machine's `DefinitionUri`, relative to `folder`, in its place.
+pub fn inline_definitions(template: &mut Value, folder: &Path) -> Result<()> {
+    for (id, resource) in resources_mut(template)? {
+        if resource["Type"] != "AWS::Serverless::StateMachine" {
+            continue;
+        }
+        let Some(uri) = resource.pointer("/Properties/DefinitionUri").cloned() else {
+            continue;
+        };
+        let Some(file) = uri.as_str() else {
+            bail!("state machine `{id}`: expected a file name in `DefinitionUri`, found `{uri}`");
+        };
+        let definition =
+            read(&folder.join(file)).with_context(|| format!("state machine `{id}`"))?;
+        if let Some(properties) = resource["Properties"].as_object_mut() {
+            properties.remove("DefinitionUri");
+            properties.insert("Definition".to_owned(), definition);
+        }
+    }
+    Ok(())
+}
+
+/// Sets where a function's code is.
+pub fn set_code(template: &mut Value, function: &str, bucket: &str, key: &str) {
+    template["Resources"][function]["Properties"]["CodeUri"] =
+        json!({ "Bucket": bucket, "Key": key });
+}
+
+/// Adds routes to the routes document, which stands under a `Fn::ToJsonString`.
+pub fn add_routes(template: &mut Value, routes: &[Value]) -> Result<()> {
+    let mut found = false;
+    visit(template, &mut |key, value| {
+        if let Some(list) = value
+            .get_mut("routes")
+            .and_then(Value::as_array_mut)
+            .filter(|_| key == "Fn::ToJsonString")
+        {
+            list.extend_from_slice(routes);
+            found = true;
+        }
+    });
+    if !found {
+        bail!("expected `routes` under a `Fn::ToJsonString` in the template, found none to add to");
+    }
+    Ok(())
+}
+
+/// Adds a state machine and lets every rule that hears of other state machines hear of it too. `kind` is `STANDARD` or
+/// `EXPRESS`.
+pub fn add_state_machine(
+    template: &mut Value,
+    id: &str,
+    kind: &str,
+    definition: Value,
+) -> Result<()> {
+    let properties = json!({ "Type": kind, "Definition": definition });
+    add_resource(
+        template,
+        id,
+        json!({ "Type": "AWS::Serverless::StateMachine", "Properties": properties }),
+    )?;
+    visit(template, &mut |key, value| {
+        let heard = value
+            .pointer_mut("/detail/stateMachineArn")
+            .and_then(Value::as_array_mut);
+        if let Some(list) = heard.filter(|_| key == "EventPattern") {
+            list.push(json!({ "Ref": id }));
+        }
+    });
+    Ok(())
+}
+
+/// Adds a resource under a logical id that is still free.
+pub fn add_resource(template: &mut Value, id: &str, resource: Value) -> Result<()> {
+    let resources = template["Resources"]
+        .as_object_mut()
+        .context("expected `Resources` in the template, found none")?;
+    if resources.insert(id.to_owned(), resource).is_some() {
+        bail!("expected a new logical id, found `{id}` in the template already");
+    }
+    Ok(())
+}
+
+/// Adds an output, so that a deployed stack tells the value.
+pub fn add_output(template: &mut Value, name: &str, value: Value) {
+    template["Outputs"][name] = json!({ "Value": value });
+}
+
+fn of_type<'a>(
+    template: &'a Value,
+    kind: &'a str,
+) -> Result<impl Iterator<Item = (&'a String, &'a Value)>> {
+    let resources = template["Resources"]
+        .as_object()
+        .context("expected `Resources` in the template, found none")?;
+    Ok(resources
+        .iter()
+        .filter(move |(_, resource)| resource["Type"] == kind))
+}
+
+fn resources_mut(template: &mut Value) -> Result<&mut Map<String, Value>> {
+    template["Resources"]
+        .as_object_mut()
+        .context("expected `Resources` in the template, found none")
+}
+
+/// Calls `each` for every key of every object, outermost first.
+fn visit(value: &mut Value, each: &mut impl FnMut(&str, &mut Value)) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                each(key, value);
+                visit(value, each);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| visit(value, each)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::scratch::Scratch;
+
+    fn template() -> Value {
+        parse(
+            "Resources:
+  Routes:
+    Type: AWS::SSM::Parameter
+    Properties: {Value: {Fn::ToJsonString: {routes: [{name: a}]}}}
+  Rule:
+    Type: AWS::Events::Rule
+    Properties: {EventPattern: {detail: {stateMachineArn: [!Ref Upper]}}}
+  Webhook:
+    Type: AWS::Serverless::Function
+    Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: webhook}}
+    Properties: {CodeUri: .}
+  Upper:
+    Type: AWS::Serverless::StateMachine
+    Properties: {DefinitionUri: machines/upper.asl.json, DefinitionSubstitutions: {Topic: x}}
+",
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn functions_name_their_binaries() {
+        let mut template = template();
+        assert_eq!(
+            functions(&template).unwrap(),
+            [("Webhook".to_owned(), "webhook".to_owned())]
+        );
+        set_code(&mut template, "Webhook", "code", "k.zip");
+        assert_eq!(
+            template["Resources"]["Webhook"]["Properties"]["CodeUri"],
+            json!({"Bucket": "code", "Key": "k.zip"})
+        );
+
+        template["Resources"]["Webhook"]["Metadata"] = Value::Null;
+        let error = functions(&template).unwrap_err().to_string();
+        assert!(
+            error.contains("`Webhook`") && error.contains("BuildProperties.Binary"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn definitions_are_put_in_place() {
+        let scratch = Scratch::new();
+        std::fs::create_dir(scratch.path().join("machines")).unwrap();
+        let file = scratch.path().join("machines/upper.asl.json");
+        std::fs::write(&file, r#"{"StartAt": "A", "States": {}}"#).unwrap();
+        let mut template = template();
+        inline_definitions(&mut template, scratch.path()).unwrap();
+        assert_eq!(
+            template["Resources"]["Upper"]["Properties"],
+            json!({"Definition": {"StartAt": "A", "States": {}}, "DefinitionSubstitutions": {"Topic": "x"}})
+        );
+
+        std::fs::remove_file(&file).unwrap();
+        let error = format!(
+            "{:#}",
+            inline_definitions(&mut self::template(), scratch.path()).unwrap_err()
+        );
+        assert!(
+            error.contains("`Upper`") && error.contains("upper.asl.json"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn routes_and_resources_are_added() {
+        let mut template = template();
+        add_routes(&mut template, &[json!({"name": "b"})]).unwrap();
+        let routes =
+            &template["Resources"]["Routes"]["Properties"]["Value"]["Fn::ToJsonString"]["routes"];
+        assert_eq!(*routes, json!([{"name": "a"}, {"name": "b"}]));
+        add_resource(&mut template, "Queue", json!({"Type": "AWS::SQS::Queue"})).unwrap();
+        assert!(add_resource(&mut template, "Queue", json!({})).is_err());
+        add_state_machine(&mut template, "Lower", "STANDARD", json!({"StartAt": "A"})).unwrap();
+        assert_eq!(
+            template["Resources"]["Lower"]["Properties"]["Definition"],
+            json!({"StartAt": "A"})
+        );
+        let heard = &template["Resources"]["Rule"]["Properties"]["EventPattern"]["detail"]["stateMachineArn"];
+        assert_eq!(*heard, json!([{"Ref": "Upper"}, {"Ref": "Lower"}]));
+        add_output(&mut template, "QueueUrl", json!({"Ref": "Queue"}));
+        assert_eq!(
+            template["Outputs"]["QueueUrl"]["Value"],
+            json!({"Ref": "Queue"})
+        );
+        assert!(add_routes(&mut json!({"Resources": {}}), &[]).is_err());
+    }
+}
