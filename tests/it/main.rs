@@ -3,7 +3,10 @@
 //! `lambda` runs them under an emulated Runtime API against replayed AWS answers; `e2e` deploys the shipped template.
 #![cfg(feature = "cli")]
 
+mod cli;
 mod completion;
+mod e2e;
+mod emulator;
 mod lambda;
 mod startup;
 mod webhook;

@@ -1,0 +1,183 @@
+//! The command line, as a person runs it.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use workflow_bridge::signature::sign;
+
+fn bridge(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+    for variable in ["MOMENTO_API_KEY", "MOMENTO_ENDPOINT"] {
+        command.env_remove(variable);
+    }
+    command
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn succeeded(output: &Output) -> String {
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{:?}\n{out}\n{err}", output.status);
+    out
+}
+
+#[test]
+fn every_command_teaches() {
+    for command in ["local", "publish", "tail", "sign", "send"] {
+        let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());
+        assert!(
+            help.contains("Usage:") && help.contains("cargo bridge"),
+            "{help}"
+        );
+    }
+    let all = succeeded(&bridge(&["--help"]).output().unwrap());
+    for command in ["local", "publish", "tail", "sign", "send"] {
+        assert!(all.contains(&format!("  {command} ")), "{all}");
+    }
+}
+
+#[test]
+fn sign_prints_the_header() {
+    let mut command = bridge(&[
+        "sign",
+        "--secret-env",
+        "SECRET",
+        "tests/fixtures/routes.json",
+    ]);
+    let output = command.env("SECRET", "hush").output().unwrap();
+    let body = std::fs::read("tests/fixtures/routes.json").unwrap();
+    assert_eq!(succeeded(&output).trim(), sign("hush", &body));
+}
+
+#[test]
+fn once_ends_with_hello_in_capitals_and_two_at_once_do_not_disturb_each_other() {
+    let start = || {
+        bridge(&["local", "--once"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    for output in &both {
+        let out = succeeded(output);
+        assert!(out.contains("`hello` came back as `HELLO`"), "{out}");
+    }
+}
+
+/// A running `bridge local`, and all that belongs to it.
+struct Local {
+    child: Child,
+    said: Vec<String>,
+}
+
+impl Local {
+    fn start() -> Self {
+        let child = bridge(&["local"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            said: Vec::new(),
+        }
+    }
+
+    /// Reads what it says until a line holds `wanted`.
+    fn says(&mut self, wanted: &str) {
+        let lines = BufReader::new(self.child.stdout.as_mut().unwrap()).lines();
+        for line in lines.map_while(Result::ok) {
+            let found = line.contains(wanted);
+            self.said.push(line);
+            if found {
+                return;
+            }
+        }
+        panic!("it never said `{wanted}`: {:#?}", self.said);
+    }
+
+    /// The run folder that every process of this stack has in its command line or working directory.
+    fn folder(&self) -> String {
+        format!("run-{}-", self.child.id())
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+/// Command lines and working directories, by process, that name `folder`.
+fn processes_of(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let path: PathBuf = entry.path();
+        let cmdline = text(&std::fs::read(path.join("cmdline")).unwrap_or_default());
+        let cwd = std::fs::read_link(path.join("cwd")).unwrap_or_default();
+        if cmdline.contains(folder) || cwd.to_string_lossy().contains(folder) {
+            found.push(format!("{} {cmdline}", path.display()));
+        }
+    }
+    found
+}
+
+/// Waits until no process names `folder`.
+fn all_gone(folder: &str) {
+    let began = std::time::Instant::now();
+    while !processes_of(folder).is_empty() {
+        assert!(
+            began.elapsed().as_secs() < 30,
+            "still there: {:#?}",
+            processes_of(folder)
+        );
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_is_left_behind_however_it_ends() {
+    for (signal, code) in [("-TERM", Some(0)), ("-INT", Some(0)), ("-KILL", None)] {
+        let mut local = Local::start();
+        local.says("ready");
+        let folder = local.folder();
+        assert!(!processes_of(&folder).is_empty(), "the emulator runs");
+        local.signal(signal);
+        assert_eq!(local.child.wait().unwrap().code(), code, "{signal}");
+        all_gone(&folder);
+    }
+    // In the middle of its start, too.
+    let mut local = Local::start();
+    let folder = local.folder();
+    let began = std::time::Instant::now();
+    while processes_of(&folder).is_empty() && began.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    local.signal("-TERM");
+    assert_eq!(local.child.wait().unwrap().code(), Some(143));
+    all_gone(&folder);
+}
+
+#[test]
+fn a_stack_without_a_python_says_what_to_install() {
+    let output = bridge(&["local", "--once"])
+        .env("PATH", "/nonexistent")
+        .output()
+        .unwrap();
+    let err = text(&output.stderr);
+    assert!(!output.status.success() && err.contains("error:"), "{err}");
+}

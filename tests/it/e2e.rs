@@ -1,0 +1,470 @@
+//! The shipped template, deployed with a few workflows and routes more, used through the real Momento SDK.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::StreamExt;
+use momento::topics::ValueKind;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+use workflow_bridge::local::template::{add_resource, add_routes, add_state_machine};
+use workflow_bridge::local::{Options, Stack};
+use workflow_bridge::signature::sign;
+
+/// One stack for all tests here: each uses topics of its own.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+static STACK: OnceCell<Stack> = OnceCell::const_new();
+
+/// How long anything may take; no test measures time.
+const SOON: Duration = Duration::from_secs(60);
+
+async fn stack() -> &'static Stack {
+    let start = || async {
+        let binaries = BTreeMap::from([
+            ("webhook".to_owned(), env!("CARGO_BIN_EXE_webhook").into()),
+            (
+                "completion".to_owned(),
+                env!("CARGO_BIN_EXE_completion").into(),
+            ),
+        ]);
+        let mut options = Options::new(binaries).expect("the clone is found");
+        options.edit = Box::new(extend);
+        Stack::start(options)
+            .await
+            .unwrap_or_else(|e| panic!("the stack does not start: {e:#}"))
+    };
+    STACK.get_or_init(start).await
+}
+
+/// Adds workflows, routes and a consumer of events to the shipped template.
+fn extend(template: &mut Value) -> Result<()> {
+    let reference = |name: &str| json!({"Ref": name});
+    let fails =
+        json!({"Fails": {"Type": "Fail", "Error": "Example.Broken", "Cause": "it was asked to"}});
+    let wraps =
+        json!({"Wraps": {"Type": "Pass", "Output": {"got": "{% $states.input %}"}, "End": true}});
+    let tells = json!({"Tells": {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::events:putEvents",
+        "Arguments": {"Entries": [{
+            "Source": "workflow-bridge",
+            "DetailType": "Topic Publish",
+            "Detail": {"cache": "demo", "topic": "told", "value": "{% 'halfway with ' & $states.input.message.text %}"},
+        }]},
+        "Output": "{% $states.input.message.text %}",
+        "End": true,
+    }});
+    for (name, states, kind) in [
+        ("FailsStateMachine", fails, "STANDARD"),
+        ("WrapsStateMachine", wraps, "STANDARD"),
+        ("TellsStateMachine", tells.clone(), "STANDARD"),
+        ("ExpressStateMachine", tells, "EXPRESS"),
+    ] {
+        let start = states
+            .as_object()
+            .and_then(|all| all.keys().next())
+            .cloned();
+        let definition = json!({"QueryLanguage": "JSONata", "StartAt": start, "States": states});
+        add_state_machine(template, name, kind, definition)?;
+    }
+    add_resource(template, "EventsQueue", json!({"Type": "AWS::SQS::Queue"}))?;
+    let rule = json!({
+        "EventPattern": {"source": ["Momento"], "detail-type": [{"prefix": "demo#"}], "detail": {"text": [{"exists": true}]}},
+        "Targets": [{"Id": "events", "Arn": {"Fn::GetAtt": ["EventsQueue", "Arn"]}}],
+    });
+    add_resource(
+        template,
+        "EventsRule",
+        json!({"Type": "AWS::Events::Rule", "Properties": rule}),
+    )?;
+    let route = |name: &str, topic: &str, to: Value| json!({"name": name, "from": {"cache": "demo", "topic": topic}, "to": to});
+    let replying = |mut route: Value, reply: Value| {
+        route["reply"] = reply;
+        route
+    };
+    let to_bus = json!({"eventBus": "default"});
+    let uppercase = json!({"stateMachine": reference("UppercaseStateMachine")});
+    let more = [
+        route("bus", "bus-*", to_bus.clone()),
+        replying(
+            route(
+                "fails",
+                "fails-in",
+                json!({"stateMachine": reference("FailsStateMachine")}),
+            ),
+            json!({"topics": ["fails-out"], "failures": ["fails-failed"]}),
+        ),
+        replying(
+            route(
+                "payload",
+                "payload-in",
+                json!({"stateMachine": reference("WrapsStateMachine"), "input": "payload"}),
+            ),
+            json!({"topics": ["payload-out"]}),
+        ),
+        replying(
+            route("both-start", "both-in", uppercase.clone()),
+            json!({"topics": ["both-out-{token_id}{sequence}"], "format": "envelope"}),
+        ),
+        route("both-bus", "both-in", to_bus),
+        replying(
+            route(
+                "tells",
+                "tells-in",
+                json!({"stateMachine": reference("TellsStateMachine")}),
+            ),
+            json!({"topics": ["tells-out"]}),
+        ),
+        replying(
+            route("logged", "logged-in", uppercase.clone()),
+            json!({"topics": ["logged-out"]}),
+        ),
+        route(
+            "express",
+            "express-in",
+            json!({"stateMachine": reference("ExpressStateMachine")}),
+        ),
+        replying(
+            json!({"name": "orders", "from": {"cache": "demo", "topic": "orders-in"}, "where": {"json": {"kind": ["order"]}}, "to": uppercase}),
+            json!({"topics": ["orders-out"]}),
+        ),
+    ];
+    add_routes(template, &more)
+}
+
+/// Publishes `value` to `inbound` and returns what then comes on `outbound`.
+async fn round_trip(inbound: &str, value: &str, outbound: &str) -> String {
+    let stack = stack().await;
+    let client = stack.momento_client().unwrap();
+    let mut subscription = client.subscribe("demo", outbound).await.unwrap();
+    client.publish("demo", inbound, value).await.unwrap();
+    let item = tokio::time::timeout(SOON, subscription.next()).await;
+    match item {
+        Ok(Some(item)) => match item.kind {
+            ValueKind::Text(text) => text,
+            ValueKind::Binary(_) => panic!("binary on {outbound}"),
+        },
+        _ => panic!(
+            "nothing on {outbound}; the functions' log:\n{}",
+            stack.logs().await.unwrap()
+        ),
+    }
+}
+
+fn sqs(stack: &Stack) -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::new(stack.account().config())
+}
+
+/// The next message of a queue that `wanted` is true for; others go back.
+async fn received(queue: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let (stack, queue) = (stack().await, queue.to_owned());
+    let receive = async {
+        loop {
+            let call = sqs(stack)
+                .receive_message()
+                .queue_url(&queue)
+                .wait_time_seconds(1)
+                .visibility_timeout(0);
+            let output = call.max_number_of_messages(10).send().await.unwrap();
+            let bodies = output
+                .messages()
+                .iter()
+                .filter_map(|message| serde_json::from_str(message.body()?).ok());
+            if let Some(found) = bodies.into_iter().find(|body| wanted(body)) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, receive)
+        .await
+        .expect("the message is in the queue")
+}
+
+#[test]
+fn uppercase_comes_back() {
+    RUNTIME.block_on(async {
+        assert_eq!(
+            round_trip("uppercase-in", "hällo ß", "uppercase-out").await,
+            "HÄLLO SS"
+        );
+    });
+}
+
+#[test]
+fn an_event_reaches_its_rule() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        stack
+            .momento_client()
+            .unwrap()
+            .publish("demo", "bus-in", "for the bus")
+            .await
+            .unwrap();
+        let event = received(stack.resource("EventsQueue").unwrap(), |event| {
+            event["detail"]["topic"] == "bus-in"
+        })
+        .await;
+        assert_eq!(
+            (&event["source"], &event["detail-type"]),
+            (&json!("Momento"), &json!("demo#bus-in"))
+        );
+        assert_eq!(
+            (&event["detail"]["text"], &event["detail"]["token_id"]),
+            (&json!("for the bus"), &json!(""))
+        );
+    });
+}
+
+#[test]
+fn a_failing_workflow_tells_the_failures_topic() {
+    RUNTIME.block_on(async {
+        let envelope: Value =
+            serde_json::from_str(&round_trip("fails-in", "x", "fails-failed").await).unwrap();
+        assert_eq!(
+            (
+                &envelope["status"],
+                &envelope["route"],
+                &envelope["error"],
+                &envelope["cause"],
+                &envelope["output"]
+            ),
+            (
+                &json!("FAILED"),
+                &json!("fails"),
+                &json!("Example.Broken"),
+                &json!("it was asked to"),
+                &json!(null)
+            )
+        );
+        assert_eq!(envelope["in_reply_to"]["topic"], "fails-in");
+        assert!(envelope["stopped_at"].as_i64() >= envelope["started_at"].as_i64());
+    });
+}
+
+#[test]
+fn a_payload_route_gives_the_text_and_has_the_address_itself() {
+    RUNTIME.block_on(async {
+        let wrapped = round_trip("payload-in", r#"{"n": 9007199254740993}"#, "payload-out").await;
+        let wrapped: Value = serde_json::from_str(&wrapped).unwrap();
+        assert!(wrapped["got"]["n"].is_number(), "{wrapped}");
+    });
+}
+
+#[test]
+fn two_routes_take_one_message() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let first = {
+            let client = stack.momento_client().unwrap();
+            let mut events = stack.topics().events();
+            client.publish("demo", "both-in", "for both").await.unwrap();
+            next_publication(&mut events, "both-out-").await
+        };
+        let envelope: Value = serde_json::from_str(&first).unwrap();
+        assert_eq!(
+            (&envelope["status"], &envelope["output"]),
+            (&json!("SUCCEEDED"), &json!("FOR BOTH"))
+        );
+        let event = received(stack.resource("EventsQueue").unwrap(), |event| {
+            event["detail"]["topic"] == "both-in"
+        })
+        .await;
+        assert_eq!(event["detail"]["id"], envelope["id"], "one message, one id");
+    });
+}
+
+/// The text of the next message on a topic whose name begins with `prefix`.
+async fn next_publication(
+    events: &mut tokio::sync::broadcast::Receiver<workflow_bridge::local::topics::TopicsEvent>,
+    prefix: &str,
+) -> String {
+    use workflow_bridge::local::topics::{TopicsEvent, broker::Value as Published};
+    let next = async {
+        loop {
+            match events.recv().await.expect("the server runs") {
+                TopicsEvent::Published(message) if message.topic.starts_with(prefix) => {
+                    match &message.value {
+                        Published::Text(text) => return text.clone(),
+                        Published::Binary(_) => panic!("binary on {}", message.topic),
+                    }
+                }
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(SOON, next)
+        .await
+        .expect("a publication")
+}
+
+#[test]
+fn a_workflow_publishes_while_it_runs() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let client = stack.momento_client().unwrap();
+        let mut told = client.subscribe("demo", "told").await.unwrap();
+        assert_eq!(round_trip("tells-in", "one", "tells-out").await, "one");
+        // EXPRESS workflows report no end, so this is how they answer.
+        client.publish("demo", "express-in", "two").await.unwrap();
+        let mut heard = Vec::new();
+        while heard.len() < 2 {
+            let item = tokio::time::timeout(SOON, told.next())
+                .await
+                .expect("a publication")
+                .expect("a subscription");
+            let ValueKind::Text(text) = item.kind else {
+                panic!("binary")
+            };
+            heard.push(text);
+        }
+        assert_eq!(heard, ["halfway with one", "halfway with two"]);
+    });
+}
+
+/// Posts a signed message to the Function URL and returns status and answer.
+async fn post(body: &str) -> (u16, Value) {
+    let stack = stack().await;
+    let request = reqwest::Client::new().post(stack.webhook_url());
+    let request = request.header(
+        "momento-signature",
+        sign(stack.signing_secret(), body.as_bytes()),
+    );
+    let response = request.body(body.to_owned()).send().await.unwrap();
+    let status = response.status().as_u16();
+    (
+        status,
+        serde_json::from_str(&response.text().await.unwrap()).unwrap(),
+    )
+}
+
+fn message(topic: &str, number: u64, text: &str) -> String {
+    let now = workflow_bridge::entrypoints::http::system_clock();
+    json!({
+        "cache": "demo", "topic": topic, "event_timestamp": now, "publish_timestamp": now,
+        "topic_sequence_number": number, "token_id": "mo", "text": text,
+    })
+    .to_string()
+}
+
+async fn executions_named(machine: &str, part: &str) -> usize {
+    let stack = stack().await;
+    let client = aws_sdk_sfn::Client::new(stack.account().config());
+    let call = client
+        .list_executions()
+        .state_machine_arn(stack.resource(machine).unwrap());
+    let output = call.max_results(1000).send().await.unwrap();
+    output
+        .executions()
+        .iter()
+        .filter(|execution| execution.name().contains(part))
+        .count()
+}
+
+#[test]
+fn a_message_delivered_twice_and_twenty_times_at_once_starts_one_execution() {
+    RUNTIME.block_on(async {
+        for (number, outcomes) in [(770_001, 1), (770_002, 20)] {
+            let body = message("uppercase-in", number, "again");
+            let answers = futures_util::future::join_all((0..outcomes).map(|_| post(&body))).await;
+            let again = post(&body).await;
+            for (status, answer) in answers.iter().chain([&again]) {
+                assert_eq!(
+                    (*status, &answer["code"]),
+                    (200, &json!("accepted")),
+                    "{answer}"
+                );
+                assert_eq!(answer["id"], again.1["id"]);
+            }
+            assert_eq!(
+                executions_named("UppercaseStateMachine", &format!("-{number}-")).await,
+                1
+            );
+        }
+    });
+}
+
+#[test]
+fn what_no_route_takes_is_kept_as_a_dead_letter() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let (status, answer) = post(&message("orders-in", 5, "{\"kind\":\"complaint\"}")).await;
+        assert_eq!(
+            (status, &answer["code"], &answer["targets"]),
+            (200, &json!("unrouted"), &json!([]))
+        );
+        let queue = stack.outputs()["DeadLetterQueueUrl"].clone();
+        let letter = received(&queue, |letter| letter["id"] == answer["id"]).await;
+        assert_eq!(
+            (&letter["reason"], &letter["message"]["topic"]),
+            (&json!("unrouted"), &json!("orders-in"))
+        );
+        assert_eq!(
+            round_trip("orders-in", "{\"kind\":\"order\"}", "orders-out").await,
+            "{\"KIND\":\"ORDER\"}"
+        );
+    });
+}
+
+#[test]
+fn forged_and_stale_requests_start_nothing() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let body = message("uppercase-in", 880_001, "forged");
+        let request = reqwest::Client::new()
+            .post(stack.webhook_url())
+            .header("momento-signature", sign("guessed", body.as_bytes()));
+        let response = request.body(body).send().await.unwrap();
+        assert_eq!(response.status(), 401);
+        let mut stale: Value =
+            serde_json::from_str(&message("uppercase-in", 880_001, "stale")).unwrap();
+        stale["publish_timestamp"] = json!(stale["publish_timestamp"].as_i64().unwrap() - 61_000);
+        let (status, answer) = post(&stale.to_string()).await;
+        assert_eq!((status, &answer["code"]), (403, &json!("stale")));
+        assert_eq!(
+            executions_named("UppercaseStateMachine", "-880001-").await,
+            0
+        );
+    });
+}
+
+#[test]
+fn no_log_holds_a_payload_a_secret_or_a_signature() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let text = "a text to look for in logs";
+        let body = message("fails-in", 990_001, text);
+        assert_eq!(post(&body).await.0, 200);
+        assert_eq!(
+            round_trip("logged-in", text, "logged-out").await,
+            text.to_uppercase()
+        );
+        // The line about the end of this very execution is the last that could hold any of it.
+        let logs = async {
+            loop {
+                let logs = stack.logs().await.unwrap();
+                if logs.contains("fails-fails-in-990001-") {
+                    return logs;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let logs = tokio::time::timeout(SOON, logs)
+            .await
+            .expect("the completion logs the end");
+        assert!(logs.contains("accepted a message"), "{logs}");
+        let signature = sign(stack.signing_secret(), body.as_bytes());
+        let api_key = stack.state(0).api_key;
+        for hidden in [
+            text,
+            &text.to_uppercase(),
+            stack.signing_secret(),
+            &signature,
+            &api_key,
+        ] {
+            assert!(!logs.contains(hidden), "`{hidden}` in the logs:\n{logs}");
+        }
+    });
+}
