@@ -1,6 +1,6 @@
 //! The signing secrets: fetched once, kept, and asked for again when a signature fits none of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -18,38 +18,36 @@ const REFRESH_EVERY: Duration = Duration::from_secs(30);
 /// The current and the previous secrets of one Secrets Manager secret.
 pub struct SecretCache {
     store: Arc<dyn Secrets>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    secrets: Option<Arc<[SigningSecret]>>,
-    /// When the last fetch began, whether or not it worked.
-    asked_at: Option<Instant>,
+    kept: RwLock<Option<Arc<[SigningSecret]>>>,
+    /// When the last fetch began, whether or not it worked; locked while one is under way.
+    asked_at: Mutex<Option<Instant>>,
 }
 
 impl SecretCache {
     pub fn new(store: Arc<dyn Secrets>) -> Self {
         Self {
             store,
-            state: Mutex::default(),
+            kept: RwLock::default(),
+            asked_at: Mutex::default(),
         }
     }
 
-    /// The secrets, fetched now if none are kept.
+    /// The secrets, fetched now if none are kept. Whoever finds some waits for no fetch.
     ///
     /// # Errors
     ///
     /// When there are none and the store gives none before `deadline`.
     pub async fn get(&self, deadline: Instant) -> Result<Arc<[SigningSecret]>, Fault> {
-        let mut state = self.state.lock().await;
-        if let Some(secrets) = &state.secrets {
-            return Ok(secrets.clone());
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
         }
-        state.asked_at = Some(Instant::now());
-        let secrets = self.fetch(deadline).await?;
-        state.secrets = Some(secrets.clone());
-        Ok(secrets)
+        let mut asked_at = self.asked_at.lock().await;
+        // Somebody else's fetch may have ended meanwhile.
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
+        }
+        *asked_at = Some(Instant::now());
+        self.fetch(deadline).await
     }
 
     /// Newer secrets than `old`, after a signature that fits none of those; `None` when it is too early to ask again,
@@ -59,22 +57,16 @@ impl SecretCache {
         old: &Arc<[SigningSecret]>,
         deadline: Instant,
     ) -> Option<Arc<[SigningSecret]>> {
-        let mut state = self.state.lock().await;
-        if let Some(kept) = state.secrets.as_ref().filter(|kept| kept != &old) {
-            return Some(kept.clone());
+        let mut asked_at = self.asked_at.lock().await;
+        if let Some(kept) = self.kept().filter(|kept| kept != old) {
+            return Some(kept);
         }
-        if state
-            .asked_at
-            .is_some_and(|at| at.elapsed() < REFRESH_EVERY)
-        {
+        if asked_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY) {
             return None;
         }
-        state.asked_at = Some(Instant::now());
+        *asked_at = Some(Instant::now());
         match self.fetch(deadline).await {
-            Ok(secrets) => {
-                state.secrets = Some(secrets.clone());
-                Some(secrets).filter(|secrets| secrets != old)
-            }
+            Ok(secrets) => Some(secrets).filter(|secrets| secrets != old),
             Err(fault) => {
                 tracing::warn!(
                     error.code = fault.code,
@@ -86,6 +78,12 @@ impl SecretCache {
         }
     }
 
+    fn kept(&self) -> Option<Arc<[SigningSecret]>> {
+        let kept = self.kept.read();
+        kept.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Fetches and keeps.
     async fn fetch(&self, deadline: Instant) -> Result<Arc<[SigningSecret]>, Fault> {
         let fetch = |stage| retry(Patience::until(deadline), move || self.store.fetch(stage));
         let ((current, _), (previous, _)) =
@@ -108,7 +106,10 @@ impl SecretCache {
                 );
             }
         }
-        Ok(secrets.into())
+        let secrets: Arc<[SigningSecret]> = secrets.into();
+        let kept = self.kept.write();
+        *kept.unwrap_or_else(PoisonError::into_inner) = Some(secrets.clone());
+        Ok(secrets)
     }
 }
 
@@ -270,6 +271,30 @@ mod tests {
             cold.get(soon()).await.is_ok(),
             "a failed fetch is not remembered"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_under_way_holds_up_nobody_who_has_secrets() {
+        struct Slow;
+        impl Secrets for Slow {
+            fn fetch(&self, _: Stage) -> Answer<'_, Option<String>> {
+                Box::pin(async {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Ok(Some("one".into()))
+                })
+            }
+        }
+        let cache = SecretCache::new(Arc::new(Slow));
+        let old = cache.get(soon()).await.unwrap();
+        tokio::time::advance(REFRESH_EVERY).await;
+        let began = Instant::now();
+        let get = async {
+            cache.get(soon()).await.unwrap();
+            began.elapsed()
+        };
+        let (_, waited) = futures_util::join!(cache.newer_than(&old, soon()), get);
+        assert_eq!(waited, Duration::ZERO);
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,11 @@ use crate::config::Lookup;
 ///
 /// Only this crate's lines are let through below ERROR: the SDKs' own may hold payloads and signatures.
 pub fn init(lookup: Lookup<'_>) {
-    let level = lookup("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok());
+    let level = lookup("AWS_LAMBDA_LOG_LEVEL").and_then(|level| match level.as_str() {
+        // Lambda's highest level, which `tracing` does not have.
+        "FATAL" => Some(LevelFilter::ERROR),
+        level => level.parse().ok(),
+    });
     let targets = Targets::new()
         .with_default(LevelFilter::ERROR)
         .with_target(env!("CARGO_CRATE_NAME"), level.unwrap_or(LevelFilter::INFO));

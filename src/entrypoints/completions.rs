@@ -90,7 +90,9 @@ impl Completion {
         batch: SqsEvent,
         deadline: Instant,
     ) -> Result<SqsBatchResponse, String> {
-        let deadline = (deadline - ANSWERING).min(Instant::now() + RECORD_WITHIN);
+        let now = Instant::now();
+        let deadline = deadline.checked_sub(ANSWERING).unwrap_or(now);
+        let deadline = deadline.min(now + RECORD_WITHIN);
         let records = batch.records.iter();
         let results = join_all(
             records.map(|record| self.record(record.body.as_deref().unwrap_or_default(), deadline)),

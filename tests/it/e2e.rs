@@ -119,6 +119,14 @@ fn extend(template: &mut Value) -> Result<()> {
             json!({"topics": ["tells-out"]}),
         ),
         replying(
+            route(
+                "long",
+                "long-in",
+                json!({"stateMachine": reference("FailsStateMachine")}),
+            ),
+            json!({"topics": ["long-out"]}),
+        ),
+        replying(
             route("logged", "logged-in", uppercase.clone()),
             json!({"topics": ["logged-out"]}),
         ),
@@ -241,6 +249,27 @@ fn a_failing_workflow_tells_the_failures_topic() {
         );
         assert_eq!(envelope["in_reply_to"]["topic"], "fails-in");
         assert!(envelope["stopped_at"].as_i64() >= envelope["started_at"].as_i64());
+    });
+}
+
+#[test]
+fn an_input_too_long_for_the_event_is_asked_for() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let client = stack.momento_client().unwrap();
+        let mut subscription = client.subscribe("demo", "long-out").await.unwrap();
+        // Twice as long in the input, four times in the event, which leaves out what is over 248 KB.
+        let (status, answer) = post(&message("long-in", 9, &"\"".repeat(120_000))).await;
+        assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
+        let item = tokio::time::timeout(SOON, subscription.next()).await;
+        let ValueKind::Text(text) = item.expect("a result").expect("a subscription").kind else {
+            panic!("binary")
+        };
+        let envelope: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&envelope["id"], &envelope["route"]),
+            (&answer["id"], &json!("long"))
+        );
     });
 }
 
