@@ -28,6 +28,8 @@ pub enum Aws {
     Hangs(&'static str),
     /// Answers 500 to it.
     Breaks(&'static str),
+    /// Answers 200 with this body to it.
+    Replays(&'static str, &'static str),
 }
 
 /// One running function.
@@ -225,6 +227,7 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
         Aws::Breaks(broken) if broken == operation => {
             return (StatusCode::INTERNAL_SERVER_ERROR, "{}").into_response();
         }
+        Aws::Replays(replayed, answer) if replayed == operation => return answer.into_response(),
         _ => {}
     }
     let answer = match operation.as_str() {

@@ -266,6 +266,55 @@ async fn an_endpoint_that_takes_no_connection_costs_the_budget_and_no_more() {
 }
 
 #[tokio::test]
+async fn an_entry_that_failed_is_not_stored_though_put_events_answers_200() {
+    let routes = routes(json!([
+        {"name": "bus", "from": {"cache": "chat", "topic": "in"}, "to": {"eventBus": "b"}},
+    ]));
+    let variables = [("ROUTES", routes.as_str()), ("ANSWER_WITHIN_MS", "1000")];
+    let function = webhook(&variables, Aws::Answers).await;
+    // What was refused, and whether that can pass: only then is it tried again.
+    for (answer, again) in [
+        (
+            r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"ThrottlingException","ErrorMessage":"m"}]}"#,
+            true,
+        ),
+        (
+            r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"m"}]}"#,
+            true,
+        ),
+        (
+            r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"MalformedDetail","ErrorMessage":"m"}]}"#,
+            false,
+        ),
+        (
+            r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"NotAuthorizedForSourceException"}]}"#,
+            false,
+        ),
+        (r#"{"FailedEntryCount":1,"Entries":[{}]}"#, false),
+        (r#"{"FailedEntryCount":0,"Entries":[]}"#, true),
+        ("{}", true),
+    ] {
+        let before = function.aws().bodies("PutEvents").len();
+        function.aws().behave(Aws::Replays("PutEvents", answer));
+        let body = body(answer.split('"').nth(7).unwrap_or("x"));
+        let event = event(
+            TRIGGERS[0].1,
+            &body,
+            &[&sign(SECRET, body.as_bytes())],
+            false,
+        );
+        let (status, refused) = self::answer(&function.invoke(event).await);
+        assert_eq!(
+            (status, &refused["code"]),
+            (503, &json!("not_stored")),
+            "{answer}"
+        );
+        let attempts = function.aws().bodies("PutEvents").len() - before;
+        assert_eq!(attempts > 1, again, "{answer}: {attempts} attempts");
+    }
+}
+
+#[tokio::test]
 async fn routes_may_come_from_a_parameter() {
     // The stub answers GetParameter and GetSecretValue with the same text, so the routes document is the secret here.
     let document = routes(
