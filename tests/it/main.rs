@@ -1,10 +1,11 @@
 //! The real binaries, from outside.
 //!
-//! `lambda` runs them under an emulated Runtime API against replayed AWS answers; `e2e` deploys the shipped template.
+//! `lambda` runs them under an emulated Runtime API against replayed AWS answers; `e2e` uses the deployed template.
 #![cfg(feature = "cli")]
 
 mod cli;
 mod completion;
+mod deployed;
 mod e2e;
 mod emulator;
 mod lambda;

@@ -1,0 +1,141 @@
+//! The shipped template, deployed once with a few workflows and routes more.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+use workflow_bridge::local::template::{add_resource, add_routes, add_state_machine};
+use workflow_bridge::local::{Options, Stack};
+
+/// One stack for all tests: each uses topics of its own.
+pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+static STACK: OnceCell<Stack> = OnceCell::const_new();
+
+/// How long anything may take; no test measures time.
+pub const SOON: Duration = Duration::from_secs(60);
+
+pub async fn stack() -> &'static Stack {
+    let start = || async {
+        let binaries = BTreeMap::from([
+            ("webhook".to_owned(), env!("CARGO_BIN_EXE_webhook").into()),
+            (
+                "completion".to_owned(),
+                env!("CARGO_BIN_EXE_completion").into(),
+            ),
+        ]);
+        let mut options = Options::new(binaries).expect("the clone is found");
+        options.edit = Box::new(extend);
+        Stack::start(options)
+            .await
+            .unwrap_or_else(|e| panic!("the stack does not start: {e:#}"))
+    };
+    STACK.get_or_init(start).await
+}
+
+/// Adds workflows, routes and a consumer of events to the shipped template.
+fn extend(template: &mut Value) -> Result<()> {
+    let reference = |name: &str| json!({"Ref": name});
+    let fails =
+        json!({"Fails": {"Type": "Fail", "Error": "Example.Broken", "Cause": "it was asked to"}});
+    let wraps =
+        json!({"Wraps": {"Type": "Pass", "Output": {"got": "{% $states.input %}"}, "End": true}});
+    let tells = json!({"Tells": {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::events:putEvents",
+        "Arguments": {"Entries": [{
+            "Source": "workflow-bridge",
+            "DetailType": "Topic Publish",
+            "Detail": {"cache": "demo", "topic": "told", "value": "{% 'halfway with ' & $states.input.message.text %}"},
+        }]},
+        "Output": "{% $states.input.message.text %}",
+        "End": true,
+    }});
+    for (name, states, kind) in [
+        ("FailsStateMachine", fails, "STANDARD"),
+        ("WrapsStateMachine", wraps, "STANDARD"),
+        ("TellsStateMachine", tells.clone(), "STANDARD"),
+        ("ExpressStateMachine", tells, "EXPRESS"),
+    ] {
+        let start = states
+            .as_object()
+            .and_then(|all| all.keys().next())
+            .cloned();
+        let definition = json!({"QueryLanguage": "JSONata", "StartAt": start, "States": states});
+        add_state_machine(template, name, kind, definition)?;
+    }
+    add_resource(template, "EventsQueue", json!({"Type": "AWS::SQS::Queue"}))?;
+    let rule = json!({
+        "EventPattern": {"source": ["Momento"], "detail-type": [{"prefix": "demo#"}], "detail": {"text": [{"exists": true}]}},
+        "Targets": [{"Id": "events", "Arn": {"Fn::GetAtt": ["EventsQueue", "Arn"]}}],
+    });
+    add_resource(
+        template,
+        "EventsRule",
+        json!({"Type": "AWS::Events::Rule", "Properties": rule}),
+    )?;
+    let route = |name: &str, topic: &str, to: Value| json!({"name": name, "from": {"cache": "demo", "topic": topic}, "to": to});
+    let replying = |mut route: Value, reply: Value| {
+        route["reply"] = reply;
+        route
+    };
+    let to_bus = json!({"eventBus": "default"});
+    let uppercase = json!({"stateMachine": reference("UppercaseStateMachine")});
+    let more = [
+        route("bus", "bus-*", to_bus.clone()),
+        replying(
+            route(
+                "fails",
+                "fails-in",
+                json!({"stateMachine": reference("FailsStateMachine")}),
+            ),
+            json!({"topics": ["fails-out"], "failures": ["fails-failed"]}),
+        ),
+        replying(
+            route(
+                "payload",
+                "payload-in",
+                json!({"stateMachine": reference("WrapsStateMachine"), "input": "payload"}),
+            ),
+            json!({"topics": ["payload-out"]}),
+        ),
+        replying(
+            route("both-start", "both-in", uppercase.clone()),
+            json!({"topics": ["both-out-{token_id}{sequence}"], "format": "envelope"}),
+        ),
+        route("both-bus", "both-in", to_bus),
+        replying(
+            route(
+                "tells",
+                "tells-in",
+                json!({"stateMachine": reference("TellsStateMachine")}),
+            ),
+            json!({"topics": ["tells-out"]}),
+        ),
+        replying(
+            route(
+                "long",
+                "long-in",
+                json!({"stateMachine": reference("FailsStateMachine")}),
+            ),
+            json!({"topics": ["long-out"]}),
+        ),
+        replying(
+            route("logged", "logged-in", uppercase.clone()),
+            json!({"topics": ["logged-out"]}),
+        ),
+        route(
+            "express",
+            "express-in",
+            json!({"stateMachine": reference("ExpressStateMachine")}),
+        ),
+        replying(
+            json!({"name": "orders", "from": {"cache": "demo", "topic": "orders-in"}, "where": {"json": {"kind": ["order"]}}, "to": uppercase}),
+            json!({"topics": ["orders-out"]}),
+        ),
+    ];
+    add_routes(template, &more)
+}
