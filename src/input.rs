@@ -32,6 +32,17 @@ pub fn execution_name(route: &str, message: &TopicMessage) -> String {
     name.chars().map(legal).take(room).collect::<String>() + &tail
 }
 
+/// The sequence number in a name that [`execution_name`] gave for `route`; `None` for any other name.
+pub fn sequence_in_name(name: &str, route: &str) -> Option<u64> {
+    let rest = name.strip_prefix(route)?.strip_prefix('-')?;
+    let (rest, id) = rest.rsplit_once('-')?;
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    if id.len() != NAME_ID_DIGITS || !id.bytes().all(hex) {
+        return None;
+    }
+    rest.rsplit_once('-')?.1.parse().ok()
+}
+
 /// The input of an execution of a route with `"input": "payload"`: the text if it is JSON, else the text (or the
 /// base64 of a binary message) as a JSON string.
 pub fn payload(message: &TopicMessage) -> String {
@@ -132,6 +143,23 @@ mod tests {
             execution_name("uppercase", &m),
             format!("uppercase-uppercase-in-42-{}", &m.id.as_str()[..16])
         );
+    }
+
+    #[test]
+    fn a_name_gives_its_number_back() {
+        let m = message(json!({"topic": "a-b", "topic_sequence_number": 42}));
+        let name = execution_name("r", &m);
+        assert_eq!(sequence_in_name(&name, "r"), Some(42));
+        for (name, route) in [
+            (name.as_str(), "r-a"),
+            ("r", "r"),
+            ("by-hand", "by"),
+            ("r-topic-1-0123456789abcdeF", "r"),
+            ("r-topic-x-0123456789abcdef", "r"),
+        ] {
+            let number = sequence_in_name(name, route);
+            assert!(number.is_none() || route == "r-a", "{name}");
+        }
     }
 
     #[test]

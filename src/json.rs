@@ -15,6 +15,16 @@ pub fn parse(text: &str) -> Option<&RawValue> {
     serde_json::from_str(text).ok()
 }
 
+/// The kind and place of an error only: its own words may quote the content.
+pub fn error_without_content(e: &serde_json::Error) -> String {
+    format!(
+        "a {:?} error at line {}, column {}",
+        e.classify(),
+        e.line(),
+        e.column()
+    )
+}
+
 /// JSON whose every part was decoded once, without keeping any.
 struct Sound;
 

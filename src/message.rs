@@ -41,12 +41,12 @@ pub enum Value {
 /// A verified body that is not a topic message.
 #[derive(Debug, thiserror::Error)]
 pub enum Malformed {
-    #[error("expected a topic message in JSON, found: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error("expected a topic message as a JSON object in UTF-8, found {0}")]
+    Json(String),
     #[error("expected the value in `text` or `binary`, found neither")]
     NoValue,
-    #[error("expected base64 in `binary`, found: {0}")]
-    Base64(#[from] base64::DecodeError),
+    #[error("expected base64 in `binary`, found something else")]
+    Base64,
 }
 
 /// The body of a delivery. Unknown fields are ignored; a known field given twice is an error.
@@ -75,12 +75,19 @@ impl TopicMessage {
     /// When the bytes are not the JSON object that design.md describes: a field missing or of another type (a
     /// timestamp is a whole number of milliseconds), or no value in it.
     pub fn parse(body: Verified<'_>) -> Result<Self, Malformed> {
-        let body: Body = serde_json::from_slice(body.bytes())?;
+        // Text first: serde_json does not look into strings that it ignores, and would read a list as an object.
+        let text = std::str::from_utf8(body.bytes())
+            .map_err(|e| Malformed::Json(format!("a byte that is none at {}", e.valid_up_to())))?;
+        if !text.trim_start().starts_with('{') {
+            return Err(Malformed::Json("no object".to_owned()));
+        }
+        let body: Body = serde_json::from_str(text)
+            .map_err(|e| Malformed::Json(json::error_without_content(&e)))?;
         let mut decoded = Vec::new();
         let value = match (body.text, body.binary) {
             (Some(text), _) => Value::Text(text),
             (None, Some(binary)) => {
-                decoded = STANDARD.decode(&binary)?;
+                decoded = STANDARD.decode(&binary).map_err(|_| Malformed::Base64)?;
                 Value::Binary(binary)
             }
             (None, None) => return Err(Malformed::NoValue),
@@ -286,6 +293,12 @@ pub(crate) mod tests {
             with(r#""cache":"chat","#, ""),
             with(r#""text":"Here I am!!""#, r#""other":1"#),
             with(r#""text":"Here I am!!""#, r#""binary":"***""#),
+            br#"["c","t",1,null,1,1,"mo","hi",null]"#.to_vec(),
+            [
+                EXAMPLE.trim_end_matches('}').as_bytes(),
+                b",\"extra\":\"\xff\"}",
+            ]
+            .concat(),
             with(r#""text":"Here I am!!""#, r#""text":null"#),
             with(r#""topic":"room-281""#, r#""topic":"a","topic":"b""#),
             with(r#""topic":"room-281""#, r#""topic":["a"]"#),
@@ -299,6 +312,23 @@ pub(crate) mod tests {
             not_utf8,
         ] {
             assert!(parse(&body).is_err(), "{}", String::from_utf8_lossy(&body));
+        }
+    }
+
+    #[test]
+    fn an_error_quotes_nothing_of_the_body() {
+        for body in [
+            EXAMPLE.replace(r#""Here I am!!""#, "4111111111111111"),
+            EXAMPLE.replace(":1,", r#":"4111111111111111","#),
+            r#""4111111111111111""#.to_owned(),
+            r#"{"4111111111111111":"#.to_owned(),
+            EXAMPLE.replace(r#""text":"Here I am!!""#, r#""binary":"4111111111111111*""#),
+        ] {
+            let error = parse(&body).unwrap_err().to_string();
+            assert!(
+                error.starts_with("expected") && !error.contains("4111"),
+                "{body}: {error}"
+            );
         }
     }
 

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::input;
+use crate::json;
 use crate::ports::Described;
-use crate::routes::{Format, Routes};
+use crate::routes::{Format, Route, Routes};
 
 /// A value for a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +78,7 @@ pub struct Unreadable {
 
 /// The parts of an `envelope` input that the reply needs.
 #[derive(Deserialize)]
-struct Input {
+struct EnvelopeInput {
     message: InputMessage,
     bridge: InputBridge,
 }
@@ -162,10 +164,12 @@ impl Execution {
         if !self.has_ended() {
             return Ok(Decision::Ignore("it has not ended"));
         }
-        let Some(address) = self
-            .address_in_input()
-            .or_else(|| self.address_of_route(routes))
-        else {
+        let address = match routes.of_execution(&self.state_machine_arn, &self.name) {
+            // The input is the publisher's own text: nothing in it may choose where the result goes.
+            Some(route) if route.takes_payload() => Some(self.address_of_route(route)),
+            _ => self.address_in_input(),
+        };
+        let Some(address) = address else {
             return Ok(Decision::Ignore("no route asked for it"));
         };
         let Some(reply) = &address.reply else {
@@ -193,7 +197,7 @@ impl Execution {
     }
 
     fn address_in_input(&self) -> Option<Address> {
-        let input: Input = serde_json::from_str(self.input.as_deref()?).ok()?;
+        let input: EnvelopeInput = serde_json::from_str(self.input.as_deref()?).ok()?;
         Some(Address {
             route: input.bridge.route,
             id: Some(input.message.id),
@@ -206,8 +210,7 @@ impl Execution {
         })
     }
 
-    fn address_of_route(&self, routes: &Routes) -> Option<Address> {
-        let route = routes.of_payload_execution(&self.state_machine_arn, &self.name)?;
+    fn address_of_route(&self, route: &Route) -> Address {
         let exact = |glob: &crate::routes::Glob| glob.is_exact().then(|| glob.as_str().to_owned());
         // The document was refused unless these are the same for every message.
         let fixed =
@@ -220,23 +223,16 @@ impl Execution {
                 format: reply.format,
             })
         });
-        Some(Address {
+        Address {
             route: route.name.clone(),
             id: None,
             in_reply_to: InReplyTo {
                 cache: exact(&route.from.cache),
                 topic: exact(&route.from.topic),
-                topic_sequence_number: self.sequence_in_name(&route.name),
+                topic_sequence_number: input::sequence_in_name(&self.name, &route.name),
             },
             reply,
-        })
-    }
-
-    /// The number in `<route>-<topic>-<sequence>-<id>`, where the bridge gave that name.
-    fn sequence_in_name(&self, route: &str) -> Option<u64> {
-        let rest = self.name.strip_prefix(route)?.strip_prefix('-')?;
-        let (rest, _id) = rest.rsplit_once('-')?;
-        rest.rsplit_once('-')?.1.parse().ok()
+        }
     }
 
     fn bare_output(&self) -> Result<String, Unreadable> {
@@ -312,16 +308,10 @@ pub fn topic_publish(detail: &str) -> Result<Vec<Publication>, Unreadable> {
     Ok(publications.collect())
 }
 
-/// Names the kind and place of a JSON error only: its words may quote the content.
 pub(crate) fn unreadable(expected: &'static str, e: &serde_json::Error) -> Unreadable {
     Unreadable {
         expected,
-        found: format!(
-            "a {:?} error at line {}, column {}",
-            e.classify(),
-            e.line(),
-            e.column()
-        ),
+        found: json::error_without_content(e),
     }
 }
 

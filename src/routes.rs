@@ -15,6 +15,7 @@ pub use glob::Glob;
 pub use pattern::Pattern;
 pub use template::{Placeholder, Template};
 
+use crate::input;
 use crate::message::TopicMessage;
 
 /// What a `where` pattern may look at.
@@ -116,35 +117,46 @@ impl Routes {
             .collect()
     }
 
-    /// The `payload` route that an execution of `state_machine` (an unqualified ARN) belongs to, enabled or not.
+    /// The route that an execution of `state_machine` (an unqualified ARN) belongs to, enabled or not.
     ///
-    /// The execution's name tells the route; where it does not (started by hand, say), the only route there is.
-    pub fn of_payload_execution(
-        &self,
-        state_machine: &str,
-        execution_name: &str,
-    ) -> Option<&Route> {
+    /// Its name tells the route. An execution with another name (started by hand, say) belongs to the only `payload`
+    /// route of that state machine, where there is one and no `envelope` route could have been meant.
+    pub fn of_execution(&self, state_machine: &str, execution_name: &str) -> Option<&Route> {
         let candidates: Vec<&Route> = self
             .iter()
-            .filter(|route| match &route.to {
-                Target::StateMachine { arn, input } => {
-                    *input == Input::Payload && unqualified(arn) == state_machine
-                }
-                Target::EventBus { .. } => false,
-            })
+            .filter(|route| route.to.state_machine() == Some(state_machine))
             .collect();
-        let named = |route: &&&Route| {
-            let rest = execution_name.strip_prefix(&route.name);
-            rest.is_some_and(|rest| rest.starts_with('-'))
-        };
-        let by_name = candidates
-            .iter()
-            .filter(named)
-            .max_by_key(|route| route.name.len());
-        match (by_name, candidates.as_slice()) {
+        let named = candidates.iter().find(|route| {
+            // No candidate's name begins another's: the document was refused.
+            input::sequence_in_name(execution_name, &route.name).is_some()
+        });
+        match (named, candidates.as_slice()) {
             (Some(route), _) => Some(route),
-            (None, [only]) => Some(only),
+            (None, [only]) if only.takes_payload() => Some(only),
             _ => None,
+        }
+    }
+}
+
+impl Route {
+    /// Whether an execution's input is the text of the message alone.
+    pub fn takes_payload(&self) -> bool {
+        matches!(
+            self.to,
+            Target::StateMachine {
+                input: Input::Payload,
+                ..
+            }
+        )
+    }
+}
+
+impl Target {
+    /// The unqualified ARN of the state machine, if it is one.
+    pub(crate) fn state_machine(&self) -> Option<&str> {
+        match self {
+            Self::StateMachine { arn, .. } => Some(unqualified(arn)),
+            Self::EventBus { .. } => None,
         }
     }
 }
@@ -257,24 +269,29 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_payload_execution_finds_its_route() {
+    fn an_execution_finds_its_route() {
         let payload = json!({"stateMachine": format!("{MACHINE}:live"), "input": "payload"});
         let routes = routes(&[
             json!({"name": "a", "to": payload}),
-            json!({"name": "a-b", "to": payload}),
+            json!({"name": "b", "to": payload}),
             json!({"name": "envelope"}),
         ]);
         let find = |name: &str| {
-            routes
-                .of_payload_execution(MACHINE, name)
-                .map(|r| r.name.as_str())
+            let route = routes.of_execution(MACHINE, name);
+            route.map(|route| route.name.as_str())
         };
         assert_eq!(find("a-topic-1-0123456789abcdef"), Some("a"));
-        assert_eq!(find("a-b-1-0123456789abcdef"), Some("a-b"));
+        assert_eq!(find("b-1-2-0123456789abcdef"), Some("b"));
+        assert_eq!(find("envelope-t-1-0123456789abcdef"), Some("envelope"));
         assert_eq!(find("by-hand"), None);
+        assert_eq!(find("a-by-hand"), None);
         let alone = super::tests::routes(&[json!({"name": "a", "to": payload})]);
-        assert!(alone.of_payload_execution(MACHINE, "by-hand").is_some());
-        assert!(alone.of_payload_execution("arn:other", "a-1").is_none());
+        assert!(alone.of_execution(MACHINE, "by-hand").is_some());
+        assert!(
+            alone
+                .of_execution("arn:other", "a-t-1-0123456789abcdef")
+                .is_none()
+        );
     }
 
     #[test]

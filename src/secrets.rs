@@ -15,6 +15,9 @@ use crate::signature::SigningSecret;
 /// hammer Secrets Manager.
 const REFRESH_EVERY: Duration = Duration::from_secs(30);
 
+/// How long the previous version of a secret is waited for.
+const PREVIOUS_WITHIN: Duration = Duration::from_secs(1);
+
 /// The current and the previous secrets of one Secrets Manager secret.
 pub struct SecretCache {
     store: Arc<dyn Secrets>,
@@ -85,9 +88,13 @@ impl SecretCache {
 
     /// Fetches and keeps.
     async fn fetch(&self, deadline: Instant) -> Result<Arc<[SigningSecret]>, Fault> {
-        let fetch = |stage| retry(Patience::until(deadline), move || self.store.fetch(stage));
-        let ((current, _), (previous, _)) =
-            futures_util::join!(fetch(Stage::Current), fetch(Stage::Previous));
+        // The previous version may well be missing, so it must not cost the answer.
+        let soon = deadline.min(Instant::now() + PREVIOUS_WITHIN);
+        let fetch = |stage, until| retry(Patience::until(until), move || self.store.fetch(stage));
+        let ((current, _), (previous, _)) = futures_util::join!(
+            fetch(Stage::Current, deadline),
+            fetch(Stage::Previous, soon)
+        );
         let missing = || {
             Fault::permanent(
                 "NoSecretValue",

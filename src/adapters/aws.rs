@@ -96,7 +96,7 @@ pub fn service_fault(code: &str, message: &str, status: u16) -> Fault {
 }
 
 /// Whether an error's words hold names and ARNs only. `InvalidExecutionInput` and `ValidationException`, for
-/// example, quote the input.
+/// example, quote the input, and `InvalidSignatureException` the session's token.
 fn quotes_no_content(code: &str) -> bool {
     [
         "AccessDenied",
@@ -111,10 +111,7 @@ fn quotes_no_content(code: &str) -> bool {
     ]
     .iter()
     .any(|part| code.contains(part))
-        || matches!(
-            code,
-            "InvalidArn" | "InvalidName" | "StateMachineDeleting" | "InvalidSignatureException"
-        )
+        || matches!(code, "InvalidArn" | "InvalidName" | "StateMachineDeleting")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The SDK retries nothing, and its deadline does not bound the set-up of a connection: [`crate::retry`] does both.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use momento::topics::Configuration;
 use momento::topics::configurations::Lambda;
@@ -10,13 +11,20 @@ use momento::{CredentialProvider, MomentoError, MomentoErrorCode, MomentoResult,
 use tokio::sync::Mutex;
 
 use crate::config::MomentoEndpoint;
-use crate::ports::{Answer, Fault, Secrets, Stage, Topics};
+use crate::ports::{Answer, Fault, FaultKind, Secrets, Stage, Topics};
 
 /// Publishes with the API key of a secret, fetched when first used.
 pub struct MomentoTopics {
     key: Arc<dyn Secrets>,
     endpoint: MomentoEndpoint,
-    client: Mutex<Option<TopicClient>>,
+    session: Mutex<Option<Session>>,
+}
+
+/// A client, and whether Momento has taken its key.
+#[derive(Clone)]
+struct Session {
+    client: TopicClient,
+    proven: Arc<AtomicBool>,
 }
 
 impl MomentoTopics {
@@ -24,14 +32,14 @@ impl MomentoTopics {
         Self {
             key,
             endpoint,
-            client: Mutex::default(),
+            session: Mutex::default(),
         }
     }
 
-    async fn client(&self) -> Result<TopicClient, Fault> {
-        let mut client = self.client.lock().await;
-        if let Some(client) = &*client {
-            return Ok(client.clone());
+    async fn session(&self) -> Result<Session, Fault> {
+        let mut session = self.session.lock().await;
+        if let Some(session) = &*session {
+            return Ok(session.clone());
         }
         let missing = || {
             Fault::permanent(
@@ -40,21 +48,33 @@ impl MomentoTopics {
             )
         };
         let key = self.key.fetch(Stage::Current).await?.ok_or_else(missing)?;
-        let new = connect(key.trim(), &self.endpoint, Lambda::latest()).map_err(|e| fault(&e))?;
-        *client = Some(new.clone());
+        let client = connect(key.trim(), &self.endpoint, Lambda::latest());
+        let new = Session {
+            client: client.map_err(|e| fault(&e))?,
+            proven: Arc::default(),
+        };
+        *session = Some(new.clone());
         Ok(new)
     }
 
     async fn publish_once(&self, cache: &str, topic: &str, value: &str) -> Result<(), Fault> {
-        let client = self.client().await?;
-        let result = client.publish(cache, topic, value).await;
-        if let Err(e) = &result
-            && e.error_code == MomentoErrorCode::AuthenticationError
-        {
-            // The key may have been replaced: the next attempt reads it again.
-            *self.client.lock().await = None;
+        let session = self.session().await?;
+        let error = match session.client.publish(cache, topic, value).await {
+            Ok(_) => {
+                session.proven.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let mut fault = fault(&error);
+        if error.error_code == MomentoErrorCode::AuthenticationError {
+            // The key may have been replaced: the next attempt reads it again. One that never worked is just wrong.
+            self.session.lock().await.take();
+            if session.proven.load(Ordering::Relaxed) {
+                fault.kind = FaultKind::Transient;
+            }
         }
-        result.map(|_| ()).map_err(|e| fault(&e))
+        Err(fault)
     }
 }
 
@@ -95,9 +115,7 @@ fn fault(error: &MomentoError) -> Fault {
         | Code::CancelledError
         | Code::InternalServerError
         | Code::TimeoutError
-        | Code::UnknownServiceError
-        | Code::UnknownError
-        | Code::ClientResourceExhausted => true,
+        | Code::UnknownServiceError => true,
         // A rate gives way; the size of a message does not.
         Code::LimitExceededError => !error.message.to_lowercase().contains("size"),
         _ => false,
@@ -111,7 +129,6 @@ fn fault(error: &MomentoError) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::FaultKind;
 
     #[test]
     fn faults_are_sorted_by_whether_asking_again_can_help() {

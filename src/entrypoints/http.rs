@@ -256,11 +256,12 @@ impl Webhook {
 
     async fn unrouted(&self, message: TopicMessage, body: &[u8], deadline: Instant) -> Verdict {
         let now_ms = (self.now_ms)();
-        let kept = match (self.settings.unrouted, std::str::from_utf8(body)) {
-            (Unrouted::DeadLetter, Ok(body)) => {
-                dispatch::keep_unrouted(&message, body, now_ms, &self.targets, deadline).await
+        let kept = match self.settings.unrouted {
+            Unrouted::Ignore => Ok(()),
+            Unrouted::DeadLetter => {
+                let body = String::from_utf8_lossy(body);
+                dispatch::keep_unrouted(&message, &body, now_ms, &self.targets, deadline).await
             }
-            _ => Ok(()),
         };
         match kept {
             Ok(()) => Verdict::about(message, Code::Unrouted),

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lambda_http::aws_lambda_events::query_map::QueryMap;
+use lambda_http::http::header::HOST;
 use lambda_http::http::{HeaderMap, Uri};
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::tower::Service;
@@ -20,23 +24,63 @@ pub async fn run(webhook: Arc<Webhook>) -> Result<(), Error> {
         async move { Ok::<_, Error>(webhook.answer(&without_stage(request)).await) }
     }));
     lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
-        keep_every_value(&mut event.payload);
+        tame(&mut event.payload);
         adapter.call(event)
     }))
     .await
 }
 
-/// REST APIs and ALBs give the last value of each header beside all of them, and `lambda_http` lets the last one win.
-/// A second signature must not go unnoticed.
-fn keep_every_value(request: &mut LambdaRequest) {
-    let (single, all): (&mut HeaderMap, &HeaderMap) = match request {
-        LambdaRequest::ApiGatewayV1(event) => (&mut event.headers, &event.multi_value_headers),
-        LambdaRequest::Alb(event) => (&mut event.headers, &event.multi_value_headers),
-        _ => return,
-    };
+/// Undoes what `lambda_http` would make of a request.
+///
+/// - REST APIs and ALBs give the last value of each header beside all of them, and it lets the last one win: a second
+///   signature must not go unnoticed.
+/// - It panics where host, path or query make no URL, or a body is no base64 though the event says so. The webhook needs
+///   no host and no query, and takes such a body for the bytes that it is: the signature decides.
+fn tame(request: &mut LambdaRequest) {
+    match request {
+        LambdaRequest::ApiGatewayV1(event) => {
+            keep_every_value(&mut event.headers, &event.multi_value_headers);
+            event.headers.remove(HOST);
+            event.request_context.domain_name = None;
+            event.query_string_parameters = QueryMap::default();
+            event.multi_value_query_string_parameters = QueryMap::default();
+            rooted(&mut event.path);
+            event.is_base64_encoded &= is_base64(event.body.as_deref());
+        }
+        LambdaRequest::ApiGatewayV2(event) => {
+            event.headers.remove(HOST);
+            event.request_context.domain_name = None;
+            event.query_string_parameters = QueryMap::default();
+            event.raw_query_string = None;
+            rooted(&mut event.raw_path);
+            event.is_base64_encoded &= is_base64(event.body.as_deref());
+        }
+        LambdaRequest::Alb(event) => {
+            keep_every_value(&mut event.headers, &event.multi_value_headers);
+            event.headers.remove(HOST);
+            event.query_string_parameters = QueryMap::default();
+            event.multi_value_query_string_parameters = QueryMap::default();
+            rooted(&mut event.path);
+            event.is_base64_encoded &= is_base64(event.body.as_deref());
+        }
+        _ => {}
+    }
+}
+
+fn keep_every_value(single: &mut HeaderMap, all: &HeaderMap) {
     for name in all.keys() {
         single.remove(name);
     }
+}
+
+fn rooted(path: &mut Option<String>) {
+    if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+        *path = None;
+    }
+}
+
+fn is_base64(body: Option<&str>) -> bool {
+    body.is_none_or(|body| STANDARD.decode(body).is_ok())
 }
 
 /// The request with the path that its caller asked for: without the stage that API Gateway puts before it.

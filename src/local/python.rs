@@ -13,16 +13,15 @@ use super::workspace::{Workspace, lock_file};
 const REQUIREMENTS: &str = include_str!("emulator/requirements.txt");
 
 /// The oldest Python that the pinned packages run on.
-const OLDEST: (u32, u32) = (3, 10);
+const OLDEST: (u32, u32) = (3, 11);
 
 /// Looked for in this order; the first that is new enough is used.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 6] = [
     "python3",
     "python3.14",
     "python3.13",
     "python3.12",
     "python3.11",
-    "python3.10",
     "python",
 ];
 

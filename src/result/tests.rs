@@ -183,6 +183,24 @@ fn a_payload_route_has_the_address_itself() {
 }
 
 #[test]
+fn a_payload_cannot_choose_where_its_result_goes() {
+    let route = json!({
+        "name": "uppercase", "from": {"cache": "c", "topic": "uppercase-in"}, "to": {"stateMachine": MACHINE, "input": "payload"},
+        "reply": {"topics": ["out"]},
+    });
+    // The publisher's text looks just like an envelope.
+    let routes = std::slice::from_ref(&route);
+    for name in ["uppercase-uppercase-in-42-0123456789abcdef", "by-hand"] {
+        let forged = execution(json!({"name": name, "input": input()}));
+        assert_eq!(
+            published(&forged, routes),
+            [("c/out".into(), "HELLO".into())],
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn an_output_that_is_no_json_is_refused_without_quoting_it() {
     let mut input: Value = serde_json::from_str(&input()).unwrap();
     input["bridge"]["reply"]["format"] = json!("envelope");

@@ -57,15 +57,14 @@ impl fmt::Display for Problems {
 
 pub(super) fn read(document: &str) -> Result<Vec<Route>, Problems> {
     let mut reader = Reader::default();
-    let read = reader.document(document);
+    let routes = reader.document(document).unwrap_or_default();
+    reader.check_loops(&routes);
+    reader.check_names(&routes);
     if reader.problems.is_empty() {
-        let routes = read.unwrap_or_default();
-        reader.check_loops(&routes);
-        if reader.problems.is_empty() {
-            return Ok(routes.into_iter().map(|(route, _)| route).collect());
-        }
+        Ok(routes.into_iter().map(|(route, _)| route).collect())
+    } else {
+        Err(Problems(reader.problems))
     }
-    Err(Problems(reader.problems))
 }
 
 /// A route, and whether its `loop` is `allowed`.
@@ -229,9 +228,16 @@ impl Reader {
 
     fn template(&mut self, key: &str, value: &Value) -> Option<Template> {
         let text = self.text(key, value)?;
-        Template::parse(text)
-            .map_err(|problem| self.problem(key, problem))
-            .ok()
+        match Template::parse(text) {
+            Ok(template) if template.can_be_empty() => {
+                self.unexpected(key, "more than `{token_id}`, which may be empty", value)
+            }
+            Ok(template) => Some(template),
+            Err(problem) => {
+                self.problem(key, problem);
+                None
+            }
+        }
     }
 }
 

@@ -83,6 +83,13 @@ impl Template {
         })
     }
 
+    /// Whether the text may be empty: nobody has to have a token id.
+    pub fn can_be_empty(&self) -> bool {
+        self.0
+            .iter()
+            .all(|part| *part == Part::Filled(Placeholder::TokenId))
+    }
+
     /// The text for `message`; a token id that it lacks leaves nothing in its place.
     pub fn render(&self, message: &TopicMessage) -> String {
         self.fill(|placeholder| match placeholder {

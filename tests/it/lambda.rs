@@ -30,6 +30,8 @@ pub enum Aws {
     Breaks(&'static str),
     /// Answers 200 with this body to it.
     Replays(&'static str, &'static str),
+    /// Answers 400 with this body to it.
+    Refuses(&'static str, &'static str),
 }
 
 /// One running function.
@@ -226,6 +228,9 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
         Aws::Hangs(hung) if hung == operation => std::future::pending().await,
         Aws::Breaks(broken) if broken == operation => {
             return (StatusCode::INTERNAL_SERVER_ERROR, "{}").into_response();
+        }
+        Aws::Refuses(refused, answer) if refused == operation => {
+            return (StatusCode::BAD_REQUEST, answer).into_response();
         }
         Aws::Replays(replayed, answer) if replayed == operation => return answer.into_response(),
         _ => {}

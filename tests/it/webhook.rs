@@ -149,6 +149,49 @@ async fn every_trigger_brings_the_bytes_that_were_signed() {
 }
 
 #[tokio::test]
+async fn odd_hosts_paths_queries_and_base64_get_an_answer() {
+    let function = webhook(&[], Aws::Answers).await;
+    let body = body("x");
+    for (name, trigger) in TRIGGERS {
+        let signature = sign(SECRET, body.as_bytes());
+        let mut odd = event(trigger, &body, &[&signature], false);
+        for headers in ["headers", "multiValueHeaders"] {
+            if odd[headers].is_object() {
+                let value = "a b<>[::";
+                odd[headers]["host"] = if headers == "headers" {
+                    json!(value)
+                } else {
+                    json!([value])
+                };
+            }
+        }
+        match odd["version"].as_str() {
+            Some(_) => {
+                odd["rawPath"] = json!("no slash <>");
+                odd["rawQueryString"] = json!("a=<b> c");
+            }
+            None => {
+                odd["path"] = json!("no slash <>");
+                odd["queryStringParameters"] = json!({"a": "<b> c"});
+            }
+        }
+        let (status, accepted) = answer(&function.invoke(odd.clone()).await);
+        assert_eq!(
+            (status, &accepted["code"]),
+            (200, &json!("accepted")),
+            "{name}"
+        );
+        // A flag that does not fit the body: the signature still fits its bytes.
+        odd["isBase64Encoded"] = json!(true);
+        assert_eq!(
+            answer(&function.invoke(odd).await).0,
+            200,
+            "{name}: not base64"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_get_of_the_root_tells_name_and_version_behind_every_trigger() {
     let function = webhook(&[], Aws::Answers).await;
     for (name, trigger) in TRIGGERS {
@@ -358,6 +401,30 @@ async fn the_log_tells_the_story_without_the_message() {
             .invoke(event(TRIGGERS[0].1, &body, signatures, false))
             .await;
     }
+    // Bodies whose errors would quote them, and a target whose words quote the input.
+    let malformed = body.replace(
+        "\"topic_sequence_number\":7",
+        "\"topic_sequence_number\":\"the payload\"",
+    );
+    for body in [
+        &malformed,
+        "\"the payload\"",
+        "{\"the payload\": the payload",
+    ] {
+        let signature = sign(SECRET, body.as_bytes());
+        let refused = function
+            .invoke(event(TRIGGERS[0].1, body, &[&signature], false))
+            .await;
+        assert_eq!(answer(&refused).0, 400, "{body}");
+    }
+    function.aws().behave(Aws::Refuses(
+        "StartExecution",
+        r#"{"__type":"InvalidExecutionInput","message":"Invalid Input: 'the payload'"}"#,
+    ));
+    let refused = function
+        .invoke(event(TRIGGERS[0].1, &body, &[&signature], false))
+        .await;
+    assert_eq!(answer(&refused).0, 503);
     let log = function.stop().await;
     let lines: Vec<Value> = log
         .lines()
@@ -371,7 +438,7 @@ async fn the_log_tells_the_story_without_the_message() {
         (&accepted["message.topic"], &accepted["targets"]),
         (&json!("in"), &json!("uppercase=started"))
     );
-    for code in ["bad_signature", "unsigned"] {
+    for code in ["bad_signature", "unsigned", "malformed", "not_stored"] {
         assert!(
             lines.iter().any(|line| line["code"] == code),
             "{code}: {log}"

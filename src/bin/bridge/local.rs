@@ -22,7 +22,7 @@ const PREVIEW: usize = 60;
 /// Run the whole system on this machine: topics, AWS and the real Lambda functions
 ///
 /// Deploys template.yaml into a local AWS emulator and connects it to a local Momento Topics server. It needs neither an
-/// account nor Docker, only Python 3.10 or newer; the first run downloads the emulator into target/bridge.
+/// account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into target/bridge.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves nothing behind. Several stacks can run at once; the other commands talk to the newest."

@@ -81,4 +81,26 @@ impl Reader {
             }
         }
     }
+
+    /// The name of an execution begins with its route's, and a `payload` result is published by it.
+    pub(super) fn check_names(&mut self, routes: &[ReadRoute]) {
+        for (route, _) in routes {
+            for (other, _) in routes {
+                let same = route.to.state_machine() == other.to.state_machine();
+                let payload = route.takes_payload() || other.takes_payload();
+                let begins = other.name.strip_prefix(&route.name);
+                if payload && same && begins.is_some_and(|rest| rest.starts_with('-')) {
+                    self.route = Some(other.name.clone());
+                    self.problem(
+                        "name",
+                        format!(
+                            "expected a name that tells executions of this state machine apart, found one that begins with `{}-`, the name of another route to it; rename one",
+                            route.name
+                        ),
+                    );
+                }
+            }
+        }
+        self.route = None;
+    }
 }

@@ -55,12 +55,16 @@ impl Reader {
                     "to.resume",
                     "expected `stateMachine` or `eventBus`, found `resume`, which this version does not serve yet",
                 );
-                return None;
+                None
             }
             _ => {
+                // These belong to one of the targets, which may only be misspelt.
+                for key in ["input", "source", "detailType"] {
+                    fields.optional(key);
+                }
                 let found = given.iter().flatten().count();
                 self.problem("to", format!("expected exactly one of `stateMachine` and `eventBus`, found {found} of them"));
-                return None;
+                None
             }
         };
         fields.finish(self);

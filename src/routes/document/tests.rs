@@ -38,7 +38,8 @@ fn all_problems_are_reported_at_once_with_route_and_key() {
     let all = problems(
         &json!({"routes": [
             {"name": "a b", "from": {"cache": "c"}, "to": {"stateMachine": "nope", "input": "x", "typo": 1}, "extra": 1},
-            {"from": 7, "to": {}, "enabled": "yes"},
+            {"name": "round", "from": {"cache": "c", "topic": "own"}, "to": {"stateMachine": MACHINE}, "reply": {"topics": ["own"]}},
+            {"from": 7, "to": {"statemachine": MACHINE, "input": "payload"}, "enabled": "yes"},
             {"name": "twice", "from": {"cache": "c", "topic": "t"}, "to": {"eventBus": "b"}},
             {"name": "twice", "from": {"cache": "c", "topic": "t"}, "to": {"eventBus": "b"}},
         ], "version": 1})
@@ -52,18 +53,20 @@ fn all_problems_are_reported_at_once_with_route_and_key() {
         "route `a b`: `to.input`: expected `envelope` or `payload`, found `\"x\"`",
         "route `a b`: `to.typo`: unknown key",
         "route `a b`: `extra`: unknown key",
-        "route `#2`: `name`: expected this key, found none",
-        "route `#2`: `from`: expected an object, found `7`",
-        "route `#2`: `to`: expected exactly one of",
-        "route `#2`: `enabled`: expected true or false, found `\"yes\"`",
+        "route `#3`: `name`: expected this key, found none",
+        "route `#3`: `from`: expected an object, found `7`",
+        "route `#3`: `to`: expected exactly one of",
+        "route `#3`: `enabled`: expected true or false, found `\"yes\"`",
+        "route `#3`: `to.statemachine`: unknown key",
         "route `twice`: `name`: expected a name of its own",
+        "route `round`: `reply`: expected no topic that a route listens to",
     ] {
         assert!(
             all.iter().any(|p| p.starts_with(expected)),
             "{expected}\n{all:#?}"
         );
     }
-    assert_eq!(all.len(), 12, "{all:#?}");
+    assert_eq!(all.len(), 14, "{all:#?}");
 }
 
 #[test]
@@ -148,6 +151,10 @@ fn every_value_is_checked() {
         (json!({"reply": {"topics": ["t", 1]}}), "`reply.topics[1]`"),
         (json!({"reply": {"topics": ["{x}"]}}), "`reply.topics[0]`"),
         (
+            json!({"reply": {"topics": ["{token_id}{token_id}"]}}),
+            "`reply.topics[0]`: expected more than",
+        ),
+        (
             json!({"reply": {"topics": ["t"], "format": "xml"}}),
             "`reply.format`",
         ),
@@ -197,7 +204,7 @@ fn a_payload_reply_has_to_be_fixed() {
         (any.clone(), json!({"topics": ["out"]})),
         (
             any.clone(),
-            json!({"cache": "c", "topics": ["{topic}-out"]}),
+            json!({"cache": "c", "topics": ["out-{topic}"]}),
         ),
     ] {
         let found = problem(json!({"from": from, "to": to, "reply": reply}));
@@ -212,6 +219,31 @@ fn a_payload_reply_has_to_be_fixed() {
     ] {
         let fields = json!({"from": from, "to": to, "reply": reply});
         Routes::parse(&document(&[fields])).unwrap();
+    }
+}
+
+#[test]
+fn names_tell_executions_of_one_machine_apart() {
+    let payload = json!({"stateMachine": MACHINE, "input": "payload"});
+    let named = |name: &str, to: &serde_json::Value| json!({"name": name, "to": to});
+    let list = problems(&document(&[
+        named("orders", &payload),
+        named("orders-eu", &payload),
+    ]));
+    assert!(
+        list.len() == 1
+            && list[0].starts_with("route `orders-eu`: `name`")
+            && list[0].contains("`orders-`"),
+        "{list:?}"
+    );
+    for other in [
+        named("ordersX", &payload),
+        named(
+            "orders-eu",
+            &json!({"stateMachine": format!("{MACHINE}2"), "input": "payload"}),
+        ),
+    ] {
+        Routes::parse(&document(&[named("orders", &payload), other])).unwrap();
     }
 }
 
