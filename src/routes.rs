@@ -139,6 +139,15 @@ impl Routes {
 }
 
 impl Route {
+    /// Whether results of this route may go to this cache and topic.
+    pub fn may_reply_to(&self, cache: &str, topic: &str) -> bool {
+        self.reply.as_ref().is_some_and(|reply| {
+            let mut topics = reply.topics.iter().chain(&reply.failures);
+            reply.cache.as_glob(&self.from).matches(cache)
+                && topics.any(|template| template.as_glob(&self.from).matches(topic))
+        })
+    }
+
     /// Whether an execution's input is the text of the message alone.
     pub fn takes_payload(&self) -> bool {
         matches!(
@@ -266,6 +275,20 @@ pub(crate) mod tests {
             json!({"text": [null]}),
             json!({"text": null, "binary": ""})
         ));
+    }
+
+    #[test]
+    fn a_route_knows_where_its_results_may_go() {
+        let fields = json!({"topics": ["{topic}-out"], "failures": ["failed-{id}"]});
+        let route = route(json!({"reply": fields}));
+        for (cache, topic, may) in [
+            ("chat", "room-281-out", true),
+            ("chat", "failed-0f", true),
+            ("chat", "room-281", false),
+            ("other", "room-281-out", false),
+        ] {
+            assert_eq!(route.may_reply_to(cache, topic), may, "{cache}/{topic}");
+        }
     }
 
     #[test]

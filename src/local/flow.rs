@@ -22,6 +22,16 @@ const SLOWEST_POLL: Duration = Duration::from_secs(2);
 /// After so long an execution is reported as running.
 const SHORT: Duration = Duration::from_secs(3);
 
+/// What the routes have to do with a published message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// A route listens to its topic.
+    In,
+    /// Results go to its topic.
+    Out,
+    Neither,
+}
+
 /// Something that happened to a message.
 #[derive(Clone, Debug)]
 pub enum Happening {
@@ -32,8 +42,7 @@ pub enum Happening {
         bytes: usize,
         /// The text, or nothing for a binary value.
         text: Option<String>,
-        /// Whether a route listens to the topic.
-        inbound: bool,
+        direction: Direction,
     },
     /// The webhook was called, or could not be.
     Answered {
@@ -152,9 +161,7 @@ impl Watcher {
     fn read(&self, event: TopicsEvent) -> Happening {
         match event {
             TopicsEvent::Published(message) => Happening::Published {
-                inbound: self.routes.iter().any(|route| {
-                    route.enabled && route.from.covers(&message.cache, &message.topic)
-                }),
+                direction: self.direction(&message.cache, &message.topic),
                 cache: message.cache.clone(),
                 topic: message.topic.clone(),
                 sequence: message.sequence,
@@ -193,6 +200,17 @@ impl Watcher {
                     answer,
                 }
             }
+        }
+    }
+
+    fn direction(&self, cache: &str, topic: &str) -> Direction {
+        let enabled = || self.routes.iter().filter(|route| route.enabled);
+        if enabled().any(|route| route.from.covers(cache, topic)) {
+            Direction::In
+        } else if enabled().any(|route| route.may_reply_to(cache, topic)) {
+            Direction::Out
+        } else {
+            Direction::Neither
         }
     }
 

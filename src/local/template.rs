@@ -41,14 +41,24 @@ pub fn inline_definitions(template: &mut Value, folder: &Path) -> Result<()> {
         let Some(file) = uri.as_str() else {
             bail!("state machine `{id}`: expected a file name in `DefinitionUri`, found `{uri}`");
         };
-        let definition =
-            read(&folder.join(file)).with_context(|| format!("state machine `{id}`"))?;
+        let file = folder.join(file);
+        let definition = definition(&file).with_context(|| format!("state machine `{id}`"))?;
         if let Some(properties) = resource["Properties"].as_object_mut() {
             properties.remove("DefinitionUri");
             properties.insert("Definition".to_owned(), definition);
         }
     }
     Ok(())
+}
+
+/// Reads a state machine. YAML takes much that is no JSON, so a file that says it is JSON has to be.
+fn definition(file: &Path) -> Result<Value> {
+    if file.extension().is_none_or(|extension| extension != "json") {
+        return read(file);
+    }
+    let name = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    serde_json::from_str(&text).with_context(|| format!("expected JSON in `{name}`"))
 }
 
 /// Sets where a function's code is.
@@ -207,6 +217,16 @@ mod tests {
         assert_eq!(
             template["Resources"]["Upper"]["Properties"],
             json!({"Definition": {"StartAt": "A", "States": {}}, "DefinitionSubstitutions": {"Topic": "x"}})
+        );
+
+        std::fs::write(&file, "{\n\"StartAt\": \"A\",}").unwrap();
+        let error = inline_definitions(&mut self::tests::template(), scratch.path()).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("`Upper`")
+                && error.contains("upper.asl.json")
+                && error.contains("line 2"),
+            "{error}"
         );
 
         std::fs::remove_file(&file).unwrap();

@@ -94,7 +94,7 @@ impl Place {
     pub fn client(&self) -> Result<TopicClient> {
         let endpoint = MomentoEndpoint::parse(&self.endpoint).map_err(|text| anyhow!(text))?;
         topics::connect(&self.api_key, &endpoint, Laptop::latest())
-            .map_err(|error| anyhow!("the API key is not accepted: {}", error.message))
+            .map_err(|_| anyhow!("expected a Momento API key of version 2 in {API_KEY}, found something else: make one in Momento's console"))
     }
 
     /// Waits until a plain `http://` endpoint takes no more connections. The SDK's subscriptions would go on trying

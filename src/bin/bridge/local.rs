@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use workflow_bridge::local::build;
 use workflow_bridge::local::console::{Progress, Style, preview, seconds};
-use workflow_bridge::local::flow::{Flow, Happening};
+use workflow_bridge::local::flow::{Direction, Flow, Happening};
 use workflow_bridge::local::{Emulator, Options, Stack, template};
 use workflow_bridge::routes::Target;
 
@@ -25,7 +25,7 @@ const PREVIEW: usize = 60;
 /// account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into target/bridge.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves nothing behind. Several stacks can run at once; the other commands talk to the newest."
+    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
 )]
 pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
@@ -137,8 +137,9 @@ fn introduce(stack: &Stack, began: Instant) -> Result<()> {
         };
         writeln!(
             out,
-            "  route    {}: topic {} → {target}",
+            "  route    {}: {}/{} → {target}",
             style.bold(&route.name),
+            route.from.cache.as_str(),
             route.from.topic.as_str()
         )?;
     }
@@ -176,22 +177,27 @@ async fn show(mut flow: Flow) -> Result<i32> {
 fn line(style: Style, happening: &Happening) -> String {
     match happening {
         Happening::Published {
+            cache,
             topic,
             sequence,
             bytes,
             text,
-            inbound,
-            ..
+            direction,
         } => {
-            let arrow = if *inbound { "→" } else { "←" };
             let shown = text
                 .as_deref()
                 .map_or("(binary)".to_owned(), |text| preview(text, PREVIEW));
-            format!(
-                "{arrow} {}  {}  {shown}",
-                style.bold(format_args!("{topic}#{sequence}")),
-                style.dim(format_args!("{bytes} B"))
-            )
+            let bytes = style.dim(format_args!("{bytes} B"));
+            let message = style.bold(format_args!("{topic}#{sequence}"));
+            match direction {
+                Direction::In => format!("→ {message}  {bytes}  {shown}"),
+                Direction::Out => format!("← {message}  {bytes}  {shown}"),
+                Direction::Neither => {
+                    let message = style.bold(format_args!("{cache}/{topic}#{sequence}"));
+                    let nobody = style.dim("no route listens to this topic");
+                    format!("· {message}  {bytes}  {shown}  {nobody}")
+                }
+            }
         }
         Happening::Answered {
             topic,

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use momento::MomentoErrorCode;
 
 use crate::connection::Connection;
+
+/// Momento's hard limit of a topic message, in bytes.
+const MAX_BYTES: usize = 4096;
 
 /// The SDK's own deadline (15 s) does not bound connection set-up.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -59,12 +63,17 @@ impl Publish {
                 client.publish(&place.cache, &self.topic, text).await
             }
             .map_err(|error| {
+                let why = match error.error_code {
+                    MomentoErrorCode::LimitExceededError if bytes > MAX_BYTES => format!(
+                        "expected at most {MAX_BYTES} bytes, which is all that a topic message holds, found {bytes}"
+                    ),
+                    _ => error.message,
+                };
                 anyhow!(
-                    "cannot publish to `{}` in cache `{}` at {}: {}",
+                    "cannot publish to `{}` in cache `{}` at {}: {why}",
                     self.topic,
                     place.cache,
                     place.name,
-                    error.message
                 )
             })
         };
