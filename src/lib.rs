@@ -12,6 +12,7 @@
 //! 7. [`result`] tells what to publish where.
 
 pub mod adapters;
+pub mod clock;
 pub mod config;
 pub mod dead_letter;
 pub mod dispatch;

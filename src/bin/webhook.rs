@@ -7,9 +7,10 @@ use lambda_http::Error;
 use workflow_bridge::adapters::{
     aws, eventbridge::EventBridge, secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm,
 };
+use workflow_bridge::clock;
 use workflow_bridge::config::{WebhookConfig, environment};
 use workflow_bridge::dispatch::Targets;
-use workflow_bridge::entrypoints::http::{Webhook, system_clock};
+use workflow_bridge::entrypoints::http::Webhook;
 use workflow_bridge::entrypoints::lambda;
 use workflow_bridge::secrets::SecretCache;
 use workflow_bridge::telemetry;
@@ -39,7 +40,7 @@ async fn run() -> Result<(), Error> {
         },
         secrets: SecretCache::new(Arc::new(signing)),
         settings: config.settings,
-        now_ms: system_clock,
+        now_ms: clock::now_ms,
     });
     webhook.warm_up();
     lambda::run(webhook).await

@@ -332,13 +332,5 @@ fn respond(status: StatusCode, body: String) -> Response<String> {
     response
 }
 
-/// A clock for [`Webhook::now_ms`].
-pub fn system_clock() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
-}
-
 #[cfg(test)]
 mod tests;

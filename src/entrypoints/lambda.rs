@@ -45,7 +45,7 @@ fn tame(request: &mut LambdaRequest) {
             event.query_string_parameters = QueryMap::default();
             event.multi_value_query_string_parameters = QueryMap::default();
             rooted(&mut event.path);
-            event.is_base64_encoded &= is_base64(event.body.as_deref());
+            honest(&mut event.is_base64_encoded, event.body.as_deref());
         }
         LambdaRequest::ApiGatewayV2(event) => {
             event.headers.remove(HOST);
@@ -53,7 +53,7 @@ fn tame(request: &mut LambdaRequest) {
             event.query_string_parameters = QueryMap::default();
             event.raw_query_string = None;
             rooted(&mut event.raw_path);
-            event.is_base64_encoded &= is_base64(event.body.as_deref());
+            honest(&mut event.is_base64_encoded, event.body.as_deref());
         }
         LambdaRequest::Alb(event) => {
             keep_every_value(&mut event.headers, &event.multi_value_headers);
@@ -61,7 +61,7 @@ fn tame(request: &mut LambdaRequest) {
             event.query_string_parameters = QueryMap::default();
             event.multi_value_query_string_parameters = QueryMap::default();
             rooted(&mut event.path);
-            event.is_base64_encoded &= is_base64(event.body.as_deref());
+            honest(&mut event.is_base64_encoded, event.body.as_deref());
         }
         _ => {}
     }
@@ -79,8 +79,11 @@ fn rooted(path: &mut Option<String>) {
     }
 }
 
-fn is_base64(body: Option<&str>) -> bool {
-    body.is_none_or(|body| STANDARD.decode(body).is_ok())
+/// Takes the flag back from a body that is no base64; looks at no body without the flag.
+fn honest(is_base64_encoded: &mut bool, body: Option<&str>) {
+    if *is_base64_encoded {
+        *is_base64_encoded = body.is_none_or(|body| STANDARD.decode(body).is_ok());
+    }
 }
 
 /// The request with the path that its caller asked for: without the stage that API Gateway puts before it.

@@ -76,10 +76,7 @@ pub async fn environment(workspace: &Workspace, progress: &Progress) -> Result<P
 /// The name of an environment follows from everything that would make another one necessary.
 fn fingerprint(python: &Python, requirements: &str) -> String {
     let digest = Sha256::digest(format!("{python:?}\n{requirements}"));
-    digest[..6]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&digest[..6])
 }
 
 async fn find() -> Result<Python> {

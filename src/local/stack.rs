@@ -342,7 +342,7 @@ async fn put_secret(
 /// 256 bits in hex.
 fn random_secret() -> String {
     let bytes: [u8; 32] = rand::random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 /// This machine in Lambda's words.

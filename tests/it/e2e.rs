@@ -237,7 +237,7 @@ async fn post(body: &str) -> (u16, Value) {
 }
 
 fn message(topic: &str, number: u64, text: &str) -> String {
-    let now = workflow_bridge::entrypoints::http::system_clock();
+    let now = workflow_bridge::clock::now_ms();
     json!({
         "cache": "demo", "topic": topic, "event_timestamp": now, "publish_timestamp": now,
         "topic_sequence_number": number, "token_id": "mo", "text": text,

@@ -1,6 +1,6 @@
 //! The webhook's binary, behind each of the triggers that Lambda has for it.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -46,10 +46,7 @@ async fn webhook(variables: &[(&str, &str)], aws: Aws) -> Function {
 
 /// A fresh message, with spacing and escapes that no serializer would write.
 fn body(text: &str) -> String {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_millis();
+    let now = workflow_bridge::clock::now_ms();
     format!(
         "{{ \"cache\" : \"chat\",\n\"topic\":\"in\",\"event_timestamp\":{now},\"publish_timestamp\":{now},\"topic_sequence_number\":7,\"token_id\":\"\",\"text\":\"{text}\" , \"new\\u0041\": [1.0]}}"
     )
@@ -80,6 +77,16 @@ fn event(trigger: &str, body: &str, signatures: &[&str], base64: bool) -> Value 
         event["multiValueHeaders"]["momento-signature"] = json!(signatures);
     }
     event
+}
+
+/// A Function URL's event for a POST of `body`, signed.
+fn signed(body: &str) -> Value {
+    event(
+        TRIGGERS[0].1,
+        body,
+        &[&sign(SECRET, body.as_bytes())],
+        false,
+    )
 }
 
 fn answer(response: &Value) -> (u64, Value) {
@@ -229,12 +236,7 @@ async fn the_budget_bounds_everything() {
         for misbehaving in [Aws::Hangs(what), Aws::Breaks(what)] {
             let function = webhook(&[("ANSWER_WITHIN_MS", "1200")], misbehaving).await;
             let body = body("x");
-            let event = event(
-                TRIGGERS[0].1,
-                &body,
-                &[&sign(SECRET, body.as_bytes())],
-                false,
-            );
+            let event = signed(&body);
             let began = Instant::now();
             let (status, refused) = answer(&function.invoke(event.clone()).await);
             // A generous bound: it tells a budget from none, not a fast machine from a slow one.
@@ -289,12 +291,7 @@ async fn an_endpoint_that_takes_no_connection_costs_the_budget_and_no_more() {
     )
     .await;
     let body = body("x");
-    let event = event(
-        TRIGGERS[0].1,
-        &body,
-        &[&sign(SECRET, body.as_bytes())],
-        false,
-    );
+    let event = signed(&body);
     let began = Instant::now();
     let (status, refused) = answer(&function.invoke(event).await);
     assert!(
@@ -340,12 +337,7 @@ async fn an_entry_that_failed_is_not_stored_though_put_events_answers_200() {
         let before = function.aws().bodies("PutEvents").len();
         function.aws().behave(Aws::Replays("PutEvents", answer));
         let body = body(answer.split('"').nth(7).unwrap_or("x"));
-        let event = event(
-            TRIGGERS[0].1,
-            &body,
-            &[&sign(SECRET, body.as_bytes())],
-            false,
-        );
+        let event = signed(&body);
         let (status, refused) = self::answer(&function.invoke(event).await);
         assert_eq!(
             (status, &refused["code"]),

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
+use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::build;
 use workflow_bridge::local::console::{Progress, Style, preview, seconds};
 use workflow_bridge::local::flow::{Direction, Flow, Happening};
@@ -92,13 +93,10 @@ impl Local {
                 error = ended => Err(error),
             };
         }
-        let started_at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .context("the clock shows a time before 1970")?;
         stack
             .emulator()
             .run()
-            .publish_state(&stack.state(started_at.as_millis() as u64))?;
+            .publish_state(&stack.state(now_ms().unsigned_abs()))?;
         let flow = Flow::watch(&stack);
         introduce(&stack, began)?;
         crate::RUNS_UNTIL_STOPPED.store(true, Ordering::Relaxed);

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
+use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::console::{Style, preview, seconds};
 use workflow_bridge::signature;
 
@@ -122,10 +123,7 @@ impl Send {
 
     /// The body as Momento writes it, with the time that it is now.
     fn message(&self, cache: &str) -> Result<Vec<u8>> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .context("the clock shows a time before 1970")?
-            .as_millis() as u64;
+        let now = now_ms();
         Ok(serde_json::to_vec(&json!({
             "cache": cache,
             "topic": self.topic,

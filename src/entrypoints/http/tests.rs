@@ -23,6 +23,14 @@ fn webhook(world: &World, list: &[Value]) -> Webhook {
     }
 }
 
+/// A route to a state machine and one to an event bus, for the same messages.
+fn two_targets() -> [Value; 2] {
+    [
+        json!({"name": "a"}),
+        json!({"name": "b", "to": {"eventBus": "x"}}),
+    ]
+}
+
 fn body(fields: Value) -> Vec<u8> {
     let mut body = json!({
         "cache": "chat", "topic": "room-281", "event_timestamp": NOW, "publish_timestamp": NOW,
@@ -69,13 +77,7 @@ async fn outcome(request: Request<Vec<u8>>) -> (u16, String, Vec<String>) {
 #[tokio::test(start_paused = true)]
 async fn accepted_names_id_routes_and_outcomes() {
     let world = World::default();
-    let webhook = webhook(
-        &world,
-        &[
-            json!({"name": "a"}),
-            json!({"name": "b", "to": {"eventBus": "x"}}),
-        ],
-    );
+    let webhook = webhook(&world, &two_targets());
     let request = signed("secret", body(json!({})));
     let (status, answer) = ask(&webhook, &request).await;
     let id = answer["id"].as_str().unwrap();
@@ -278,13 +280,7 @@ async fn freshness_is_checked_both_ways_and_calls_no_target() {
 #[tokio::test(start_paused = true)]
 async fn nothing_false_is_promised() {
     let world = World::default();
-    let webhook = webhook(
-        &world,
-        &[
-            json!({"name": "a"}),
-            json!({"name": "b", "to": {"eventBus": "x"}}),
-        ],
-    );
+    let webhook = webhook(&world, &two_targets());
     let request = signed("secret", body(json!({})));
     for behaviour in [
         Behaviour::Fails(Fault::permanent(

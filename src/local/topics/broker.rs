@@ -6,12 +6,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::clock;
 
 /// What was published. As JSON: `{"text":"…"}`, or `{"binary":"<base64>"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -385,8 +386,7 @@ fn new_page(before: u64) -> u64 {
 
 /// Milliseconds since the epoch.
 pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
+    clock::now_ms().unsigned_abs()
 }
 
 #[cfg(test)]

@@ -1,17 +1,9 @@
 use super::matcher::Number;
 use super::*;
+use crate::routes::EVENT_FIELDS as FIELDS;
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
-
-const FIELDS: [&str; 6] = [
-    "cache",
-    "topic",
-    "topic_sequence_number",
-    "token_id",
-    "text",
-    "json",
-];
 
 fn table(part: &str) -> Vec<Value> {
     let file: Value =
