@@ -10,4 +10,5 @@ mod e2e;
 mod emulator;
 mod lambda;
 mod startup;
+mod triggers;
 mod webhook;
