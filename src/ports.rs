@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// The answer of a call.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -42,6 +43,24 @@ pub trait Secrets: Send + Sync {
 /// Momento Topics.
 pub trait Topics: Send + Sync {
     fn publish<'a>(&'a self, cache: &'a str, topic: &'a str, value: &'a str) -> Answer<'a, ()>;
+}
+
+/// Items of a Momento cache.
+pub trait Items: Send + Sync {
+    /// Stores a value for `ttl`, in place of what was there.
+    fn store<'a>(
+        &'a self,
+        cache: &'a str,
+        key: &'a str,
+        value: &'a str,
+        ttl: Duration,
+    ) -> Answer<'a, ()>;
+}
+
+/// Objects of an S3 bucket.
+pub trait Objects: Send + Sync {
+    /// Stores a value, and returns a URL that gives it to anyone for `ttl`.
+    fn store<'a>(&'a self, key: &'a str, value: &'a str, ttl: Duration) -> Answer<'a, String>;
 }
 
 /// What StartExecution did.
@@ -93,6 +112,8 @@ pub struct Fault {
 pub enum FaultKind {
     /// Throttled, unavailable, or without an answer in time: the call may even have worked.
     Transient,
+    /// Nothing helps within seconds, but somebody may mend it: a key or a secret that is wrong.
+    Later,
     /// The same request will be refused again.
     Permanent,
 }
@@ -101,6 +122,14 @@ impl Fault {
     pub fn transient(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             kind: FaultKind::Transient,
+            code: code.into(),
+            text: text.into(),
+        }
+    }
+
+    pub fn later(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            kind: FaultKind::Later,
             code: code.into(),
             text: text.into(),
         }
