@@ -57,9 +57,49 @@ pub struct WebhookConfig {
     pub routes: RoutesSource,
     /// Name or ARN of the signing secret: `SIGNING_SECRET_ID`.
     pub signing_secret_id: String,
+    /// `PARKING_QUEUE_URL`.
+    pub parking_queue_url: String,
     /// `DEAD_LETTER_QUEUE_URL`.
     pub dead_letter_queue_url: String,
     pub settings: WebhookSettings,
+}
+
+/// All settings of the redrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedriveConfig {
+    pub routes: RoutesSource,
+    /// `PARKING_QUEUE_URL`.
+    pub parking_queue_url: String,
+    /// `DEAD_LETTER_QUEUE_URL`.
+    pub dead_letter_queue_url: String,
+    pub repeats: RepeatSettings,
+}
+
+/// When a queue's record that failed comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepeatSettings {
+    /// The wait after the first receive, which doubles with each: `RETRY_AFTER_SECONDS`, 30.
+    pub first: Duration,
+    /// The longest wait: `RETRY_AT_MOST_SECONDS`.
+    pub longest: Duration,
+    /// The receive after which a record becomes a dead letter: `MAX_RECEIVES`.
+    pub max_receives: u32,
+}
+
+impl RepeatSettings {
+    /// Parked messages: waits grow to two hours, and end after about twelve days.
+    const PARKED: Self = Self {
+        first: Duration::from_secs(30),
+        longest: Duration::from_secs(7200),
+        max_receives: 150,
+    };
+    /// Results: somebody waits for them, so waits grow to half an hour only; they end after about twelve days, too.
+    #[allow(dead_code)]
+    const RESULTS: Self = Self {
+        first: Duration::from_secs(30),
+        longest: Duration::from_secs(1800),
+        max_receives: 600,
+    };
 }
 
 /// All settings of the completion.
@@ -134,6 +174,7 @@ impl WebhookConfig {
         let config = Self {
             routes: variables.routes(),
             signing_secret_id: variables.text("SIGNING_SECRET_ID"),
+            parking_queue_url: variables.url("PARKING_QUEUE_URL"),
             dead_letter_queue_url: variables.url("DEAD_LETTER_QUEUE_URL"),
             settings: WebhookSettings {
                 max_age: seconds(variables.number("MAX_AGE_SECONDS", 60, 1..=86_400)),
@@ -145,6 +186,22 @@ impl WebhookConfig {
                 )),
                 unrouted: variables.unrouted(),
             },
+        };
+        variables.done(config)
+    }
+}
+
+impl RedriveConfig {
+    /// # Errors
+    ///
+    /// Every variable that is missing, empty or unparsable.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
+        let mut variables = Variables::new(lookup);
+        let config = Self {
+            routes: variables.routes(),
+            parking_queue_url: variables.url("PARKING_QUEUE_URL"),
+            dead_letter_queue_url: variables.url("DEAD_LETTER_QUEUE_URL"),
+            repeats: variables.repeats(RepeatSettings::PARKED),
         };
         variables.done(config)
     }
@@ -228,6 +285,18 @@ impl<'a> Variables<'a> {
         }
     }
 
+    fn repeats(&mut self, default: RepeatSettings) -> RepeatSettings {
+        // SQS makes a message invisible for at most 12 hours, and counts up to 1000 receives.
+        let mut seconds = |variable, default: Duration| {
+            Duration::from_secs(self.number(variable, default.as_secs(), 1..=43_200))
+        };
+        RepeatSettings {
+            first: seconds("RETRY_AFTER_SECONDS", default.first),
+            longest: seconds("RETRY_AT_MOST_SECONDS", default.longest),
+            max_receives: self.number("MAX_RECEIVES", default.max_receives.into(), 1..=1000) as u32,
+        }
+    }
+
     fn url(&mut self, variable: &'static str) -> String {
         let value = self.text(variable);
         if !value.is_empty() && !value.starts_with("https://") && !value.starts_with("http://") {
@@ -277,9 +346,10 @@ impl<'a> Variables<'a> {
 mod tests {
     use super::*;
 
-    const WEBHOOK: [(&str, &str); 3] = [
+    const WEBHOOK: [(&str, &str); 4] = [
         ("ROUTES", r#"{"routes":[]}"#),
         ("SIGNING_SECRET_ID", "secret"),
+        ("PARKING_QUEUE_URL", "https://parked"),
         ("DEAD_LETTER_QUEUE_URL", "https://queue"),
     ];
     const COMPLETION: [(&str, &str); 3] = [
@@ -331,7 +401,12 @@ mod tests {
         let names: Vec<_> = webhook.iter().map(|p| p.variable).collect();
         assert_eq!(
             names,
-            ["ROUTES", "SIGNING_SECRET_ID", "DEAD_LETTER_QUEUE_URL"]
+            [
+                "ROUTES",
+                "SIGNING_SECRET_ID",
+                "PARKING_QUEUE_URL",
+                "DEAD_LETTER_QUEUE_URL"
+            ]
         );
         let text = CompletionConfig::read(&nothing).unwrap_err().to_string();
         for name in ["ROUTES", "MOMENTO_SECRET_ID", "MOMENTO_ENDPOINT"] {
@@ -348,6 +423,7 @@ mod tests {
             ("ROUTES", " "),
             ("ROUTES", "ssm:"),
             ("SIGNING_SECRET_ID", ""),
+            ("PARKING_QUEUE_URL", ""),
             ("DEAD_LETTER_QUEUE_URL", "queue"),
             ("MAX_AGE_SECONDS", ""),
             ("MAX_AGE_SECONDS", "0"),

@@ -1,15 +1,19 @@
-//! A message and the routes that match it, made into executions and events.
+//! A message and the routes that match it, made into executions and events, or kept where they can become so.
+//!
+//! A ladder of three rungs: the target, within its part of the time; then a queue, which is parking for what a later
+//! attempt may mend and the dead letters for what none can; then the honest answer that nobody has it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::dead_letter::DeadLetter;
 use crate::input;
+use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
-use crate::ports::{Event, EventBus, Fault, Queue, Started, Workflows};
+use crate::ports::{Event, EventBus, Fault, FaultKind, Queue, Started, Workflows};
 use crate::retry::{Patience, retry};
 use crate::routes::{Input, Route, Routes, Target};
 
@@ -17,13 +21,40 @@ use crate::routes::{Input, Route, Routes, Target};
 const INPUT_MAX: usize = 262_144;
 /// Most characters of an event's detail-type, by PutEvents's model.
 const DETAIL_TYPE_MAX: usize = 128;
+/// The code of the fault that a longer input makes.
+pub const INPUT_TOO_LARGE: &str = "InputTooLarge";
 
-/// The ways out.
+/// Where messages belong.
 #[derive(Clone)]
 pub struct Targets {
     pub workflows: Arc<dyn Workflows>,
     pub event_bus: Arc<dyn EventBus>,
+}
+
+/// Where messages wait that their targets did not take.
+#[derive(Clone)]
+pub struct Queues {
+    pub parked: Arc<dyn Queue>,
     pub dead_letters: Arc<dyn Queue>,
+}
+
+/// When the rungs of the ladder end.
+#[derive(Clone, Copy, Debug)]
+pub struct Ladder {
+    /// The end of the target's time.
+    pub target: Instant,
+    /// The end of the queue's time, which begins when the target gave up.
+    pub queue: Instant,
+}
+
+impl Ladder {
+    /// Keeps the last three eighths of `budget`, which ends at `end`, for the queue.
+    pub fn within(budget: Duration, end: Instant) -> Self {
+        Self {
+            target: end.checked_sub(budget * 3 / 8).unwrap_or(end),
+            queue: end,
+        }
+    }
 }
 
 /// How one route ended.
@@ -33,8 +64,10 @@ pub struct Delivery {
     pub outcome: Outcome,
     /// How many times the target was asked.
     pub attempts: u32,
-    /// Why the outcome is [`Outcome::NotStored`].
+    /// Why the target has not got it.
     pub fault: Option<Fault>,
+    /// Why the queue has not got it either.
+    pub queue_fault: Option<Fault>,
 }
 
 /// The outcome of a route, by its name in answers and logs.
@@ -46,7 +79,11 @@ pub enum Outcome {
     Duplicate,
     /// The event bus took the event.
     EventPut,
-    /// The target did not take it.
+    /// The parking queue has it, and will try the target again.
+    Parked,
+    /// The dead-letter queue has it: the target would refuse it again.
+    DeadLettered,
+    /// Nobody has it.
     NotStored,
 }
 
@@ -56,31 +93,119 @@ impl Outcome {
             Self::Started => "started",
             Self::Duplicate => "duplicate",
             Self::EventPut => "event_put",
+            Self::Parked => "parked",
+            Self::DeadLettered => "dead_lettered",
             Self::NotStored => "not_stored",
         }
     }
 }
 
-/// Sends `message` down every route that matches, all at once, until `deadline`. An empty list means that none matches.
-///
-/// A route that fails repeats none that worked: each has its own attempts and its own outcome.
-pub async fn deliver(
-    message: &TopicMessage,
-    routes: &Routes,
-    targets: &Targets,
-    deadline: Instant,
-) -> Vec<Delivery> {
-    let matching = routes.matching(message).into_iter();
-    join_all(matching.map(|route| deliver_one(message, route, targets, deadline))).await
+/// Every route with its outcome, for a log: `uppercase=started audit=parked`.
+pub fn outcomes(deliveries: &[Delivery]) -> String {
+    let outcomes = deliveries
+        .iter()
+        .map(|delivery| format!("{}={}", delivery.route, delivery.outcome.name()));
+    outcomes.collect::<Vec<_>>().join(" ")
 }
 
-async fn deliver_one(
+/// A verified message, with the delivery that brought it.
+#[derive(Clone, Copy)]
+pub struct Delivered<'a> {
+    pub message: &'a TopicMessage,
+    /// As it came.
+    pub body: &'a str,
+    /// In ms since the epoch.
+    pub now_ms: i64,
+}
+
+/// Sends a message down every route that matches, all at once. An empty list means that none matches.
+///
+/// A route that fails repeats none that worked: each has its own attempts, its own outcome and its own letter.
+pub async fn deliver(
+    delivered: Delivered<'_>,
+    routes: &Routes,
+    targets: &Targets,
+    queues: &Queues,
+    ladder: Ladder,
+) -> Vec<Delivery> {
+    let matching = routes.matching(delivered.message).into_iter();
+    join_all(matching.map(|route| climb_down(delivered, route, targets, queues, ladder))).await
+}
+
+async fn climb_down(
+    delivered: Delivered<'_>,
+    route: &Route,
+    targets: &Targets,
+    queues: &Queues,
+    ladder: Ladder,
+) -> Delivery {
+    let (result, attempts) = attempt(delivered.message, route, targets, ladder.target).await;
+    let route = route.name.clone();
+    let fault = match result {
+        Ok(outcome) => {
+            return Delivery {
+                route,
+                outcome,
+                attempts,
+                fault: None,
+                queue_fault: None,
+            };
+        }
+        Err(fault) => fault,
+    };
+    let (queue, kept) = match fault.kind {
+        FaultKind::Transient | FaultKind::Later => (&queues.parked, Outcome::Parked),
+        FaultKind::Permanent => (&queues.dead_letters, Outcome::DeadLettered),
+    };
+    let letter = Letter {
+        attempts,
+        ..Letter::about(
+            delivered.message,
+            delivered.body,
+            Some(&route),
+            Reason::of(&fault),
+            fault.to_string(),
+            delivered.now_ms,
+        )
+    };
+    let sent = post(&letter, queue, ladder.queue).await;
+    Delivery {
+        route,
+        outcome: if sent.is_ok() {
+            kept
+        } else {
+            Outcome::NotStored
+        },
+        attempts,
+        fault: Some(fault),
+        queue_fault: sent.err(),
+    }
+}
+
+/// Puts a letter into a queue.
+///
+/// # Errors
+///
+/// When the queue does not take it before `deadline`.
+pub async fn post(letter: &Letter, queue: &Arc<dyn Queue>, deadline: Instant) -> Result<(), Fault> {
+    let body = letter.to_json();
+    let time = deadline.saturating_duration_since(Instant::now());
+    let patience = Patience {
+        // A connection that is dead may cost one attempt, but not the message.
+        per_attempt: time / 2,
+        ..Patience::until(deadline)
+    };
+    retry(patience, || queue.send(&body)).await.0
+}
+
+/// Sends a message down one route, and keeps it nowhere. Returns how many times the target was asked, too.
+pub async fn attempt(
     message: &TopicMessage,
     route: &Route,
     targets: &Targets,
     deadline: Instant,
-) -> Delivery {
-    let (result, attempts) = match &route.to {
+) -> (Result<Outcome, Fault>, u32) {
+    match &route.to {
         Target::StateMachine { arn, input } => {
             start(message, route, arn, *input, targets, deadline).await
         }
@@ -104,12 +229,6 @@ async fn deliver_one(
                 retry(Patience::until(deadline), || targets.event_bus.put(event)).await;
             (result.map(|()| Outcome::EventPut), attempts)
         }
-    };
-    Delivery {
-        route: route.name.clone(),
-        outcome: *result.as_ref().unwrap_or(&Outcome::NotStored),
-        attempts,
-        fault: result.err(),
     }
 }
 
@@ -131,7 +250,7 @@ async fn start(
             "expected an input of at most {INPUT_MAX} bytes, found {}",
             input.len()
         );
-        return (Err(Fault::permanent("InputTooLarge", text)), 0);
+        return (Err(Fault::permanent(INPUT_TOO_LARGE, text)), 0);
     }
     let (result, attempts) = retry(Patience::until(deadline), || {
         targets.workflows.start(state_machine, &name, &input)
@@ -142,22 +261,6 @@ async fn start(
         Started::Already => Outcome::Duplicate,
     });
     (outcome, attempts)
-}
-
-/// Keeps a message that no route takes.
-pub async fn keep_unrouted(
-    message: &TopicMessage,
-    body: &str,
-    now_ms: i64,
-    targets: &Targets,
-    deadline: Instant,
-) -> Result<(), Fault> {
-    let letter = DeadLetter::unrouted(message, now_ms).to_json(body);
-    let (result, _) = retry(Patience::until(deadline), || {
-        targets.dead_letters.send(&letter)
-    })
-    .await;
-    result
 }
 
 /// Momento's body plus `id`: what rules written for Momento's own handler match.

@@ -3,3 +3,5 @@
 pub mod completions;
 pub mod http;
 pub mod lambda;
+pub mod records;
+pub mod redrive;

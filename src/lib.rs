@@ -14,11 +14,12 @@
 pub mod adapters;
 pub mod clock;
 pub mod config;
-pub mod dead_letter;
+
 pub mod dispatch;
 pub mod entrypoints;
 pub mod input;
 pub mod json;
+pub mod letter;
 #[cfg(feature = "cli")]
 pub mod local;
 pub mod message;

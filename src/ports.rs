@@ -34,6 +34,29 @@ pub trait Queue: Send + Sync {
     fn send<'a>(&'a self, body: &'a str) -> Answer<'a, ()>;
 }
 
+/// A queue of SQS, as the one who receives from it.
+pub trait Receipts: Send + Sync {
+    /// Lets a received message come again after `delay`, at most 12 hours.
+    fn postpone<'a>(&'a self, receipt: &'a str, delay: Duration) -> Answer<'a, ()>;
+}
+
+/// What is known of the events that ask for publications.
+pub trait Ledger: Send + Sync {
+    /// Takes the event until `lease_until_ms`, unless it is done or somebody else has it.
+    fn begin<'a>(&'a self, id: &'a str, lease_until_ms: i64) -> Answer<'a, Begun>;
+
+    /// Marks the event as done: nothing of it needs to be published any more.
+    fn finish<'a>(&'a self, id: &'a str) -> Answer<'a, ()>;
+
+    /// Gives the event back with what was published of it, for whoever takes it next.
+    fn give_back<'a>(
+        &'a self,
+        id: &'a str,
+        lease_until_ms: i64,
+        published: &'a [String],
+    ) -> Answer<'a, ()>;
+}
+
 /// Secrets Manager.
 pub trait Secrets: Send + Sync {
     /// The secret's text at a stage; `None` where there is no such version.
@@ -69,6 +92,17 @@ pub enum Started {
     Now,
     /// There was an execution of that name already.
     Already,
+}
+
+/// Whether an event may be worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Go on; these publications of it were done before.
+    Yours { published: Vec<String> },
+    /// Everything was published.
+    Done,
+    /// Another invocation has it, until then (ms since the epoch).
+    Busy { until_ms: i64 },
 }
 
 /// What DescribeExecution knows that a status change may have left out.

@@ -1,6 +1,6 @@
 //! Momento's webhook signature: HMAC-SHA3-256 over the raw bytes of the body.
 //!
-//! [`verify`] is the only way to a [`Verified`] body, and a [`Verified`] body is the only way to a
+//! [`verify`] is the only way from a request to a [`Verified`] body, and a [`Verified`] body is the only way to a
 //! [`TopicMessage`](crate::message::TopicMessage), so nothing in a body can be believed before its signature holds.
 
 use std::fmt;
@@ -40,6 +40,11 @@ impl fmt::Debug for SigningSecret {
 pub struct Verified<'a>(&'a [u8]);
 
 impl<'a> Verified<'a> {
+    /// Bytes that were verified before they were put into a queue of the bridge, which only the bridge may write to.
+    pub fn stored(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     pub fn bytes(self) -> &'a [u8] {
         self.0
     }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::dispatch::Targets;
+use crate::dispatch::{Queues, Targets};
 use crate::ports::{
-    Answer, Described, Event, EventBus, Executions, Fault, Queue, Secrets, Stage, Started, Topics,
-    Workflows,
+    Answer, Begun, Described, Event, EventBus, Executions, Fault, Ledger, Queue, Receipts, Secrets,
+    Stage, Started, Topics, Workflows,
 };
 
 /// What a fake was asked, in order, as text.
@@ -21,6 +21,8 @@ struct State {
     /// By the call's first word and, maybe, its subject: what to answer instead of success.
     faults: Vec<(String, Behaviour)>,
     described: Option<Described>,
+    /// What of each event was published; `None` for all of it.
+    ledger: HashMap<String, Option<Vec<String>>>,
 }
 
 #[derive(Clone)]
@@ -28,6 +30,7 @@ pub(crate) enum Behaviour {
     Fails(Fault),
     FailsOnce(Fault),
     Hangs,
+    HangsOnce,
 }
 
 impl World {
@@ -35,7 +38,13 @@ impl World {
         Targets {
             workflows: Arc::new(self.clone()),
             event_bus: Arc::new(self.clone()),
-            dead_letters: Arc::new(self.clone()),
+        }
+    }
+
+    pub(crate) fn queues(&self) -> Queues {
+        Queues {
+            parked: Arc::new(NamedQueue(self.clone(), "park")),
+            dead_letters: Arc::new(NamedQueue(self.clone(), "bury")),
         }
     }
 
@@ -73,13 +82,13 @@ impl World {
                 .position(|(prefix, _)| record.starts_with(prefix));
             state.calls.push(record);
             at.map(|at| match &state.faults[at].1 {
-                Behaviour::FailsOnce(_) => state.faults.remove(at).1,
+                Behaviour::FailsOnce(_) | Behaviour::HangsOnce => state.faults.remove(at).1,
                 other => other.clone(),
             })
         };
         match behaviour {
             Some(Behaviour::Fails(fault) | Behaviour::FailsOnce(fault)) => Err(fault),
-            Some(Behaviour::Hangs) => {
+            Some(Behaviour::Hangs | Behaviour::HangsOnce) => {
                 tokio::time::sleep(Duration::from_secs(3600)).await;
                 Err(Fault::timed_out())
             }
@@ -115,9 +124,48 @@ impl EventBus for World {
     }
 }
 
-impl Queue for World {
+/// A queue whose calls are recorded under a word of its own.
+struct NamedQueue(World, &'static str);
+
+impl Queue for NamedQueue {
     fn send<'a>(&'a self, body: &'a str) -> Answer<'a, ()> {
-        Box::pin(self.call(format!("send {body}"), |_| ()))
+        Box::pin(self.0.call(format!("{} {body}", self.1), |_| ()))
+    }
+}
+
+impl Receipts for World {
+    fn postpone<'a>(&'a self, receipt: &'a str, delay: Duration) -> Answer<'a, ()> {
+        Box::pin(self.call(format!("postpone {receipt} {}", delay.as_secs()), |_| ()))
+    }
+}
+
+/// Takes no notice of leases: tests of those have the real table.
+impl Ledger for World {
+    fn begin<'a>(&'a self, id: &'a str, _: i64) -> Answer<'a, Begun> {
+        Box::pin(
+            self.call(format!("begin {id}"), |state| match state.ledger.get(id) {
+                Some(None) => Begun::Done,
+                Some(Some(published)) => Begun::Yours {
+                    published: published.clone(),
+                },
+                None => Begun::Yours {
+                    published: Vec::new(),
+                },
+            }),
+        )
+    }
+
+    fn finish<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
+        Box::pin(self.call(format!("finish {id}"), |state| {
+            state.ledger.insert(id.into(), None);
+        }))
+    }
+
+    fn give_back<'a>(&'a self, id: &'a str, _: i64, published: &'a [String]) -> Answer<'a, ()> {
+        let record = format!("give_back {id} {}", published.join(" "));
+        Box::pin(self.call(record, |state| {
+            state.ledger.insert(id.into(), Some(published.to_vec()));
+        }))
     }
 }
 

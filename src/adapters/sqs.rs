@@ -1,14 +1,26 @@
 //! SQS.
 
+use std::time::Duration;
+
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 
 use super::aws::fault;
-use crate::ports::{Answer, Queue};
+use crate::ports::{Answer, Queue, Receipts};
 
 /// One queue.
 pub struct SqsQueue {
-    pub client: Client,
-    pub url: String,
+    client: Client,
+    url: String,
+}
+
+impl SqsQueue {
+    pub fn new(aws: &SdkConfig, url: String) -> Self {
+        Self {
+            client: Client::new(aws),
+            url,
+        }
+    }
 }
 
 impl Queue for SqsQueue {
@@ -19,6 +31,20 @@ impl Queue for SqsQueue {
                 .send_message()
                 .queue_url(&self.url)
                 .message_body(body);
+            call.send().await.map(|_| ()).map_err(|e| fault(&e))
+        })
+    }
+}
+
+impl Receipts for SqsQueue {
+    fn postpone<'a>(&'a self, receipt: &'a str, delay: Duration) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = self
+                .client
+                .change_message_visibility()
+                .queue_url(&self.url)
+                .receipt_handle(receipt)
+                .visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX));
             call.send().await.map(|_| ()).map_err(|e| fault(&e))
         })
     }

@@ -7,8 +7,17 @@ use crate::message::tests::message;
 use crate::routes::tests::{MACHINE, routes};
 use crate::testing::{Behaviour, World};
 
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(4)
+fn soon() -> Ladder {
+    let budget = Duration::from_secs(4);
+    Ladder::within(budget, Instant::now() + budget)
+}
+
+fn delivered(message: &TopicMessage) -> Delivered<'_> {
+    Delivered {
+        message,
+        body: "{}",
+        now_ms: 17,
+    }
 }
 
 async fn outcomes(
@@ -16,7 +25,16 @@ async fn outcomes(
     list: &[serde_json::Value],
     fields: serde_json::Value,
 ) -> Vec<Outcome> {
-    let deliveries = deliver(&message(fields), &routes(list), &world.targets(), soon()).await;
+    let message = message(fields);
+    let (targets, queues) = (world.targets(), world.queues());
+    let deliveries = deliver(
+        delivered(&message),
+        &routes(list),
+        &targets,
+        &queues,
+        soon(),
+    )
+    .await;
     deliveries
         .into_iter()
         .map(|delivery| delivery.outcome)
@@ -54,7 +72,8 @@ async fn a_message_starts_one_execution_however_often_it_comes() {
 async fn twenty_deliveries_at_once_start_one_execution() {
     let world = World::default();
     let (m, r, t) = (message(json!({})), routes(&[json!({})]), world.targets());
-    let all = join_all((0..20).map(|_| deliver(&m, &r, &t, soon())))
+    let q = world.queues();
+    let all = join_all((0..20).map(|_| deliver(delivered(&m), &r, &t, &q, soon())))
         .await
         .concat();
     let started = all.iter().filter(|d| d.outcome == Outcome::Started).count();
@@ -94,22 +113,68 @@ async fn a_detail_type_is_cut_to_128_characters() {
     assert_eq!(calls[0].split(' ').nth(3).unwrap().chars().count(), 128);
 }
 
+/// The letters of a queue, oldest first.
+fn letters(world: &World, queue: &str) -> Vec<Letter> {
+    let calls = world.calls().into_iter();
+    let letters = calls.filter_map(|call| call.strip_prefix(queue).map(ToOwned::to_owned));
+    letters
+        .map(|json| serde_json::from_str(&json).unwrap())
+        .collect()
+}
+
 #[tokio::test(start_paused = true)]
-async fn each_route_has_its_own_outcome() {
+async fn each_route_has_its_own_outcome_and_its_own_letter() {
     let world = World::default();
     world.make(
         "put",
         Behaviour::Fails(Fault::permanent("AccessDeniedException", "no")),
     );
-    assert_eq!(
-        outcomes(&world, &[json!({}), bus(), json!({})], json!({})).await,
-        [Outcome::Started, Outcome::NotStored, Outcome::Started]
+    world.make(
+        &format!("start {MACHINE} r2"),
+        Behaviour::Fails(Fault::transient("ThrottlingException", "slow down")),
+    );
+    world.make(
+        &format!("start {MACHINE} r3"),
+        Behaviour::Fails(Fault::later("NoSecretValue", "none")),
     );
     assert_eq!(
-        world.calls().len(),
-        3,
-        "a permanent fault is not tried again, and repeats no other route"
+        outcomes(&world, &[json!({}), bus(), json!({}), json!({})], json!({})).await,
+        [
+            Outcome::Started,
+            Outcome::DeadLettered,
+            Outcome::Parked,
+            Outcome::Parked
+        ]
     );
+    let count = |prefix| {
+        let calls = world.calls();
+        calls.iter().filter(|c| c.starts_with(prefix)).count()
+    };
+    assert_eq!(count("put"), 1, "a permanent fault is not tried again");
+    assert_eq!(
+        count(&format!("start {MACHINE} r0")),
+        1,
+        "a route that worked is not repeated"
+    );
+    let [buried] = letters(&world, "bury ").try_into().unwrap();
+    assert_eq!(
+        (
+            buried.route.as_deref(),
+            buried.reason,
+            buried.detail.as_str(),
+            buried.attempts
+        ),
+        (Some("r1"), Reason::Refused, "AccessDeniedException: no", 1)
+    );
+    let mut parked = letters(&world, "park ");
+    parked.sort_by_key(|letter| letter.route.clone());
+    assert_eq!(parked.len(), 2);
+    assert_eq!(
+        (parked[0].route.as_deref(), parked[0].reason),
+        (Some("r2"), Reason::Unavailable)
+    );
+    assert!(parked[0].attempts > 1 && parked[0].first_at == 17);
+    assert_eq!(parked[1].attempts, 1, "asking again at once cannot help");
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,36 +194,67 @@ async fn a_transient_fault_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_hangs_costs_the_budget_and_no_more() {
+async fn a_target_that_hangs_leaves_time_for_parking() {
     let world = World::default();
     world.make("start", Behaviour::Hangs);
     let began = Instant::now();
     assert_eq!(
         outcomes(&world, &[json!({}), bus()], json!({})).await,
-        [Outcome::NotStored, Outcome::EventPut]
+        [Outcome::Parked, Outcome::EventPut]
     );
-    assert!(began.elapsed() <= Duration::from_secs(4));
+    assert_eq!(began.elapsed(), Duration::from_millis(2500));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_input_over_256_kib_is_never_sent() {
+async fn a_queue_that_hangs_once_is_asked_twice() {
     let world = World::default();
-    let deliveries = deliver(
-        &message(json!({"text": "x".repeat(262_144)})),
-        &routes(&[
-            json!({}),
-            json!({"to": {"stateMachine": MACHINE, "input": "payload"}}),
-        ]),
-        &world.targets(),
-        soon(),
-    )
-    .await;
-    for delivery in deliveries {
-        let fault = delivery.fault.unwrap();
+    world.make("start", Behaviour::Hangs);
+    world.make("park", Behaviour::HangsOnce);
+    assert_eq!(
+        outcomes(&world, &[json!({})], json!({})).await,
+        [Outcome::Parked]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_queue_the_answer_is_honest_and_in_time() {
+    for (target, queue) in [
+        (Fault::transient("InternalFailure", "x"), "park"),
+        (Fault::permanent("StateMachineDoesNotExist", "x"), "bury"),
+    ] {
+        let world = World::default();
+        world.make("start", Behaviour::Fails(target));
+        world.make(queue, Behaviour::Hangs);
+        let began = Instant::now();
         assert_eq!(
-            (delivery.outcome, fault.code.as_str()),
-            (Outcome::NotStored, "InputTooLarge")
+            outcomes(&world, &[json!({})], json!({})).await,
+            [Outcome::NotStored]
         );
+        assert!(began.elapsed() <= Duration::from_secs(4));
+        let queues: Vec<_> = world
+            .calls()
+            .into_iter()
+            .map(|c| c[..4].to_owned())
+            .collect();
+        assert!(queues.iter().any(|call| call == queue), "{queues:?}");
     }
-    assert!(world.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_over_256_kib_is_a_dead_letter_at_once() {
+    let world = World::default();
+    let list = [
+        json!({}),
+        json!({"to": {"stateMachine": MACHINE, "input": "payload"}}),
+    ];
+    let fields = json!({"text": "x".repeat(262_144)});
+    assert_eq!(
+        outcomes(&world, &list, fields).await,
+        [Outcome::DeadLettered; 2]
+    );
+    for letter in letters(&world, "bury ") {
+        assert_eq!((letter.reason, letter.attempts), (Reason::InputTooLarge, 0));
+        assert!(letter.detail.contains("at most 262144 bytes"));
+    }
+    assert_eq!(world.calls().len(), 2, "nothing was started");
 }

@@ -1,7 +1,7 @@
 //! A signed POST in, an answer out: the only file that knows HTTP statuses.
 //!
-//! Momento delivers once, waits 5 s and never repeats. So a 2xx is given only when every matching route has the
-//! message, or the dead-letter queue has it, and everything is bounded by [`WebhookSettings::answer_within`].
+//! Momento delivers once, waits 5 s and never repeats. So a 2xx is given only when, for every matching route, the target
+//! or a queue has the message, and everything is bounded by [`WebhookSettings::answer_within`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Unrouted, WebhookSettings};
-use crate::dispatch::{self, Delivery, Outcome, Targets};
+use crate::dispatch::{self, Delivered, Delivery, Ladder, Outcome, Queues, Targets};
+use crate::letter::Letter;
 use crate::message::{MessageId, TopicMessage};
 use crate::ports::Fault;
 use crate::routes::Routes;
@@ -28,6 +29,7 @@ const ANSWERING: Duration = Duration::from_millis(50);
 pub struct Webhook {
     pub routes: Routes,
     pub targets: Targets,
+    pub queues: Queues,
     pub secrets: SecretCache,
     pub settings: WebhookSettings,
     /// The time, in ms since the epoch.
@@ -106,6 +108,18 @@ impl Verdict {
             reason: None,
         }
     }
+
+    fn unrouted(message: TopicMessage, kept: Result<(), Fault>) -> Self {
+        match kept {
+            Ok(()) => Self::about(message, Code::Unrouted),
+            Err(fault) => Self {
+                reason: Some(format!(
+                    "no route matched, and the dead-letter queue did not take it: {fault}"
+                )),
+                ..Self::about(message, Code::NotStored)
+            },
+        }
+    }
 }
 
 /// The body of an answer.
@@ -140,16 +154,22 @@ impl Webhook {
         });
     }
 
-    /// Answers a request whose body is the bytes that were sent (base64 of an event already undone).
-    pub async fn answer<B: AsRef<[u8]>>(&self, request: &Request<B>) -> Response<String> {
+    /// Answers a request whose body is the bytes that were sent (base64 of an event already undone), within `budget`:
+    /// [`WebhookSettings::answer_within`], or what is left of it.
+    pub async fn answer<B: AsRef<[u8]>>(
+        &self,
+        request: &Request<B>,
+        budget: Duration,
+    ) -> Response<String> {
         let began = Instant::now();
         if request.method() == Method::GET && matches!(request.uri().path(), "" | "/") {
             let about =
                 serde_json::json!({"name": env!("CARGO_PKG_NAME"), "version": crate::VERSION});
             return respond(StatusCode::OK, about.to_string());
         }
-        let within = began + self.settings.answer_within;
-        let verdict = timeout_at(within, self.judge(request, within - ANSWERING))
+        let within = began + budget;
+        let ladder = Ladder::within(budget, within - ANSWERING);
+        let verdict = timeout_at(within, self.judge(request, ladder))
             .await
             .unwrap_or_else(|_| Verdict::refused(Code::NotStored, Fault::timed_out()));
         log(&verdict, began.elapsed(), (self.now_ms)());
@@ -174,7 +194,7 @@ impl Webhook {
     }
 
     /// The checks, in their order: method, size, signature, JSON, freshness; then the routes.
-    async fn judge<B: AsRef<[u8]>>(&self, request: &Request<B>, deadline: Instant) -> Verdict {
+    async fn judge<B: AsRef<[u8]>>(&self, request: &Request<B>, ladder: Ladder) -> Verdict {
         let body = request.body().as_ref();
         if request.method() != Method::POST {
             let reason = format!("expected POST, found {}", request.method());
@@ -187,7 +207,7 @@ impl Webhook {
             );
             return Verdict::refused(Code::TooLarge, reason);
         }
-        let verified = match self.verify(request.headers(), body, deadline).await {
+        let verified = match self.verify(request.headers(), body, ladder.target).await {
             Ok(Ok(verified)) => verified,
             Ok(Err(e @ SignatureError::Missing)) => return Verdict::refused(Code::Unsigned, e),
             Ok(Err(e @ SignatureError::Wrong)) => return Verdict::refused(Code::BadSignature, e),
@@ -206,7 +226,7 @@ impl Webhook {
         if -age > duration_ms(self.settings.max_skew) {
             return Verdict::about(message, Code::FromTheFuture);
         }
-        self.dispatch(message, body, deadline).await
+        self.dispatch(message, body, ladder).await
     }
 
     /// The inner error is a refusal, the outer one a bridge that cannot tell.
@@ -233,44 +253,48 @@ impl Webhook {
         Ok(result)
     }
 
-    async fn dispatch(&self, message: TopicMessage, body: &[u8], deadline: Instant) -> Verdict {
-        let deliveries = dispatch::deliver(&message, &self.routes, &self.targets, deadline).await;
+    async fn dispatch(&self, message: TopicMessage, body: &[u8], ladder: Ladder) -> Verdict {
+        let body = String::from_utf8_lossy(body);
+        let delivered = Delivered {
+            message: &message,
+            body: &body,
+            now_ms: (self.now_ms)(),
+        };
+        let deliveries =
+            dispatch::deliver(delivered, &self.routes, &self.targets, &self.queues, ladder).await;
         if deliveries.is_empty() {
-            return self.unrouted(message, body, deadline).await;
+            let kept = self.keep_unrouted(delivered, ladder.queue).await;
+            return Verdict::unrouted(message, kept);
         }
         let stored = deliveries
             .iter()
             .all(|delivery| delivery.outcome != Outcome::NotStored);
+        let code = if stored {
+            Code::Accepted
+        } else {
+            Code::NotStored
+        };
         Verdict {
             deliveries,
-            ..Verdict::about(
-                message,
-                if stored {
-                    Code::Accepted
-                } else {
-                    Code::NotStored
-                },
-            )
+            ..Verdict::about(message, code)
         }
     }
 
-    async fn unrouted(&self, message: TopicMessage, body: &[u8], deadline: Instant) -> Verdict {
-        let now_ms = (self.now_ms)();
-        let kept = match self.settings.unrouted {
+    async fn keep_unrouted(
+        &self,
+        Delivered {
+            message,
+            body,
+            now_ms,
+        }: Delivered<'_>,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        match self.settings.unrouted {
             Unrouted::Ignore => Ok(()),
             Unrouted::DeadLetter => {
-                let body = String::from_utf8_lossy(body);
-                dispatch::keep_unrouted(&message, &body, now_ms, &self.targets, deadline).await
+                let letter = Letter::unrouted(message, body, now_ms);
+                dispatch::post(&letter, &self.queues.dead_letters, deadline).await
             }
-        };
-        match kept {
-            Ok(()) => Verdict::about(message, Code::Unrouted),
-            Err(fault) => Verdict {
-                reason: Some(format!(
-                    "no route matched, and the dead-letter queue did not take it: {fault}"
-                )),
-                ..Verdict::about(message, Code::NotStored)
-            },
         }
     }
 }
@@ -278,18 +302,18 @@ impl Webhook {
 /// One line for each request, whatever came of it.
 fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
     let message = verdict.message.as_ref();
-    let outcomes: Vec<String> = verdict
-        .deliveries
-        .iter()
-        .map(|d| format!("{}={}", d.route, d.outcome.name()))
-        .collect();
     let faults: Vec<String> = verdict
         .deliveries
         .iter()
         .filter_map(|d| {
-            d.fault
-                .as_ref()
-                .map(|fault| format!("{} after {} attempts: {fault}", d.route, d.attempts))
+            let fault = d.fault.as_ref()?;
+            let queue = d.queue_fault.as_ref();
+            Some(format!(
+                "{} after {} attempts: {fault}{}",
+                d.route,
+                d.attempts,
+                queue.map_or_else(String::new, |fault| format!("; then its queue: {fault}"))
+            ))
         })
         .collect();
     macro_rules! line {
@@ -302,7 +326,8 @@ fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
                 message.topic = message.map(|m| m.topic.as_str()),
                 message.sequence = message.map(|m| m.topic_sequence_number),
                 message.age_ms = message.map(|m| now_ms.saturating_sub(m.event_timestamp)),
-                targets = (!outcomes.is_empty()).then(|| outcomes.join(" ")),
+                targets = (!verdict.deliveries.is_empty())
+                    .then(|| dispatch::outcomes(&verdict.deliveries)),
                 error.text = verdict
                     .reason
                     .clone()
@@ -313,7 +338,8 @@ fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
         };
     }
     match verdict.code {
-        Code::Accepted => line!(info, "accepted a message"),
+        Code::Accepted if faults.is_empty() => line!(info, "accepted a message"),
+        Code::Accepted => line!(warn, "kept a message that a target did not take"),
         Code::Unrouted => line!(warn, "no route takes this message"),
         Code::NotStored => line!(error, "could not store a message"),
         _ => line!(warn, "refused a request"),

@@ -11,17 +11,27 @@ use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::tower::Service;
 use lambda_http::{Adapter, Error, LambdaEvent, Request, RequestExt, service_fn};
 
+use tokio::time::Instant;
+
 use super::http::Webhook;
 
 /// Serves the events of a Function URL, API Gateway (REST and HTTP) and an ALB until the environment ends.
 ///
+/// The first sender has waited since the function `began` to start, so its answer has that much less time.
+///
 /// # Errors
 ///
 /// When the Runtime API cannot be reached.
-pub async fn run(webhook: Arc<Webhook>) -> Result<(), Error> {
+pub async fn run(webhook: Arc<Webhook>, began: Instant) -> Result<(), Error> {
+    let mut waited = began.elapsed();
     let mut adapter = Adapter::from(service_fn(move |request| {
         let webhook = webhook.clone();
-        async move { Ok::<_, Error>(webhook.answer(&without_stage(request)).await) }
+        let budget = webhook.settings.answer_within;
+        let left = budget.saturating_sub(std::mem::take(&mut waited));
+        async move {
+            let left = left.max(budget / 4);
+            Ok::<_, Error>(webhook.answer(&without_stage(request), left).await)
+        }
     }));
     lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
         tame(&mut event.payload);

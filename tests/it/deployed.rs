@@ -20,13 +20,14 @@ pub const SOON: Duration = Duration::from_secs(60);
 
 pub async fn stack() -> &'static Stack {
     let start = || async {
-        let binaries = BTreeMap::from([
-            ("webhook".to_owned(), env!("CARGO_BIN_EXE_webhook").into()),
-            (
-                "completion".to_owned(),
-                env!("CARGO_BIN_EXE_completion").into(),
-            ),
-        ]);
+        let binaries = BTreeMap::from(
+            [
+                ("webhook", env!("CARGO_BIN_EXE_webhook")),
+                ("redrive", env!("CARGO_BIN_EXE_redrive")),
+                ("completion", env!("CARGO_BIN_EXE_completion")),
+            ]
+            .map(|(name, path)| (name.to_owned(), path.into())),
+        );
         let mut options = Options::new(binaries).expect("the clone is found");
         options.edit = Box::new(extend);
         Stack::start(options)

@@ -24,9 +24,9 @@ pub const SECRET: &str = "the signing secret";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aws {
     Answers,
-    /// Accepts connections and never answers the call whose `X-Amz-Target` ends so.
+    /// Accepts connections and never answers calls of these operations, separated by a space.
     Hangs(&'static str),
-    /// Answers 500 to it.
+    /// Answers 500 to them.
     Breaks(&'static str),
     /// Answers 200 with this body to it.
     Replays(&'static str, &'static str),
@@ -225,8 +225,8 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
     stub.calls.lock().unwrap().push((target, body.clone()));
     let behaviour = *stub.behaviour.lock().unwrap();
     match behaviour {
-        Aws::Hangs(hung) if hung == operation => std::future::pending().await,
-        Aws::Breaks(broken) if broken == operation => {
+        Aws::Hangs(hung) if hung.split(' ').any(|o| o == operation) => std::future::pending().await,
+        Aws::Breaks(broken) if broken.split(' ').any(|o| o == operation) => {
             return (StatusCode::INTERNAL_SERVER_ERROR, "{}").into_response();
         }
         Aws::Refuses(refused, answer) if refused == operation => {

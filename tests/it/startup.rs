@@ -26,7 +26,19 @@ async fn reason(binary: &str, variables: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn every_missing_variable_is_named() {
     let webhook = reason(env!("CARGO_BIN_EXE_webhook"), &[]).await;
-    for variable in ["ROUTES", "SIGNING_SECRET_ID", "DEAD_LETTER_QUEUE_URL"] {
+    let redrive = reason(env!("CARGO_BIN_EXE_redrive"), &[]).await;
+    for variable in ["ROUTES", "PARKING_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"] {
+        assert!(
+            redrive.contains(&format!("`{variable}`: expected a value, found none")),
+            "{redrive}"
+        );
+    }
+    for variable in [
+        "ROUTES",
+        "SIGNING_SECRET_ID",
+        "PARKING_QUEUE_URL",
+        "DEAD_LETTER_QUEUE_URL",
+    ] {
         assert!(
             webhook.contains(&format!("`{variable}`: expected a value, found none")),
             "{webhook}"
@@ -51,7 +63,7 @@ async fn every_missing_variable_is_named() {
 }
 
 #[tokio::test]
-async fn bad_routes_stop_both_functions() {
+async fn bad_routes_stop_every_function() {
     let routes = (
         "ROUTES",
         r#"{"routes":[{"name":"r","from":{"cache":"c","topic":"t"},"to":{"typo":1}}]}"#,
@@ -59,6 +71,12 @@ async fn bad_routes_stop_both_functions() {
     let webhook = [
         routes,
         ("SIGNING_SECRET_ID", "s"),
+        ("PARKING_QUEUE_URL", "http://q"),
+        ("DEAD_LETTER_QUEUE_URL", "http://q"),
+    ];
+    let redrive = [
+        routes,
+        ("PARKING_QUEUE_URL", "http://q"),
         ("DEAD_LETTER_QUEUE_URL", "http://q"),
     ];
     let completion = [
@@ -68,6 +86,7 @@ async fn bad_routes_stop_both_functions() {
     ];
     for reason in [
         reason(env!("CARGO_BIN_EXE_webhook"), &webhook).await,
+        reason(env!("CARGO_BIN_EXE_redrive"), &redrive).await,
         reason(env!("CARGO_BIN_EXE_completion"), &completion).await,
     ] {
         assert!(

@@ -102,28 +102,35 @@ pub fn answer(response: &Value) -> (u64, Value) {
 
 #[tokio::test]
 async fn the_budget_bounds_everything() {
-    for (what, targets) in [("StartExecution", true), ("GetSecretValue", false)] {
+    for (what, kept) in [
+        ("StartExecution", true),
+        ("StartExecution SendMessage", false),
+        ("GetSecretValue", false),
+    ] {
         for misbehaving in [Aws::Hangs(what), Aws::Breaks(what)] {
             let function = webhook(&[("ANSWER_WITHIN_MS", "1200")], misbehaving).await;
             let body = body("x");
             let event = signed(&body);
             let began = Instant::now();
-            let (status, refused) = answer(&function.invoke(event.clone()).await);
+            let (status, said) = answer(&function.invoke(event.clone()).await);
             // A generous bound: it tells a budget from none, not a fast machine from a slow one.
             assert!(
                 began.elapsed() < Duration::from_secs(4),
                 "{misbehaving:?}: {:?}",
                 began.elapsed()
             );
+            let expected = if kept {
+                (200, json!("accepted"), json!("parked"))
+            } else if what == "GetSecretValue" {
+                (503, json!("not_stored"), Value::Null)
+            } else {
+                (503, json!("not_stored"), json!("not_stored"))
+            };
+            let outcome = said["targets"][0]["outcome"].clone();
             assert_eq!(
-                (status, &refused["code"]),
-                (503, &json!("not_stored")),
-                "{misbehaving:?}"
-            );
-            assert_eq!(
-                refused["targets"].is_array(),
-                targets,
-                "{misbehaving:?}: {refused}"
+                (status, said["code"].clone(), outcome),
+                expected,
+                "{misbehaving:?}: {said}"
             );
             function.aws().behave(Aws::Answers);
             assert_eq!(
@@ -171,12 +178,12 @@ async fn an_endpoint_that_takes_no_connection_costs_the_budget_and_no_more() {
     );
     assert_eq!(
         (status, &refused["targets"][0]["outcome"]),
-        (503, &json!("not_stored"))
+        (200, &json!("parked"))
     );
 }
 
 #[tokio::test]
-async fn an_entry_that_failed_is_not_stored_though_put_events_answers_200() {
+async fn an_entry_that_failed_is_kept_though_put_events_answers_200() {
     let routes = routes(json!([
         {"name": "bus", "from": {"cache": "chat", "topic": "in"}, "to": {"eventBus": "b"}},
     ]));
@@ -208,10 +215,11 @@ async fn an_entry_that_failed_is_not_stored_though_put_events_answers_200() {
         function.aws().behave(Aws::Replays("PutEvents", answer));
         let body = body(answer.split('"').nth(7).unwrap_or("x"));
         let event = signed(&body);
-        let (status, refused) = self::answer(&function.invoke(event).await);
+        let (status, said) = self::answer(&function.invoke(event).await);
+        let kept = if again { "parked" } else { "dead_lettered" };
         assert_eq!(
-            (status, &refused["code"]),
-            (503, &json!("not_stored")),
+            (status, &said["targets"][0]["outcome"]),
+            (200, &json!(kept)),
             "{answer}"
         );
         let attempts = function.aws().bodies("PutEvents").len() - before;
@@ -230,6 +238,7 @@ async fn routes_may_come_from_a_parameter() {
         &[
             ("ROUTES", "ssm:/bridge/routes"),
             ("SIGNING_SECRET_ID", "signing"),
+            ("PARKING_QUEUE_URL", "http://127.0.0.1/parked"),
             ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1/queue"),
         ],
         Duration::from_secs(10),
@@ -286,7 +295,14 @@ async fn the_log_tells_the_story_without_the_message() {
     let refused = function
         .invoke(event(TRIGGERS[0].1, &body, &[&signature], false))
         .await;
-    assert_eq!(answer(&refused).0, 503);
+    assert_eq!(answer(&refused).0, 200);
+    function
+        .aws()
+        .behave(Aws::Hangs("StartExecution SendMessage"));
+    let lost = function
+        .invoke(event(TRIGGERS[0].1, &body, &[&signature], false))
+        .await;
+    assert_eq!(answer(&lost).0, 503);
     let log = function.stop().await;
     let lines: Vec<Value> = log
         .lines()

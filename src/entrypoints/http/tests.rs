@@ -12,6 +12,7 @@ fn webhook(world: &World, list: &[Value]) -> Webhook {
     Webhook {
         routes: routes(list),
         targets: world.targets(),
+        queues: world.queues(),
         secrets: SecretCache::new(Arc::new(world.clone())),
         settings: WebhookSettings {
             max_age: Duration::from_secs(60),
@@ -51,7 +52,9 @@ fn signed(secret: &str, body: Vec<u8>) -> Request<Vec<u8>> {
 }
 
 async fn ask(webhook: &Webhook, request: &Request<Vec<u8>>) -> (u16, Value) {
-    let response = webhook.answer(request).await;
+    let response = webhook
+        .answer(request, webhook.settings.answer_within)
+        .await;
     assert_eq!(response.headers()["content-type"], "application/json");
     (
         response.status().as_u16(),
@@ -110,7 +113,7 @@ async fn an_unrouted_message_is_kept_with_its_reason() {
     );
     let calls = world.calls();
     let letter: Value =
-        serde_json::from_str(calls.last().unwrap().strip_prefix("send ").unwrap()).unwrap();
+        serde_json::from_str(calls.last().unwrap().strip_prefix("bury ").unwrap()).unwrap();
     assert_eq!(
         (&letter["reason"], &letter["message"]["topic"]),
         (&json!("unrouted"), &json!("nobody"))
@@ -118,7 +121,7 @@ async fn an_unrouted_message_is_kept_with_its_reason() {
     assert_eq!(letter["id"], answer["id"]);
 
     world.make(
-        "send",
+        "bury",
         Behaviour::Fails(Fault::permanent("QueueDoesNotExist", "gone")),
     );
     let (status, answer) = ask(&webhook(&world, &[]), &request).await;
@@ -129,7 +132,7 @@ async fn an_unrouted_message_is_kept_with_its_reason() {
     ignoring.settings.unrouted = Unrouted::Ignore;
     let (status, answer) = ask(&ignoring, &request).await;
     assert_eq!((status, &answer["code"]), (200, &json!("unrouted")));
-    assert!(!world.calls().iter().any(|call| call.starts_with("send")));
+    assert!(!world.calls().iter().any(|call| call.starts_with("bury")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,19 +281,27 @@ async fn freshness_is_checked_both_ways_and_calls_no_target() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_false_is_promised() {
+async fn what_a_target_does_not_take_is_kept_or_answered_503() {
     let world = World::default();
     let webhook = webhook(&world, &two_targets());
     let request = signed("secret", body(json!({})));
-    for behaviour in [
-        Behaviour::Fails(Fault::permanent(
-            "StateMachineDoesNotExist",
-            "internal words",
-        )),
-        Behaviour::Fails(Fault::transient("ThrottlingException", "internal words")),
-        Behaviour::Hangs,
+    let refuses = Fault::permanent("StateMachineDoesNotExist", "internal words");
+    let throttles = Fault::transient("ThrottlingException", "internal words");
+    for (behaviour, kept) in [
+        (Behaviour::Fails(refuses), "dead_lettered"),
+        (Behaviour::Fails(throttles), "parked"),
+        (Behaviour::Hangs, "parked"),
     ] {
         world.make("start", behaviour);
+        let (status, answer) = ask(&webhook, &request).await;
+        let targets =
+            json!([{"route": "a", "outcome": kept}, {"route": "b", "outcome": "event_put"}]);
+        assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
+        assert_eq!(answer["targets"], targets);
+
+        for queue in ["park", "bury"] {
+            world.make(queue, Behaviour::Hangs);
+        }
         let began = Instant::now();
         let (status, answer) = ask(&webhook, &request).await;
         assert_eq!((status, &answer["code"]), (503, &json!("not_stored")));

@@ -1,0 +1,40 @@
+//! The redrive as a Lambda function, behind the parking queue.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda_runtime::Error;
+use workflow_bridge::adapters::{
+    aws, eventbridge::EventBridge, sfn::StepFunctions, sqs::SqsQueue, ssm,
+};
+use workflow_bridge::clock;
+use workflow_bridge::config::{RedriveConfig, environment};
+use workflow_bridge::dispatch::{Queues, Targets};
+use workflow_bridge::entrypoints::records::{self, Repeats};
+use workflow_bridge::entrypoints::redrive::Redrive;
+use workflow_bridge::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init(&environment);
+    telemetry::exit(run().await)
+}
+
+async fn run() -> Result<(), Error> {
+    let config = RedriveConfig::read(&environment)?;
+    let aws = aws::config().await;
+    let parked = Arc::new(SqsQueue::new(&aws, config.parking_queue_url));
+    let redrive = Redrive {
+        routes: ssm::load_routes(&config.routes, &aws).await?,
+        targets: Targets {
+            workflows: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
+            event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(&aws))),
+        },
+        repeats: Repeats::new(Some(parked.clone()), config.repeats, clock::now_ms),
+        queues: Queues {
+            parked,
+            dead_letters: Arc::new(SqsQueue::new(&aws, config.dead_letter_queue_url)),
+        },
+    };
+    records::serve(async |batch, deadline| redrive.handle(batch, deadline).await).await
+}

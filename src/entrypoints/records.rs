@@ -1,0 +1,284 @@
+//! What the functions behind a queue share: each record is handled by itself, and one that failed comes again later and
+//! later, until its last receive.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::future::join_all;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use tokio::time::Instant;
+
+use crate::config::RepeatSettings;
+use crate::ports::Receipts;
+use crate::retry::{Patience, retry};
+
+/// How long a record is tried in one invocation; after that, the queue repeats it.
+const RECORD_WITHIN: Duration = Duration::from_secs(20);
+
+/// What is left of an invocation for telling the queue when a record comes again, and for the answer.
+const ANSWERING: Duration = Duration::from_secs(3);
+
+/// A message older than this is not given back: SQS deletes it after 14 days, and nobody would know why.
+const LAST_AGE: Duration = Duration::from_secs(13 * 24 * 3600);
+
+/// Serves the batches of a queue until the environment ends. `handle` is told when its invocation ends.
+///
+/// # Errors
+///
+/// When the Runtime API cannot be reached.
+pub async fn serve(
+    handle: impl AsyncFn(SqsEvent, Instant) -> Result<SqsBatchResponse, String>,
+) -> Result<(), Error> {
+    let handle = &handle;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let deadline = event.context.deadline();
+        let remaining = deadline.duration_since(SystemTime::now());
+        let deadline = Instant::now() + remaining.unwrap_or_default();
+        Ok::<_, Error>(handle(event.payload, deadline).await?)
+    }))
+    .await
+}
+
+/// A message of a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    pub id: &'a str,
+    pub body: &'a str,
+    /// Whether it can be given back to the queue no more.
+    pub is_last: bool,
+}
+
+/// How a record ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Done,
+    /// It has to come again, after as long as the number of its receives tells.
+    Again,
+    /// It has to come again, after this time.
+    After(Duration),
+}
+
+/// When a record that failed comes again.
+#[derive(Clone)]
+pub struct Repeats {
+    /// The queue, to tell it; without it the queue's own visibility timeout holds.
+    pub receipts: Option<Arc<dyn Receipts>>,
+    /// The wait after the first receive; each later one is twice as long, up to `longest`.
+    pub first: Duration,
+    pub longest: Duration,
+    /// The receive after which a record is given up.
+    pub max_receives: u32,
+    /// The time, in ms since the epoch.
+    pub now_ms: fn() -> i64,
+}
+
+impl Repeats {
+    pub fn new(
+        receipts: Option<Arc<dyn Receipts>>,
+        settings: RepeatSettings,
+        now_ms: fn() -> i64,
+    ) -> Self {
+        Self {
+            receipts,
+            first: settings.first,
+            longest: settings.longest,
+            max_receives: settings.max_receives,
+            now_ms,
+        }
+    }
+
+    /// Handles all records at once, and names those that have to come again. `deadline` is the end of the invocation.
+    ///
+    /// # Errors
+    ///
+    /// When a failed record has no id: then the whole batch has to come again.
+    pub async fn each<'a>(
+        &self,
+        batch: &'a SqsEvent,
+        deadline: Instant,
+        handle: impl AsyncFn(Record<'a>, Instant) -> Ended,
+    ) -> Result<SqsBatchResponse, String> {
+        let now = Instant::now();
+        let end = deadline.checked_sub(ANSWERING).unwrap_or(now);
+        let end = end.min(now + RECORD_WITHIN);
+        let handle = &handle;
+        let records = batch.records.iter().map(async |message| {
+            let receives = receives(message);
+            let record = Record {
+                id: message.message_id.as_deref().unwrap_or_default(),
+                body: message.body.as_deref().unwrap_or_default(),
+                is_last: receives >= self.max_receives || self.age(message) >= LAST_AGE,
+            };
+            let ended = handle(record, end).await;
+            let wait = match ended {
+                Ended::Done => return (record.id, false),
+                Ended::Again => self.wait(receives),
+                Ended::After(wait) => wait,
+            };
+            self.postpone(message, wait, deadline).await;
+            (record.id, true)
+        });
+        let mut response = SqsBatchResponse::default();
+        for (id, failed) in join_all(records).await {
+            match (failed, id) {
+                (false, _) => {}
+                (true, "") => return Err("a record without an id failed".to_owned()),
+                (true, id) => response.add_failure(id),
+            }
+        }
+        Ok(response)
+    }
+
+    /// Twice as long each time, less up to a quarter, so that what failed together does not come again together.
+    fn wait(&self, receives: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(receives.saturating_sub(1));
+        let wait = self.first.saturating_mul(doubled).min(self.longest);
+        wait.mul_f64(1.0 - fastrand::f64() / 4.0)
+    }
+
+    /// Without an answer the visibility timeout of the queue holds: the record comes again all the same.
+    async fn postpone(&self, message: &SqsMessage, wait: Duration, deadline: Instant) {
+        let (Some(receipts), Some(receipt)) = (&self.receipts, &message.receipt_handle) else {
+            return;
+        };
+        let until = deadline.min(Instant::now() + ANSWERING / 2);
+        // A part of a second counts as a whole one: at once would be too early.
+        let wait = Duration::from_secs(wait.as_secs_f64().ceil() as u64);
+        let (result, _) = retry(Patience::until(until), || receipts.postpone(receipt, wait)).await;
+        if let Err(fault) = result {
+            tracing::warn!(
+                error.code = fault.code,
+                error.text = fault.text,
+                "a record comes again when its visibility timeout ends"
+            );
+        }
+    }
+
+    fn age(&self, message: &SqsMessage) -> Duration {
+        let sent_at = attribute(message, "SentTimestamp").unwrap_or(i64::MAX);
+        let age = (self.now_ms)().saturating_sub(sent_at);
+        Duration::from_millis(age.try_into().unwrap_or_default())
+    }
+}
+
+fn receives(message: &SqsMessage) -> u32 {
+    attribute(message, "ApproximateReceiveCount").unwrap_or(1)
+}
+
+fn attribute<T: std::str::FromStr>(message: &SqsMessage, name: &str) -> Option<T> {
+    message.attributes.get(name)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::ports::{Answer, Fault};
+
+    #[derive(Default)]
+    struct Postponed(Mutex<Vec<(String, u64)>>, Option<Fault>);
+
+    impl Receipts for Postponed {
+        fn postpone<'a>(&'a self, receipt: &'a str, delay: Duration) -> Answer<'a, ()> {
+            let record = (receipt.to_owned(), delay.as_secs());
+            self.0.lock().unwrap().push(record);
+            let fault = self.1.clone();
+            Box::pin(async { fault.map_or(Ok(()), Err) })
+        }
+    }
+
+    fn repeats(receipts: &Arc<Postponed>) -> Repeats {
+        Repeats {
+            receipts: Some(receipts.clone()),
+            first: Duration::from_secs(30),
+            longest: Duration::from_secs(7200),
+            max_receives: 150,
+            now_ms: || 1_000_000_000,
+        }
+    }
+
+    fn batch(records: &[(&str, u32, i64)]) -> SqsEvent {
+        let records = records.iter().map(|(id, receives, sent_at)| {
+            serde_json::json!({
+                "messageId": id, "receiptHandle": format!("receipt-{id}"), "body": "x",
+                "attributes": {"ApproximateReceiveCount": receives.to_string(), "SentTimestamp": sent_at.to_string()},
+            })
+        });
+        let batch = serde_json::json!({"Records": records.collect::<Vec<_>>()});
+        serde_json::from_value(batch).unwrap()
+    }
+
+    async fn ends(repeats: &Repeats, batch: &SqsEvent, ended: Ended) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let handle = async |_: Record<'_>, _: Instant| ended;
+        let response = repeats.each(batch, deadline, handle).await.unwrap();
+        let failures = response.batch_item_failures.into_iter();
+        failures.map(|failure| failure.item_identifier).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_failed_comes_again_later_and_later() {
+        let receipts = Arc::new(Postponed::default());
+        let all = batch(&[("a", 1, 0), ("b", 2, 0), ("c", 9, 0), ("d", 140, 0)]);
+        let failed = ends(&repeats(&receipts), &all, Ended::Again).await;
+        assert_eq!(failed, ["a", "b", "c", "d"]);
+        let waits = receipts.0.lock().unwrap().clone();
+        for ((receipt, wait), longest) in waits.iter().zip([30, 60, 7200, 7200]) {
+            assert!(
+                (longest * 3 / 4..=longest).contains(wait),
+                "{receipt}: {wait}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_does_not_come_again() {
+        let receipts = Arc::new(Postponed::default());
+        let done = ends(&repeats(&receipts), &batch(&[("a", 1, 0)]), Ended::Done).await;
+        assert!(done.is_empty() && receipts.0.lock().unwrap().is_empty());
+        let after = Ended::After(Duration::from_millis(4100));
+        ends(&repeats(&receipts), &batch(&[("a", 1, 0)]), after).await;
+        assert_eq!(receipts.0.lock().unwrap()[0], ("receipt-a".into(), 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_cannot_be_told_repeats_by_itself() {
+        let fault = Fault::permanent("ReceiptHandleIsInvalid", "gone");
+        let receipts = Arc::new(Postponed(Mutex::default(), Some(fault)));
+        let failed = ends(&repeats(&receipts), &batch(&[("a", 1, 0)]), Ended::Again).await;
+        assert_eq!(failed, ["a"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_receive_is_told_by_count_and_by_age() {
+        let repeats = repeats(&Arc::default());
+        let now = (repeats.now_ms)();
+        let day = 24 * 3600 * 1000;
+        let all = batch(&[
+            ("first", 1, now),
+            ("late", 149, now - 12 * day),
+            ("last", 150, now),
+            ("old", 2, now - 13 * day),
+        ]);
+        let last = Mutex::new(Vec::new());
+        let handle = async |record: Record<'_>, _: Instant| {
+            if record.is_last {
+                last.lock().unwrap().push(record.id.to_owned());
+            }
+            Ended::Done
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        repeats.each(&all, deadline, handle).await.unwrap();
+        assert_eq!(*last.lock().unwrap(), ["last", "old"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_record_without_an_id_fails_the_batch() {
+        let repeats = repeats(&Arc::default());
+        let all = serde_json::from_str(r#"{"Records": [{"body": "x"}]}"#).unwrap();
+        let handle = async |_: Record<'_>, _: Instant| Ended::Again;
+        assert!(repeats.each(&all, Instant::now(), handle).await.is_err());
+    }
+}

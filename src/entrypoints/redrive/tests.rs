@@ -1,0 +1,156 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::message::tests::message;
+use crate::routes::tests::{MACHINE, routes};
+use crate::testing::{Behaviour, World};
+
+fn redrive(world: &World, list: &[Value]) -> Redrive {
+    Redrive {
+        routes: routes(list),
+        targets: world.targets(),
+        queues: world.queues(),
+        repeats: Repeats {
+            receipts: Some(Arc::new(world.clone())),
+            first: Duration::from_secs(30),
+            longest: Duration::from_secs(7200),
+            max_receives: 3,
+            now_ms: || 50,
+        },
+    }
+}
+
+const BODY: &str = r#"{"cache":"chat","topic":"room-281","event_timestamp":1704296470564,"publish_timestamp":1704296470565,"topic_sequence_number":1,"token_id":"mo","text":"Here I am!!"}"#;
+
+fn letter(route: Option<&str>) -> String {
+    let message = message(json!({}));
+    let text = "TimedOut: no answer".to_owned();
+    let letter = Letter {
+        attempts: 2,
+        ..Letter::about(&message, BODY, route, Reason::Unavailable, text, 17)
+    };
+    letter.to_json()
+}
+
+/// Redrives one record in its n-th receive; true when it has to come again.
+async fn again(redrive: &Redrive, body: &str, receives: u32) -> bool {
+    let batch = json!({"Records": [{
+        "messageId": "m", "receiptHandle": "receipt", "body": body,
+        "attributes": {"ApproximateReceiveCount": receives.to_string(), "SentTimestamp": "0"},
+    }]});
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let response = redrive.handle(serde_json::from_value(batch).unwrap(), deadline);
+    !response.await.unwrap().batch_item_failures.is_empty()
+}
+
+fn buried(world: &World) -> Letter {
+    let calls = world.calls();
+    let last = calls.last().and_then(|call| call.strip_prefix("bury "));
+    serde_json::from_str(last.unwrap_or_else(|| panic!("{calls:?}"))).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_message_starts_the_execution_that_the_webhook_would_have_started() {
+    let world = World::default();
+    let list = [json!({}), json!({"name": "other"})];
+    let redrive = redrive(&world, &list);
+    assert!(!again(&redrive, &letter(Some("r0")), 1).await);
+    let [start] = world.calls().try_into().unwrap();
+    assert!(start.starts_with(&format!("start {MACHINE} r0-room-281-1-")));
+    // However old it is, and however often it comes.
+    assert!(!again(&redrive, &letter(Some("r0")), 2).await);
+    assert_eq!((world.calls()[1].clone(), world.executions()), (start, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_down_is_asked_again_later() {
+    for fault in [
+        Fault::transient("ThrottlingException", "x"),
+        Fault::later("NoSecretValue", "x"),
+    ] {
+        let world = World::default();
+        world.make("start", Behaviour::Fails(fault));
+        let redrive = redrive(&world, &[json!({})]);
+        assert!(again(&redrive, &letter(Some("r0")), 2).await);
+        let calls = world.calls();
+        let postponed = calls.last().unwrap().strip_prefix("postpone receipt ");
+        let seconds: u64 = postponed.unwrap().parse().unwrap();
+        assert!((45..=60).contains(&seconds), "{seconds}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_receive_a_dead_letter_tells_all_of_it() {
+    let world = World::default();
+    world.make("start", Behaviour::Hangs);
+    let redrive = redrive(&world, &[json!({})]);
+    assert!(!again(&redrive, &letter(Some("r0")), 3).await);
+    let buried = buried(&world);
+    assert_eq!(
+        (
+            buried.reason,
+            buried.route.as_deref(),
+            buried.detail.as_str()
+        ),
+        (Reason::GaveUp, Some("r0"), "TimedOut: no answer in time")
+    );
+    assert_eq!((buried.first_at, buried.last_at), (17, 50));
+    assert!(buried.attempts > 2);
+    assert_eq!(buried.message.unwrap().get(), BODY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_receive_can_mend_is_a_dead_letter_at_once() {
+    let refuses = Behaviour::Fails(Fault::permanent("StateMachineDoesNotExist", "gone"));
+    let switched_off = json!({"enabled": false});
+    for (list, body, reason) in [
+        (json!({}), letter(Some("r0")), Reason::Refused),
+        (switched_off, letter(Some("r0")), Reason::RouteGone),
+        (json!({}), letter(Some("old")), Reason::RouteGone),
+        (json!({}), "no letter".to_owned(), Reason::Unreadable),
+        (
+            json!({}),
+            letter(Some("r0")).replace("text", "txet"),
+            Reason::Unreadable,
+        ),
+        (
+            json!({"from": {"cache": "x", "topic": "y"}}),
+            letter(None),
+            Reason::Unrouted,
+        ),
+    ] {
+        let world = World::default();
+        world.make("start", refuses.clone());
+        assert!(!again(&redrive(&world, &[list]), &body, 1).await);
+        assert_eq!(buried(&world).reason, reason);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_cannot_be_buried_comes_again() {
+    let world = World::default();
+    world.make("bury", Behaviour::Hangs);
+    let redrive = redrive(&world, &[]);
+    assert!(again(&redrive, &letter(Some("old")), 3).await);
+    assert!(again(&redrive, "no letter", 3).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unrouted_letter_takes_the_routes_that_are_there_now() {
+    let world = World::default();
+    let list = [json!({}), json!({"to": {"eventBus": "b"}})];
+    let redrive = redrive(&world, &list);
+    world.make("put", Behaviour::Fails(Fault::transient("x", "y")));
+    assert!(!again(&redrive, &letter(None), 1).await);
+    let calls = world.calls();
+    assert_eq!(world.executions(), 1);
+    let parked = calls.last().unwrap().strip_prefix("park ").unwrap();
+    let parked: Letter = serde_json::from_str(parked).unwrap();
+    assert_eq!(parked.route.as_deref(), Some("r1"));
+
+    world.make("park", Behaviour::Hangs);
+    assert!(again(&redrive, &letter(None), 1).await, "nobody has r1's");
+}
