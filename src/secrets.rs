@@ -96,7 +96,7 @@ impl SecretCache {
             fetch(Stage::Previous, soon)
         );
         let missing = || {
-            Fault::permanent(
+            Fault::later(
                 "NoSecretValue",
                 "expected a secret with a current version, found none; put one",
             )
@@ -141,7 +141,7 @@ fn parse(text: &str) -> Result<Vec<SigningSecret>, Fault> {
     let count = list.len();
     let secrets: Vec<SigningSecret> = list.into_iter().filter_map(SigningSecret::new).collect();
     if secrets.is_empty() || secrets.len() < count {
-        return Err(Fault::permanent(
+        return Err(Fault::later(
             "BadSecret",
             "expected the signing secret as a plain string, a JSON list of strings or {\"momentoSecret\": \"…\"}, none of them empty, found something else",
         ));
@@ -152,7 +152,7 @@ fn parse(text: &str) -> Result<Vec<SigningSecret>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::Answer;
+    use crate::ports::{Answer, FaultKind};
     use std::sync::Mutex as StdMutex;
 
     /// A store that answers what it was last told, and counts.
@@ -226,6 +226,7 @@ mod tests {
         ] {
             let fault = parse(wrong).unwrap_err();
             assert_eq!(fault.code, "BadSecret", "{wrong}");
+            assert_eq!(fault.kind, FaultKind::Later, "{wrong}");
         }
     }
 
@@ -308,9 +309,10 @@ mod tests {
     async fn a_secret_without_a_value_is_a_fault() {
         let store = Store::new("one", None);
         store.set(Ok(None));
+        let fault = SecretCache::new(store).get(soon()).await.unwrap_err();
         assert_eq!(
-            SecretCache::new(store).get(soon()).await.unwrap_err().code,
-            "NoSecretValue"
+            (fault.code.as_str(), fault.kind),
+            ("NoSecretValue", FaultKind::Later)
         );
     }
 }
