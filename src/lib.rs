@@ -9,9 +9,10 @@
 //! 4. [`routes`] tells which targets the message has;
 //! 5. [`dispatch`] makes it executions ([`input`]) and events, through the [`ports`] that [`adapters`] implement;
 //! 6. [`entrypoints::completions`] takes what EventBridge says of an execution's end;
-//! 7. [`result`] tells what to publish where.
+//! 7. [`result`] tells what to publish where, and [`claims`] stores what is too large for a message.
 
 pub mod adapters;
+pub mod claims;
 pub mod clock;
 pub mod config;
 

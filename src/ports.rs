@@ -70,7 +70,7 @@ pub trait Topics: Send + Sync {
 
 /// Items of a Momento cache.
 pub trait Items: Send + Sync {
-    /// Stores a value for `ttl`, in place of what was there.
+    /// Stores a value for `ttl`, in place of what was there. One over the cache's limit is [`Fault::TOO_LARGE`].
     fn store<'a>(
         &'a self,
         cache: &'a str,
@@ -153,6 +153,9 @@ pub enum FaultKind {
 }
 
 impl Fault {
+    /// The code of a permanent fault of storing: the value is over a limit of the service.
+    pub const TOO_LARGE: &'static str = "TooLarge";
+
     pub fn transient(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             kind: FaultKind::Transient,

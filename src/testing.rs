@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::dispatch::{Queues, Targets};
 use crate::ports::{
-    Answer, Begun, Described, Event, EventBus, Executions, Fault, Ledger, Queue, Receipts, Secrets,
-    Stage, Started, Topics, Workflows,
+    Answer, Begun, Described, Event, EventBus, Executions, Fault, Items, Ledger, Objects, Queue,
+    Receipts, Secrets, Stage, Started, Topics, Workflows,
 };
 
 /// What a fake was asked, in order, as text.
@@ -180,6 +180,26 @@ impl Executions for World {
 impl Topics for World {
     fn publish<'a>(&'a self, cache: &'a str, topic: &'a str, value: &'a str) -> Answer<'a, ()> {
         Box::pin(self.call(format!("publish {cache}/{topic} {value}"), |_| ()))
+    }
+}
+
+impl Items for World {
+    fn store<'a>(
+        &'a self,
+        cache: &'a str,
+        key: &'a str,
+        value: &'a str,
+        ttl: Duration,
+    ) -> Answer<'a, ()> {
+        let record = format!("item {cache}/{key} {} {}", value.len(), ttl.as_secs());
+        Box::pin(self.call(record, |_| ()))
+    }
+}
+
+impl Objects for World {
+    fn store<'a>(&'a self, key: &'a str, value: &'a str, ttl: Duration) -> Answer<'a, String> {
+        let record = format!("object {key} {} {}", value.len(), ttl.as_secs());
+        Box::pin(self.call(record, move |_| format!("https://bucket/{key}?signed")))
     }
 }
 
