@@ -4,6 +4,11 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::claims::{MAX_ITEM_BYTES, MAX_ITEM_TTL};
+
+/// The most that `MAX_ITEM_BYTES` may say: what an account with a raised limit may send in one request of the SDK.
+const LARGEST_MAX_ITEM_BYTES: u64 = 10_000_000;
+
 /// Looks a variable up. Passed in, so that tests need no process-wide environment.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -111,6 +116,12 @@ pub struct CompletionConfig {
     pub momento_endpoint: MomentoEndpoint,
     /// Longest value of a topic message, in bytes: `MAX_MESSAGE_BYTES`, 4096 (Momento's hard limit).
     pub max_message_bytes: usize,
+    /// Largest value stored as a cache item, in bytes: `MAX_ITEM_BYTES`, 5,000,000.
+    pub max_item_bytes: usize,
+    /// How long a stored value can be read: `CLAIM_TTL_SECONDS`, 3600.
+    pub claim_ttl: Duration,
+    /// The bucket for values over that size: `CLAIMS_BUCKET`. Without one they cannot be published.
+    pub claims_bucket: Option<String>,
 }
 
 /// Where Momento is: `MOMENTO_ENDPOINT`.
@@ -218,6 +229,20 @@ impl CompletionConfig {
             momento_secret_id: variables.text("MOMENTO_SECRET_ID"),
             momento_endpoint: variables.momento_endpoint(),
             max_message_bytes: variables.number("MAX_MESSAGE_BYTES", 4096, 1..=1_048_576) as usize,
+            max_item_bytes: variables.number(
+                "MAX_ITEM_BYTES",
+                MAX_ITEM_BYTES as u64,
+                1..=LARGEST_MAX_ITEM_BYTES,
+            ) as usize,
+            claim_ttl: Duration::from_secs(variables.number(
+                "CLAIM_TTL_SECONDS",
+                3600,
+                60..=MAX_ITEM_TTL.as_secs(),
+            )),
+            // A template passes an empty parameter as an empty variable.
+            claims_bucket: lookup("CLAIMS_BUCKET")
+                .map(|bucket| bucket.trim().to_owned())
+                .filter(|bucket| !bucket.is_empty()),
         };
         variables.done(config)
     }
@@ -387,6 +412,9 @@ mod tests {
         );
         let config = CompletionConfig::read(&with(&COMPLETION, &[])).unwrap();
         assert_eq!(config.max_message_bytes, 4096);
+        assert_eq!(config.max_item_bytes, 5_000_000);
+        assert_eq!(config.claim_ttl, Duration::from_secs(3600));
+        assert_eq!(config.claims_bucket, None);
         assert_eq!(
             config.routes,
             RoutesSource::Parameter("/bridge/routes".into())
@@ -441,11 +469,23 @@ mod tests {
             ("MOMENTO_ENDPOINT", "https://cell.momentohq.com"),
             ("MOMENTO_ENDPOINT", "cell"),
             ("MAX_MESSAGE_BYTES", "4 KB"),
+            ("MAX_ITEM_BYTES", "20000000"),
+            ("CLAIM_TTL_SECONDS", "59"),
+            ("CLAIM_TTL_SECONDS", "86401"),
         ] {
             let over = [(variable, value)];
             let VariableProblems(list) =
                 CompletionConfig::read(&with(&COMPLETION, &over)).unwrap_err();
             assert_eq!((list.len(), list[0].variable), (1, variable), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_empty_bucket_is_none() {
+        for (value, bucket) in [("", None), (" ", None), ("claims", Some("claims"))] {
+            let over = [("CLAIMS_BUCKET", value)];
+            let config = CompletionConfig::read(&with(&COMPLETION, &over)).unwrap();
+            assert_eq!(config.claims_bucket.as_deref(), bucket);
         }
     }
 
