@@ -2,6 +2,8 @@
 
 pub mod aws;
 pub mod eventbridge;
+pub mod items;
+pub mod momento;
 pub mod secrets;
 pub mod sfn;
 pub mod sqs;

@@ -7,7 +7,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tokio::time::Instant;
 use workflow_bridge::adapters::{
-    aws, secrets::SecretsManager, sfn::StepFunctions, ssm, topics::MomentoTopics,
+    aws, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, ssm, topics::MomentoTopics,
 };
 use workflow_bridge::config::{CompletionConfig, environment};
 use workflow_bridge::entrypoints::completions::Completion;
@@ -29,7 +29,10 @@ async fn run() -> Result<(), Error> {
     let completion = Completion {
         routes: ssm::load_routes(&config.routes, &aws).await?,
         executions: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
-        topics: Arc::new(MomentoTopics::new(Arc::new(key), config.momento_endpoint)),
+        topics: Arc::new(MomentoTopics(Arc::new(Momento::new(
+            Arc::new(key),
+            config.momento_endpoint,
+        )))),
         max_message_bytes: config.max_message_bytes,
     };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
