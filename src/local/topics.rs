@@ -1,5 +1,5 @@
 //! A Momento Topics server for this machine: the gRPC service that Momento's SDKs speak and the documented HTTP API on one
-//! port, with webhooks delivered as documented.
+//! port, with webhooks delivered as documented, and the cache items that claims of large results point to ([`items`]).
 //!
 //! It asks for an API key, knows which caches exist, refuses values over [`MAX_VALUE_BYTES`], and numbers messages by page
 //! and sequence ([`broker`]). It keeps nothing on disk. A client takes the `http://` endpoint as an endpoint override:
@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,9 +21,13 @@ use tokio::task::JoinHandle;
 pub mod broker;
 mod grpc;
 mod http;
+mod items;
+mod limits;
 mod webhooks;
 
-use broker::{Broker, BrokerError, Limits, Message, Position, Subscriber, Value};
+use broker::{Broker, BrokerError, Message, Position, Subscriber, Value};
+use items::Items;
+pub use limits::Limits;
 use webhooks::Webhooks;
 pub use webhooks::{DeliveryOutcome, Webhook, WebhookError};
 
@@ -95,17 +99,22 @@ pub enum Refusal {
     NoValue,
     #[error("expected a value of at most {MAX_VALUE_BYTES} bytes, found {0} or more; publish less")]
     TooLarge(usize),
+    #[error("expected an item of at most {most} bytes, found {found} or more; store less")]
+    ItemTooLarge { found: usize, most: usize },
+    #[error("expected a time to live from 1 ms to 24 hours, found {0} ms")]
+    BadTtl(u64),
     #[error(transparent)]
     Broker(#[from] BrokerError),
 }
 
 /// What both faces serve.
 struct Service {
-    keys: BTreeMap<String, Option<String>>,
+    keys: RwLock<BTreeMap<String, Option<String>>>,
     caches: Option<BTreeSet<String>>,
     heartbeat_interval: Duration,
     poll_wait: Duration,
     broker: Arc<Broker>,
+    items: Items,
     webhooks: Webhooks,
     events: broadcast::Sender<TopicsEvent>,
 }
@@ -115,17 +124,19 @@ struct Publisher(Option<String>);
 
 impl Service {
     fn authorize(&self, key: Option<&str>) -> Result<Publisher, Refusal> {
-        let token_id = key.and_then(|key| self.keys.get(key));
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let token_id = key.and_then(|key| keys.get(key));
         let token_id = token_id.ok_or(Refusal::Unauthorized)?;
         Ok(Publisher(token_id.clone()))
     }
 
     fn check_names(&self, cache: &str, topic: &str) -> Result<(), Refusal> {
-        for (what, name) in [("cache", cache), ("topic", topic)] {
-            if name.is_empty() || name.len() > MAX_NAME_BYTES {
-                return Err(Refusal::BadName(what));
-            }
-        }
+        check_name("cache", cache.len())?;
+        check_name("topic", topic.len())?;
+        self.check_cache(cache)
+    }
+
+    fn check_cache(&self, cache: &str) -> Result<(), Refusal> {
         match &self.caches {
             Some(caches) if !caches.contains(cache) => {
                 Err(Refusal::CacheNotFound(cache.to_owned()))
@@ -166,6 +177,13 @@ impl Service {
     }
 }
 
+fn check_name(what: &'static str, bytes: usize) -> Result<(), Refusal> {
+    match bytes {
+        1..=MAX_NAME_BYTES => Ok(()),
+        _ => Err(Refusal::BadName(what)),
+    }
+}
+
 /// A running server. Dropping it ends it too, without waiting for anything.
 pub struct TopicsServer {
     address: SocketAddr,
@@ -186,17 +204,19 @@ impl TopicsServer {
         let events = broadcast::Sender::new(EVENTS);
         let webhooks = Webhooks::new(options.webhook_timeout, events.clone());
         let service = Arc::new(Service {
-            keys: options.keys,
+            keys: RwLock::new(options.keys),
             caches: options.caches,
             heartbeat_interval: options.heartbeat_interval,
             poll_wait: options.poll_wait,
+            items: Items::new(&options.limits),
             broker: Broker::new(options.limits),
             webhooks: webhooks.map_err(io::Error::other)?,
             events,
         });
         let grpc = PubsubServer::new(grpc::Grpc(service.clone()));
         let app = http::router(service.clone())
-            .route_service("/cache_client.pubsub.Pubsub/{method}", grpc);
+            .route_service("/cache_client.pubsub.Pubsub/{method}", grpc)
+            .merge(items::router(service.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener, app).with_graceful_shutdown(async {
             // The sender was used, or is gone with the server.
@@ -233,6 +253,20 @@ impl TopicsServer {
     ) -> Result<(), Refusal> {
         self.service
             .publish(cache, topic, value.into(), Publisher(None))
+    }
+
+    /// Accepts an API key from now on, with its token id where it has one.
+    pub fn put_key(&self, key: impl Into<String>, token_id: Option<String>) {
+        let keys = self.service.keys.write();
+        let mut keys = keys.unwrap_or_else(PoisonError::into_inner);
+        keys.insert(key.into(), token_id);
+    }
+
+    /// Refuses an API key from now on; `false` if it was not accepted before. Open subscriptions go on.
+    pub fn delete_key(&self, key: &str) -> bool {
+        let keys = self.service.keys.write();
+        let mut keys = keys.unwrap_or_else(PoisonError::into_inner);
+        keys.remove(key).is_some()
     }
 
     /// Registers a webhook, or replaces the one of the same name, for messages published from now on.

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::limits::Limits;
 use crate::clock;
 
 /// What was published. As JSON: `{"text":"…"}`, or `{"binary":"<base64>"}`.
@@ -90,38 +91,6 @@ pub enum Delivery {
 pub struct Position {
     pub sequence: u64,
     pub page: u64,
-}
-
-/// What bounds the broker's memory, and the two points on which Momento's documents and its service disagree.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Topics remembered; beyond it the idlest one without a subscriber is forgotten. Default 2,000.
-    pub topics: usize,
-    /// Messages remembered for each topic. Default 1,000.
-    pub history: usize,
-    /// Bytes of messages remembered for each topic. Default 256 KiB.
-    pub history_bytes: usize,
-    /// Open subscriptions, long polls included. Default 1,000.
-    pub subscribers: usize,
-    /// The first sequence number of a page. Default 0, as in the HTTP API's document; Momento's webhook document and
-    /// the tests of its Python SDK (three messages, resume at 3, receive the third) have 1.
-    pub first_sequence: u64,
-    /// Messages repeated to a subscription that asks for no position. Default 0; the tests of Momento's Python SDK
-    /// show that the service can repeat the last one.
-    pub replay: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            topics: 2_000,
-            history: 1_000,
-            history_bytes: 256 * 1024,
-            subscribers: 1_000,
-            first_sequence: 0,
-            replay: 0,
-        }
-    }
 }
 
 /// Why the broker takes nothing.

@@ -83,7 +83,7 @@ impl Pubsub for Grpc {
 }
 
 /// The API key as the SDKs send it: bare, without `Bearer`.
-fn key(metadata: &MetadataMap) -> Option<&str> {
+pub(super) fn key(metadata: &MetadataMap) -> Option<&str> {
     metadata.get("authorization")?.to_str().ok()
 }
 
@@ -122,8 +122,13 @@ impl From<Refusal> for Status {
         let (code, err) = match refusal {
             Refusal::Unauthorized => (Code::Unauthenticated, None),
             Refusal::CacheNotFound(_) => (Code::NotFound, None),
-            Refusal::BadName(_) | Refusal::NoValue => (Code::InvalidArgument, None),
+            Refusal::BadName(_) | Refusal::NoValue | Refusal::BadTtl(_) => {
+                (Code::InvalidArgument, None)
+            }
             Refusal::TooLarge(_) => (Code::ResourceExhausted, Some("request_size_limit_exceeded")),
+            Refusal::ItemTooLarge { .. } => {
+                (Code::ResourceExhausted, Some("item_size_limit_exceeded"))
+            }
             Refusal::Broker(BrokerError::TooManyTopics | BrokerError::TooManySubscribers) => (
                 Code::ResourceExhausted,
                 Some("topic_subscriptions_limit_exceeded"),

@@ -32,10 +32,11 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-const NO_SUCH_PATH: &str = "expected `/topics/{cache}/{topic}` with the names percent-encoded";
+const NO_SUCH_PATH: &str =
+    "expected `/topics/{cache}/{topic}` or `/cache/{cache}`, with the names percent-encoded";
 
 type Names = Result<Path<(String, String)>, PathRejection>;
-type Parameters<T> = Result<Query<T>, QueryRejection>;
+pub(super) type Parameters<T> = Result<Query<T>, QueryRejection>;
 
 #[derive(Deserialize)]
 struct PublishParameters {
@@ -115,7 +116,10 @@ fn element(delivery: &Delivery) -> serde_json::Value {
 }
 
 /// The API key, from the header or the parameter, but not from both.
-fn key<'a>(headers: &'a HeaderMap, token: Option<&'a str>) -> Result<Option<&'a str>, HttpRefusal> {
+pub(super) fn key<'a>(
+    headers: &'a HeaderMap,
+    token: Option<&'a str>,
+) -> Result<Option<&'a str>, HttpRefusal> {
     let header = headers.get(header::AUTHORIZATION);
     if header.is_some() && token.is_some() {
         return Err(HttpRefusal::bad_request(
@@ -126,20 +130,20 @@ fn key<'a>(headers: &'a HeaderMap, token: Option<&'a str>) -> Result<Option<&'a 
 }
 
 /// A refusal as `{"status":"Not Found","description":"…"}`.
-struct HttpRefusal {
+pub(super) struct HttpRefusal {
     status: StatusCode,
     description: String,
 }
 
 impl HttpRefusal {
-    fn new(status: StatusCode, description: impl ToString) -> Self {
+    pub(super) fn new(status: StatusCode, description: impl ToString) -> Self {
         Self {
             status,
             description: description.to_string(),
         }
     }
 
-    fn bad_request(description: impl ToString) -> Self {
+    pub(super) fn bad_request(description: impl ToString) -> Self {
         Self::new(StatusCode::BAD_REQUEST, description)
     }
 }
@@ -150,8 +154,9 @@ impl From<Refusal> for HttpRefusal {
         let status = match refusal {
             Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
             Refusal::CacheNotFound(_) => StatusCode::NOT_FOUND,
-            Refusal::BadName(_) | Refusal::NoValue => StatusCode::BAD_REQUEST,
+            Refusal::BadName(_) | Refusal::NoValue | Refusal::BadTtl(_) => StatusCode::BAD_REQUEST,
             Refusal::TooLarge(_)
+            | Refusal::ItemTooLarge { .. }
             | Refusal::Broker(BrokerError::TooManyTopics | BrokerError::TooManySubscribers) => {
                 StatusCode::TOO_MANY_REQUESTS
             }

@@ -4,6 +4,8 @@ use super::*;
 
 mod grpc;
 mod http;
+mod items;
+mod keys;
 mod webhooks;
 
 const KEY: &str = "the-key-of-nobody";

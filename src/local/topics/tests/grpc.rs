@@ -172,7 +172,8 @@ async fn the_sdk_comes_back_after_a_restart() {
     let mut subscription = client.subscribe(CACHE, "t").await.unwrap();
     server.publish(CACHE, "t", "a").unwrap();
     texts(&mut subscription, 1).await;
-    let (listen, keys) = (server.address, server.service.keys.clone());
+    let keys = server.service.keys.read().unwrap().clone();
+    let listen = server.address;
     server.shutdown().await;
     let options = TopicsOptions {
         listen,

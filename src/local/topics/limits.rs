@@ -1,0 +1,41 @@
+//! How much a server holds.
+
+use crate::claims::MAX_ITEM_BYTES;
+
+/// What bounds the server's memory, and the two points on which Momento's documents and its service disagree.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Topics remembered; beyond it the idlest one without a subscriber is forgotten. Default 2,000.
+    pub topics: usize,
+    /// Messages remembered for each topic. Default 1,000.
+    pub history: usize,
+    /// Bytes of messages remembered for each topic. Default 256 KiB.
+    pub history_bytes: usize,
+    /// Open subscriptions, long polls included. Default 1,000.
+    pub subscribers: usize,
+    /// The first sequence number of a page. Default 0, as in the HTTP API's document; Momento's webhook document and
+    /// the tests of its Python SDK (three messages, resume at 3, receive the third) have 1.
+    pub first_sequence: u64,
+    /// Messages repeated to a subscription that asks for no position. Default 0; the tests of Momento's Python SDK
+    /// show that the service can repeat the last one.
+    pub replay: u64,
+    /// Largest cache item, in bytes. Default [`MAX_ITEM_BYTES`], Momento's; an older account may have 1 MB.
+    pub item_bytes: usize,
+    /// Bytes of all cache items together; beyond it those that end soonest go. Default 64 MiB.
+    pub items_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            topics: 2_000,
+            history: 1_000,
+            history_bytes: 256 * 1024,
+            subscribers: 1_000,
+            first_sequence: 0,
+            replay: 0,
+            item_bytes: MAX_ITEM_BYTES,
+            items_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
