@@ -99,7 +99,6 @@ impl RepeatSettings {
         max_receives: 150,
     };
     /// Results: somebody waits for them, so waits grow to half an hour only; they end after about twelve days, too.
-    #[allow(dead_code)]
     const RESULTS: Self = Self {
         first: Duration::from_secs(30),
         longest: Duration::from_secs(1800),
@@ -122,6 +121,16 @@ pub struct CompletionConfig {
     pub claim_ttl: Duration,
     /// The bucket for values over that size: `CLAIMS_BUCKET`. Without one they cannot be published.
     pub claims_bucket: Option<String>,
+    /// The table that knows what was published: `LEDGER_TABLE`. Without one, an event that comes again is published again.
+    pub ledger_table: Option<String>,
+    /// The queue that the events come from: `COMPLETIONS_QUEUE_URL`. Without it the waits of a record do not grow.
+    pub completions_queue_url: Option<String>,
+    /// Where events go that cannot be published: `DEAD_LETTER_QUEUE_URL`. Without it they go back to their queue, whose own
+    /// redrive policy ends them.
+    pub dead_letter_queue_url: Option<String>,
+    pub repeats: RepeatSettings,
+    /// How many publications are under way at once in one function: `PUBLISH_CONCURRENCY`, 5.
+    pub publish_concurrency: usize,
 }
 
 /// Where Momento is: `MOMENTO_ENDPOINT`.
@@ -243,6 +252,11 @@ impl CompletionConfig {
             claims_bucket: lookup("CLAIMS_BUCKET")
                 .map(|bucket| bucket.trim().to_owned())
                 .filter(|bucket| !bucket.is_empty()),
+            ledger_table: variables.optional("LEDGER_TABLE"),
+            completions_queue_url: variables.optional_url("COMPLETIONS_QUEUE_URL"),
+            dead_letter_queue_url: variables.optional_url("DEAD_LETTER_QUEUE_URL"),
+            repeats: variables.repeats(RepeatSettings::RESULTS),
+            publish_concurrency: variables.number("PUBLISH_CONCURRENCY", 5, 1..=1000) as usize,
         };
         variables.done(config)
     }
@@ -320,6 +334,10 @@ impl<'a> Variables<'a> {
             longest: seconds("RETRY_AT_MOST_SECONDS", default.longest),
             max_receives: self.number("MAX_RECEIVES", default.max_receives.into(), 1..=1000) as u32,
         }
+    }
+
+    fn optional_url(&mut self, variable: &'static str) -> Option<String> {
+        (self.lookup)(variable).map(|_| self.url(variable))
     }
 
     fn url(&mut self, variable: &'static str) -> String {

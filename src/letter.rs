@@ -115,17 +115,10 @@ impl Letter {
     }
 
     /// A letter about an event, or about whatever else a queue held in its place.
-    pub fn about_event(
-        id: &str,
-        body: &str,
-        route: Option<&str>,
-        reason: Reason,
-        detail: String,
-        now_ms: i64,
-    ) -> Self {
+    pub fn about_event(id: &str, body: &str, reason: Reason, detail: String, now_ms: i64) -> Self {
         Self {
             id: id.to_owned(),
-            route: route.map(ToOwned::to_owned),
+            route: None,
             reason,
             detail,
             attempts: 0,
@@ -194,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_kept_as_text() {
-        let letter = Letter::about_event("e", "no \"JSON", None, Reason::Unreadable, "x".into(), 1);
+        let letter = Letter::about_event("e", "no \"JSON", Reason::Unreadable, "x".into(), 1);
         assert_eq!(letter.event.unwrap().get(), r#""no \"JSON""#);
     }
 

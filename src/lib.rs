@@ -20,11 +20,13 @@ pub mod dispatch;
 pub mod entrypoints;
 pub mod input;
 pub mod json;
+pub mod ledger;
 pub mod letter;
 #[cfg(feature = "cli")]
 pub mod local;
 pub mod message;
 pub mod ports;
+pub mod publisher;
 pub mod result;
 pub mod retry;
 pub mod routes;

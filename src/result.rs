@@ -5,8 +5,12 @@ use serde_json::value::RawValue;
 
 use crate::input;
 use crate::json;
+use crate::ledger::ledger_id;
 use crate::ports::Described;
 use crate::routes::{Format, Route, Routes};
+
+/// The `error` of an envelope that stands in for a value of more bytes than any place takes.
+pub const TOO_LARGE: &str = "WorkflowBridge.ResultTooLarge";
 
 /// A value for a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,9 @@ pub struct Execution {
     start_date: Option<i64>,
     #[serde(default)]
     stop_date: Option<i64>,
+    /// How often it was redriven: it ends once more each time.
+    #[serde(default)]
+    redrive_count: Option<u32>,
     /// JSON text; left out where input and output together are over 248 KB.
     #[serde(default)]
     input: Option<String>,
@@ -138,6 +145,11 @@ struct Envelope<'a> {
 }
 
 impl Execution {
+    /// Tells this end of the execution from every other event.
+    pub fn ledger_id(&self) -> String {
+        ledger_id(&self.execution_arn, self.redrive_count.unwrap_or(0))
+    }
+
     pub fn has_ended(&self) -> bool {
         self.status != Status::Open
     }
@@ -155,45 +167,59 @@ impl Execution {
         self.cause = self.cause.take().or(described.cause);
     }
 
-    /// Where this goes: the address in the input, or, for a `payload` route, in the routes document.
+    /// What to publish where.
     ///
     /// # Errors
     ///
     /// When the output is not the JSON that Step Functions promises.
     pub fn decide(&self, routes: &Routes) -> Result<Decision, Unreadable> {
-        if !self.has_ended() {
-            return Ok(Decision::Ignore("it has not ended"));
-        }
-        let address = match routes.of_execution(&self.state_machine_arn, &self.name) {
-            // The input is the publisher's own text: nothing in it may choose where the result goes.
-            Some(route) if route.takes_payload() => Some(self.address_of_route(route)),
-            _ => self.address_in_input(),
-        };
-        let Some(address) = address else {
-            return Ok(Decision::Ignore("no route asked for it"));
-        };
-        let Some(reply) = &address.reply else {
-            return Ok(Decision::Ignore("its route has no reply"));
+        let (address, reply) = match self.address(routes) {
+            Ok(found) => found,
+            Err(reason) => return Ok(Decision::Ignore(reason)),
         };
         let succeeded = self.status == Status::Succeeded;
         let value = match (succeeded, reply.format) {
             (true, Format::Output) => self.bare_output()?,
-            _ => self.envelope(&address)?,
+            _ => self.envelope(&address, self.raw_output()?, None),
         };
         let topics = if succeeded {
             &reply.topics
         } else {
             &reply.failures
         };
-        let publications = topics.iter().map(|topic| Publication {
-            cache: reply.cache.clone(),
-            topic: topic.clone(),
-            value: value.clone(),
-        });
         Ok(Decision::Publish {
-            publications: publications.collect(),
+            publications: reply.publications(topics, &value),
             route: address.route,
         })
+    }
+
+    /// What to publish in place of a value that is too large: an envelope that says so, to where failures go.
+    pub fn decide_without_value(&self, routes: &Routes, why: &str) -> Decision {
+        match self.address(routes) {
+            Err(reason) => Decision::Ignore(reason),
+            Ok((address, reply)) => {
+                let value = self.envelope(&address, None, Some((TOO_LARGE, why)));
+                Decision::Publish {
+                    publications: reply.publications(&reply.failures, &value),
+                    route: address.route,
+                }
+            }
+        }
+    }
+
+    /// The address in the input, or, for a `payload` route, in the routes document.
+    fn address(&self, routes: &Routes) -> Result<(Address, InputReply), &'static str> {
+        if !self.has_ended() {
+            return Err("it has not ended");
+        }
+        let address = match routes.of_execution(&self.state_machine_arn, &self.name) {
+            // The input is the publisher's own text: nothing in it may choose where the result goes.
+            Some(route) if route.takes_payload() => Some(self.address_of_route(route)),
+            _ => self.address_in_input(),
+        };
+        let mut address = address.ok_or("no route asked for it")?;
+        let reply = address.reply.take().ok_or("its route has no reply")?;
+        Ok((address, reply))
     }
 
     fn address_in_input(&self) -> Option<Address> {
@@ -247,20 +273,41 @@ impl Execution {
         self.output.as_deref().map(parse).transpose()
     }
 
-    fn envelope(&self, address: &Address) -> Result<String, Unreadable> {
+    /// `failure` stands in for what the execution itself says of its end.
+    fn envelope(
+        &self,
+        address: &Address,
+        output: Option<&RawValue>,
+        failure: Option<(&str, &str)>,
+    ) -> String {
+        let (error, cause) = match failure {
+            Some((error, cause)) => (Some(error), Some(cause)),
+            None => (self.error.as_deref(), self.cause.as_deref()),
+        };
         let envelope = Envelope {
             id: address.id.as_deref(),
             route: &address.route,
             status: self.status,
             execution: &self.execution_arn,
-            output: self.raw_output()?,
-            error: self.error.as_deref(),
-            cause: self.cause.as_deref(),
+            output,
+            error,
+            cause,
             in_reply_to: &address.in_reply_to,
             started_at: self.start_date,
             stopped_at: self.stop_date,
         };
-        Ok(serde_json::to_string(&envelope).expect("strings and numbers always serialize"))
+        serde_json::to_string(&envelope).expect("strings and numbers always serialize")
+    }
+}
+
+impl InputReply {
+    fn publications(&self, topics: &[String], value: &str) -> Vec<Publication> {
+        let publications = topics.iter().map(|topic| Publication {
+            cache: self.cache.clone(),
+            topic: topic.clone(),
+            value: value.to_owned(),
+        });
+        publications.collect()
     }
 }
 

@@ -3,14 +3,19 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use aws_lambda_events::sqs::SqsEvent;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use tokio::time::Instant;
+use lambda_runtime::Error;
+use tokio::sync::Semaphore;
 use workflow_bridge::adapters::{
-    aws, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, ssm, topics::MomentoTopics,
+    aws, items::MomentoItems, momento::Momento, secrets::SecretsManager, sfn::StepFunctions,
+    sqs::SqsQueue, ssm, topics::MomentoTopics,
 };
+use workflow_bridge::claims::Claims;
+use workflow_bridge::clock;
 use workflow_bridge::config::{CompletionConfig, environment};
 use workflow_bridge::entrypoints::completions::Completion;
+use workflow_bridge::entrypoints::records::{self, Repeats};
+use workflow_bridge::ports::{Queue, Receipts};
+use workflow_bridge::publisher::Publisher;
 use workflow_bridge::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
@@ -26,22 +31,35 @@ async fn run() -> Result<(), Error> {
         client: aws_sdk_secretsmanager::Client::new(&aws),
         id: config.momento_secret_id,
     };
+    let momento = Arc::new(Momento::new(Arc::new(key), config.momento_endpoint));
+    let queue = |url| Arc::new(SqsQueue::new(&aws, url));
     let completion = Completion {
         routes: ssm::load_routes(&config.routes, &aws).await?,
         executions: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
-        topics: Arc::new(MomentoTopics(Arc::new(Momento::new(
-            Arc::new(key),
-            config.momento_endpoint,
-        )))),
-        max_message_bytes: config.max_message_bytes,
+        publisher: Publisher {
+            topics: Arc::new(MomentoTopics(momento.clone())),
+            claims: Claims {
+                items: Arc::new(MomentoItems(momento)),
+                objects: None,
+                max_message_bytes: config.max_message_bytes,
+                max_item_bytes: config.max_item_bytes,
+                ttl: config.claim_ttl,
+                now_ms: clock::now_ms,
+            },
+            ledger: None,
+            at_once: Semaphore::new(config.publish_concurrency),
+            now_ms: clock::now_ms,
+        },
+        dead_letters: config
+            .dead_letter_queue_url
+            .map(|url| queue(url) as Arc<dyn Queue>),
+        repeats: Repeats::new(
+            config
+                .completions_queue_url
+                .map(|url| queue(url) as Arc<dyn Receipts>),
+            config.repeats,
+            clock::now_ms,
+        ),
     };
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let remaining = event
-            .context
-            .deadline()
-            .duration_since(std::time::SystemTime::now());
-        let deadline = Instant::now() + remaining.unwrap_or_default();
-        Ok::<_, Error>(completion.handle(event.payload, deadline).await?)
-    }))
-    .await
+    records::serve(async |batch, deadline| completion.handle(batch, deadline).await).await
 }

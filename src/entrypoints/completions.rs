@@ -1,33 +1,35 @@
-//! SQS batches of EventBridge events in, publications out: the only place that decides whether a record is done,
-//! ignored, or given back to the queue.
+//! SQS batches of EventBridge events in, publications out: the only place that decides whether a record is done, ignored,
+//! given back to the queue, or a dead letter.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::ports::{Executions, Fault, Topics};
-use crate::result::{self, Decision, Execution, Publication, Unreadable};
+use super::records::{Ended, Record, Repeats};
+use crate::claims::Unclaimed;
+use crate::dispatch;
+use crate::letter::{Letter, Reason};
+use crate::ports::{Executions, Fault, FaultKind, Queue};
+use crate::publisher::{Begin, Publisher, Turn, Unpublished};
+use crate::result::{self, Decision, Execution, Unreadable};
 use crate::retry::{Patience, retry};
 use crate::routes::Routes;
 
-/// How long a record is tried in one invocation; after that, the queue repeats it.
-const RECORD_WITHIN: Duration = Duration::from_secs(20);
-
-/// What is left of an invocation for its answer.
-const ANSWERING: Duration = Duration::from_secs(1);
+/// What is left of a record's time for its dead letter.
+const BURYING: Duration = Duration::from_secs(2);
 
 /// The completion.
 pub struct Completion {
     pub routes: Routes,
     pub executions: Arc<dyn Executions>,
-    pub topics: Arc<dyn Topics>,
-    /// Longest value of a topic message, in bytes.
-    pub max_message_bytes: usize,
+    pub publisher: Publisher,
+    /// Without it, what cannot be published goes back to the queue, whose own redrive policy ends it.
+    pub dead_letters: Option<Arc<dyn Queue>>,
+    pub repeats: Repeats,
 }
 
 /// How a record ended that need not come again.
@@ -35,9 +37,11 @@ pub struct Completion {
 enum Done {
     Published(usize),
     Ignored(&'static str),
+    /// All of it was published before.
+    Repeated,
 }
 
-/// Why a record has to come again.
+/// Why a record is not done.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
@@ -46,30 +50,46 @@ enum Failed {
         "expected a status change of Step Functions or a `Topic Publish` of `workflow-bridge`, found `{0}` of `{1}`; route no other event to this queue"
     )]
     UnknownEvent(String, String),
-    #[error(
-        "expected a value of at most {most} bytes for topic `{topic}`, found {found}; return less, or publish a reference"
-    )]
-    TooLarge {
-        topic: String,
-        found: usize,
-        most: usize,
-    },
     #[error("could not describe the execution: {0}")]
     Describe(Fault),
-    #[error(
-        "could not publish to topic `{topic}` in cache `{cache}` after {attempts} attempts: {fault}"
-    )]
-    Publish {
-        cache: String,
-        topic: String,
-        attempts: u32,
-        fault: Fault,
-    },
+    #[error("could not learn what was published before: {0}")]
+    Ledger(Fault),
+    #[error("another invocation is publishing it")]
+    Busy(Duration),
+    #[error(transparent)]
+    Unpublished(#[from] Unpublished),
+}
+
+impl Failed {
+    /// Why it is a dead letter; none for what may pass.
+    fn reason(&self) -> Option<Reason> {
+        let fault = match self {
+            Self::Unreadable(_) | Self::UnknownEvent(..) => return Some(Reason::Unreadable),
+            Self::Busy(_) => return None,
+            Self::Describe(fault) | Self::Ledger(fault) => fault,
+            Self::Unpublished(unpublished) => match unpublished.fault() {
+                Some(fault) => fault,
+                None => return Some(Reason::ValueTooLarge),
+            },
+        };
+        // Without its ledger the bridge itself is broken, and no event is to blame.
+        let hopeless = fault.kind == FaultKind::Permanent && !matches!(self, Self::Ledger(_));
+        hopeless.then_some(Reason::Refused)
+    }
+
+    fn attempts(&self) -> u32 {
+        match self {
+            Self::Unpublished(unpublished) => unpublished.attempts(),
+            _ => 0,
+        }
+    }
 }
 
 /// The parts of an EventBridge event that matter here.
 #[derive(Deserialize)]
 struct Event<'a> {
+    #[serde(default)]
+    id: String,
     source: String,
     #[serde(rename = "detail-type")]
     detail_type: String,
@@ -90,76 +110,174 @@ impl Completion {
         batch: SqsEvent,
         deadline: Instant,
     ) -> Result<SqsBatchResponse, String> {
-        let now = Instant::now();
-        let deadline = deadline.checked_sub(ANSWERING).unwrap_or(now);
-        let deadline = deadline.min(now + RECORD_WITHIN);
-        let records = batch.records.iter();
-        let results = join_all(
-            records.map(|record| self.record(record.body.as_deref().unwrap_or_default(), deadline)),
-        )
-        .await;
-        let mut response = SqsBatchResponse::default();
-        let (mut published, mut ignored) = (0, 0);
-        for (record, result) in batch.records.iter().zip(results) {
-            match (result, &record.message_id) {
-                (Ok(Done::Published(count)), _) => published += count,
-                (Ok(Done::Ignored(_)), _) => ignored += 1,
-                (Err(_), Some(id)) if !id.is_empty() => response.add_failure(id),
-                (Err(failed), _) => return Err(format!("a record without an id failed: {failed}")),
-            }
-        }
+        let handle = async |record, deadline| self.record(record, deadline).await;
+        let response = self.repeats.each(&batch, deadline, handle).await?;
         tracing::info!(
             records = batch.records.len(),
-            published,
-            ignored,
             failed = response.batch_item_failures.len(),
             "handled a batch of events"
         );
         Ok(response)
     }
 
-    async fn record(&self, body: &str, deadline: Instant) -> Result<Done, Failed> {
-        let result = self.event(body, deadline).await;
-        if let Err(failed) = &result {
-            tracing::error!(error.text = %failed, "a record goes back to the queue");
-        }
-        result
+    async fn record(&self, record: Record<'_>, deadline: Instant) -> Ended {
+        let work = deadline.checked_sub(BURYING).unwrap_or(deadline);
+        let failed = match self.event(record, work).await {
+            Ok(_) => return Ended::Done,
+            Err(Failed::Busy(wait)) => return Ended::After(wait),
+            Err(failed) => failed,
+        };
+        let reason = match failed.reason() {
+            None if record.is_last => Reason::GaveUp,
+            None => {
+                tracing::warn!(error.text = %failed, "a record goes back to the queue");
+                return Ended::Again;
+            }
+            Some(reason) => reason,
+        };
+        tracing::error!(error.text = %failed, reason = reason.name(), "cannot publish an event");
+        self.bury(record, &failed, reason, deadline).await
     }
 
-    async fn event(&self, body: &str, deadline: Instant) -> Result<Done, Failed> {
-        let event: Event = read("an EventBridge event in JSON", body)?;
+    async fn bury(
+        &self,
+        record: Record<'_>,
+        failed: &Failed,
+        reason: Reason,
+        deadline: Instant,
+    ) -> Ended {
+        let Some(queue) = &self.dead_letters else {
+            return Ended::Again;
+        };
+        let event: Option<Event> = serde_json::from_str(record.body).ok();
+        let id = event.as_ref().map_or(record.id, |event| &event.id);
+        let detail = failed.to_string();
+        let now_ms = (self.repeats.now_ms)();
+        let letter = Letter {
+            attempts: failed.attempts(),
+            route: event
+                .as_ref()
+                .and_then(|event| self.route_of(event.detail.get())),
+            ..Letter::about_event(
+                id,
+                record.body,
+                reason,
+                detail,
+                record.sent_at.unwrap_or(now_ms),
+            )
+        };
+        let letter = Letter {
+            last_at: now_ms,
+            ..letter
+        };
+        match dispatch::post(&letter, queue, deadline).await {
+            Ok(()) => Ended::Done,
+            Err(fault) => {
+                tracing::error!(
+                    error.code = fault.code,
+                    error.text = fault.text,
+                    "the dead-letter queue did not take an event, which goes back to its queue"
+                );
+                Ended::Again
+            }
+        }
+    }
+
+    /// The route of a status change, where its name tells.
+    fn route_of(&self, detail: &str) -> Option<String> {
+        let execution: Execution = serde_json::from_str(detail).ok()?;
+        let route = self
+            .routes
+            .of_execution(&execution.state_machine_arn, &execution.name)?;
+        Some(route.name.clone())
+    }
+
+    async fn event(&self, record: Record<'_>, deadline: Instant) -> Result<Done, Failed> {
+        let event: Event = read("an EventBridge event in JSON", record.body)?;
+        let detail = event.detail.get();
         match (event.source.as_str(), event.detail_type.as_str()) {
             ("aws.states", "Step Functions Execution Status Change") => {
-                self.status_change(event.detail.get(), deadline).await
+                let execution: Execution = read("the detail of a status change", detail)?;
+                if !execution.has_ended() {
+                    return Ok(Done::Ignored("it has not ended"));
+                }
+                let id = execution.ledger_id();
+                let act = async |turn: &Turn| self.status_change(execution, turn, deadline).await;
+                self.in_turn(id, deadline, act).await
             }
             ("workflow-bridge", "Topic Publish") => {
-                let publications = result::topic_publish(event.detail.get())?;
-                self.publish_all(&publications, deadline).await?;
-                tracing::info!(
-                    publications = publications.len(),
-                    "published for a workflow"
-                );
-                Ok(Done::Published(publications.len()))
+                let publications = result::topic_publish(detail)?;
+                // An event without an id is none of EventBridge's; its record has one.
+                let id = Some(event.id.as_str()).filter(|id| !id.is_empty());
+                let id = format!("event#{}", id.unwrap_or(record.id));
+                let act = async |turn: &Turn| {
+                    self.publisher
+                        .publish(turn, &publications, deadline)
+                        .await?;
+                    tracing::info!(
+                        publications = publications.len(),
+                        "published for a workflow"
+                    );
+                    Ok(Done::Published(publications.len()))
+                };
+                self.in_turn(id, deadline, act).await
             }
             _ => Err(Failed::UnknownEvent(event.detail_type, event.source)),
         }
     }
 
-    async fn status_change(&self, detail: &str, deadline: Instant) -> Result<Done, Failed> {
-        let mut execution: Execution = read("the detail of a status change", detail)?;
-        if execution.has_ended() && execution.lacks_detail() {
+    /// Does `act` unless the ledger knows it as done, and tells the ledger how it ended.
+    async fn in_turn(
+        &self,
+        id: String,
+        deadline: Instant,
+        act: impl AsyncFnOnce(&Turn) -> Result<Done, Failed>,
+    ) -> Result<Done, Failed> {
+        let turn = match self.publisher.begin(id, deadline).await {
+            Ok(Begin::Turn(turn)) => turn,
+            Ok(Begin::Done) => {
+                tracing::info!("an event came again whose publications are done");
+                return Ok(Done::Repeated);
+            }
+            Ok(Begin::Busy(wait)) => return Err(Failed::Busy(wait)),
+            Err(fault) => return Err(Failed::Ledger(fault)),
+        };
+        let result = act(&turn).await;
+        match result {
+            Ok(_) => self.publisher.finish(turn).await,
+            Err(_) => self.publisher.give_back(turn).await,
+        }
+        result
+    }
+
+    async fn status_change(
+        &self,
+        mut execution: Execution,
+        turn: &Turn,
+        deadline: Instant,
+    ) -> Result<Done, Failed> {
+        if execution.lacks_detail() {
             let describe = || self.executions.describe(&execution.execution_arn);
             let (described, _) = retry(Patience::until(deadline), describe).await;
             execution.fill_in(described.map_err(Failed::Describe)?);
         }
-        let decision = execution.decide(&self.routes)?;
-        let (route, done) = match decision {
+        let (route, done) = match execution.decide(&self.routes)? {
             Decision::Ignore(reason) => (None, Done::Ignored(reason)),
             Decision::Publish {
                 route,
                 publications,
             } => {
-                self.publish_all(&publications, deadline).await?;
+                let publishing = self.publisher.publish(turn, &publications, deadline);
+                match publishing.await {
+                    Err(Unpublished::Value {
+                        cause: cause @ Unclaimed::TooLarge { .. },
+                        ..
+                    }) => {
+                        self.say_too_large(&execution, &cause, turn, deadline)
+                            .await?
+                    }
+                    result => result?,
+                }
                 (Some(route), Done::Published(publications.len()))
             }
         };
@@ -173,41 +291,26 @@ impl Completion {
         Ok(done)
     }
 
-    /// Publishes all or fails; what was published is published again when the record comes again.
-    async fn publish_all(
+    /// Publishes that the result is too large to be published, where failures go.
+    async fn say_too_large(
         &self,
-        publications: &[Publication],
+        execution: &Execution,
+        cause: &Unclaimed,
+        turn: &Turn,
         deadline: Instant,
     ) -> Result<(), Failed> {
-        let most = self.max_message_bytes;
-        if let Some(large) = publications.iter().find(|p| p.value.len() > most) {
-            return Err(Failed::TooLarge {
-                topic: large.topic.clone(),
-                found: large.value.len(),
-                most,
-            });
+        tracing::warn!(
+            execution.arn = execution.execution_arn,
+            error.text = %cause,
+            "a result is too large to be published"
+        );
+        match execution.decide_without_value(&self.routes, &cause.to_string()) {
+            Decision::Ignore(_) => Ok(()),
+            Decision::Publish { publications, .. } => Ok(self
+                .publisher
+                .publish(turn, &publications, deadline)
+                .await?),
         }
-        let results = join_all(publications.iter().map(|p| self.publish(p, deadline))).await;
-        results.into_iter().collect()
-    }
-
-    async fn publish(&self, publication: &Publication, deadline: Instant) -> Result<(), Failed> {
-        let Publication {
-            cache,
-            topic,
-            value,
-        } = publication;
-        let patience = Patience {
-            first_wait: Duration::from_millis(100),
-            ..Patience::until(deadline)
-        };
-        let (result, attempts) = retry(patience, || self.topics.publish(cache, topic, value)).await;
-        result.map_err(|fault| Failed::Publish {
-            cache: cache.clone(),
-            topic: topic.clone(),
-            attempts,
-            fault,
-        })
     }
 }
 

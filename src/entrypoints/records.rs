@@ -45,6 +45,8 @@ pub async fn serve(
 pub struct Record<'a> {
     pub id: &'a str,
     pub body: &'a str,
+    /// When it was put into the queue, in ms since the epoch.
+    pub sent_at: Option<i64>,
     /// Whether it can be given back to the queue no more.
     pub is_last: bool,
 }
@@ -108,6 +110,7 @@ impl Repeats {
             let record = Record {
                 id: message.message_id.as_deref().unwrap_or_default(),
                 body: message.body.as_deref().unwrap_or_default(),
+                sent_at: attribute(message, "SentTimestamp"),
                 is_last: receives >= self.max_receives || self.age(message) >= LAST_AGE,
             };
             let ended = handle(record, end).await;

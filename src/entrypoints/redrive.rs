@@ -70,7 +70,6 @@ impl Redrive {
                 let letter = Letter::about_event(
                     record.id,
                     record.body,
-                    None,
                     Reason::Unreadable,
                     detail,
                     self.now_ms(),

@@ -1,9 +1,11 @@
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::*;
-use crate::ports::Described;
+use crate::claims::Claims;
+use crate::ports::{Answer, Begun, Described, Ledger};
 use crate::routes::tests::{MACHINE, routes};
 use crate::testing::{Behaviour, World};
 
@@ -11,9 +13,43 @@ fn completion(world: &World) -> Completion {
     Completion {
         routes: routes(&[]),
         executions: Arc::new(world.clone()),
-        topics: Arc::new(world.clone()),
-        max_message_bytes: 4096,
+        publisher: Publisher {
+            topics: Arc::new(world.clone()),
+            claims: Claims {
+                items: Arc::new(world.clone()),
+                objects: None,
+                max_message_bytes: 4096,
+                max_item_bytes: 10_000,
+                ttl: Duration::from_secs(60),
+                now_ms: || 1000,
+            },
+            ledger: Some(Arc::new(world.clone())),
+            at_once: Semaphore::new(5),
+            now_ms: || 1000,
+        },
+        dead_letters: Some(world.queues().dead_letters),
+        repeats: Repeats {
+            receipts: Some(Arc::new(world.clone())),
+            first: Duration::from_secs(30),
+            longest: Duration::from_secs(1800),
+            max_receives: 3,
+            now_ms: || 1000,
+        },
     }
+}
+
+/// What Momento, Step Functions and the dead-letter queue were asked, without the ledger's part.
+fn calls(world: &World) -> Vec<String> {
+    let calls = world.calls().into_iter();
+    let words = ["publish", "describe", "bury", "item", "postpone"];
+    let ours = |call: &String| words.iter().any(|word| call.starts_with(word));
+    calls.filter(ours).collect()
+}
+
+fn letter(world: &World) -> Letter {
+    let calls = world.calls();
+    let buried = calls.iter().filter_map(|call| call.strip_prefix("bury "));
+    serde_json::from_str(buried.last().unwrap_or_else(|| panic!("{calls:?}"))).unwrap()
 }
 
 fn status_change(fields: Value) -> Value {
@@ -32,20 +68,31 @@ fn status_change(fields: Value) -> Value {
 }
 
 fn topic_publish(value: Value) -> Value {
-    json!({"source": "workflow-bridge", "detail-type": "Topic Publish", "detail": {"cache": "c", "topic": "t", "value": value}})
+    // Each has an id of its own, as EventBridge's have.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let id = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
+    json!({"id": id, "source": "workflow-bridge", "detail-type": "Topic Publish", "detail": {"cache": "c", "topic": "t", "value": value}})
 }
 
 /// Handles a batch, and returns the ids that have to come again.
 async fn failures(world: &World, records: &[Value]) -> Vec<String> {
+    failures_of(&completion(world), records, 1).await
+}
+
+/// The same, where it is the n-th receive.
+async fn failures_of(completion: &Completion, records: &[Value], receives: u32) -> Vec<String> {
     let records = records.iter().enumerate().map(|(i, body)| {
         let body = body
             .as_str()
             .map_or_else(|| body.to_string(), str::to_owned);
-        json!({"messageId": format!("m{i}"), "body": body})
+        json!({
+            "messageId": format!("m{i}"), "receiptHandle": format!("r{i}"), "body": body,
+            "attributes": {"ApproximateReceiveCount": receives.to_string(), "SentTimestamp": "500"},
+        })
     });
     let batch = json!({"Records": records.collect::<Vec<_>>()});
     let deadline = Instant::now() + Duration::from_secs(60);
-    let response = completion(world)
+    let response = completion
         .handle(serde_json::from_value(batch).unwrap(), deadline)
         .await
         .unwrap();
@@ -62,10 +109,10 @@ async fn results_and_events_of_workflows_are_published() {
     let records = [
         status_change(json!({})),
         topic_publish(json!({"a": 1})),
-        status_change(json!({"status": "FAILED", "output": null})),
+        status_change(json!({"executionArn": "arn:other", "status": "FAILED", "output": null})),
     ];
     assert!(failures(&world, &records).await.is_empty());
-    let calls = world.calls();
+    let calls = calls(&world);
     assert_eq!(calls[0], "publish demo/out HELLO");
     assert_eq!(calls[1], r#"publish c/t {"a":1}"#);
     assert!(
@@ -75,35 +122,214 @@ async fn results_and_events_of_workflows_are_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_records_that_failed_come_again() {
+async fn what_is_known_as_published_is_not_published_again() {
     let world = World::default();
-    world.make(
-        "publish c/t",
-        Behaviour::Fails(Fault::permanent("CacheNotFoundError", "no such cache")),
-    );
-    let records = [
-        status_change(json!({})),
-        topic_publish(json!("x")),
-        json!("not json"),
-        json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {}}),
-        topic_publish(json!("y".repeat(4097))),
-        status_change(json!({"input": "{}"})),
-    ];
-    assert_eq!(failures(&world, &records).await, ["m1", "m2", "m3", "m4"]);
-    assert_eq!(world.calls(), ["publish demo/out HELLO", "publish c/t x"]);
+    let event = topic_publish(json!("x"));
+    for _ in 0..2 {
+        let records = [status_change(json!({})), event.clone()];
+        assert!(failures(&world, &records).await.is_empty());
+    }
+    assert_eq!(calls(&world), ["publish demo/out HELLO", "publish c/t x"]);
+    // A redriven execution ends once more.
+    let redriven = status_change(json!({"redriveCount": 1}));
+    assert!(failures(&world, &[redriven]).await.is_empty());
+    assert_eq!(calls(&world).len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_of_exactly_the_limit_is_published() {
+async fn of_two_topics_only_the_one_that_failed_is_published_again() {
     let world = World::default();
+    let event = json!({"id": "e", "source": "workflow-bridge", "detail-type": "Topic Publish", "detail": {"messages": [
+        {"cache": "c", "topic": "a", "value": "1"}, {"cache": "c", "topic": "b", "value": "2"}, {"cache": "c", "topic": "a", "value": "3"},
+    ]}});
+    world.make(
+        "publish c/b",
+        Behaviour::Fails(Fault::later("AuthenticationError", "no")),
+    );
+    assert_eq!(failures(&world, &[event.clone()]).await, ["m0"]);
+    world.heal();
+    assert!(failures(&world, &[event]).await.is_empty());
+    let published: Vec<_> = calls(&world)
+        .into_iter()
+        .filter(|call| call.starts_with("publish"))
+        .collect();
+    assert_eq!(
+        published,
+        [
+            "publish c/a 1",
+            "publish c/b 2",
+            "publish c/a 3",
+            "publish c/b 2"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_ledger_nothing_is_published_and_nothing_lost() {
+    for fault in [
+        Fault::transient("InternalServerError", "x"),
+        Fault::permanent("ResourceNotFoundException", "no table"),
+    ] {
+        let world = World::default();
+        world.make("begin", Behaviour::Fails(fault));
+        assert_eq!(failures(&world, &[status_change(json!({}))]).await, ["m0"]);
+        assert!(!world.calls().iter().any(|call| call.starts_with("publish")));
+        world.heal();
+        assert!(
+            failures(&world, &[status_change(json!({}))])
+                .await
+                .is_empty()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_cannot_be_told_does_not_bring_the_event_again() {
+    let world = World::default();
+    world.make("finish", Behaviour::Hangs);
     assert!(
-        failures(&world, &[topic_publish(json!("é".repeat(2048)))])
+        failures(&world, &[status_change(json!({}))])
             .await
             .is_empty()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_another_invocation_has_comes_when_that_must_be_over() {
+    struct Held;
+    impl Ledger for Held {
+        fn begin<'a>(&'a self, _: &'a str, _: i64) -> Answer<'a, Begun> {
+            Box::pin(async { Ok(Begun::Busy { until_ms: 8500 }) })
+        }
+        fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
+            unreachable!("it is not ours")
+        }
+        fn give_back<'a>(&'a self, _: &'a str, _: i64, _: &'a [String]) -> Answer<'a, ()> {
+            unreachable!("it is not ours")
+        }
+    }
+    let world = World::default();
+    let mut completion = completion(&world);
+    completion.publisher.ledger = Some(Arc::new(Held));
+    let failures = failures_of(&completion, &[status_change(json!({}))], 3).await;
+    assert_eq!(failures, ["m0"]);
+    assert_eq!(calls(&world), ["postpone r0 8"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_repeat_can_mend_is_a_dead_letter_with_its_reason() {
+    let refuses =
+        |prefix: &'static str, code: &str| (prefix, Behaviour::Fails(Fault::permanent(code, "no")));
+    let nothing = || ("nothing", Behaviour::Hangs);
+    let described = json!({"input": null, "output": null});
+    for ((prefix, behaviour), event, reason, id) in [
+        (
+            refuses("publish c/t", "CacheNotFoundError"),
+            topic_publish(json!("x")),
+            Reason::Refused,
+            None,
+        ),
+        (
+            refuses("publish demo/out", "PermissionError"),
+            status_change(json!({})),
+            Reason::Refused,
+            Some("e"),
+        ),
+        (
+            refuses("describe", "AccessDeniedException"),
+            status_change(described),
+            Reason::Refused,
+            Some("e"),
+        ),
+        (nothing(), json!("not json"), Reason::Unreadable, Some("m0")),
+        (
+            nothing(),
+            json!({"id": "s", "source": "aws.s3", "detail-type": "Object Created", "detail": {}}),
+            Reason::Unreadable,
+            Some("s"),
+        ),
+        (
+            nothing(),
+            topic_publish(json!("y".repeat(10_001))),
+            Reason::ValueTooLarge,
+            None,
+        ),
+    ] {
+        let world = World::default();
+        world.make(prefix, behaviour);
+        assert!(
+            failures(&world, &[event.clone()]).await.is_empty(),
+            "{event}"
+        );
+        let letter = letter(&world);
+        assert_eq!(letter.reason, reason, "{letter:?}");
+        assert_eq!((letter.first_at, letter.last_at), (500, 1000));
+        let kept: Value = serde_json::from_str(letter.event.unwrap().get()).unwrap();
+        assert_eq!(kept, event);
+        assert_eq!(letter.id, id.or(event["id"].as_str()).unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_waits_for_its_queue() {
+    let world = World::default();
+    world.make("bury", Behaviour::Hangs);
+    assert_eq!(failures(&world, &[json!("not json")]).await, ["m0"]);
+    let mut without = completion(&world);
+    without.dead_letters = None;
     assert_eq!(
-        failures(&world, &[topic_publish(json!("é".repeat(2048) + "x"))]).await,
-        ["m0"]
+        failures_of(&without, &[json!("not json")], 9).await,
+        ["m0"],
+        "the queue itself ends it"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_asked_for_is_ignored() {
+    let world = World::default();
+    let running = status_change(json!({"executionArn": "arn:running", "status": "RUNNING"}));
+    let records = [status_change(json!({"input": "{}"})), running];
+    assert!(failures(&world, &records).await.is_empty());
+    assert!(calls(&world).is_empty());
+    // The sweep finds what is not in the ledger: what has ended and was ignored has to be there, and nothing else.
+    let finished: Vec<_> = world
+        .calls()
+        .into_iter()
+        .filter(|call| call.starts_with("finish"))
+        .collect();
+    assert_eq!(finished, ["finish arn:execution#0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_value_is_claimed_and_a_larger_one_answered_with_a_failure() {
+    let world = World::default();
+    let large = |bytes: usize| {
+        let output = Value::from("é".repeat(bytes / 2)).to_string();
+        status_change(json!({"executionArn": format!("arn:{bytes}"), "output": output}))
+    };
+    let records = [large(4096), large(4098), large(10_002)];
+    assert!(failures(&world, &records).await.is_empty());
+    let calls = calls(&world);
+    let [value, item, claim, failure] = calls.try_into().unwrap();
+    assert!(value.starts_with("publish demo/out éé"));
+    assert!(
+        item.starts_with("item demo/workflow-bridge/") && item.contains(" 4098 "),
+        "{item}"
+    );
+    assert!(
+        claim.starts_with(r#"publish demo/out {"claim":{"cache":"demo","key":"workflow-bridge/"#)
+    );
+    let failure: Value =
+        serde_json::from_str(failure.strip_prefix("publish demo/failed ").unwrap()).unwrap();
+    assert_eq!(
+        (&failure["status"], &failure["error"], &failure["output"]),
+        (&json!("SUCCEEDED"), &json!(result::TOO_LARGE), &Value::Null)
+    );
+    assert!(
+        failure["cause"]
+            .as_str()
+            .unwrap()
+            .contains("at most 10000 bytes, found 10002")
     );
 }
 
@@ -117,25 +343,15 @@ async fn what_the_event_left_out_is_described() {
         ..Described::default()
     });
     let out = json!({"input": null, "inputDetails": {"included": false}, "output": null, "outputDetails": {"included": false}});
-    assert!(
-        failures(&world, &[status_change(out.clone())])
-            .await
-            .is_empty()
-    );
+    assert!(failures(&world, &[status_change(out)]).await.is_empty());
     assert_eq!(
-        world.calls(),
+        calls(&world),
         ["describe arn:execution", "publish demo/out from describe"]
     );
-
-    world.make(
-        "describe",
-        Behaviour::Fails(Fault::permanent("AccessDeniedException", "no")),
-    );
-    assert_eq!(failures(&world, &[status_change(out)]).await, ["m0"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn momento_is_asked_again_and_given_up_in_time() {
+async fn momento_is_asked_again_then_by_the_queue_then_no_more() {
     let world = World::default();
     world.make(
         "publish",
@@ -146,22 +362,40 @@ async fn momento_is_asked_again_and_given_up_in_time() {
             .await
             .is_empty()
     );
-    assert_eq!(world.calls().len(), 2);
+    assert_eq!(calls(&world).len(), 2);
 
+    let world = World::default();
     world.make("publish", Behaviour::Hangs);
     let began = Instant::now();
-    assert_eq!(
-        failures(&world, &[status_change(json!({})), topic_publish(json!(1))]).await,
-        ["m0", "m1"]
+    let records = [status_change(json!({})), topic_publish(json!(1))];
+    assert_eq!(failures(&world, &records).await, ["m0", "m1"]);
+    assert!(
+        began.elapsed() <= Duration::from_secs(25),
+        "{:?}",
+        began.elapsed()
     );
-    assert!(began.elapsed() <= RECORD_WITHIN, "{:?}", began.elapsed());
+    let calls = calls(&world);
+    assert!(
+        calls.iter().any(|call| call.starts_with("postpone r0 ")),
+        "{calls:?}"
+    );
+
+    assert!(
+        failures_of(&completion(&world), &records[..1], 3)
+            .await
+            .is_empty()
+    );
+    let letter = letter(&world);
+    assert_eq!((letter.reason, letter.attempts > 1), (Reason::GaveUp, true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_record_without_an_id_brings_the_whole_batch_again() {
-    let batch = json!({"Records": [{"body": "not json"}]});
+    let world = World::default();
+    world.make("publish", Behaviour::Hangs);
+    let batch = json!({"Records": [{"body": topic_publish(json!(1)).to_string()}]});
     let deadline = Instant::now() + Duration::from_secs(60);
-    let result = completion(&World::default())
+    let result = completion(&world)
         .handle(serde_json::from_value(batch).unwrap(), deadline)
         .await;
     assert!(result.is_err());
