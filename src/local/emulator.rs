@@ -1,4 +1,4 @@
-//! The local AWS emulator: a MiniStack process with the corrections in `emulator/start.py`.
+//! The local AWS emulator: a MiniStack process that `emulator/start.py` starts, with the corrections beside that file.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -18,7 +18,34 @@ use super::process::{Guarded, last_lines, watchful};
 use super::python;
 use super::workspace::{RunFolder, Workspace};
 
-const START: &str = include_str!("emulator/start.py");
+/// The program that starts it, and the modules that this program imports.
+const PROGRAM: [(&str, &str); 7] = [
+    ("start.py", include_str!("emulator/start.py")),
+    (
+        "corrections/__init__.py",
+        include_str!("emulator/corrections/__init__.py"),
+    ),
+    (
+        "corrections/event_bridge.py",
+        include_str!("emulator/corrections/event_bridge.py"),
+    ),
+    (
+        "corrections/executions.py",
+        include_str!("emulator/corrections/executions.py"),
+    ),
+    (
+        "corrections/functions.py",
+        include_str!("emulator/corrections/functions.py"),
+    ),
+    (
+        "corrections/queues.py",
+        include_str!("emulator/corrections/queues.py"),
+    ),
+    (
+        "corrections/step_functions.py",
+        include_str!("emulator/corrections/step_functions.py"),
+    ),
+];
 
 /// It is up within about two seconds; a machine with all its cores taken needs longer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -98,8 +125,7 @@ struct Ready {
 
 /// Starts the process and waits for its line on standard output.
 async fn launch(python: &Path, folder: &Path, port: u16) -> Result<(Guarded, u16)> {
-    let script = folder.join("start.py");
-    fs::write(&script, START).with_context(|| format!("cannot write `{}`", script.display()))?;
+    let script = unpack(folder)?;
     let log = log_path(folder);
     let errors = File::create(&log).with_context(|| format!("cannot write `{}`", log.display()))?;
     let mut start = watchful(python);
@@ -136,6 +162,21 @@ async fn launch(python: &Path, folder: &Path, port: u16) -> Result<(Guarded, u16
     Ok((process, ready.port))
 }
 
+/// Writes the program into `folder`; the path of its `start.py`.
+fn unpack(folder: &Path) -> Result<PathBuf> {
+    let write = |path: &Path, text| {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, text)
+    };
+    for (name, text) in PROGRAM {
+        let path = folder.join(name);
+        write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(folder.join(PROGRAM[0].0))
+}
+
 fn log_path(folder: &Path) -> PathBuf {
     folder.join("emulator.log")
 }
@@ -145,5 +186,25 @@ fn tail(log: &Path) -> String {
     match last_lines(&String::from_utf8_lossy(&text), 15) {
         lines if lines.is_empty() => "    (it printed nothing)".to_owned(),
         lines => lines,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module that is forgotten here would be missing wherever the sources are not.
+    #[test]
+    fn all_of_the_program_is_in_the_binary() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/local/emulator");
+        let modules = fs::read_dir(sources.join("corrections")).unwrap();
+        let mut found: Vec<_> = modules
+            .map(|entry| format!("corrections/{}", entry.unwrap().file_name().display()))
+            .chain(["start.py".to_owned()])
+            .collect();
+        found.sort();
+        let mut embedded = PROGRAM.map(|(name, _)| name.to_owned());
+        embedded.sort();
+        assert_eq!(found, embedded);
     }
 }

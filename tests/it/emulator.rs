@@ -17,7 +17,7 @@ async fn the_emulator_answers_as_aws_does() {
         let mut command = Command::new(python);
         // Bytecode beside the tests would dirty the clone.
         command
-            .args(["-B", "-m", "unittest", "tests/emulator/test_start.py"])
+            .args(["-B", "-m", "unittest", "discover", "-s", "tests/emulator"])
             .current_dir(root)
             .output()
     };

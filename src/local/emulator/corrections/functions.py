@@ -1,0 +1,61 @@
+"""Lambda: the environment of functions, their URLs, and how queues invoke them."""
+
+import base64
+
+
+def correct(functions, settings):
+    environment_of, event_of = functions._provided_worker_env, functions._build_function_url_event
+    concurrency_of, response_of = functions._sqs_esm_concurrency, functions.lambda_execute_result_to_api_proxy_response
+
+    def worker_environment(config, *rest):
+        """What a function finds in its environment: none of the emulator's settings, but its logging configuration."""
+        own = (config.get("Environment") or {}).get("Variables") or {}
+        environment = {
+            name: value for name, value in environment_of(config, *rest).items() if name in own or name not in settings
+        }
+        log = config.get("LoggingConfig") or {}
+        environment["AWS_LAMBDA_LOG_FORMAT"] = log.get("LogFormat", "Text")
+        environment["AWS_LAMBDA_LOG_GROUP_NAME"] = log.get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
+        if "ApplicationLogLevel" in log:
+            environment["AWS_LAMBDA_LOG_LEVEL"] = log["ApplicationLogLevel"]
+        return environment
+
+    def function_url_event(url_id, account_id, region, method, path, headers, body, *rest, **named):
+        """A body that is not UTF-8 goes as base64 whatever its content type, instead of losing bytes."""
+        event = event_of(url_id, account_id, region, method, path, headers, body, *rest, **named)
+        if body and not event["isBase64Encoded"] and event["body"].encode() != body:
+            event.update(body=base64.b64encode(body).decode(), isBase64Encoded=True)
+        return event
+
+    def queue_concurrency(mapping, *rest):
+        """A MaximumConcurrency that a template takes from a parameter arrives as text; CloudFormation makes it a number."""
+        scaling = mapping.get("ScalingConfig") or {}
+        scaling.update({key: int(value) for key, value in scaling.items()})
+        return concurrency_of(mapping, *rest)
+
+    def url_response(result):
+        """A function that failed, timed out or died answers for itself no more: the URL does, without its reason."""
+        if result.get("error") and not result.get("throttle"):
+            body = '{"Message":"Internal Server Error"}'
+            return {"statusCode": 502, "headers": {"Content-Type": "application/json"}, "body": body}, None
+        return response_of(result)
+
+    functions.lambda_execute_result_to_api_proxy_response = url_response
+    functions._provided_worker_env, functions._build_function_url_event = worker_environment, function_url_event
+    functions._sqs_esm_concurrency = queue_concurrency
+
+
+def join_repeated_headers(app):
+    """Joins the values of a header that comes twice with a bare comma, as a Function URL does."""
+
+    async def joined(scope, receive, send):
+        if scope["type"] == "http":
+            headers = {}
+            for name, value in scope["headers"]:
+                headers.setdefault(name.lower(), []).append(value)
+            # Cookies are told apart by the emulator itself.
+            headers = [(n, v) for n, vs in headers.items() for v in (vs if n == b"cookie" else [b",".join(vs)])]
+            scope = {**scope, "headers": headers}
+        await app(scope, receive, send)
+
+    return joined
