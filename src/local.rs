@@ -23,6 +23,7 @@ pub mod console;
 mod deploy;
 mod emulator;
 pub mod flow;
+mod functions;
 mod package;
 pub mod process;
 pub mod python;

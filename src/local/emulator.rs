@@ -19,7 +19,7 @@ use super::python;
 use super::workspace::{RunFolder, Workspace};
 
 /// The program that starts it, and the modules that this program imports.
-const PROGRAM: [(&str, &str); 7] = [
+const PROGRAM: [(&str, &str); 8] = [
     ("start.py", include_str!("emulator/start.py")),
     (
         "corrections/__init__.py",
@@ -44,6 +44,10 @@ const PROGRAM: [(&str, &str); 7] = [
     (
         "corrections/step_functions.py",
         include_str!("emulator/corrections/step_functions.py"),
+    ),
+    (
+        "corrections/templates.py",
+        include_str!("emulator/corrections/templates.py"),
     ),
 ];
 

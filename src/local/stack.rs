@@ -16,6 +16,7 @@ use super::build::Binaries;
 use super::console::Progress;
 use super::deploy::{self, Deployed};
 use super::emulator::Emulator;
+use super::functions;
 use super::template;
 use super::topics::{TopicsOptions, TopicsServer, Webhook, local_api_key};
 use super::workspace::{State, Workspace};
@@ -230,6 +231,13 @@ impl Stack {
     /// Everything the functions and workflows logged so far, a line each.
     pub async fn logs(&self) -> Result<String> {
         self.account.logs().await
+    }
+
+    /// Kills (SIGKILL) the processes that run a function of the template, in the middle of an invocation or between two;
+    /// returns how many there were, which is 0 before its first invocation. The next one starts a new process.
+    pub fn kill_functions(&self, logical_id: &str) -> Result<usize> {
+        let name = self.resource(logical_id)?;
+        functions::kill(self.emulator.endpoint(), self.account.id(), name)
     }
 
     /// What other commands need to reach this stack.

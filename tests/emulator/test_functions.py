@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import select
 import signal
 import threading
 import time
@@ -135,5 +136,8 @@ def handle(event):
         calls = self.function(ECHO)
         path = self.function_url()
         self.assertEqual(self.post(path)[0], 200)
+        process = os.pidfd_open(calls()[0]["pid"])
         os.kill(calls()[0]["pid"], signal.SIGKILL)
+        select.select([process], [], [])  # until it has ended
+        os.close(process)
         self.assertEqual(self.post(path)[0], 200)

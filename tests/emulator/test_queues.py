@@ -1,10 +1,13 @@
 """SQS by itself: limits, receipt handles, and what threads do to each other."""
 
+import json
+import sys
 import threading
 import time
+import unittest
 
 from botocore.exceptions import ClientError
-from running import Running, until
+from running import START, Running, until
 
 LONGEST = 1_048_576
 NONE_SUCH = "00000000-0000-4000-8000-000000000000"
@@ -138,3 +141,50 @@ class Messages(Running):
         until(take, seconds=30)
         sender.join()
         self.assertEqual(self.counts(url), (0, 0))
+
+
+class Meanwhile(list):
+    """A list of messages to which another thread appends whenever one has looked through it."""
+
+    def __iter__(self):
+        yield from super().__iter__()
+        self.append({"id": f"late-{len(self)}", "receipt_handle": None, "visible_at": 0, "receive_count": 0})
+
+
+class Appending(unittest.TestCase):
+    """What appends without a lock meets what deletes, in this process because it is a matter of moments there."""
+
+    def test_nothing_is_lost(self):
+        sys.path.insert(0, str(START.parent))
+        self.addCleanup(sys.path.remove, str(START.parent))
+        from corrections import queues
+        from ministack.services import sqs
+
+        queues.keep_messages_together(sqs)
+        url = sqs._act_create_queue({"QueueName": "busy"}, "")["QueueUrl"]
+        dead = sqs._act_create_queue({"QueueName": "dead"}, "")["QueueUrl"]
+        target = {"deadLetterTargetArn": sqs._queues[dead]["attributes"]["QueueArn"], "maxReceiveCount": 1}
+        queue = sqs._queues[url]
+        queue["attributes"]["RedrivePolicy"] = json.dumps(target)
+        handle = lambda number: NONE_SUCH[:-1] + str(number)  # noqa: E731
+
+        def message(number, **more):
+            kind = {"id": str(number), "receipt_handle": handle(number), "visible_at": 2**40, "receive_count": 1}
+            return {**kind, "sent_at": time.time(), **more}
+
+        entry = {"Id": "b", "ReceiptHandle": handle(2)}
+        for removing in [
+            lambda: sqs._HANDLERS["DeleteMessage"]({"QueueUrl": url, "ReceiptHandle": handle(1)}, url),
+            lambda: sqs._HANDLERS["DeleteMessageBatch"]({"QueueUrl": url, "Entries": [entry]}, url),
+            lambda: sqs._delete_messages_for_esm(url, {handle(3)}),
+            lambda: sqs._dlq_sweep(queue),
+            lambda: sqs._expire_retained(queue),
+        ]:
+            gone = [message(1), message(2), message(3), message(4, visible_at=0), message(5, sent_at=0)]
+            queue["messages"] = messages = Meanwhile(gone)
+            removing()
+            late = list.__len__(messages) - 4
+            self.assertIs(queue["messages"], messages)
+            kept = [one["id"] for one in list.__iter__(messages)]
+            self.assertEqual(sum(id.startswith("late") for id in kept), late)
+            self.assertGreater(late, 0)

@@ -8,6 +8,7 @@ mod completion;
 mod deployed;
 mod e2e;
 mod emulator;
+mod killed;
 mod lambda;
 mod startup;
 mod triggers;

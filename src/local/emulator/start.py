@@ -26,7 +26,7 @@ import threading
 import urllib.request
 
 sys.dont_write_bytecode = True  # nothing appears beside the sources
-from corrections import event_bridge, functions, queues, step_functions  # noqa: E402
+from corrections import event_bridge, functions, queues, step_functions, templates  # noqa: E402
 
 sys.dont_write_bytecode = False
 
@@ -59,13 +59,16 @@ def main():
 
     # Only now, because ministack reads its environment while it is imported.
     from ministack import app
-    from ministack.services import eventbridge, lambda_svc, sqs, stepfunctions
+    from ministack.core import iam_evaluator
+    from ministack.services import dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions
+    from ministack.services.cloudformation import provisioners
 
     logging.getLogger("kms").setLevel(logging.ERROR)  # it would warn of a package that nothing here needs
     step_functions.correct(stepfunctions, eventbridge)
     event_bridge.correct(eventbridge)
-    functions.correct(lambda_svc, settings)
+    functions.correct(lambda_svc, iam_evaluator, settings)
     queues.correct(sqs, lambda_svc)
+    templates.correct(provisioners, dynamodb, s3)
 
     threading.Thread(target=announce, args=(port, quiet_stdout()), daemon=True).start()
     asyncio.run(serve(functions.join_repeated_headers(app.app), listener))

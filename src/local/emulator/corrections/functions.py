@@ -1,9 +1,14 @@
 """Lambda: the environment of functions, their URLs, and how queues invoke them."""
 
 import base64
+import hashlib
+
+# Functions on AWS always have a session token, of about this length, and so do the addresses that they presign.
+SESSION_TOKEN = base64.b64encode(hashlib.shake_256(b"session").digest(900)).decode()
 
 
-def correct(functions, settings):
+def correct(functions, evaluator, settings):
+    token_of = evaluator._validate_session_token
     environment_of, event_of = functions._provided_worker_env, functions._build_function_url_event
     concurrency_of, response_of = functions._sqs_esm_concurrency, functions.lambda_execute_result_to_api_proxy_response
 
@@ -13,6 +18,7 @@ def correct(functions, settings):
         environment = {
             name: value for name, value in environment_of(config, *rest).items() if name in own or name not in settings
         }
+        environment["AWS_SESSION_TOKEN"] = SESSION_TOKEN
         log = config.get("LoggingConfig") or {}
         environment["AWS_LAMBDA_LOG_FORMAT"] = log.get("LogFormat", "Text")
         environment["AWS_LAMBDA_LOG_GROUP_NAME"] = log.get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
@@ -40,6 +46,11 @@ def correct(functions, settings):
             return {"statusCode": 502, "headers": {"Content-Type": "application/json"}, "body": body}, None
         return response_of(result)
 
+    def session_token(expected, supplied):
+        """The credentials of functions are those of the account, which would have no token."""
+        return None if expected is None and supplied == SESSION_TOKEN else token_of(expected, supplied)
+
+    evaluator._validate_session_token = session_token
     functions.lambda_execute_result_to_api_proxy_response = url_response
     functions._provided_worker_env, functions._build_function_url_event = worker_environment, function_url_event
     functions._sqs_esm_concurrency = queue_concurrency
