@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 START = pathlib.Path(__file__).resolve().parents[2] / "src/local/emulator/start.py"
+sys.path.insert(0, str(START.parent))  # for the few tests of a correction by itself
 ROLE = "arn:aws:iam::000000000000:role/unused"
 REGION = "eu-west-1"
 

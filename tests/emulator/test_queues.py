@@ -1,13 +1,12 @@
 """SQS by itself: limits, receipt handles, and what threads do to each other."""
 
 import json
-import sys
 import threading
 import time
 import unittest
 
 from botocore.exceptions import ClientError
-from running import START, Running, until
+from running import Running, until
 
 LONGEST = 1_048_576
 NONE_SUCH = "00000000-0000-4000-8000-000000000000"
@@ -155,8 +154,6 @@ class Appending(unittest.TestCase):
     """What appends without a lock meets what deletes, in this process because it is a matter of moments there."""
 
     def test_nothing_is_lost(self):
-        sys.path.insert(0, str(START.parent))
-        self.addCleanup(sys.path.remove, str(START.parent))
         from corrections import queues
         from ministack.services import sqs
 

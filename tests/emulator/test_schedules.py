@@ -28,14 +28,13 @@ class Schedules(Running):
         stacks.get_waiter("stack_create_complete").wait(StackName="s", WaiterConfig={"Delay": 0.1})
         resources = stacks.describe_stack_resources(StackName="s")["StackResources"]
         made = {resource["ResourceType"]: resource["PhysicalResourceId"] for resource in resources}
-        self.assertEqual(
-            set(made),
-            {"AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::Events::Rule", "AWS::Scheduler::Schedule", "AWS::IAM::Role"},
-        )
+        kinds = {"Lambda::Function", "Lambda::Permission", "Events::Rule", "Scheduler::Schedule", "IAM::Role"}
+        self.assertEqual(set(made), {f"AWS::{kind}" for kind in kinds})
         rule = self.events.describe_rule(Name=made["AWS::Events::Rule"])
         self.assertEqual((rule["ScheduleExpression"], rule["State"]), ("rate(1 minute)", "ENABLED"))
         (schedule,) = self.client("scheduler").list_schedules()["Schedules"]
         schedule = self.client("scheduler").get_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
         self.assertEqual((schedule["ScheduleExpression"], schedule["State"]), ("rate(1 minute)", "ENABLED"))
-        for arn in (schedule["Target"]["Arn"], self.events.list_targets_by_rule(Rule=made["AWS::Events::Rule"])["Targets"][0]["Arn"]):
+        (target,) = self.events.list_targets_by_rule(Rule=made["AWS::Events::Rule"])["Targets"]
+        for arn in (schedule["Target"]["Arn"], target["Arn"]):
             self.assertTrue(arn.endswith(":function:" + made["AWS::Lambda::Function"]), arn)

@@ -66,7 +66,7 @@ def encryption_xml(encryption):
     rules = ""
     for rule in encryption.get("ServerSideEncryptionConfiguration", []):
         default = rule.get("ServerSideEncryptionByDefault") or {}
-        parts = element("SSEAlgorithm", default.get("SSEAlgorithm")) + element("KMSMasterKeyID", default.get("KMSMasterKeyID"))
+        parts = "".join(element(name, default.get(name)) for name in ("SSEAlgorithm", "KMSMasterKeyID"))
         rules += element("Rule", element("ApplyServerSideEncryptionByDefault", parts, raw=True), raw=True)
     return element("ServerSideEncryptionConfiguration", rules, raw=True)
 
