@@ -1,6 +1,7 @@
 //! The real binaries, from outside.
 //!
-//! `lambda` runs them under an emulated Runtime API against replayed AWS answers; `e2e` uses the deployed template.
+//! `lambda` runs them under an emulated Runtime API against replayed AWS answers; `e2e` uses the deployed template;
+//! `proxy` puts faults between them and the local servers.
 #![cfg(feature = "cli")]
 
 mod cli;
@@ -10,6 +11,7 @@ mod e2e;
 mod emulator;
 mod killed;
 mod lambda;
+mod proxy;
 mod startup;
 mod triggers;
 mod webhook;

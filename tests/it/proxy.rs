@@ -1,0 +1,366 @@
+//! A proxy on loopback that puts faults between a client and a server: real SDKs and real binaries meet them on real sockets.
+//!
+//! It serves HTTP/1.1 and HTTP/2 without TLS (prior knowledge, as gRPC uses it) on one port, and forwards each call in the
+//! version it came in. A fault is put with [`Proxy::fault`] and ends by itself or with [`Proxy::heal`]; what was seen,
+//! faulted and executed is counted ([`Proxy::counters`]) and can be waited for ([`Proxy::wait_for`]).
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::uri::{Authority, Scheme};
+use axum::http::{Request, Response, Uri, Version};
+use futures_util::{StreamExt as _, stream};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+mod answers;
+mod faults;
+mod line;
+mod tests;
+
+use answers::Call;
+use faults::Rule;
+pub use faults::{Counters, Fault, Span, Tally};
+use line::{Line, Served};
+
+/// For [`Proxy::wait_for`]: generous, it only ends a test that would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Connections to the upstream that were idle for longer are not used again: it may be about to close them.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A running proxy. Dropping it resets its connections and ends all that is under way.
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    upstream: Authority,
+    address: SocketAddr,
+    /// Bound to the port as well and never listening: it keeps the port while nobody listens.
+    _holder: TcpSocket,
+    runtime: Handle,
+    http1: Client<HttpConnector, Body>,
+    http2: Client<HttpConnector, Body>,
+    state: Mutex<State>,
+    counters: watch::Sender<Counters>,
+    /// Changes with every [`Proxy::heal`].
+    healed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` while connections are refused.
+    listener: Option<TcpListener>,
+    /// The accept loop, while there is nothing to listen to.
+    waiting: Option<Waker>,
+    lines: Vec<Weak<Line>>,
+    rules: Vec<Rule>,
+    tasks: JoinSet<()>,
+}
+
+/// The connection of the call was cut; there is nobody to answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was cut")]
+struct Cut;
+
+impl Proxy {
+    /// Starts a proxy for `upstream`, an `http://127.0.0.1:<port>`, on a port that the system chooses.
+    pub async fn start(upstream: &str) -> io::Result<Self> {
+        let upstream: Uri = upstream.parse().map_err(io::Error::other)?;
+        let upstream = upstream.authority().cloned();
+        let holder = socket((Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = holder.local_addr()?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_idle_timeout(IDLE);
+        let shared = Arc::new(Shared {
+            upstream: upstream.ok_or(io::ErrorKind::InvalidInput)?,
+            address,
+            _holder: holder,
+            runtime: Handle::current(),
+            http1: client.build(connector.clone()),
+            http2: client.http2_only(true).build(connector),
+            state: Mutex::default(),
+            counters: watch::Sender::default(),
+            healed: watch::Sender::default(),
+        });
+        shared.open()?;
+        let accepting = Arc::clone(&shared).accept();
+        shared.spawn(accepting);
+        Ok(Self { shared })
+    }
+
+    /// `http://127.0.0.1:<port>`
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.shared.address)
+    }
+
+    /// Puts a fault on every call. Of several faults a call meets the one put first.
+    pub fn fault(&self, fault: Fault, span: Span) {
+        let mut state = self.shared.state();
+        if let (Fault::Refuse, Span::Until) = (&fault, span) {
+            // In this order: nobody connects in between.
+            state.listener = None;
+            state.reset_all();
+        } else {
+            state.rules.push(Rule {
+                operation: None,
+                fault,
+                span,
+            });
+        }
+    }
+
+    /// Puts a fault on the calls of one operation: of AWS, such as `StartExecution`; else a path, such as
+    /// `/cache_client.pubsub.Pubsub/Publish`.
+    pub fn fault_of(&self, operation: &str, fault: Fault, span: Span) {
+        self.shared.state().rules.push(Rule {
+            operation: Some(operation.to_owned()),
+            fault,
+            span,
+        });
+    }
+
+    /// Ends all faults, closes the connections of the calls that hang, and listens again. Calls that are delayed stay so.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot listen any more.
+    pub fn heal(&self) -> io::Result<()> {
+        self.shared.state().rules.clear();
+        self.shared.healed.send_replace(());
+        self.shared.open()
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.shared.counters.borrow().clone()
+    }
+
+    /// Waits until the counters are as `wanted`, which they may be already.
+    pub async fn wait_for(&self, wanted: impl Fn(&Counters) -> bool) {
+        let mut counters = self.shared.counters.subscribe();
+        let waiting = counters.wait_for(|counters| wanted(counters));
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("expected other counters, found {:?}", self.counters());
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.listener = None;
+        state.reset_all();
+        state.tasks.abort_all();
+    }
+}
+
+/// A socket bound to `address`, which may be bound already by another one of these.
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+impl State {
+    fn reset_all(&mut self) {
+        for line in self.lines.drain(..) {
+            if let Some(line) = line.upgrade() {
+                line.reset();
+            }
+        }
+    }
+
+    /// The fault that a call meets.
+    fn meet(&mut self, call: &Call) -> Option<Fault> {
+        let index = self.rules.iter().position(|rule| rule.meets(call))?;
+        Some(match self.rules[index].span {
+            Span::Once => self.rules.remove(index).fault,
+            Span::Until => self.rules[index].fault.clone(),
+        })
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut state = self.state();
+        while state.tasks.try_join_next().is_some() {}
+        state.tasks.spawn_on(task, &self.runtime);
+    }
+
+    fn count(&self, call: &Call, change: impl Fn(&mut Tally)) {
+        self.counters
+            .send_modify(|counters| change(counters.entry(&call.operation)));
+    }
+
+    /// Listens, if it does not.
+    fn open(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if state.listener.is_none() {
+            let _runtime = self.runtime.enter();
+            state.listener = Some(socket(self.address)?.listen(1024)?);
+        }
+        if let Some(waiting) = state.waiting.take() {
+            waiting.wake();
+        }
+        Ok(())
+    }
+
+    async fn accept(self: Arc<Self>) {
+        loop {
+            let line = poll_fn(|context| self.poll_accept(context)).await;
+            self.spawn(Arc::clone(&self).serve(line));
+        }
+    }
+
+    /// Accepts and enters the connection in one step, so that whoever closes the port finds them all.
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Arc<Line>> {
+        let mut state = self.state();
+        let Some(listener) = &state.listener else {
+            state.waiting = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        let Ok((stream, _)) = ready!(listener.poll_accept(context)) else {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        let line = Line::new(stream);
+        state.lines.retain(|line| line.strong_count() > 0);
+        state.lines.push(Arc::downgrade(&line));
+        Poll::Ready(line)
+    }
+
+    async fn serve(self: Arc<Self>, line: Arc<Line>) {
+        let service = service_fn(|request| Arc::clone(&self).answer(Arc::clone(&line), request));
+        let server = auto::Builder::new(TokioExecutor::new());
+        // It ends with an error whenever the client goes or the connection is cut.
+        let _ = server
+            .serve_connection(TokioIo::new(Served(Arc::clone(&line))), service)
+            .await;
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        line: Arc<Line>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Cut> {
+        let call = Call::of(&request);
+        let (fault, mut healed) = {
+            let mut state = self.state();
+            (state.meet(&call), self.healed.subscribe())
+        };
+        self.count(&call, |tally| {
+            tally.seen += 1;
+            tally.faulted += usize::from(fault.is_some());
+        });
+        let answer = match fault {
+            None => self.forward(&call, request.map(Body::new)).await,
+            Some(Fault::Hang) => {
+                let _ = read(request).await;
+                // The sender is in `self`.
+                let _ = healed.changed().await;
+                line.close();
+                Err(Cut)
+            }
+            Some(fault) => self.fail(&call, fault, &line, request).await,
+        };
+        answer.inspect_err(|Cut| line.reset())
+    }
+
+    async fn fail(
+        self: Arc<Self>,
+        call: &Call,
+        fault: Fault,
+        line: &Arc<Line>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Cut> {
+        let request = read(request).await?;
+        match fault {
+            Fault::Refuse | Fault::Hang => Err(Cut),
+            Fault::Status(status) => Ok(answers::status(call, status)),
+            Fault::LoseReply => {
+                self.execute(call, request, Duration::ZERO).await?;
+                Err(Cut)
+            }
+            Fault::Delay(time) => self.execute(call, request, time).await,
+            Fault::ResetMidBody => {
+                let answer = self.execute(call, request, Duration::ZERO).await?;
+                half(line, answer).await
+            }
+            Fault::PartialFailure => Ok(answers::no_event_taken(call, request.body())),
+            Fault::Refusal { status, body } => Ok(answers::aws(call, status, body)),
+            Fault::Grpc(code) => Ok(answers::grpc(code)),
+        }
+    }
+
+    /// Forwards after `delay`, whether or not the client waits for it.
+    async fn execute(
+        self: Arc<Self>,
+        call: &Call,
+        request: Request<Bytes>,
+        delay: Duration,
+    ) -> Result<Response<Body>, Cut> {
+        let (answer, answered) = oneshot::channel();
+        let (shared, call) = (Arc::clone(&self), call.clone());
+        self.spawn(async move {
+            tokio::time::sleep(delay).await;
+            // The client may have gone.
+            let _ = answer.send(shared.forward(&call, request.map(Body::from)).await);
+        });
+        answered.await.map_err(|_| Cut)?
+    }
+
+    async fn forward(
+        &self,
+        call: &Call,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Cut> {
+        let mut uri = request.uri().clone().into_parts();
+        (uri.scheme, uri.authority) = (Some(Scheme::HTTP), Some(self.upstream.clone()));
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Cut)?;
+        let client = match request.version() {
+            Version::HTTP_2 => &self.http2,
+            _ => &self.http1,
+        };
+        answers::remove_hop_by_hop(request.headers_mut());
+        // An upstream that is gone shows as a connection that breaks.
+        let mut response = client.request(request).await.map_err(|_| Cut)?;
+        self.count(call, |tally| tally.reached += 1);
+        answers::remove_hop_by_hop(response.headers_mut());
+        Ok(response.map(Body::new))
+    }
+}
+
+async fn read(request: Request<Incoming>) -> Result<Request<Bytes>, Cut> {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(Body::new(body), usize::MAX).await;
+    Ok(Request::from_parts(head, body.map_err(|_| Cut)?))
+}
+
+/// The header and half of the body, then no more.
+async fn half(line: &Arc<Line>, response: Response<Body>) -> Result<Response<Body>, Cut> {
+    let (head, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.map_err(|_| Cut)?;
+    let half: Bytes = line.last_words(body.slice(..body.len() / 2));
+    let never_ending = stream::iter([Ok::<_, Cut>(half)]).chain(stream::pending());
+    Ok(Response::from_parts(head, Body::from_stream(never_ending)))
+}

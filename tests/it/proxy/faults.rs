@@ -1,0 +1,96 @@
+//! What goes wrong, for which calls, and how often.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::answers::Call;
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The port is closed (ECONNREFUSED) and its connections are reset; for one call or one operation, where the port
+    /// has to stay open, the connection of the call is reset before anything is executed.
+    Refuse,
+    /// The call is read and never answered. Healing closes its connection.
+    Hang,
+    /// The service throttles (429), is broken (500) or unavailable (503) and says so, in AWS's JSON or as gRPC's
+    /// RESOURCE_EXHAUSTED (by rate), INTERNAL and UNAVAILABLE.
+    Status(u16),
+    /// The call is executed, then the connection is reset instead of any answer.
+    LoseReply,
+    /// The call is forwarded after that time, even if its client has gone by then.
+    Delay(Duration),
+    /// The call is executed; the header and half of the body come, then the connection is reset.
+    ResetMidBody,
+    /// PutEvents answers 200 and has taken none of the events. Other calls do not meet this fault.
+    PartialFailure,
+    /// AWS refuses: this status and body, which is `{"__type": ..., "message": ...}`. gRPC calls do not meet this fault.
+    Refusal { status: u16, body: String },
+    /// The status of a gRPC call. Other calls do not meet this fault.
+    Grpc(tonic::Code),
+}
+
+/// How long a fault lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// For the next call that meets it.
+    Once,
+    /// Until [`super::Proxy::heal`].
+    Until,
+}
+
+/// What happened to the calls of one operation, or of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Came in.
+    pub seen: usize,
+    /// Met a fault.
+    pub faulted: usize,
+    /// The upstream has answered, whether or not the client heard of it: they were executed.
+    pub reached: usize,
+}
+
+/// What the proxy saw since it started; never reset.
+#[derive(Clone, Debug, Default)]
+pub struct Counters(BTreeMap<String, Tally>);
+
+impl Counters {
+    /// Of one operation, by the name that [`super::Proxy::fault_of`] takes.
+    pub fn of(&self, operation: &str) -> Tally {
+        self.0.get(operation).copied().unwrap_or_default()
+    }
+
+    pub fn entry(&mut self, operation: &str) -> &mut Tally {
+        self.0.entry(operation.to_owned()).or_default()
+    }
+
+    pub fn all(&self) -> Tally {
+        let add = |sum: Tally, one: &Tally| Tally {
+            seen: sum.seen + one.seen,
+            faulted: sum.faulted + one.faulted,
+            reached: sum.reached + one.reached,
+        };
+        self.0.values().fold(Tally::default(), add)
+    }
+}
+
+/// A fault, and the calls that meet it.
+pub struct Rule {
+    /// `None` for all.
+    pub operation: Option<String>,
+    pub fault: Fault,
+    pub span: Span,
+}
+
+impl Rule {
+    pub fn meets(&self, call: &Call) -> bool {
+        let named = self.operation.as_ref();
+        named.is_none_or(|operation| *operation == call.operation)
+            && match self.fault {
+                Fault::PartialFailure => call.operation == "PutEvents",
+                Fault::Refusal { .. } => !call.grpc,
+                Fault::Grpc(_) => call.grpc,
+                _ => true,
+            }
+    }
+}
