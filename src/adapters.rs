@@ -1,6 +1,7 @@
 //! The ports, by means of the SDKs: the only files that name one.
 
 pub mod aws;
+pub mod dynamodb;
 pub mod eventbridge;
 pub mod items;
 pub mod momento;

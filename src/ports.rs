@@ -1,5 +1,6 @@
 //! What the domain asks of the outside world. The adapters implement these; nothing here names an SDK.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
@@ -57,6 +58,30 @@ pub trait Ledger: Send + Sync {
     ) -> Answer<'a, ()>;
 }
 
+/// Step Functions, as the sweep uses it.
+pub trait Listing: Send + Sync {
+    /// A page of the executions of a state machine, those that started last first.
+    fn list<'a>(
+        &'a self,
+        state_machine: &'a str,
+        next_token: Option<&'a str>,
+    ) -> Answer<'a, ExecutionPage>;
+}
+
+/// The table behind the [`Ledger`], as the sweep uses it.
+pub trait Register: Send + Sync {
+    /// Which of at most 100 ids, all different, are there.
+    fn known<'a>(&'a self, ids: &'a [String]) -> Answer<'a, HashSet<String>>;
+
+    /// Puts an id there, as that of an event on its way to the completion, unless it is there.
+    fn mark<'a>(&'a self, id: &'a str) -> Answer<'a, ()>;
+
+    /// The text that was saved under a key last.
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>>;
+
+    fn save<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()>;
+}
+
 /// Secrets Manager.
 pub trait Secrets: Send + Sync {
     /// The secret's text at a stage; `None` where there is no such version.
@@ -112,6 +137,27 @@ pub struct Described {
     pub output: Option<String>,
     pub error: Option<String>,
     pub cause: Option<String>,
+}
+
+/// A page of ListExecutions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecutionPage {
+    pub executions: Vec<Listed>,
+    /// What gets the next page, within 24 hours; `None` at the end of the list.
+    pub next_token: Option<String>,
+}
+
+/// What ListExecutions tells of an execution. Times are ms since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub execution_arn: String,
+    pub name: String,
+    /// `RUNNING`, `SUCCEEDED` and so on.
+    pub status: String,
+    /// Of the first start: a redrive changes the stop and the count only.
+    pub started_at: i64,
+    pub stopped_at: Option<i64>,
+    pub redrive_count: u32,
 }
 
 /// An event to put on a bus.

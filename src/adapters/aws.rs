@@ -67,11 +67,13 @@ pub fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Faul
 /// An error that a service named, with the HTTP status it came with.
 pub fn service_fault(code: &str, message: &str, status: u16) -> Fault {
     /// Named as a client's error, but a later attempt can work.
-    const TRANSIENT: [&str; 8] = [
+    const TRANSIENT: [&str; 10] = [
         "ExecutionLimitExceeded",
         "ExpiredTokenException",
         "InternalFailure",
         "KmsThrottled",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
         "RequestTimeout",
         "RequestTimeoutException",
         "ServiceUnavailable",
@@ -124,6 +126,8 @@ mod tests {
             ("ThrottlingException", 400),
             ("ExecutionLimitExceeded", 400),
             ("KmsThrottlingException", 400),
+            ("ProvisionedThroughputExceededException", 400),
+            ("RequestLimitExceeded", 400),
             ("InternalFailure", 200),
             ("Unknown", 503),
             ("Unknown", 429),

@@ -1,11 +1,18 @@
 //! Step Functions.
 
 use aws_sdk_sfn::Client;
+use aws_sdk_sfn::primitives::DateTime;
+use aws_sdk_sfn::types::ExecutionListItem;
 
 use super::aws::fault;
-use crate::ports::{Answer, Described, Executions, Started, Workflows};
+use crate::ports::{
+    Answer, Described, ExecutionPage, Executions, Listed, Listing, Started, Workflows,
+};
 
-/// Starts and describes executions.
+/// The most that ListExecutions gives at once.
+const PAGE: i32 = 1000;
+
+/// Starts, describes and lists executions.
 pub struct StepFunctions(pub Client);
 
 impl Workflows for StepFunctions {
@@ -48,5 +55,71 @@ impl Executions for StepFunctions {
                 cause: output.cause,
             })
         })
+    }
+}
+
+impl Listing for StepFunctions {
+    fn list<'a>(
+        &'a self,
+        state_machine: &'a str,
+        next_token: Option<&'a str>,
+    ) -> Answer<'a, ExecutionPage> {
+        Box::pin(async move {
+            let call = self
+                .0
+                .list_executions()
+                .state_machine_arn(state_machine)
+                .set_next_token(next_token.map(str::to_owned))
+                .max_results(PAGE);
+            let output = call.send().await.map_err(|e| fault(&e))?;
+            Ok(ExecutionPage {
+                executions: output.executions.into_iter().map(listed).collect(),
+                next_token: output.next_token,
+            })
+        })
+    }
+}
+
+fn listed(item: ExecutionListItem) -> Listed {
+    Listed {
+        execution_arn: item.execution_arn,
+        name: item.name,
+        status: item.status.as_str().to_owned(),
+        started_at: ms(&item.start_date),
+        stopped_at: item.stop_date.as_ref().map(ms),
+        redrive_count: item
+            .redrive_count
+            .and_then(|n| n.try_into().ok())
+            .unwrap_or_default(),
+    }
+}
+
+/// Milliseconds since the epoch; a date beyond what they can tell counts as the latest.
+fn ms(date: &DateTime) -> i64 {
+    date.to_millis().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sfn::types::ExecutionStatus;
+
+    use super::*;
+
+    #[test]
+    fn dates_are_milliseconds_and_redrives_are_counted() {
+        let item = ExecutionListItem::builder()
+            .execution_arn("arn:execution")
+            .state_machine_arn("arn:machine")
+            .name("name")
+            .status(ExecutionStatus::TimedOut)
+            .start_date(DateTime::from_secs_f64(1_704_296_470.564));
+        let open = listed(item.clone().build().unwrap());
+        assert_eq!(open.started_at, 1_704_296_470_564);
+        assert_eq!((open.stopped_at, open.redrive_count), (None, 0));
+        let item = item.stop_date(DateTime::from_secs(1_704_296_471));
+        let ended = listed(item.redrive_count(2).build().unwrap());
+        assert_eq!(ended.status, "TIMED_OUT");
+        assert_eq!(ended.stopped_at, Some(1_704_296_471_000));
+        assert_eq!(ended.redrive_count, 2);
     }
 }
