@@ -133,6 +133,18 @@ pub struct CompletionConfig {
     pub publish_concurrency: usize,
 }
 
+/// All settings of the sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepConfig {
+    pub routes: RoutesSource,
+    /// Name of the table with what the completion has received: `LEDGER_TABLE`.
+    pub ledger_table: String,
+    /// The completion's queue: `COMPLETIONS_QUEUE_URL`.
+    pub completions_queue_url: String,
+    /// How long the event of an end may be on its way: `SWEEP_GRACE_SECONDS`, 120.
+    pub grace: Duration,
+}
+
 /// Where Momento is: `MOMENTO_ENDPOINT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MomentoEndpoint {
@@ -257,6 +269,22 @@ impl CompletionConfig {
             dead_letter_queue_url: variables.optional_url("DEAD_LETTER_QUEUE_URL"),
             repeats: variables.repeats(RepeatSettings::RESULTS),
             publish_concurrency: variables.number("PUBLISH_CONCURRENCY", 5, 1..=1000) as usize,
+        };
+        variables.done(config)
+    }
+}
+
+impl SweepConfig {
+    /// # Errors
+    ///
+    /// Every variable that is missing, empty or unparsable.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
+        let mut variables = Variables::new(lookup);
+        let config = Self {
+            routes: variables.routes(),
+            ledger_table: variables.text("LEDGER_TABLE"),
+            completions_queue_url: variables.url("COMPLETIONS_QUEUE_URL"),
+            grace: Duration::from_secs(variables.number("SWEEP_GRACE_SECONDS", 120, 0..=3600)),
         };
         variables.done(config)
     }
@@ -515,5 +543,27 @@ mod tests {
             config.momento_endpoint,
             MomentoEndpoint::Local("http://127.0.0.1:9".into())
         );
+    }
+
+    #[test]
+    fn the_sweep_has_settings_of_its_own() {
+        let base = [
+            ("ROUTES", "ssm:/bridge/routes"),
+            ("LEDGER_TABLE", "ledger"),
+            ("COMPLETIONS_QUEUE_URL", "https://queue"),
+        ];
+        let config = SweepConfig::read(&with(&base, &[])).unwrap();
+        assert_eq!(config.grace, Duration::from_secs(120));
+        for (variable, value) in [
+            ("LEDGER_TABLE", " "),
+            ("COMPLETIONS_QUEUE_URL", "queue"),
+            ("SWEEP_GRACE_SECONDS", "3601"),
+        ] {
+            let over = [(variable, value)];
+            let VariableProblems(list) = SweepConfig::read(&with(&base, &over)).unwrap_err();
+            assert_eq!((list.len(), list[0].variable), (1, variable), "{value}");
+        }
+        let VariableProblems(list) = SweepConfig::read(&|_| None).unwrap_err();
+        assert_eq!(list.len(), 3);
     }
 }

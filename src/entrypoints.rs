@@ -5,3 +5,4 @@ pub mod http;
 pub mod lambda;
 pub mod records;
 pub mod redrive;
+pub mod sweep;

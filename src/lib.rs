@@ -9,7 +9,9 @@
 //! 4. [`routes`] tells which targets the message has;
 //! 5. [`dispatch`] makes it executions ([`input`]) and events, through the [`ports`] that [`adapters`] implement;
 //! 6. [`entrypoints::completions`] takes what EventBridge says of an execution's end;
-//! 7. [`result`] tells what to publish where, and [`claims`] stores what is too large for a message.
+//! 7. [`result`] tells what to publish where, [`claims`] stores what is too large for a message, and [`publisher`] publishes
+//!    once as far as known;
+//! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
 
 pub mod adapters;
 pub mod claims;
@@ -32,6 +34,7 @@ pub mod retry;
 pub mod routes;
 pub mod secrets;
 pub mod signature;
+pub mod sweep;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -9,7 +9,7 @@
 //! use std::path::PathBuf;
 //! use workflow_bridge::local::{Options, Stack};
 //!
-//! let binaries = ["webhook", "completion"].map(|name| (name.to_owned(), PathBuf::from("target/debug").join(name)));
+//! let binaries = ["webhook", "completion", "sweep"].map(|name| (name.to_owned(), PathBuf::from("target/debug").join(name)));
 //! let stack = Stack::start(Options::new(binaries.into())?).await?;
 //! stack.momento_client()?.publish(stack.cache(), "uppercase-in", "hello").await?;
 //! stack.stop().await;

@@ -1,0 +1,44 @@
+//! The sweep as a Lambda function, behind a schedule.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use tokio::time::Instant;
+use workflow_bridge::adapters::{
+    aws, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue, ssm,
+};
+use workflow_bridge::clock;
+use workflow_bridge::config::{SweepConfig, environment};
+use workflow_bridge::entrypoints::sweep::Sweeper;
+use workflow_bridge::sweep::Sweep;
+use workflow_bridge::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init(&environment);
+    telemetry::exit(run().await)
+}
+
+async fn run() -> Result<(), Error> {
+    let config = SweepConfig::read(&environment)?;
+    let aws = aws::config().await;
+    let sweeper = Sweeper {
+        routes: ssm::load_routes(&config.routes, &aws).await?,
+        sweep: Sweep {
+            listing: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
+            register: Arc::new(DynamoLedger::new(&aws, config.ledger_table, clock::now_ms)),
+            completions: Arc::new(SqsQueue::new(&aws, config.completions_queue_url)),
+            grace: config.grace,
+        },
+        now_ms: clock::now_ms,
+    };
+    // Whatever the schedule sends says no more than that it is time.
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        let remaining = event.context.deadline().duration_since(SystemTime::now());
+        let deadline = Instant::now() + remaining.unwrap_or_default();
+        Ok::<_, Error>(sweeper.handle(deadline).await?)
+    }))
+    .await
+}

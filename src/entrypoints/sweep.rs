@@ -1,0 +1,143 @@
+//! A schedule's invocations in, one turn for each state machine out: the only place that decides whose turn it is, and
+//! whether the invocation failed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::routes::Routes;
+use crate::sweep::{Budget, Job, Reach, SAVE_WITHIN, Sweep, Tally, Turn};
+
+/// What is left of an invocation for its last words.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// The sweep behind its schedule.
+pub struct Sweeper {
+    pub routes: Routes,
+    pub sweep: Sweep,
+    /// Milliseconds since the epoch.
+    pub now_ms: fn() -> i64,
+}
+
+/// The invocation so far.
+#[derive(Default)]
+struct Counts {
+    tally: Tally,
+    postponed: usize,
+    failed: usize,
+}
+
+impl Sweeper {
+    /// Gives every routed state machine a turn, the one that waits longest first. What does not fit into the time goes on
+    /// in the next invocation.
+    ///
+    /// `deadline` is the end of the invocation.
+    ///
+    /// # Errors
+    ///
+    /// When a state machine could not be swept for a reason that stays; the others were.
+    pub async fn handle(&self, deadline: Instant) -> Result<(), String> {
+        let began = Instant::now();
+        let end = deadline.checked_sub(SAVE_WITHIN + ENDING).unwrap_or(began);
+        let mut budget = Budget::new((self.now_ms)(), end);
+        let mut counts = Counts::default();
+        let machines = self.state_machines();
+
+        let mut recent = self.jobs(&machines, Reach::Recent, &mut counts).await;
+        let mut far = self.jobs(&machines, Reach::Far, &mut counts).await;
+        // However much the recent ones have to do, a third is for the others.
+        if !far.is_empty() {
+            budget.deadline = end.min(Instant::now() + end.duration_since(began) * 2 / 3);
+        }
+        let unlisted = self.turns(&mut recent, &mut budget, &mut counts).await;
+        budget.deadline = end;
+        recent.retain(|job| !unlisted.contains(&job.state_machine));
+        far.retain(|job| !unlisted.contains(&job.state_machine));
+        self.turns(&mut far, &mut budget, &mut counts).await;
+
+        let now = budget.now_ms();
+        let swept = recent
+            .iter()
+            .map(|job| job.cursor.completed.unwrap_or(job.cursor.since));
+        tracing::info!(
+            machines = machines.len(),
+            pages = counts.tally.pages,
+            executions = counts.tally.executions,
+            found = counts.tally.found,
+            postponed = counts.postponed,
+            failed = counts.failed,
+            lag_ms = swept.min().map(|at| now - at),
+            "swept for executions that ended without an event"
+        );
+        match counts.failed {
+            0 => Ok(()),
+            failed => Err(format!(
+                "{failed} turns of {} state machines failed; the log has an error for each",
+                machines.len()
+            )),
+        }
+    }
+
+    /// All that a route names, whether enabled or not: a route that was switched off may have executions under way.
+    fn state_machines(&self) -> BTreeSet<&str> {
+        let targets = self.routes.iter().map(|route| &route.to);
+        targets
+            .filter_map(|target| target.state_machine())
+            .collect()
+    }
+
+    /// What is due, the one that waits longest first.
+    async fn jobs(&self, machines: &BTreeSet<&str>, reach: Reach, counts: &mut Counts) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for machine in machines {
+            let now = (self.now_ms)();
+            match self.sweep.job(machine, reach, now).await {
+                Ok(job) if reach.is_due(&job.cursor, now) => jobs.push(job),
+                Ok(_) => {}
+                Err(failed) => counts.fail(machine, &failed),
+            }
+        }
+        jobs.sort_by_key(|job| job.cursor.completed);
+        jobs
+    }
+
+    /// A turn for each; returns the state machines that have no list.
+    async fn turns(
+        &self,
+        jobs: &mut [Job],
+        budget: &mut Budget,
+        counts: &mut Counts,
+    ) -> BTreeSet<String> {
+        let mut unlisted = BTreeSet::new();
+        for job in jobs {
+            match self.sweep.turn(job, budget, &mut counts.tally).await {
+                Ok(Turn::Complete) => {}
+                Ok(Turn::Cut) => counts.postponed += 1,
+                Ok(Turn::Throttled(fault)) => {
+                    counts.postponed += 1;
+                    tracing::warn!(state_machine.arn = job.state_machine, error.code = fault.code, error.text = %fault, "a sweep goes on later");
+                }
+                Ok(Turn::Unlisted) => {
+                    tracing::debug!(
+                        state_machine.arn = job.state_machine,
+                        "an EXPRESS state machine lists no executions"
+                    );
+                    unlisted.insert(job.state_machine.clone());
+                }
+                Err(failed) => counts.fail(&job.state_machine, &failed),
+            }
+        }
+        unlisted
+    }
+}
+
+impl Counts {
+    fn fail(&mut self, state_machine: &str, failed: &crate::sweep::Failed) {
+        self.failed += 1;
+        tracing::error!(state_machine.arn = state_machine, error.text = %failed, "a state machine was not swept");
+    }
+}
+
+#[cfg(test)]
+mod tests;

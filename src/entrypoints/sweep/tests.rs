@@ -1,0 +1,250 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::ports::Fault;
+use crate::routes::tests::{MACHINE, routes};
+use crate::sweep::tests::cloud::{Cloud, DAY, MINUTE, START, Simulated, now, set_now};
+
+fn machine(name: &str) -> String {
+    format!("arn:aws:states:us-east-1:123456789012:stateMachine:{name}")
+}
+
+fn sweeper(cloud: &Cloud, machines: &[&str]) -> Sweeper {
+    let list: Vec<_> = machines
+        .iter()
+        .map(|name| json!({"to": {"stateMachine": machine(name)}}))
+        .collect();
+    Sweeper {
+        routes: routes(&list),
+        sweep: cloud.sweep(),
+        now_ms: now,
+    }
+}
+
+/// An invocation of at most `seconds`, at `at`.
+async fn invoke(sweeper: &Sweeper, at: i64, seconds: u64) -> Result<(), String> {
+    set_now(at);
+    sweeper
+        .handle(Instant::now() + Duration::from_secs(seconds))
+        .await
+}
+
+fn cloud(page: usize) -> Cloud {
+    let cloud = Cloud::default();
+    cloud.state().page = page;
+    cloud
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_routed_state_machine_is_swept_once() {
+    let cloud = cloud(1000);
+    let bus = json!({"eventBus": "default"});
+    let sweeper = Sweeper {
+        routes: routes(&[
+            json!({}),
+            json!({"to": {"stateMachine": format!("{MACHINE}:live")}}),
+            json!({"enabled": false, "to": {"stateMachine": machine("Off")}}),
+            json!({"to": bus}),
+        ]),
+        sweep: cloud.sweep(),
+        now_ms: now,
+    };
+    invoke(&sweeper, START, 60).await.unwrap();
+    invoke(&sweeper, START + MINUTE, 60).await.unwrap();
+    let off = machine("Off");
+    // Recent and far, and then recent only.
+    let lists = [&off, MACHINE, &off, MACHINE, &off, MACHINE].map(|arn| format!("list {arn}"));
+    assert_eq!(cloud.state().lists, lists);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_swept_fails_the_invocation_and_stops_no_other() {
+    let cloud = cloud(1000);
+    let sweeper = sweeper(&cloud, &["A", "B", "C"]);
+    invoke(&sweeper, START, 60).await.unwrap();
+    for name in ["A", "B", "C"] {
+        cloud.runs(&machine(name), name, &[(START + 1, START + 2)]);
+    }
+    let gone = Fault::permanent("StateMachineDoesNotExist", "gone");
+    let express = Fault::permanent("StateMachineTypeNotSupported", "express");
+    cloud.fails(&format!("list {}", machine("A")), gone);
+    cloud.fails(&format!("list {}", machine("B")), express);
+    let error = invoke(&sweeper, START + 5 * MINUTE, 60).await.unwrap_err();
+    assert!(
+        error.starts_with("1 turns of 3 state machines failed"),
+        "{error}"
+    );
+    assert_eq!(cloud.queued(), ["C#0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_express_state_machine_costs_one_call() {
+    let cloud = cloud(1000);
+    let sweeper = sweeper(&cloud, &["A"]);
+    cloud.fails(
+        "list",
+        Fault::permanent("StateMachineTypeNotSupported", "express"),
+    );
+    invoke(&sweeper, START, 60).await.unwrap();
+    assert_eq!(cloud.state().lists.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_is_no_failure() {
+    let cloud = cloud(1000);
+    let sweeper = sweeper(&cloud, &["A", "B"]);
+    cloud.fails("list", Fault::transient("ThrottlingException", "slow down"));
+    invoke(&sweeper, START, 60).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_one_that_waits_longest_is_first() {
+    let cloud = cloud(1);
+    let sweeper = sweeper(&cloud, &["A", "B"]);
+    invoke(&sweeper, START, 60).await.unwrap();
+    // Each has more than an invocation can list.
+    for i in 0..100 {
+        for name in ["A", "B"] {
+            cloud.runs(
+                &machine(name),
+                &format!("{name}{i}"),
+                &[(START + i, START + MINUTE)],
+            );
+        }
+    }
+    for minutes in (5..=25).step_by(5) {
+        invoke(&sweeper, START + minutes * MINUTE, 60)
+            .await
+            .unwrap();
+    }
+    let queued = cloud.queued();
+    assert_eq!(
+        queued.iter().filter(|name| name.starts_with('A')).count(),
+        100
+    );
+    assert_eq!(
+        queued.iter().filter(|name| name.starts_with('B')).count(),
+        100
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn far_passes_have_their_share_of_the_time() {
+    let cloud = cloud(1);
+    let sweeper = sweeper(&cloud, &["A"]);
+    invoke(&sweeper, START, 60).await.unwrap();
+    for i in 0..1000 {
+        cloud.runs(
+            &machine("A"),
+            &format!("e{i}"),
+            &[(START + DAY + i, START + DAY + MINUTE)],
+        );
+    }
+    cloud.state().lists.clear();
+    invoke(&sweeper, START + DAY + 5 * MINUTE, 60)
+        .await
+        .unwrap();
+    // Only the first page of a pass is asked for without a token.
+    let first = format!("list {}", machine("A"));
+    let lists = cloud.state().lists.clone();
+    let far = lists.iter().rposition(|list| *list == first).unwrap();
+    assert!(
+        (35..45).contains(&far) && lists.len() - far > 12,
+        "{far} of {}",
+        lists.len()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_invocation_calls_more_often_than_once_a_second_or_too_late() {
+    let cloud = cloud(1);
+    let sweeper = sweeper(&cloud, &["A"]);
+    for i in 0..1000 {
+        cloud.runs(
+            &machine("A"),
+            &format!("e{i}"),
+            &[(START - i, START + MINUTE)],
+        );
+    }
+    let began = Instant::now();
+    invoke(&sweeper, START, 60).await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(59),
+        "{:?}",
+        began.elapsed()
+    );
+    let calls = cloud.state().lists.len();
+    assert!((50..=60).contains(&calls), "{calls}");
+}
+
+/// An execution of minutes or days, with redrives; and whether the event of each end arrives.
+fn execution() -> impl Strategy<Value = (i64, Vec<(i64, i64, bool)>)> {
+    let length = prop_oneof![3 => 0..30 * MINUTE, 1 => 0..3 * DAY];
+    let run = (0..2 * DAY, length, prop::bool::weighted(0.7));
+    (0..2 * DAY, prop::collection::vec(run, 1..3))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Executions of two state machines over two days and a bit, events lost at random, invocations of random length
+    /// with random faults, and later a few good ones.
+    #[test]
+    fn each_lost_end_is_queued_and_none_that_was_told(
+        executions in prop::collection::vec(execution(), 0..40),
+        seconds in prop::collection::vec(1_u64..20, 60),
+        flaky in prop_oneof![Just(0.0), 0.0..0.4],
+        page in 1_usize..5,
+    ) {
+        let cloud = cloud(page);
+        let mut told = Vec::new();
+        let mut lost = Vec::new();
+        for (i, (start, runs)) in executions.iter().enumerate() {
+            let mut at = START + start;
+            let mut simulated = Vec::new();
+            for (count, (pause, length, arrives)) in runs.iter().enumerate() {
+                let begin = if count == 0 { at } else { at + 1 + pause };
+                at = begin + length;
+                simulated.push((begin, at));
+                let end = (at, format!("e{i}#{count}"));
+                // Of a redriven execution, only the last end can be found for certain.
+                match (arrives, count + 1 == runs.len()) {
+                    (true, _) => told.push(end),
+                    (false, true) => lost.push(end),
+                    (false, false) => {}
+                }
+            }
+            let machine = machine(if i % 2 == 0 { "A" } else { "B" });
+            cloud.state().executions.push(Simulated { machine, name: format!("e{i}"), runs: simulated });
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let sweeper = sweeper(&cloud, &["A", "B"]);
+            // The first one is before all that is ours.
+            invoke(&sweeper, START - 1, 60).await.unwrap();
+            let last = START + 12 * DAY;
+            let random = seconds.iter().enumerate().map(|(i, s)| (START + i as i64 * DAY / 12, *s, flaky));
+            let good = (0..40).map(|i| (last + i * 5 * MINUTE, 60, 0.0));
+            for (at, seconds, flaky) in random.chain(good) {
+                let arrived = told.iter().filter(|(end, _)| *end <= at);
+                let arrived = arrived.map(|(_, id)| format!("arn:{id}"));
+                cloud.state().ledger.extend(arrived);
+                cloud.state().flaky = flaky;
+                let result = invoke(&sweeper, at, seconds).await;
+                assert!(flaky > 0.0 || result.is_ok(), "{result:?}");
+            }
+        });
+        let queued = cloud.queued();
+        for (_, id) in &lost {
+            prop_assert!(queued.contains(id), "{} was not queued", id);
+        }
+        for (_, id) in &told {
+            prop_assert!(!queued.contains(id), "{} was queued", id);
+        }
+    }
+}

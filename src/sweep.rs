@@ -1,0 +1,299 @@
+//! The search for executions that ended without a word: AWS sends status changes best effort.
+//!
+//! A *pass* goes through a state machine's executions, the newest start first, down to a floor below which all have ended
+//! and were looked up. An end that the ledger does not know is queued for the completion, as an event like those that
+//! EventBridge sends. How far a pass has come is saved after every page, so one that is cut off goes on later.
+//!
+//! - Known means received: the completion puts every event it takes into the ledger, whatever becomes of it, and what it
+//!   took and could not publish is in its queue or in the dead letters.
+//! - A find is sent first and marked second: a crash between the two repeats it, and the ledger has the completion publish
+//!   once.
+
+mod budget;
+mod cursor;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+pub use budget::Budget;
+pub use cursor::{Cursor, Reach};
+
+use crate::ledger::ledger_id;
+use crate::ports::{Answer, ExecutionPage, Fault, FaultKind, Listed, Listing, Queue, Register};
+use crate::retry::{Patience, retry};
+
+/// How long one call of ListExecutions is tried.
+const LIST_WITHIN: Duration = Duration::from_secs(10);
+/// How long a cursor's loading and saving are tried, the latter even past the deadline.
+pub const SAVE_WITHIN: Duration = Duration::from_secs(2);
+/// Most keys of a BatchGetItem.
+const LOOKED_UP_AT_ONCE: usize = 100;
+const SENT_AT_ONCE: usize = 10;
+
+/// The sweep's ports and settings.
+pub struct Sweep {
+    pub listing: Arc<dyn Listing>,
+    pub register: Arc<dyn Register>,
+    /// The queue of the completion.
+    pub completions: Arc<dyn Queue>,
+    /// How long the event of an end may be on its way.
+    pub grace: Duration,
+}
+
+/// A state machine with one of its cursors.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// An unqualified ARN.
+    pub state_machine: String,
+    pub reach: Reach,
+    pub cursor: Cursor,
+}
+
+/// How far a turn came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// To the end of the pass.
+    Complete,
+    /// Until the time was up.
+    Cut,
+    /// ListExecutions was throttled, or did not answer.
+    Throttled(Fault),
+    /// It has no list: it is an EXPRESS state machine, which sends no status changes either.
+    Unlisted,
+}
+
+/// Why a turn could not go on. The next one may go on from the same page.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    #[error(
+        "could not list the executions: {0}; does the state machine exist, and may the sweep list it?"
+    )]
+    List(Fault),
+    #[error("could not use the ledger's table: {0}")]
+    Table(Fault),
+    #[error("could not queue an execution for the completion: {0}")]
+    Queue(Fault),
+    #[error(
+        "expected a cursor under `{key}` in the ledger's table, found another text ({found}); delete the item to begin anew"
+    )]
+    Cursor { key: String, found: String },
+}
+
+/// What was done, for the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub pages: usize,
+    pub executions: usize,
+    pub found: usize,
+}
+
+impl Sweep {
+    /// The job with its saved cursor, or with a first one, which is saved at once: it tells what is ours.
+    ///
+    /// # Errors
+    ///
+    /// When the table cannot be used, or holds what is no cursor.
+    pub async fn job(&self, state_machine: &str, reach: Reach, now: i64) -> Result<Job, Failed> {
+        let key = reach.key(state_machine);
+        let patience = Patience::until(Instant::now() + SAVE_WITHIN);
+        let (saved, _) = retry(patience, || self.register.load(&key)).await;
+        let job = |cursor| Job {
+            state_machine: state_machine.to_owned(),
+            reach,
+            cursor,
+        };
+        match saved.map_err(Failed::Table)? {
+            Some(text) => {
+                let cursor = serde_json::from_str(&text).map_err(|e| Failed::Cursor {
+                    key,
+                    found: e.to_string(),
+                })?;
+                Ok(job(cursor))
+            }
+            None => {
+                let job = job(Cursor::first(reach, now));
+                self.save(&job).await?;
+                Ok(job)
+            }
+        }
+    }
+
+    /// Goes on with the job's pass, or begins one, until it is complete or the time is up.
+    ///
+    /// # Errors
+    ///
+    /// When something helps only that somebody mends: a permission, say.
+    pub async fn turn(
+        &self,
+        job: &mut Job,
+        budget: &mut Budget,
+        tally: &mut Tally,
+    ) -> Result<Turn, Failed> {
+        let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX / 2);
+        loop {
+            if !budget.call().await {
+                return Ok(Turn::Cut);
+            }
+            let position = job.cursor.position(budget.now_ms());
+            let token = position.next_token.as_deref();
+            let page = match self.page(&job.state_machine, token, budget).await {
+                Ok(page) => page,
+                // Too old, or not understood any more: from the newest again.
+                Err(fault) if fault.code == "InvalidToken" && token.is_some() => {
+                    job.cursor.pass = None;
+                    continue;
+                }
+                Err(fault) if fault.code == "StateMachineTypeNotSupported" => {
+                    return Ok(Turn::Unlisted);
+                }
+                Err(fault) if fault.kind == FaultKind::Permanent => {
+                    return Err(Failed::List(fault));
+                }
+                Err(_) if budget.is_over() => return Ok(Turn::Cut),
+                Err(fault) => return Ok(Turn::Throttled(fault)),
+            };
+            tally.pages += 1;
+            tally.executions += page.executions.len();
+            let (ended, after) = job.cursor.take(job.reach, &position, &page, grace);
+            if !self.look_up(job, &ended, budget, tally).await? {
+                return Ok(Turn::Cut);
+            }
+            job.cursor = after;
+            self.save(job).await?;
+            if job.cursor.pass.is_none() {
+                return Ok(Turn::Complete);
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        state_machine: &str,
+        token: Option<&str>,
+        budget: &mut Budget,
+    ) -> Result<ExecutionPage, Fault> {
+        let patience = Patience {
+            deadline: budget.deadline.min(Instant::now() + LIST_WITHIN),
+            per_attempt: Duration::from_secs(5),
+            first_wait: Duration::from_secs(1),
+        };
+        let (page, attempts) = retry(patience, || self.listing.list(state_machine, token)).await;
+        budget.charge(attempts - 1);
+        page
+    }
+
+    /// Queues those that the ledger does not know; false where the time was up before.
+    async fn look_up(
+        &self,
+        job: &Job,
+        ended: &[&Listed],
+        budget: &Budget,
+        tally: &mut Tally,
+    ) -> Result<bool, Failed> {
+        let id = |end: &Listed| ledger_id(&end.execution_arn, end.redrive_count);
+        let ends: BTreeMap<String, &Listed> = ended.iter().map(|end| (id(end), *end)).collect();
+        let ids: Vec<String> = ends.keys().cloned().collect();
+        for ids in ids.chunks(LOOKED_UP_AT_ONCE) {
+            let known = match patiently(budget, || self.register.known(ids)).await {
+                None => return Ok(false),
+                Some(known) => known.map_err(Failed::Table)?,
+            };
+            let lost: Vec<&String> = ids.iter().filter(|id| !known.contains(*id)).collect();
+            for lost in lost.chunks(SENT_AT_ONCE) {
+                let sent = lost.iter().map(|id| self.send(job, id, ends[*id], budget));
+                let sent = join_all(sent).await;
+                tally.found += sent.iter().filter(|sent| matches!(sent, Ok(true))).count();
+                for sent in sent {
+                    if !sent? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn send(
+        &self,
+        job: &Job,
+        id: &str,
+        end: &Listed,
+        budget: &Budget,
+    ) -> Result<bool, Failed> {
+        let event = event(&job.state_machine, id, end);
+        match patiently(budget, || self.completions.send(&event)).await {
+            None => return Ok(false),
+            Some(sent) => sent.map_err(Failed::Queue)?,
+        }
+        tracing::warn!(
+            execution.arn = end.execution_arn,
+            execution.status = end.status,
+            redrives = end.redrive_count,
+            "no event told of an execution's end; queued one"
+        );
+        match patiently(budget, || self.register.mark(id)).await {
+            None => Ok(false),
+            Some(marked) => marked.map(|()| true).map_err(Failed::Table),
+        }
+    }
+
+    async fn save(&self, job: &Job) -> Result<(), Failed> {
+        let key = job.reach.key(&job.state_machine);
+        let text = serde_json::to_string(&job.cursor).expect("numbers and strings serialize");
+        let patience = Patience::until(Instant::now() + SAVE_WITHIN);
+        let (saved, _) = retry(patience, || self.register.save(&key, &text)).await;
+        saved.map_err(Failed::Table)
+    }
+}
+
+/// Retries until the deadline; `None` where it came first.
+async fn patiently<'a, T>(
+    budget: &Budget,
+    call: impl FnMut() -> Answer<'a, T>,
+) -> Option<Result<T, Fault>> {
+    if budget.is_over() {
+        return None;
+    }
+    let patience = Patience::until(budget.deadline.min(Instant::now() + LIST_WITHIN));
+    match retry(patience, call).await.0 {
+        Err(_) if budget.is_over() => None,
+        settled => Some(settled),
+    }
+}
+
+/// What EventBridge would have said, without input and output, which the completion then asks for.
+fn event(state_machine: &str, id: &str, end: &Listed) -> String {
+    let digest = hex::encode(Sha256::digest(id));
+    json!({
+        "version": "0",
+        "id": format!("sweep-{}", &digest[..32]),
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "resources": [end.execution_arn],
+        "detail": {
+            "executionArn": end.execution_arn,
+            "stateMachineArn": state_machine,
+            "name": end.name,
+            "status": end.status,
+            "startDate": end.started_at,
+            "stopDate": end.stopped_at,
+            "redriveCount": end.redrive_count,
+            "input": null,
+            "inputDetails": {"included": false},
+            "output": null,
+            "outputDetails": {"included": false},
+            "error": null,
+            "cause": null,
+        },
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

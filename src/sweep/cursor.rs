@@ -1,0 +1,181 @@
+//! How far the sweep of a state machine has come.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ports::{ExecutionPage, Listed};
+
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// Ends older than this are nobody's any more: queues have forgotten their events, and the ledger will soon.
+const OLDEST_END: i64 = 14 * DAY;
+/// How much later than it happened a start may appear in a list (which is eventually consistent), clocks' differences
+/// included. Listing costs nothing.
+const LATE_START: i64 = 60 * MINUTE;
+/// The same for an end. Shorter, since every end is looked up again for so long.
+const LATE_END: i64 = 10 * MINUTE;
+/// A token is good for 24 hours; an hour less is on the safe side.
+const TOKEN_AGE: i64 = 23 * 60 * MINUTE;
+/// At least this far goes a far pass: 14 days in which a redrive may begin, a day to run, and a day until the next pass.
+const FAR: i64 = 16 * DAY;
+
+/// How far back the passes of a cursor go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// To the start of the oldest open execution, but at most a day: short, however long some workflow waits.
+    Recent,
+    /// Once a day, to the start of the oldest open execution, and at least 16 days: for what ran long or was redriven.
+    Far,
+}
+
+/// What is known after the passes so far. Times are ms since the epoch.
+///
+/// It is saved as a whole and true as a whole, so two invocations at once may only make each other repeat something.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Cursor {
+    /// What ended before this was looked up, or is older than the first sweep and none of ours.
+    pub since: i64,
+    /// What started before this needs no look.
+    pub floor: i64,
+    /// When the last completed pass began.
+    pub completed: Option<i64>,
+    /// The pass under way.
+    pub pass: Option<Pass>,
+}
+
+/// A pass between two pages.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Pass {
+    started_at: i64,
+    /// When the page was listed that gave the token.
+    listed_at: i64,
+    next_token: String,
+    /// The earliest start of all that a later pass has to look at again; the start of this pass where there is none.
+    oldest_open: i64,
+}
+
+/// How to ask for the next page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub next_token: Option<String>,
+    pass_started_at: i64,
+    listed_at: i64,
+    oldest_open: i64,
+}
+
+impl Reach {
+    /// The name under which a state machine's cursor is saved.
+    pub fn key(self, state_machine: &str) -> String {
+        match self {
+            Self::Recent => format!("sweep#{state_machine}"),
+            Self::Far => format!("sweep-far#{state_machine}"),
+        }
+    }
+
+    /// Whether a pass should be under way now.
+    pub fn is_due(self, cursor: &Cursor, now: i64) -> bool {
+        self == Self::Recent
+            || cursor.pass.is_some()
+            || cursor.completed.is_none_or(|at| now - at >= DAY)
+    }
+
+    fn floor(self, pass_started_at: i64, oldest_open: i64) -> i64 {
+        let floor = oldest_open - LATE_START;
+        match self {
+            Self::Recent => floor.max(pass_started_at - DAY),
+            Self::Far => floor.min(pass_started_at - FAR),
+        }
+    }
+}
+
+impl Cursor {
+    /// That of the first sweep of a state machine: what ended before is none of ours.
+    pub fn first(reach: Reach, now: i64) -> Self {
+        Self {
+            since: now,
+            floor: match reach {
+                Reach::Recent => now - DAY,
+                Reach::Far => now - FAR,
+            },
+            completed: None,
+            pass: None,
+        }
+    }
+
+    /// Where to go on, or a new pass; also where the token is too old.
+    pub fn position(&self, now: i64) -> Position {
+        let pass = self.pass.as_ref();
+        match pass.filter(|pass| now - pass.listed_at < TOKEN_AGE) {
+            Some(pass) => Position {
+                next_token: Some(pass.next_token.clone()),
+                pass_started_at: pass.started_at,
+                listed_at: now,
+                oldest_open: pass.oldest_open,
+            },
+            None => Position {
+                next_token: None,
+                pass_started_at: now,
+                listed_at: now,
+                oldest_open: now,
+            },
+        }
+    }
+
+    /// The executions of a page that ended, and whose end was not looked up in an earlier pass, and the cursor for when
+    /// this has been done. Ends of the last `grace` ms are left to a later pass: their events may be on their way.
+    pub fn take<'a>(
+        &self,
+        reach: Reach,
+        position: &Position,
+        page: &'a ExecutionPage,
+        grace: i64,
+    ) -> (Vec<&'a Listed>, Self) {
+        let now = position.listed_at;
+        let mut oldest_open = position.oldest_open;
+        let mut ended = Vec::new();
+        let mut below = false;
+        for execution in &page.executions {
+            if execution.started_at < self.floor {
+                below = true;
+                break;
+            }
+            match execution.stopped_at.filter(|_| has_ended(execution)) {
+                Some(stopped_at) if stopped_at <= now - grace => {
+                    if stopped_at >= self.since.max(now - OLDEST_END) {
+                        ended.push(execution);
+                    }
+                }
+                _ => oldest_open = oldest_open.min(execution.started_at),
+            }
+        }
+        let started_at = position.pass_started_at;
+        let after = match page.next_token.clone().filter(|_| !below) {
+            Some(next_token) => Self {
+                pass: Some(Pass {
+                    started_at,
+                    listed_at: now,
+                    next_token,
+                    oldest_open,
+                }),
+                ..self.clone()
+            },
+            None => Self {
+                since: self.since.max(started_at - grace - LATE_END),
+                floor: reach.floor(started_at, oldest_open),
+                completed: Some(started_at),
+                pass: None,
+            },
+        };
+        (ended, after)
+    }
+}
+
+fn has_ended(execution: &Listed) -> bool {
+    matches!(
+        execution.status.as_str(),
+        "SUCCEEDED" | "FAILED" | "TIMED_OUT" | "ABORTED"
+    )
+}
+
+#[cfg(test)]
+mod tests;
