@@ -25,6 +25,7 @@ pub async fn stack() -> &'static Stack {
                 ("webhook", env!("CARGO_BIN_EXE_webhook")),
                 ("redrive", env!("CARGO_BIN_EXE_redrive")),
                 ("completion", env!("CARGO_BIN_EXE_completion")),
+                ("sweep", env!("CARGO_BIN_EXE_sweep")),
             ]
             .map(|(name, path)| (name.to_owned(), path.into())),
         );

@@ -247,6 +247,8 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
             return (StatusCode::BAD_REQUEST, axum::Json(error)).into_response();
         }
         "GetSecretValue" => json!({"SecretString": stub.value}),
+        // Of an empty table.
+        "GetItem" | "PutItem" => json!({}),
         "GetParameter" => json!({"Parameter": {"Name": "p", "Value": stub.value}}),
         _ => return (StatusCode::BAD_REQUEST, "{}").into_response(),
     };

@@ -60,6 +60,13 @@ async fn every_missing_variable_is_named() {
             "{completion}"
         );
     }
+    let sweep = reason(env!("CARGO_BIN_EXE_sweep"), &[]).await;
+    for variable in ["ROUTES", "LEDGER_TABLE", "COMPLETIONS_QUEUE_URL"] {
+        assert!(
+            sweep.contains(&format!("`{variable}`: expected a value, found none")),
+            "{sweep}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,175 @@
+//! The ledger's table as the shipped template makes it, in the emulator's DynamoDB.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use futures_util::future::join_all;
+use workflow_bridge::adapters::dynamodb::DynamoLedger;
+use workflow_bridge::ports::{Begun, Ledger, Register};
+
+use crate::deployed::{RUNTIME, stack};
+
+const START: i64 = 1_704_296_470_000;
+
+/// An id that no other test uses.
+fn fresh_id() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("arn:execution-{}#0", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+async fn ledger(now_ms: fn() -> i64) -> DynamoLedger {
+    let stack = stack().await;
+    let table = stack.resource("LedgerTable").unwrap().to_owned();
+    DynamoLedger::new(stack.account().config(), table, now_ms)
+}
+
+async fn item(
+    id: &str,
+) -> Option<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
+    let stack = stack().await;
+    let client = aws_sdk_dynamodb::Client::new(stack.account().config());
+    let call = client
+        .get_item()
+        .table_name(stack.resource("LedgerTable").unwrap())
+        .key(
+            "id",
+            aws_sdk_dynamodb::types::AttributeValue::S(id.to_owned()),
+        );
+    call.send().await.unwrap().item
+}
+
+fn yours(published: &[&str]) -> Begun {
+    let published = published.iter().map(|&text| text.to_owned()).collect();
+    Begun::Yours { published }
+}
+
+#[test]
+fn of_many_who_begin_at_once_one_gets_the_event() {
+    RUNTIME.block_on(async {
+        let (ledger, id) = (ledger(|| START).await, fresh_id());
+        let begun = join_all((0..16).map(|i| ledger.begin(&id, START + 1000 + i))).await;
+        let begun: Vec<Begun> = begun.into_iter().map(Result::unwrap).collect();
+        let winners: Vec<usize> = (0..16).filter(|&i| begun[i] == yours(&[])).collect();
+        assert_eq!(winners.len(), 1, "{begun:?}");
+        let until_ms = START + 1000 + winners[0] as i64;
+        let busy = begun.iter().filter(|b| **b == Begun::Busy { until_ms });
+        assert_eq!(busy.count(), 15, "{begun:?}");
+    });
+}
+
+#[test]
+fn a_lease_that_ended_lets_the_next_one_begin() {
+    static NOW: AtomicI64 = AtomicI64::new(START);
+    RUNTIME.block_on(async {
+        let (ledger, id) = (ledger(|| NOW.load(Ordering::Relaxed)).await, fresh_id());
+        let until_ms = START + 60_000;
+        assert_eq!(ledger.begin(&id, until_ms).await, Ok(yours(&[])));
+        NOW.store(until_ms, Ordering::Relaxed);
+        let later = until_ms + 60_000;
+        assert_eq!(ledger.begin(&id, later).await, Ok(Begun::Busy { until_ms }));
+        NOW.store(until_ms + 1, Ordering::Relaxed);
+        assert_eq!(ledger.begin(&id, later).await, Ok(yours(&[])));
+
+        // The first one wakes up: what it gives back is not its own any more.
+        ledger
+            .give_back(&id, until_ms, &["late".to_owned()])
+            .await
+            .unwrap();
+        let busy = Begun::Busy { until_ms: later };
+        assert_eq!(ledger.begin(&id, later + 1).await, Ok(busy));
+    });
+}
+
+#[test]
+fn what_was_published_is_told_to_the_next_one() {
+    RUNTIME.block_on(async {
+        let (ledger, id) = (ledger(|| START).await, fresh_id());
+        let lease = START + 60_000;
+        let names = ["b", "a", "b"].map(str::to_owned);
+        assert_eq!(ledger.begin(&id, lease).await, Ok(yours(&[])));
+        ledger.give_back(&id, lease, &[]).await.unwrap();
+        assert_eq!(ledger.begin(&id, lease).await, Ok(yours(&[])));
+        ledger.give_back(&id, lease, &names).await.unwrap();
+        ledger.begin(&id, lease).await.unwrap();
+        ledger
+            .give_back(&id, lease, &["c".to_owned()])
+            .await
+            .unwrap();
+        let Ok(Begun::Yours { mut published }) = ledger.begin(&id, lease).await else {
+            panic!("it was given back");
+        };
+        published.sort();
+        assert_eq!(published, ["a", "b", "c"]);
+    });
+}
+
+#[test]
+fn what_is_done_is_never_begun_again() {
+    static NOW: AtomicI64 = AtomicI64::new(START);
+    RUNTIME.block_on(async {
+        let (ledger, id) = (ledger(|| NOW.load(Ordering::Relaxed)).await, fresh_id());
+        let lease = START + 60_000;
+        ledger.begin(&id, lease).await.unwrap();
+        ledger.finish(&id).await.unwrap();
+        NOW.store(lease + 1, Ordering::Relaxed);
+        assert_eq!(ledger.begin(&id, lease * 2).await, Ok(Begun::Done));
+        // Too late, and of no effect.
+        ledger
+            .give_back(&id, lease, &["x".to_owned()])
+            .await
+            .unwrap();
+        ledger.mark(&id).await.unwrap();
+        assert_eq!(ledger.begin(&id, lease * 2).await, Ok(Begun::Done));
+
+        let expires_at = item(&id).await.unwrap().remove("expires_at").unwrap();
+        assert_eq!(
+            expires_at.as_n().unwrap(),
+            &(START / 1000 + 30 * 86_400).to_string()
+        );
+    });
+}
+
+#[test]
+fn what_the_sweep_marked_can_be_begun() {
+    RUNTIME.block_on(async {
+        let (ledger, id) = (ledger(|| START).await, fresh_id());
+        ledger.mark(&id).await.unwrap();
+        ledger.mark(&id).await.unwrap();
+        assert!(item(&id).await.unwrap().contains_key("expires_at"));
+        assert_eq!(ledger.begin(&id, START + 1).await, Ok(yours(&[])));
+    });
+}
+
+#[test]
+fn a_hundred_ids_are_looked_up_at_once() {
+    RUNTIME.block_on(async {
+        let ledger = ledger(|| START).await;
+        let ids: Vec<String> = (0..100).map(|_| fresh_id()).collect();
+        join_all(ids[..50].iter().map(|id| ledger.mark(id))).await;
+        let known = ledger.known(&ids).await.unwrap();
+        assert_eq!(known, ids[..50].iter().cloned().collect::<HashSet<_>>());
+        assert!(ledger.known(&[]).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_saved_text_comes_back_and_never_expires() {
+    RUNTIME.block_on(async {
+        let (ledger, key) = (ledger(|| START).await, fresh_id());
+        assert_eq!(ledger.load(&key).await, Ok(None));
+        ledger.save(&key, "one").await.unwrap();
+        ledger.save(&key, "two").await.unwrap();
+        assert_eq!(ledger.load(&key).await, Ok(Some("two".to_owned())));
+        assert!(!item(&key).await.unwrap().contains_key("expires_at"));
+    });
+}
+
+#[test]
+fn a_table_that_is_missing_is_a_fault_with_its_name() {
+    RUNTIME.block_on(async {
+        let config = stack().await.account().config();
+        let ledger = DynamoLedger::new(config, "no-such-table".to_owned(), || START);
+        let fault = ledger.begin("id", START).await.unwrap_err();
+        assert_eq!(fault.code, "ResourceNotFoundException");
+    });
+}

@@ -1,0 +1,194 @@
+//! The sweep's binary: against the emulator, whose events reach nobody here, and against replayed refusals of AWS.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_sfn::types::ExecutionStatus;
+use serde_json::{Value, json};
+use workflow_bridge::adapters::dynamodb::DynamoLedger;
+use workflow_bridge::clock;
+use workflow_bridge::ledger::ledger_id;
+use workflow_bridge::ports::Ledger;
+
+use crate::deployed::{RUNTIME, SOON, stack};
+use crate::lambda::{Aws, AwsStub, Function, MACHINE, routes};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+fn route(machine: &str) -> String {
+    routes(json!([{
+        "name": "swept",
+        "from": {"cache": "demo", "topic": "swept-in"},
+        "to": {"stateMachine": machine, "input": "payload"},
+    }]))
+}
+
+/// Creates a state machine that no rule hears of.
+async fn state_machine(name: &str) -> String {
+    let sfn = aws_sdk_sfn::Client::new(stack().await.account().config());
+    let definition = json!({"StartAt": "Ends", "States": {"Ends": {"Type": "Pass", "End": true}}});
+    let call = sfn
+        .create_state_machine()
+        .name(name)
+        .definition(definition.to_string())
+        .role_arn("arn:aws:iam::123456789012:role/none");
+    call.send().await.unwrap().state_machine_arn
+}
+
+/// Runs an execution to its end and returns its ARN.
+async fn execution(machine: &str, name: &str) -> String {
+    let sfn = aws_sdk_sfn::Client::new(stack().await.account().config());
+    let start = sfn.start_execution().state_machine_arn(machine).name(name);
+    let arn = start.send().await.unwrap().execution_arn;
+    let ended = async {
+        loop {
+            let described = sfn.describe_execution().execution_arn(&arn).send().await;
+            if described.unwrap().status == ExecutionStatus::Succeeded {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, ended).await.expect("it ends");
+    arn
+}
+
+/// All that is in a queue.
+async fn drain(queue: &str) -> Vec<Value> {
+    let sqs = aws_sdk_sqs::Client::new(stack().await.account().config());
+    let mut all = Vec::new();
+    loop {
+        let call = sqs.receive_message().queue_url(queue);
+        let output = call.max_number_of_messages(10).send().await.unwrap();
+        if output.messages().is_empty() {
+            return all;
+        }
+        let bodies = output
+            .messages()
+            .iter()
+            .filter_map(|message| message.body());
+        all.extend(bodies.map(|body| serde_json::from_str::<Value>(body).unwrap()));
+    }
+}
+
+#[test]
+fn ends_that_no_event_told_are_queued_once() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let machine = state_machine("Swept").await;
+        let sqs = aws_sdk_sqs::Client::new(stack.account().config());
+        let queue = sqs.create_queue().queue_name("swept").send().await.unwrap();
+        let queue = queue.queue_url.unwrap();
+        let table = stack.resource("LedgerTable").unwrap();
+        let routes = route(&format!("{machine}:live"));
+        let variables = [
+            ("AWS_ENDPOINT_URL", stack.account().endpoint()),
+            ("AWS_ACCESS_KEY_ID", stack.account().id()),
+            ("ROUTES", routes.as_str()),
+            ("LEDGER_TABLE", table),
+            ("COMPLETIONS_QUEUE_URL", queue.as_str()),
+            ("SWEEP_GRACE_SECONDS", "0"),
+        ];
+        let stub = AwsStub::new("", Aws::Answers);
+        let sweep = Function::start(env!("CARGO_BIN_EXE_sweep"), &variables, TIMEOUT, stub).await;
+
+        execution(&machine, "before").await;
+        // What ended in the millisecond of the first sweep would be found.
+        let ended = clock::now_ms();
+        while clock::now_ms() == ended {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(sweep.invoke(json!({})).await, Value::Null);
+        let ledger = DynamoLedger::new(stack.account().config(), table.to_owned(), clock::now_ms);
+        let told = ledger_id(&execution(&machine, "told").await, 0);
+        ledger.begin(&told, i64::MAX).await.unwrap();
+        let lost = [
+            execution(&machine, "lost-1").await,
+            execution(&machine, "lost-2").await,
+        ];
+        for _ in 0..2 {
+            assert_eq!(
+                sweep.invoke(json!({"source": "aws.events"})).await,
+                Value::Null
+            );
+        }
+
+        let queued = drain(&queue).await;
+        let arns: BTreeSet<&str> = queued
+            .iter()
+            .filter_map(|event| event["detail"]["executionArn"].as_str())
+            .collect();
+        assert_eq!(
+            (queued.len(), arns),
+            (2, lost.iter().map(String::as_str).collect())
+        );
+        for event in &queued {
+            let detail = &event["detail"];
+            assert_eq!(
+                (&detail["status"], &detail["stateMachineArn"]),
+                (&json!("SUCCEEDED"), &json!(machine))
+            );
+            assert!(
+                detail["stopDate"].as_i64() >= detail["startDate"].as_i64(),
+                "{detail}"
+            );
+            assert!(
+                detail["startDate"].as_i64() > Some(1_700_000_000_000),
+                "{detail}"
+            );
+        }
+        let log = sweep.stop().await;
+        let lines: Vec<Value> = log
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let found: Vec<&Value> = lines.iter().filter_map(|line| line.get("found")).collect();
+        assert_eq!(found, [0, 2, 0], "{log}");
+        assert_eq!(
+            lines.iter().filter(|line| line["level"] == "WARN").count(),
+            2
+        );
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.get("found").is_none() || line["lag_ms"].is_i64()),
+            "{log}"
+        );
+    });
+}
+
+async fn refused(answer: &'static str) -> (Value, String) {
+    let routes = route(MACHINE);
+    let variables = [
+        ("ROUTES", routes.as_str()),
+        ("LEDGER_TABLE", "ledger"),
+        ("COMPLETIONS_QUEUE_URL", "http://127.0.0.1/queue"),
+    ];
+    let stub = AwsStub::new("", Aws::Refuses("ListExecutions", answer));
+    let sweep = Function::start(env!("CARGO_BIN_EXE_sweep"), &variables, TIMEOUT, stub).await;
+    let answer = sweep.invoke(json!({})).await;
+    (answer, sweep.stop().await)
+}
+
+#[tokio::test]
+async fn a_state_machine_that_is_missing_fails_the_invocation() {
+    let (answer, log) = refused(
+        r#"{"__type":"StateMachineDoesNotExist","message":"State Machine Does Not Exist: 'arn'"}"#,
+    )
+    .await;
+    assert!(
+        answer["errorMessage"]
+            .as_str()
+            .unwrap()
+            .contains("1 state machines failed"),
+        "{answer}"
+    );
+    assert!(log.contains("does the state machine exist"), "{log}");
+}
+
+#[tokio::test]
+async fn an_express_state_machine_is_left_out() {
+    let (answer, log) = refused(r#"{"__type":"StateMachineTypeNotSupported","message":"This operation is not supported by this type of state machine"}"#).await;
+    assert_eq!(answer, Value::Null);
+    assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+}
