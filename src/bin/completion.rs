@@ -6,8 +6,8 @@ use std::sync::Arc;
 use lambda_runtime::Error;
 use tokio::sync::Semaphore;
 use workflow_bridge::adapters::{
-    aws, items::MomentoItems, momento::Momento, secrets::SecretsManager, sfn::StepFunctions,
-    sqs::SqsQueue, ssm, topics::MomentoTopics,
+    aws, dynamodb::DynamoLedger, items::MomentoItems, momento::Momento, secrets::SecretsManager,
+    sfn::StepFunctions, sqs::SqsQueue, ssm, topics::MomentoTopics,
 };
 use workflow_bridge::claims::Claims;
 use workflow_bridge::clock;
@@ -46,7 +46,9 @@ async fn run() -> Result<(), Error> {
                 ttl: config.claim_ttl,
                 now_ms: clock::now_ms,
             },
-            ledger: None,
+            ledger: config
+                .ledger_table
+                .map(|table| Arc::new(DynamoLedger::new(&aws, table, clock::now_ms)) as _),
             at_once: Semaphore::new(config.publish_concurrency),
             now_ms: clock::now_ms,
         },

@@ -1,6 +1,5 @@
 //! The shipped template, deployed once with a few workflows and routes more.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
+use workflow_bridge::local::build::Binaries;
 use workflow_bridge::local::template::{add_resource, add_routes, add_state_machine};
 use workflow_bridge::local::{Options, Stack};
 
@@ -18,18 +18,22 @@ static STACK: OnceCell<Stack> = OnceCell::const_new();
 /// How long anything may take; no test measures time.
 pub const SOON: Duration = Duration::from_secs(60);
 
+/// The functions as they were just built.
+pub fn binaries() -> Binaries {
+    let built = [
+        ("webhook", env!("CARGO_BIN_EXE_webhook")),
+        ("redrive", env!("CARGO_BIN_EXE_redrive")),
+        ("completion", env!("CARGO_BIN_EXE_completion")),
+        ("sweep", env!("CARGO_BIN_EXE_sweep")),
+    ];
+    built
+        .map(|(name, path)| (name.to_owned(), path.into()))
+        .into()
+}
+
 pub async fn stack() -> &'static Stack {
     let start = || async {
-        let binaries = BTreeMap::from(
-            [
-                ("webhook", env!("CARGO_BIN_EXE_webhook")),
-                ("redrive", env!("CARGO_BIN_EXE_redrive")),
-                ("completion", env!("CARGO_BIN_EXE_completion")),
-                ("sweep", env!("CARGO_BIN_EXE_sweep")),
-            ]
-            .map(|(name, path)| (name.to_owned(), path.into())),
-        );
-        let mut options = Options::new(binaries).expect("the clone is found");
+        let mut options = Options::new(binaries()).expect("the clone is found");
         options.edit = Box::new(extend);
         Stack::start(options)
             .await

@@ -1,24 +1,16 @@
 //! Functions whose processes a test kills.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use workflow_bridge::local::{Options, Stack};
 
-use crate::deployed::{RUNTIME, SOON, stack};
+use crate::deployed::{RUNTIME, SOON, binaries, stack};
 
 #[test]
 fn a_killed_function_answers_again_from_a_new_process() {
     let test = async {
-        let binaries = BTreeMap::from([
-            ("webhook".to_owned(), env!("CARGO_BIN_EXE_webhook").into()),
-            (
-                "completion".to_owned(),
-                env!("CARGO_BIN_EXE_completion").into(),
-            ),
-        ]);
         let emulator = Arc::clone(stack().await.emulator());
-        let own = Stack::start_in(emulator, Options::new(binaries).unwrap())
+        let own = Stack::start_in(emulator, Options::new(binaries()).unwrap())
             .await
             .unwrap();
         let unsigned = || async {
