@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
@@ -25,6 +26,11 @@ impl Style {
 
     pub fn for_stderr() -> Self {
         Self::new(std::io::stderr().is_terminal())
+    }
+
+    /// No colours, for tests.
+    pub fn plain() -> Self {
+        Self { colour: false }
     }
 
     fn new(terminal: bool) -> Self {
@@ -70,6 +76,8 @@ pub struct Progress {
 pub struct Step {
     progress: Progress,
     started: Instant,
+    /// What is going on, for the heartbeat.
+    doing: Arc<Mutex<String>>,
     heartbeat: Option<AbortHandle>,
     /// Whether the line on a terminal is still the step's.
     open: bool,
@@ -90,13 +98,15 @@ impl Progress {
     pub fn step(self, doing: &str) -> Step {
         let started = Instant::now();
         let mut heartbeat = None;
+        let now = Arc::new(Mutex::new(doing.to_owned()));
         if self.shown && std::io::stderr().is_terminal() {
             say(format_args!("  … {doing}"), "");
         } else if self.shown {
-            let doing = doing.to_owned();
+            let now = Arc::clone(&now);
             let beat = async move {
                 loop {
                     tokio::time::sleep(HEARTBEAT).await;
+                    let doing = now.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     say(
                         format_args!("  … {doing} ({} s)", started.elapsed().as_secs()),
                         "\n",
@@ -108,6 +118,7 @@ impl Progress {
         Step {
             progress: self,
             started,
+            doing: now,
             heartbeat,
             open: self.shown && std::io::stderr().is_terminal(),
         }
@@ -115,6 +126,15 @@ impl Progress {
 }
 
 impl Step {
+    /// Says how far it has come; `doing` as for [`Progress::step`].
+    pub fn update(&self, doing: &str) {
+        let mut now = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.open && *now != doing {
+            say(format_args!("{CLEAR}  … {doing}"), "");
+        }
+        doing.clone_into(&mut now);
+    }
+
     /// Ends a step; `did` reads like "started the emulator".
     pub fn done(mut self, did: &str) {
         if self.progress.shown {
