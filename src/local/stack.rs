@@ -252,6 +252,7 @@ impl Stack {
             account: self.account.id().to_owned(),
             webhook_url: self.webhook_url.clone(),
             signing_secret: self.signing_secret.clone(),
+            outputs: self.deployed.outputs.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! A lock file in a folder tells whether its owner lives, whatever happened to it: the system lets go of the lock when
 //! the process ends. Process ids are in folder names for people only.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -37,6 +38,9 @@ pub struct State {
     pub account: String,
     pub webhook_url: String,
     pub signing_secret: String,
+    /// The template's outputs; none in the state of a stack that an older version runs.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// One run's own folder; removed when dropped.
@@ -223,6 +227,7 @@ mod tests {
             account: "000000000001".into(),
             webhook_url: "http://127.0.0.1:2/x/".into(),
             signing_secret: "secret".into(),
+            outputs: BTreeMap::new(),
         }
     }
 
@@ -249,6 +254,14 @@ mod tests {
         drop(new);
         assert!(!gone.exists());
         assert_eq!(workspace.running().unwrap(), [state(1)]);
+    }
+
+    #[test]
+    fn a_stack_of_an_older_version_is_found() {
+        let mut old = serde_json::to_value(state(1)).unwrap();
+        old.as_object_mut().unwrap().remove("outputs");
+        let read: State = serde_json::from_value(old).unwrap();
+        assert_eq!(read, state(1));
     }
 
     #[test]

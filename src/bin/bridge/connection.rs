@@ -138,6 +138,7 @@ mod tests {
             account: String::new(),
             webhook_url: String::new(),
             signing_secret: String::new(),
+            outputs: Default::default(),
         })
     }
 
