@@ -13,6 +13,7 @@ mod killed;
 mod lambda;
 mod ledger;
 mod proxy;
+mod replay;
 mod startup;
 mod sweep;
 mod triggers;

@@ -3,6 +3,7 @@
 mod connection;
 mod local;
 mod publish;
+mod replay;
 mod secret;
 mod send;
 mod sign;
@@ -14,11 +15,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use workflow_bridge::local::console::Style;
 
 /// Set by a command that is meant to run until a signal comes, once it has nothing else left to do.
 static RUNS_UNTIL_STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Set by a command that sees the first signal itself and then ends in good order; a second one ends it at once.
+static ENDS_IN_ORDER: AtomicBool = AtomicBool::new(false);
 
 /// Momento topics start Step Functions workflows, and their results come back on topics.
 ///
@@ -43,6 +47,7 @@ enum Command {
     Tail(tail::Tail),
     Sign(sign::Sign),
     Send(send::Send),
+    Replay(replay::Replay),
 }
 
 fn main() {
@@ -73,20 +78,44 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Tail(command) => command.run().await,
         Command::Sign(command) => command.run().await,
         Command::Send(command) => command.run().await,
+        Command::Replay(command) => command.run().await,
     }
 }
 
-/// The exit code for the first signal that asks to stop: 128 and its number, as shells count, or 0 where stopping is
-/// how the command is meant to end.
+/// The signals that ask to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    fn new() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The exit code for the next one: 128 and its number, as shells count.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+            _ = self.hang_up.recv() => 129,
+        }
+    }
+}
+
+/// The exit code for the signal that ends the command, or 0 where stopping is how the command is meant to end.
 async fn interrupted() -> Result<i32> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let code = tokio::select! {
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
-        _ = hang_up.recv() => 129,
-    };
+    let mut signals = Signals::new()?;
+    let mut code = signals.next().await;
+    if ENDS_IN_ORDER.load(Ordering::Relaxed) {
+        code = signals.next().await;
+    }
     let as_meant = RUNS_UNTIL_STOPPED.load(Ordering::Relaxed);
     Ok(if as_meant { 0 } else { code })
 }

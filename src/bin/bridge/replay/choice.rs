@@ -1,0 +1,226 @@
+//! Which dead letters a replay takes.
+
+use aws_smithy_types::date_time::{DateTime, Format};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use workflow_bridge::clock::now_ms;
+use workflow_bridge::letter::Reason;
+
+use super::dead::Dead;
+
+/// All there are, for the command line.
+const REASONS: [Reason; 8] = [
+    Reason::Unrouted,
+    Reason::Unavailable,
+    Reason::Refused,
+    Reason::InputTooLarge,
+    Reason::RouteGone,
+    Reason::GaveUp,
+    Reason::Unreadable,
+    Reason::ValueTooLarge,
+];
+
+/// Options that narrow a replay; a letter has to pass every kind that is given, and one value of each.
+#[derive(Args, Debug, Default)]
+pub struct Choice {
+    /// Only those of this route; may be given several times
+    #[arg(long = "route", value_name = "ROUTE")]
+    routes: Vec<String>,
+
+    /// Only those with this reason; may be given several times
+    #[arg(long = "reason", value_name = "REASON", value_parser = reason())]
+    reasons: Vec<Reason>,
+
+    /// Only those last tried at or after this time: `2026-01-31`, `2026-01-31T09:30:00Z`, or so long ago: `90s`, `30m`, `2h`, `7d`
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| since(text, now_ms()))]
+    since: Option<i64>,
+
+    /// Only those of the message or event with this id; may be given several times
+    #[arg(long = "id", value_name = "ID")]
+    ids: Vec<String>,
+}
+
+impl Choice {
+    /// Whether a letter, or what stands in its place, is asked for.
+    ///
+    /// What is no letter has neither a route nor a reason, so it passes only where neither is asked for.
+    pub fn takes(&self, dead: &Dead) -> bool {
+        fn any<T: PartialEq>(wanted: &[T], found: Option<&T>) -> bool {
+            wanted.is_empty() || found.is_some_and(|found| wanted.contains(found))
+        }
+        any(&self.routes, dead.route.as_ref())
+            && any(&self.reasons, dead.reason.as_ref())
+            && any(&self.ids, Some(&dead.id))
+            && self.since.is_none_or(|since| dead.at_ms >= since)
+    }
+}
+
+fn reason() -> impl TypedValueParser<Value = Reason> {
+    PossibleValuesParser::new(REASONS.map(Reason::name)).try_map(|name| {
+        let known = REASONS.into_iter().find(|reason| reason.name() == name);
+        known.ok_or("expected a reason")
+    })
+}
+
+/// A time, or a duration back from now, in ms since the epoch.
+fn since(text: &str, now_ms: i64) -> Result<i64, String> {
+    let expected = || {
+        "expected a time such as `2026-01-31T09:30:00Z` or `2026-01-31`, or a number with `s`, `m`, `h` or `d` for seconds, minutes, hours or days ago".to_owned()
+    };
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let unit_ms = match &text[digits.len()..] {
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(expected()),
+        };
+        let ago = digits
+            .parse()
+            .ok()
+            .and_then(|n: i64| n.checked_mul(unit_ms));
+        return ago
+            .map(|ago| now_ms.saturating_sub(ago))
+            .ok_or_else(|| "expected a shorter time".to_owned());
+    }
+    let midnight = format!("{text}T00:00:00Z");
+    let text = if text.len() == "2026-01-31".len() {
+        &midnight
+    } else {
+        text
+    };
+    let time = DateTime::from_str(text, Format::DateTimeWithOffset).map_err(|_| expected())?;
+    time.to_millis().map_err(|_| expected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::dead::tests::dead;
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    #[test]
+    fn a_time_or_how_long_ago() {
+        for (text, ms) in [
+            ("90s", NOW - 90_000),
+            ("30m", NOW - 1_800_000),
+            ("2h", NOW - 7_200_000),
+            ("7d", NOW - 604_800_000),
+            ("1970-01-02", 86_400_000),
+            ("1970-01-01T00:00:01Z", 1_000),
+            ("1970-01-01T00:00:01.5Z", 1_500),
+            ("1970-01-01T02:00:01+02:00", 1_000),
+        ] {
+            assert_eq!(since(text, NOW), Ok(ms), "{text}");
+        }
+        for text in [
+            "",
+            "h",
+            "2",
+            "2 h",
+            "2w",
+            "-2h",
+            "2h30m",
+            "yesterday",
+            "2026-13-01",
+            "99999999999999999999d",
+            "9999999999999999d",
+            "2026-01-31T09:30:00",
+            "ü2h",
+        ] {
+            assert!(since(text, NOW).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_reason_can_be_asked_for() {
+        // A new reason does not compile here, so that it is not forgotten above.
+        let known = |reason: Reason| match reason {
+            Reason::Unrouted
+            | Reason::Unavailable
+            | Reason::Refused
+            | Reason::InputTooLarge
+            | Reason::RouteGone
+            | Reason::GaveUp
+            | Reason::Unreadable
+            | Reason::ValueTooLarge => true,
+        };
+        assert!(REASONS.into_iter().all(known));
+        let mut names = REASONS.map(Reason::name);
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn a_letter_passes_every_filter_that_is_given() {
+        let letter = dead("uppercase", Reason::Refused, "abc", 1_000);
+        let all = Choice::default;
+        let takes = |choice: Choice| choice.takes(&letter);
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        assert!(takes(all()));
+        assert!(takes(Choice {
+            routes: owned(&["other", "uppercase"]),
+            ..all()
+        }));
+        assert!(!takes(Choice {
+            routes: owned(&["upper"]),
+            ..all()
+        }));
+        assert!(takes(Choice {
+            reasons: vec![Reason::Refused],
+            ..all()
+        }));
+        assert!(!takes(Choice {
+            reasons: vec![Reason::GaveUp],
+            ..all()
+        }));
+        assert!(takes(Choice {
+            since: Some(1_000),
+            ..all()
+        }));
+        assert!(!takes(Choice {
+            since: Some(1_001),
+            ..all()
+        }));
+        assert!(takes(Choice {
+            ids: owned(&["abc"]),
+            ..all()
+        }));
+        assert!(!takes(Choice {
+            ids: owned(&["ab"]),
+            ..all()
+        }));
+        let both = Choice {
+            routes: owned(&["uppercase"]),
+            reasons: vec![Reason::GaveUp],
+            ..all()
+        };
+        assert!(!takes(both));
+    }
+
+    #[test]
+    fn what_is_no_letter_has_neither_route_nor_reason() {
+        let raw = Dead {
+            route: None,
+            reason: None,
+            ..dead("x", Reason::Refused, "abc", 1_000)
+        };
+        assert!(Choice::default().takes(&raw));
+        assert!(
+            !Choice {
+                routes: vec!["x".into()],
+                ..Choice::default()
+            }
+            .takes(&raw)
+        );
+        assert!(
+            !Choice {
+                reasons: vec![Reason::Refused],
+                ..Choice::default()
+            }
+            .takes(&raw)
+        );
+    }
+}

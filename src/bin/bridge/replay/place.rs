@@ -1,0 +1,141 @@
+//! Where the queues are: the running local stack, or a stack on AWS.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sqs::config::ProvideCredentials;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use clap::Args;
+use workflow_bridge::adapters::aws;
+use workflow_bridge::local::Account;
+
+use super::dead::Kind;
+use super::sqs::Sqs;
+use crate::connection::running_stack;
+
+/// Bound of one call; a long poll is far below.
+const CALL_WITHIN: Duration = Duration::from_secs(20);
+
+/// Options that say where.
+#[derive(Args)]
+pub struct Where {
+    /// CloudFormation stack on AWS [default: the running local stack]
+    #[arg(long, value_name = "NAME", conflicts_with = "local")]
+    stack_name: Option<String>,
+
+    /// The running local stack, which is the default
+    #[arg(long)]
+    local: bool,
+}
+
+/// A stack with its queues.
+pub struct Place {
+    config: SdkConfig,
+    outputs: BTreeMap<String, String>,
+    /// For people.
+    pub name: String,
+}
+
+impl Where {
+    pub async fn find(&self) -> Result<Place> {
+        let Some(name) = &self.stack_name else {
+            let state = running_stack().context("no `--stack-name`, so the local stack is used")?;
+            return Ok(Place {
+                config: Account::new(&state.aws_endpoint, &state.account)
+                    .config()
+                    .clone(),
+                outputs: state.outputs,
+                name: "the local stack".to_owned(),
+            });
+        };
+        let config = configuration().await?;
+        let region = config.region().map(ToString::to_string).unwrap_or_default();
+        Ok(Place {
+            outputs: outputs(&config, name, &region).await?,
+            config,
+            name: format!("stack `{name}` in {region}"),
+        })
+    }
+}
+
+impl Place {
+    /// The dead-letter queue of this kind with its way back.
+    pub fn queues(&self, kind: Kind) -> Result<Sqs> {
+        let (from, to) = match kind {
+            Kind::Messages => ("DeadLetterQueueUrl", "ParkedQueueUrl"),
+            Kind::Results => ("CompletionsDeadLetterQueueUrl", "CompletionsQueueUrl"),
+        };
+        let url = |output: &str| {
+            self.outputs.get(output).cloned().with_context(|| {
+                format!(
+                    "expected an output `{output}` at {}, found none: deploy this version's template.yaml, or one with that output",
+                    self.name
+                )
+            })
+        };
+        Ok(Sqs::new(&self.config, url(from)?, url(to)?))
+    }
+}
+
+/// Region and credentials from the environment, checked before anything is asked of them.
+async fn configuration() -> Result<SdkConfig> {
+    let config = aws::config().await;
+    if config.region().is_none() {
+        bail!(
+            "expected the stack's region in AWS_REGION or in the profile, found none: `export AWS_REGION=eu-west-1`, for example"
+        );
+    }
+    let credentials = config.credentials_provider();
+    let credentials = credentials.context("no provider of AWS credentials")?;
+    credentials.provide_credentials().await.map_err(|error| {
+        anyhow!(
+            "expected AWS credentials in the environment or in a profile with plain keys, found none ({}): for every other way to sign in, hand them over with\n  eval \"$(aws configure export-credentials --format env)\"",
+            innermost(&error)
+        )
+    })?;
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(CALL_WITHIN)
+        .build();
+    let config = config.into_builder();
+    // Nobody waits for an answer within seconds here, so the SDK's own retries serve.
+    let config = config.retry_config(RetryConfig::standard().with_max_attempts(5));
+    Ok(config.timeout_config(timeouts).build())
+}
+
+async fn outputs(config: &SdkConfig, name: &str, region: &str) -> Result<BTreeMap<String, String>> {
+    let described = Client::new(config)
+        .describe_stacks()
+        .stack_name(name)
+        .send()
+        .await;
+    let described = described.map_err(|error| match (error.code(), error.message()) {
+        (Some("ValidationError"), Some(message)) if message.contains("does not exist") => anyhow!(
+            "expected a stack `{name}` in {region}, found none: is it another name, another AWS_REGION or another account?"
+        ),
+        (_, Some(message)) => anyhow!("cannot describe the stack `{name}` in {region}: {message}"),
+        _ => anyhow!("cannot describe the stack `{name}` in {region}: {}", DisplayErrorContext(error)),
+    })?;
+    let stack = described
+        .stacks()
+        .first()
+        .context("the answer names no stack")?;
+    let outputs = stack.outputs().iter();
+    Ok(outputs
+        .filter_map(|output| Some((output.output_key()?.into(), output.output_value()?.into())))
+        .collect())
+}
+
+/// The last of an error's causes, which is the one that says something.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

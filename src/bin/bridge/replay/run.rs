@@ -1,0 +1,255 @@
+//! The replay itself: receive, choose, send back, delete, and let go of the rest at the end.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::Instant;
+
+use super::choice::Choice;
+use super::dead::{Dead, Identity, Kind, Record};
+
+/// How long a record is kept from other readers; renewed when half of it is over. A run that is killed hides what it
+/// held for no longer than this.
+pub const HOLD: Duration = Duration::from_secs(600);
+
+/// Long polls that find nothing new before the queue counts as read to its end. One may miss what a busy server holds.
+const EMPTY_RECEIVES: u32 = 3;
+
+/// A dead-letter queue, and the queue that its letters go back to.
+pub trait Queues {
+    /// Up to ten records, kept from other readers for [`HOLD`]; waits a moment for the first.
+    async fn receive(&self) -> Result<Vec<Record>>;
+
+    /// Sends up to ten bodies back; one answer for each.
+    async fn send(&self, bodies: &[&str]) -> Vec<Result<(), String>>;
+
+    /// Deletes up to ten received records; one answer for each.
+    async fn delete(&self, receipts: &[&str]) -> Vec<Result<(), String>>;
+
+    /// Lets received records show again after `time`. What fails shows again by itself.
+    async fn hide(&self, receipts: &[&str], time: Duration);
+}
+
+/// What became of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Replayed,
+    WouldReplay,
+    /// It stays: it was replayed a moment ago and is here again.
+    CameBack,
+    /// It stays: it is no letter, or one of another queue.
+    NoLetter,
+    /// It stays: it could not be sent.
+    NotSent(String),
+    /// It was sent, but it is still here too.
+    NotDeleted(String),
+}
+
+/// Counts of one queue's replay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records seen.
+    pub found: u64,
+    /// Put back, or listed by a dry run.
+    pub replayed: u64,
+    pub not_matching: u64,
+    pub came_back: u64,
+    pub no_letter: u64,
+    pub not_sent: u64,
+    pub not_deleted: u64,
+    /// Matching ones that were received with the last one that the limit allowed.
+    pub over_limit: u64,
+    pub limit_reached: bool,
+    pub stopped: bool,
+    /// Why the run ended before its time.
+    pub broke_off: Option<String>,
+}
+
+impl Tally {
+    pub fn failed(&self) -> bool {
+        self.not_sent > 0 || self.not_deleted > 0 || self.broke_off.is_some()
+    }
+}
+
+/// What to do with one dead-letter queue.
+pub struct Job<'a> {
+    pub kind: Kind,
+    pub choice: &'a Choice,
+    pub dry_run: bool,
+    pub stop: &'a AtomicBool,
+}
+
+/// What the run still knows of a record that it has seen.
+enum Seen {
+    Held { receipt: String },
+    Gone,
+}
+
+impl Job<'_> {
+    /// Goes once through the queue. `limit` counts down with each match; `tell` hears of every record but those that
+    /// do not match, and of the count so far.
+    pub async fn run(
+        &self,
+        queues: &impl Queues,
+        limit: &mut Option<u64>,
+        mut tell: impl FnMut(&Tally, Option<(&Record, &Dead, Fate)>),
+    ) -> Tally {
+        let mut tally = Tally::default();
+        let mut seen: HashMap<String, Seen> = HashMap::new();
+        let mut sent_back: HashSet<Identity> = HashSet::new();
+        let mut renewed = Instant::now();
+        let mut empty = 0;
+        while empty < EMPTY_RECEIVES && tally.broke_off.is_none() {
+            tally.stopped = self.stop.load(Ordering::Relaxed);
+            tally.limit_reached = *limit == Some(0);
+            if tally.stopped || tally.limit_reached {
+                break;
+            }
+            if renewed.elapsed() > HOLD / 2 {
+                renewed = Instant::now();
+                queues.hide(&held(&seen), HOLD).await;
+            }
+            let records = match queues.receive().await {
+                Ok(records) => records,
+                Err(error) => {
+                    tally.broke_off = Some(format!("{error:#}"));
+                    break;
+                }
+            };
+            empty += 1;
+            let mut chosen = Vec::new();
+            for record in records {
+                match seen.get_mut(&record.message_id) {
+                    // SQS may hand out the same record twice, with the newer receipt as the one that counts, and
+                    // even one that was deleted.
+                    Some(Seen::Held { receipt }) => *receipt = record.receipt,
+                    Some(Seen::Gone) => drop(queues.delete(&[&record.receipt]).await),
+                    None => {
+                        empty = 0;
+                        tally.found += 1;
+                        let receipt = record.receipt.clone();
+                        seen.insert(record.message_id.clone(), Seen::Held { receipt });
+                        let dead = Dead::read(self.kind, &record);
+                        match self.why_not(&dead, &sent_back, *limit, &mut tally) {
+                            None => {
+                                *limit = limit.map(|left| left - 1);
+                                sent_back.extend(dead.identity(self.kind));
+                                chosen.push((record, dead));
+                            }
+                            Some(Some(fate)) => tell(&tally, Some((&record, &dead, fate))),
+                            Some(None) => {}
+                        }
+                    }
+                }
+            }
+            let fates = self.put_back(queues, &chosen).await;
+            let failed = fates
+                .iter()
+                .filter(|fate| matches!(fate, Fate::NotSent(_)))
+                .count();
+            if failed > 0 && failed == fates.len() {
+                // The way back is closed: ten more and ten more would only fail as well.
+                tally.broke_off = Some("no letter of the last batch could be put back".to_owned());
+            }
+            for ((record, dead), fate) in chosen.into_iter().zip(fates) {
+                match &fate {
+                    Fate::NotSent(_) => {
+                        tally.not_sent += 1;
+                        dead.identity(self.kind)
+                            .map(|identity| sent_back.remove(&identity));
+                    }
+                    Fate::NotDeleted(_) => tally.not_deleted += 1,
+                    _ => tally.replayed += 1,
+                }
+                if fate == Fate::Replayed {
+                    seen.insert(record.message_id.clone(), Seen::Gone);
+                }
+                tell(&tally, Some((&record, &dead, fate)));
+            }
+            tell(&tally, None);
+        }
+        queues.hide(&held(&seen), Duration::ZERO).await;
+        tally
+    }
+
+    /// None for what is to be put back; else counts why not, and says what there is to tell of it.
+    fn why_not(
+        &self,
+        dead: &Dead,
+        sent_back: &HashSet<Identity>,
+        limit: Option<u64>,
+        tally: &mut Tally,
+    ) -> Option<Option<Fate>> {
+        if dead.has_no_way_back() {
+            tally.no_letter += 1;
+            return Some(Some(Fate::NoLetter));
+        }
+        let came_back = dead.identity(self.kind).is_some_and(|identity| {
+            // A letter without a route may come back with one.
+            let unrouted = match &identity {
+                Identity::Message(id, _) => Some(Identity::Message(id.clone(), None)),
+                Identity::Result(_) => None,
+            };
+            sent_back.contains(&identity)
+                || unrouted.is_some_and(|unrouted| sent_back.contains(&unrouted))
+        });
+        if came_back && !self.dry_run {
+            tally.came_back += 1;
+            return Some(Some(Fate::CameBack));
+        }
+        if !self.choice.takes(dead) {
+            tally.not_matching += 1;
+            return Some(None);
+        }
+        if limit == Some(0) {
+            tally.over_limit += 1;
+            return Some(None);
+        }
+        None
+    }
+
+    /// Sends first and deletes then: a crash in between leaves the letter in both queues, and a message that comes
+    /// twice starts one execution.
+    async fn put_back(&self, queues: &impl Queues, chosen: &[(Record, Dead)]) -> Vec<Fate> {
+        if self.dry_run {
+            return vec![Fate::WouldReplay; chosen.len()];
+        }
+        if chosen.is_empty() {
+            return Vec::new();
+        }
+        let bodies: Vec<_> = chosen
+            .iter()
+            .map(|(_, dead)| dead.send.as_deref().unwrap_or_default())
+            .collect();
+        let sent = queues.send(&bodies).await;
+        let receipts: Vec<_> = chosen
+            .iter()
+            .zip(&sent)
+            .filter(|(_, sent)| sent.is_ok())
+            .map(|((record, _), _)| record.receipt.as_str())
+            .collect();
+        let mut deleted = queues.delete(&receipts).await.into_iter();
+        let fate = |sent| match sent {
+            Err(error) => Fate::NotSent(error),
+            Ok(()) => match deleted.next() {
+                Some(Err(error)) => Fate::NotDeleted(error),
+                _ => Fate::Replayed,
+            },
+        };
+        sent.into_iter().map(fate).collect()
+    }
+}
+
+fn held(seen: &HashMap<String, Seen>) -> Vec<&str> {
+    seen.values()
+        .filter_map(|seen| match seen {
+            Seen::Held { receipt } => Some(receipt.as_str()),
+            Seen::Gone => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+mod fake;
+
+use serde_json::json;
+
+use self::fake::Fake;
+use super::*;
+use crate::replay::dead::tests::letter;
+
+fn message(id: usize, route: &str) -> String {
+    letter(&format!("id{id}."), Some(route), ("message", json!({})))
+}
+
+fn messages(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|id| {
+        message(
+            id,
+            if id.is_multiple_of(5) {
+                "other"
+            } else {
+                "upper"
+            },
+        )
+    })
+}
+
+fn only_upper() -> Choice {
+    use clap::Parser;
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        choice: Choice,
+    }
+    Line::parse_from(["replay", "--route", "upper"]).choice
+}
+
+struct Setup {
+    choice: Choice,
+    dry_run: bool,
+    limit: Option<u64>,
+    kind: Kind,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            choice: Choice::default(),
+            dry_run: false,
+            limit: None,
+            kind: Kind::Messages,
+        }
+    }
+}
+
+impl Setup {
+    async fn run(self, queues: &Fake) -> (Tally, Vec<Fate>) {
+        let (stop, mut limit, mut fates) = (AtomicBool::new(false), self.limit, Vec::new());
+        let job = Job {
+            kind: self.kind,
+            choice: &self.choice,
+            dry_run: self.dry_run,
+            stop: &stop,
+        };
+        let tell = |_: &Tally, what: Option<(&Record, &Dead, Fate)>| {
+            fates.extend(what.map(|(_, _, fate)| fate))
+        };
+        let tally = job.run(queues, &mut limit, tell).await;
+        (tally, fates)
+    }
+}
+
+#[tokio::test]
+async fn what_matches_goes_back_and_the_rest_shows_again() {
+    let queues = Fake {
+        hands_out_twice: true,
+        ..Fake::holding(messages(25))
+    };
+    let (tally, fates) = Setup {
+        choice: only_upper(),
+        ..Setup::default()
+    }
+    .run(&queues)
+    .await;
+    let expected = Tally {
+        found: 25,
+        replayed: 20,
+        not_matching: 5,
+        ..Tally::default()
+    };
+    assert_eq!(tally, expected);
+    assert_eq!(fates, vec![Fate::Replayed; 20]);
+    assert_eq!((queues.path().len(), queues.left()), (20, (5, true)));
+    assert!(queues.path().iter().all(|body| body.contains("upper")));
+    assert!(!tally.failed());
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let queues = Fake::holding(messages(25));
+    let (tally, fates) = Setup {
+        dry_run: true,
+        limit: Some(7),
+        ..Setup::default()
+    }
+    .run(&queues)
+    .await;
+    assert_eq!((tally.found, tally.replayed, tally.over_limit), (10, 7, 3));
+    assert!(tally.limit_reached);
+    assert_eq!(fates, vec![Fate::WouldReplay; 7]);
+    assert_eq!((queues.path().len(), queues.left()), (0, (25, true)));
+}
+
+#[tokio::test]
+async fn the_limit_counts_what_matches() {
+    let queues = Fake::holding(messages(25));
+    let setup = Setup {
+        choice: only_upper(),
+        limit: Some(18),
+        ..Setup::default()
+    };
+    let (tally, _) = setup.run(&queues).await;
+    assert_eq!(
+        (tally.replayed, tally.over_limit, tally.not_matching),
+        (18, 2, 5)
+    );
+    assert_eq!(queues.left(), (7, true));
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_stays() {
+    let queues = Fake {
+        unsendable: vec!["id3.", "id7."],
+        ..Fake::holding(messages(12))
+    };
+    let (tally, fates) = Setup::default().run(&queues).await;
+    assert_eq!(
+        (tally.replayed, tally.not_sent, tally.broke_off.as_ref()),
+        (10, 2, None)
+    );
+    assert!(tally.failed());
+    // Each letter with its own fate.
+    assert_eq!(
+        fates.iter().position(|fate| *fate != Fate::Replayed),
+        Some(3)
+    );
+    assert_eq!(queues.left(), (2, true));
+    assert!(
+        queues
+            .path()
+            .iter()
+            .all(|body| !body.contains("id3.") && !body.contains("id7."))
+    );
+}
+
+#[tokio::test]
+async fn a_way_back_that_is_closed_ends_the_run() {
+    let queues = Fake {
+        unsendable: vec!["id"],
+        ..Fake::holding(messages(25))
+    };
+    let (tally, _) = Setup::default().run(&queues).await;
+    assert_eq!((tally.found, tally.not_sent), (10, 10));
+    assert!(tally.broke_off.is_some());
+    assert_eq!(queues.left(), (25, true));
+}
+
+#[tokio::test]
+async fn what_was_sent_but_not_deleted_is_told_and_sent_once() {
+    let queues = Fake {
+        undeletable: true,
+        hands_out_twice: true,
+        ..Fake::holding(messages(3))
+    };
+    let (tally, _) = Setup::default().run(&queues).await;
+    assert_eq!((tally.replayed, tally.not_deleted), (0, 3));
+    assert!(tally.failed());
+    assert_eq!(queues.path().len(), 3);
+}
+
+#[tokio::test]
+async fn what_comes_back_is_not_sent_round_and_round() {
+    let queues = Fake {
+        comes_back: true,
+        ..Fake::holding(messages(15))
+    };
+    let (tally, _) = Setup::default().run(&queues).await;
+    assert_eq!((tally.replayed, tally.came_back), (15, 15));
+    assert_eq!((queues.path().len(), queues.left()), (15, (15, true)));
+
+    // A text that is no event comes back in a letter with another id.
+    let queues = Fake {
+        comes_back: true,
+        ..Fake::holding(["no JSON".to_owned()])
+    };
+    let (tally, _) = Setup {
+        kind: Kind::Results,
+        ..Setup::default()
+    }
+    .run(&queues)
+    .await;
+    assert_eq!((tally.replayed, tally.came_back), (1, 1));
+
+    // A message that had no route comes back from the one that it has now.
+    let unrouted = letter("a", None, ("message", json!({})));
+    let routed = letter("a", Some("upper"), ("message", json!({})));
+    let queues = Fake::holding([unrouted, routed]);
+    let (tally, _) = Setup::default().run(&queues).await;
+    assert_eq!((tally.replayed, tally.came_back), (1, 1));
+}
+
+#[tokio::test]
+async fn what_is_no_letter_stays_among_messages_and_goes_back_among_results() {
+    let queues = Fake::holding(["hush".to_owned(), message(1, "upper")]);
+    let (tally, fates) = Setup::default().run(&queues).await;
+    assert_eq!(
+        (tally.replayed, tally.no_letter, tally.failed()),
+        (1, 1, false)
+    );
+    assert_eq!(fates, [Fate::NoLetter, Fate::Replayed]);
+    assert_eq!(queues.left(), (1, true));
+
+    let event = letter("e", Some("upper"), ("event", json!({"id": "e"})));
+    let queues = Fake::holding(["hush".to_owned(), event]);
+    let (tally, _) = Setup {
+        kind: Kind::Results,
+        ..Setup::default()
+    }
+    .run(&queues)
+    .await;
+    assert_eq!((tally.replayed, queues.left().0), (2, 0));
+    assert_eq!(queues.path(), ["hush", r#"{"id":"e"}"#]);
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_be_read_any_more_ends_the_run() {
+    let queues = Fake {
+        unreadable_after: Some(1),
+        ..Fake::holding(messages(25))
+    };
+    let (tally, _) = Setup {
+        choice: only_upper(),
+        ..Setup::default()
+    }
+    .run(&queues)
+    .await;
+    assert_eq!(
+        (tally.replayed, tally.broke_off.as_deref()),
+        (8, Some("AccessDenied"))
+    );
+    assert_eq!(queues.left(), (17, true));
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_run_after_the_batch_in_hand() {
+    let queues = Fake::holding(messages(25));
+    let stop = AtomicBool::new(false);
+    let choice = only_upper();
+    let job = Job {
+        kind: Kind::Messages,
+        choice: &choice,
+        dry_run: false,
+        stop: &stop,
+    };
+    let tell = |_: &Tally, _: Option<(&Record, &Dead, Fate)>| stop.store(true, Ordering::Relaxed);
+    let tally = job.run(&queues, &mut None, tell).await;
+    assert_eq!((tally.found, tally.replayed, tally.stopped), (10, 8, true));
+    assert_eq!(queues.left(), (17, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_run_keeps_what_it_holds() {
+    let slow = Fake {
+        receive_takes: HOLD / 3,
+        ..Fake::holding(messages(25))
+    };
+    let setup = || Setup {
+        dry_run: true,
+        ..Setup::default()
+    };
+    let (tally, _) = setup().run(&slow).await;
+    assert_eq!((tally.found, slow.left()), (25, (25, true)));
+    assert!(slow.state.lock().unwrap().held >= 20);
+    let quick = Fake::holding(messages(25));
+    setup().run(&quick).await;
+    assert_eq!(quick.state.lock().unwrap().held, 0);
+}

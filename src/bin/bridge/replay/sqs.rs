@@ -1,0 +1,280 @@
+//! The two queues of a replay, in SQS.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+    SendMessageBatchRequestEntry,
+};
+use futures_util::StreamExt;
+use futures_util::stream::iter;
+use workflow_bridge::adapters::aws::fault;
+
+use super::dead::Record;
+use super::run::{HOLD, Queues};
+
+/// SQS's limit of entries in a batch, and of messages in a receive.
+const BATCH: usize = 10;
+
+/// SQS's limit of all bodies of a batch together, in bytes.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// How long a receive waits for a first message, in s.
+const WAIT: i32 = 1;
+
+/// Calls at once when held records are shown again.
+const AT_ONCE: usize = 8;
+
+/// What EventBridge writes to an event that it could not deliver.
+const UNDELIVERED: [&str; 2] = ["ERROR_CODE", "ERROR_MESSAGE"];
+
+/// A dead-letter queue and where its letters go.
+pub struct Sqs {
+    client: Client,
+    from: String,
+    to: String,
+}
+
+/// How many messages a queue has, by SQS's own approximation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Depth {
+    pub visible: u64,
+    /// Received by somebody, and neither deleted nor given back.
+    pub held: u64,
+}
+
+impl Sqs {
+    /// Both by their URLs.
+    pub fn new(config: &SdkConfig, from: String, to: String) -> Self {
+        Self {
+            client: Client::new(config),
+            from,
+            to,
+        }
+    }
+
+    /// None where it cannot be told: that permission is not worth failing for.
+    pub async fn depth(&self) -> Option<Depth> {
+        use QueueAttributeName as Name;
+        let (visible, held) = (
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesNotVisible,
+        );
+        let call = self.client.get_queue_attributes().queue_url(&self.from);
+        let call = call
+            .attribute_names(visible.clone())
+            .attribute_names(held.clone());
+        let output = call.send().await.ok()?;
+        let number = |name| output.attributes()?.get(&name)?.parse().ok();
+        Some(Depth {
+            visible: number(visible)?,
+            held: number(held)?,
+        })
+    }
+}
+
+impl Queues for Sqs {
+    async fn receive(&self) -> Result<Vec<Record>> {
+        let call = self
+            .client
+            .receive_message()
+            .queue_url(&self.from)
+            .max_number_of_messages(BATCH as i32)
+            .visibility_timeout(HOLD.as_secs() as i32)
+            .wait_time_seconds(WAIT)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .set_message_attribute_names(Some(UNDELIVERED.map(Into::into).into()));
+        let output = call.send().await.map_err(|error| anyhow!(reason(&error)));
+        let output = output.with_context(|| format!("cannot receive from `{}`", self.from))?;
+        Ok(output
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(record)
+            .collect())
+    }
+
+    async fn send(&self, bodies: &[&str]) -> Vec<Result<(), String>> {
+        let mut results = Vec::with_capacity(bodies.len());
+        for group in by_size(bodies) {
+            let entries = group.iter().enumerate().map(|(index, body)| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .message_body(*body)
+                    .build()
+                    .map_err(|error| error.to_string())
+            });
+            let entries = match entries.collect::<Result<Vec<_>, _>>() {
+                Ok(entries) => entries,
+                Err(error) => {
+                    results.extend(vec![Err(error); group.len()]);
+                    continue;
+                }
+            };
+            let call = self.client.send_message_batch().queue_url(&self.to);
+            let output = call.set_entries(Some(entries)).send().await;
+            let output = output.map_err(|error| reason(&error));
+            let (taken, failed) = match &output {
+                Ok(output) => {
+                    let taken = output.successful().iter().map(|entry| entry.id());
+                    (taken.collect(), output.failed())
+                }
+                Err(_) => (Vec::new(), Default::default()),
+            };
+            let why = output.as_ref().err().map(String::as_str);
+            results.extend(each(group.len(), &taken, failed, why));
+        }
+        results
+    }
+
+    async fn delete(&self, receipts: &[&str]) -> Vec<Result<(), String>> {
+        if receipts.is_empty() {
+            return Vec::new();
+        }
+        let entries = receipts.iter().enumerate().filter_map(|(index, receipt)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(*receipt)
+                .build()
+                .ok()
+        });
+        let call = self.client.delete_message_batch().queue_url(&self.from);
+        let output = call.set_entries(Some(entries.collect())).send().await;
+        let output = output.map_err(|error| reason(&error));
+        let (taken, failed) = match &output {
+            Ok(output) => {
+                let taken = output.successful().iter().map(|entry| entry.id());
+                (taken.collect(), output.failed())
+            }
+            Err(_) => (Vec::new(), Default::default()),
+        };
+        let why = output.as_ref().err().map(String::as_str);
+        each(receipts.len(), &taken, failed, why)
+    }
+
+    async fn hide(&self, receipts: &[&str], time: Duration) {
+        let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
+        let calls = receipts.chunks(BATCH).map(|chunk| {
+            let entries = chunk.iter().enumerate().filter_map(|(index, receipt)| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(*receipt)
+                    .visibility_timeout(seconds)
+                    .build()
+                    .ok()
+            });
+            let call = self.client.change_message_visibility_batch();
+            call.queue_url(&self.from)
+                .set_entries(Some(entries.collect()))
+                .send()
+        });
+        let calls: Vec<_> = calls.collect();
+        iter(calls)
+            .buffer_unordered(AT_ONCE)
+            .for_each(|_| async {})
+            .await;
+    }
+}
+
+/// One answer for each of `count` entries, whose ids are their positions. What the answer does not name has failed.
+fn each(
+    count: usize,
+    taken: &[&str],
+    failed: &[BatchResultErrorEntry],
+    why: Option<&str>,
+) -> Vec<Result<(), String>> {
+    let one = |index: usize| {
+        let id = index.to_string();
+        if taken.contains(&id.as_str()) {
+            return Ok(());
+        }
+        let entry = failed.iter().find(|entry| entry.id() == id);
+        Err(match (why, entry) {
+            (Some(why), _) => why.to_owned(),
+            (None, Some(entry)) => match entry.message() {
+                Some(message) => format!("{}: {message}", entry.code()),
+                None => entry.code().to_owned(),
+            },
+            (None, None) => "SQS's answer does not name it".to_owned(),
+        })
+    };
+    (0..count).map(one).collect()
+}
+
+/// Splits into batches, in order, that SQS takes.
+fn by_size<'a, 'b>(bodies: &'a [&'b str]) -> Vec<&'a [&'b str]> {
+    let (mut groups, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (index, body) in bodies.iter().enumerate() {
+        let full = index - start == BATCH || bytes + body.len() > BATCH_BYTES;
+        if full && index > start {
+            groups.push(&bodies[start..index]);
+            (start, bytes) = (index, 0);
+        }
+        bytes += body.len();
+    }
+    if start < bodies.len() {
+        groups.push(&bodies[start..]);
+    }
+    groups
+}
+
+fn record(message: Message) -> Option<Record> {
+    let attribute = |name| message.message_attributes()?.get(name)?.string_value();
+    let undelivered: Vec<_> = UNDELIVERED.into_iter().filter_map(attribute).collect();
+    let sent = message.attributes();
+    let sent = sent.and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
+    let sent_ms = sent.and_then(|ms| ms.parse().ok()).unwrap_or_default();
+    Some(Record {
+        undelivered: (!undelivered.is_empty()).then(|| undelivered.join(": ")),
+        sent_ms,
+        message_id: message.message_id?,
+        receipt: message.receipt_handle?,
+        body: message.body?,
+    })
+}
+
+/// What went wrong, for a person, without the request's content.
+fn reason<E: ProvideErrorMetadata>(
+    error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
+) -> String {
+    fault(error).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_no_larger_than_sqs_takes() {
+        let sizes = |bodies: &[&str]| -> Vec<usize> {
+            by_size(bodies).into_iter().map(<[&str]>::len).collect()
+        };
+        let large = "x".repeat(BATCH_BYTES / 2);
+        let whole = "x".repeat(BATCH_BYTES);
+        assert_eq!(sizes(&[]), [0; 0]);
+        assert_eq!(sizes(&["a"; 10]), [10]);
+        assert_eq!(sizes(&["a"; 11]), [10, 1]);
+        assert_eq!(sizes(&[&large, &large, "a"]), [2, 1]);
+        assert_eq!(sizes(&["a", &whole, "a"]), [1, 1, 1]);
+    }
+
+    #[test]
+    fn an_entry_is_done_only_where_the_answer_says_so() {
+        let failed = BatchResultErrorEntry::builder()
+            .id("1")
+            .code("InternalError")
+            .sender_fault(false)
+            .build()
+            .unwrap();
+        let results = each(3, &["0"], &[failed], None);
+        assert_eq!(results[0], Ok(()));
+        assert_eq!(results[1], Err("InternalError".to_owned()));
+        assert!(results[2].is_err());
+        assert_eq!(each(2, &[], &[], Some("x")), vec![Err("x".to_owned()); 2]);
+    }
+}
