@@ -19,6 +19,7 @@
 
 pub mod aws;
 pub mod build;
+pub mod claim;
 pub mod console;
 mod deploy;
 mod emulator;

@@ -4,8 +4,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use momento::TopicClient;
 use momento::topics::configurations::Laptop;
-use workflow_bridge::adapters::topics;
+use workflow_bridge::adapters::{items, topics};
+use workflow_bridge::clock;
 use workflow_bridge::config::MomentoEndpoint;
+use workflow_bridge::local::claim::Resolver;
 use workflow_bridge::local::workspace::{State, Workspace};
 
 const API_KEY: &str = "MOMENTO_API_KEY";
@@ -92,9 +94,20 @@ impl Connection {
 
 impl Place {
     pub fn client(&self) -> Result<TopicClient> {
-        let endpoint = MomentoEndpoint::parse(&self.endpoint).map_err(|text| anyhow!(text))?;
-        topics::connect(&self.api_key, &endpoint, Laptop::latest())
-            .map_err(|_| anyhow!("expected a Momento API key of version 2 in {API_KEY}, found something else: make one in Momento's console"))
+        topics::connect(&self.api_key, &self.endpoint()?, Laptop::latest())
+            .map_err(|_| bad_api_key())
+    }
+
+    /// Follows claims of large values, with the same key.
+    pub fn resolver(&self) -> Result<Resolver> {
+        let laptop = momento::cache::configurations::Laptop::latest();
+        let items = items::connect(&self.api_key, &self.endpoint()?, laptop);
+        let resolver = Resolver::new(items.map_err(|_| bad_api_key())?, clock::now_ms);
+        resolver.context("cannot make the client that reads objects")
+    }
+
+    fn endpoint(&self) -> Result<MomentoEndpoint> {
+        MomentoEndpoint::parse(&self.endpoint).map_err(|text| anyhow!(text))
     }
 
     /// Waits until a plain `http://` endpoint takes no more connections. The SDK's subscriptions would go on trying
@@ -107,6 +120,12 @@ impl Place {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
+}
+
+fn bad_api_key() -> anyhow::Error {
+    anyhow!(
+        "expected a Momento API key of version 2 in {API_KEY}, found something else: make one in Momento's console"
+    )
 }
 
 /// The newest local stack that runs.

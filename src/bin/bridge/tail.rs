@@ -1,6 +1,7 @@
 //! `bridge tail`: follow topics.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,6 +12,7 @@ use futures_util::StreamExt;
 use momento::topics::{SubscriptionValue, ValueKind};
 use serde_json::json;
 use tokio::sync::mpsc;
+use workflow_bridge::local::claim::{Claim, Resolver, Unresolved};
 use workflow_bridge::local::console::preview;
 
 use crate::connection::Connection;
@@ -20,7 +22,7 @@ use crate::connection::Connection;
 /// Several topics are told apart by a prefix. Ends with Ctrl-C, after `--count` messages or after `--timeout` seconds.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge tail uppercase-out\n  cargo bridge tail --json uppercase-out uppercase-failed | jq .text\n  cargo bridge tail --count 1 --timeout 10 uppercase-out   # exit code 1 when nothing comes"
+    after_help = "Examples:\n  cargo bridge tail uppercase-out\n  cargo bridge tail --json uppercase-out uppercase-failed | jq .text\n  cargo bridge tail --resolve uppercase-out                # large results in full\n  cargo bridge tail --count 1 --timeout 10 uppercase-out   # exit code 1 when nothing comes"
 )]
 pub struct Tail {
     /// Topics to follow
@@ -30,6 +32,10 @@ pub struct Tail {
     /// Print JSON with topic, sequence number, page and publisher's token id
     #[arg(long)]
     json: bool,
+
+    /// Print the large value that a claim stands for in the claim's place; one that cannot be read is said on stderr
+    #[arg(long)]
+    resolve: bool,
 
     /// Stop after so many messages
     #[arg(long, value_name = "N")]
@@ -43,11 +49,20 @@ pub struct Tail {
     connection: Connection,
 }
 
+/// A message, and what its claim stands for, where it is one and was followed.
+struct Received {
+    topic: String,
+    item: SubscriptionValue,
+    resolved: Option<Result<String, Unresolved>>,
+}
+
 impl Tail {
     pub async fn run(self) -> Result<i32> {
         let place = self.connection.place()?;
         let client = place.client()?;
-        let (tell, mut messages) = mpsc::channel::<(String, SubscriptionValue)>(64);
+        let resolver = self.resolve.then(|| place.resolver()).transpose()?;
+        let resolver = resolver.map(Arc::new);
+        let (tell, mut messages) = mpsc::channel::<Received>(64);
         for topic in self.topics.clone() {
             let subscribed = client.subscribe(&place.cache, &topic).await;
             let mut subscription = subscribed.map_err(|error| {
@@ -58,10 +73,20 @@ impl Tail {
                     error.message
                 )
             })?;
-            let tell = tell.clone();
+            let (tell, resolver) = (tell.clone(), resolver.clone());
             tokio::spawn(async move {
                 while let Some(item) = subscription.next().await {
-                    if tell.send((topic.clone(), item)).await.is_err() {
+                    let resolved = match &resolver {
+                        Some(resolver) => resolve(resolver, &item).await,
+                        None => None,
+                    };
+                    let topic = topic.clone();
+                    let received = Received {
+                        topic,
+                        item,
+                        resolved,
+                    };
+                    if tell.send(received).await.is_err() {
                         return;
                     }
                 }
@@ -90,8 +115,8 @@ impl Tail {
         let mut seen = 0;
         while self.count.is_none_or(|count| seen < count) {
             tokio::select! {
-                Some((topic, item)) = messages.recv() => {
-                    self.print(&topic, &item)?;
+                Some(received) = messages.recv() => {
+                    self.print(&received)?;
                     seen += 1;
                 }
                 () = &mut gone => bail!("{} is gone", place.name),
@@ -104,7 +129,20 @@ impl Tail {
         Ok(0)
     }
 
-    fn print(&self, topic: &str, item: &SubscriptionValue) -> Result<()> {
+    fn print(&self, received: &Received) -> Result<()> {
+        let Received {
+            topic,
+            item,
+            resolved,
+        } = received;
+        let value = match resolved {
+            Some(Err(unresolved)) => {
+                eprintln!("{topic}: {}", preview(&unresolved.to_string(), usize::MAX));
+                None
+            }
+            Some(Ok(value)) => Some(value),
+            None => None,
+        };
         let mut out = std::io::stdout().lock();
         if self.json {
             let mut line = json!({
@@ -114,7 +152,7 @@ impl Tail {
                 "token_id": item.publisher_id,
             });
             match &item.kind {
-                ValueKind::Text(text) => line["text"] = json!(text),
+                ValueKind::Text(text) => line["text"] = json!(value.unwrap_or(text)),
                 ValueKind::Binary(bytes) => line["binary"] = json!(STANDARD.encode(bytes)),
             }
             writeln!(out, "{line}")?;
@@ -125,9 +163,10 @@ impl Tail {
             match &item.kind {
                 // What a stranger published must not steer the terminal.
                 ValueKind::Text(text) if out.is_terminal() => {
-                    out.write_all(preview(text, usize::MAX).as_bytes())?
+                    let shown = preview(value.unwrap_or(text), usize::MAX);
+                    out.write_all(shown.as_bytes())?
                 }
-                ValueKind::Text(text) => out.write_all(text.as_bytes())?,
+                ValueKind::Text(text) => out.write_all(value.unwrap_or(text).as_bytes())?,
                 ValueKind::Binary(bytes) if out.is_terminal() => {
                     write!(out, "({} bytes, binary)", bytes.len())?
                 }
@@ -138,4 +177,14 @@ impl Tail {
         out.flush()?;
         Ok(())
     }
+}
+
+async fn resolve(
+    resolver: &Resolver,
+    item: &SubscriptionValue,
+) -> Option<Result<String, Unresolved>> {
+    let ValueKind::Text(text) = &item.kind else {
+        return None;
+    };
+    Some(resolver.resolve(&Claim::of(text)?).await)
 }

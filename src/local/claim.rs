@@ -1,0 +1,206 @@
+//! Following the claim that is published in place of a large value.
+
+use std::time::Duration;
+
+use momento::CacheClient;
+use momento::cache::GetResponse;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// The largest object that is read, in bytes; a claim comes from whoever may publish.
+const MAX_OBJECT_BYTES: u64 = 100_000_000;
+
+/// Bound of reading an object.
+const OBJECT_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a claim says of a value; see [`crate::claims`] for its form.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Claim {
+    #[serde(flatten)]
+    place: Place,
+    bytes: u64,
+    sha256: String,
+    /// ms since the epoch.
+    expires_at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Place {
+    Item { cache: String, key: String },
+    Object { url: String },
+}
+
+/// Why a claim gives no value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    #[error(
+        "the claim expired: expected to be read {0} earlier; follow the topic when results come, or raise CLAIM_TTL_SECONDS"
+    )]
+    Expired(String),
+    #[error("the value is missing: expected {0}, found nothing; it was deleted or evicted")]
+    Missing(String),
+    #[error("the value is another one: expected {expected} bytes, found {found}; do not use it")]
+    WrongSize { expected: u64, found: String },
+    #[error(
+        "the value is another one: expected the SHA-256 {expected}, found {found}; do not use it"
+    )]
+    WrongDigest { expected: String, found: String },
+    #[error(
+        "expected an object of at most {MAX_OBJECT_BYTES} bytes, found a claim of {0}; read it by its URL"
+    )]
+    TooLarge(u64),
+    #[error("expected a value in UTF-8, found other bytes; read it by its place")]
+    NotText,
+    #[error("cannot read {place}: {text}")]
+    Unreadable { place: String, text: String },
+}
+
+/// Follows claims.
+pub struct Resolver {
+    items: CacheClient,
+    http: reqwest::Client,
+    now_ms: fn() -> i64,
+}
+
+impl Claim {
+    /// Reads a message; `None` where it is no claim but a value.
+    pub fn of(message: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Message {
+            claim: Claim,
+        }
+        let message: Message = serde_json::from_str(message).ok()?;
+        Some(message.claim)
+    }
+
+    /// Whether these are the bytes that were claimed.
+    fn check(&self, value: &[u8]) -> Result<(), Unresolved> {
+        if value.len() as u64 != self.bytes {
+            return Err(Unresolved::WrongSize {
+                expected: self.bytes,
+                found: value.len().to_string(),
+            });
+        }
+        let found = hex::encode(Sha256::digest(value));
+        if found != self.sha256 {
+            let expected = self.sha256.clone();
+            return Err(Unresolved::WrongDigest { expected, found });
+        }
+        Ok(())
+    }
+
+    /// The place, for people; without the signature in a URL.
+    fn place(&self) -> String {
+        match &self.place {
+            Place::Item { cache, key } => format!("the item `{key}` of cache `{cache}`"),
+            Place::Object { url } => {
+                let end = url.find('?').unwrap_or(url.len());
+                format!("the object `{}`", &url[..end])
+            }
+        }
+    }
+}
+
+impl Resolver {
+    /// With a client whose key may read the items.
+    ///
+    /// # Errors
+    ///
+    /// When the client for objects cannot be made.
+    pub fn new(items: CacheClient, now_ms: fn() -> i64) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(OBJECT_WITHIN)
+            // Where a URL leads is for its publisher to say, not for whoever answers there.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self {
+            items,
+            http,
+            now_ms,
+        })
+    }
+
+    /// The value that was claimed, checked.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there, is another one, or cannot be read.
+    pub async fn resolve(&self, claim: &Claim) -> Result<String, Unresolved> {
+        let value = match &claim.place {
+            Place::Item { cache, key } => self.item(claim, cache, key).await?,
+            Place::Object { url } => self.object(claim, url).await?,
+        };
+        claim.check(&value)?;
+        String::from_utf8(value).map_err(|_| Unresolved::NotText)
+    }
+
+    async fn item(&self, claim: &Claim, cache: &str, key: &str) -> Result<Vec<u8>, Unresolved> {
+        match self.items.get(cache, key).await {
+            Ok(GetResponse::Hit { value }) => Ok(value.into()),
+            Ok(GetResponse::Miss) => Err(self.absent(claim)),
+            Err(error) => Err(unreadable(claim, error.message)),
+        }
+    }
+
+    async fn object(&self, claim: &Claim, url: &str) -> Result<Vec<u8>, Unresolved> {
+        if claim.bytes > MAX_OBJECT_BYTES {
+            return Err(Unresolved::TooLarge(claim.bytes));
+        }
+        let broken = |error: reqwest::Error| unreadable(claim, error.without_url());
+        let mut response = self.http.get(url).send().await.map_err(broken)?;
+        match response.status().as_u16() {
+            200 => {}
+            404 => return Err(self.absent(claim)),
+            // What S3 says of a URL whose time is over.
+            400 | 403 if self.expired(claim).is_some() => return Err(self.absent(claim)),
+            status => {
+                return Err(unreadable(
+                    claim,
+                    format!("expected the status 200, found {status}"),
+                ));
+            }
+        }
+        let mut value = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            value.extend_from_slice(&chunk);
+            if value.len() as u64 > claim.bytes {
+                return Err(Unresolved::WrongSize {
+                    expected: claim.bytes,
+                    found: "more".to_owned(),
+                });
+            }
+        }
+        Ok(value)
+    }
+
+    fn absent(&self, claim: &Claim) -> Unresolved {
+        match self.expired(claim) {
+            Some(since) => Unresolved::Expired(since),
+            None => Unresolved::Missing(claim.place()),
+        }
+    }
+
+    /// How long ago the claim ended, if it did.
+    fn expired(&self, claim: &Claim) -> Option<String> {
+        let ago = (self.now_ms)().saturating_sub(claim.expires_at);
+        let seconds = ago / 1000;
+        match seconds {
+            _ if ago < 0 => None,
+            ..120 => Some(format!("{seconds} s")),
+            120..7200 => Some(format!("{} min", seconds / 60)),
+            _ => Some(format!("{} h", seconds / 3600)),
+        }
+    }
+}
+
+fn unreadable(claim: &Claim, text: impl ToString) -> Unresolved {
+    Unresolved::Unreadable {
+        place: claim.place(),
+        text: text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
