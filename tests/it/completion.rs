@@ -68,6 +68,32 @@ async fn values_are_published_and_those_that_cannot_be_come_again() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_replaced_is_read_once_more() {
+    let (old, new) = (local_api_key(), local_api_key());
+    let server = TopicsServer::start(TopicsOptions {
+        keys: BTreeMap::from([(old.clone(), None)]),
+        ..TopicsOptions::default()
+    })
+    .await
+    .unwrap();
+    let function = completion(&server.endpoint(), &old, Duration::from_secs(30)).await;
+    let batch = batch(&["one", "two", "three", "four", "five"]);
+    let all_published = json!({"batchItemFailures": []});
+    let reads = || function.aws().bodies("GetSecretValue").len();
+
+    assert_eq!(function.invoke(batch.clone()).await, all_published);
+    assert_eq!(reads(), 1);
+    server.put_key(new.as_str(), None);
+    server.delete_key(&old);
+    function.aws().hold(&new);
+    assert_eq!(function.invoke(batch.clone()).await, all_published);
+    assert_eq!(reads(), 2);
+    assert_eq!(function.invoke(batch).await, all_published);
+    assert_eq!(reads(), 2);
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_momento_that_hangs_fails_the_records_in_time() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -47,7 +47,7 @@ pub struct AwsStub {
     calls: Mutex<Vec<(String, Value)>>,
     behaviour: Mutex<Aws>,
     /// What every secret and every parameter holds.
-    value: String,
+    value: Mutex<String>,
 }
 
 struct RuntimeApi {
@@ -153,12 +153,17 @@ impl AwsStub {
         Self {
             calls: Mutex::default(),
             behaviour: Mutex::new(behaviour),
-            value: value.to_owned(),
+            value: Mutex::new(value.to_owned()),
         }
     }
 
     pub fn behave(&self, behaviour: Aws) {
         *self.behaviour.lock().unwrap() = behaviour;
+    }
+
+    /// From now on, every secret and every parameter holds this.
+    pub fn hold(&self, value: &str) {
+        value.clone_into(&mut self.value.lock().unwrap());
     }
 
     /// The bodies of the calls to `operation`.
@@ -235,6 +240,7 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
         Aws::Replays(replayed, answer) if replayed == operation => return answer.into_response(),
         _ => {}
     }
+    let value = stub.value.lock().unwrap().clone();
     let answer = match operation.as_str() {
         "StartExecution" => {
             json!({"executionArn": "arn:aws:states:us-east-1:123456789012:execution:x", "startDate": 1.0})
@@ -246,10 +252,10 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
                 json!({"__type": "ResourceNotFoundException", "message": "no such version"});
             return (StatusCode::BAD_REQUEST, axum::Json(error)).into_response();
         }
-        "GetSecretValue" => json!({"SecretString": stub.value}),
+        "GetSecretValue" => json!({"SecretString": value}),
         // Of an empty table.
         "GetItem" | "PutItem" => json!({}),
-        "GetParameter" => json!({"Parameter": {"Name": "p", "Value": stub.value}}),
+        "GetParameter" => json!({"Parameter": {"Name": "p", "Value": value}}),
         _ => return (StatusCode::BAD_REQUEST, "{}").into_response(),
     };
     axum::Json(answer).into_response()
