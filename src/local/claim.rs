@@ -35,15 +35,19 @@ enum Place {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
     #[error(
-        "the claim expired: expected to be read {0} earlier; follow the topic when results come, or raise CLAIM_TTL_SECONDS"
+        "expected the value, found that its claim ended {0} ago; follow the topic while results come, or raise CLAIM_TTL_SECONDS"
     )]
     Expired(String),
-    #[error("the value is missing: expected {0}, found nothing; it was deleted or evicted")]
+    #[error(
+        "expected {0}, found nothing before the claim's end; it was deleted, or its cache was full"
+    )]
     Missing(String),
-    #[error("the value is another one: expected {expected} bytes, found {found}; do not use it")]
+    #[error(
+        "expected the value of {expected} bytes that was claimed, found {found}; do not use it"
+    )]
     WrongSize { expected: u64, found: String },
     #[error(
-        "the value is another one: expected the SHA-256 {expected}, found {found}; do not use it"
+        "expected the value with the SHA-256 {expected} that was claimed, found {found}; do not use it"
     )]
     WrongDigest { expected: String, found: String },
     #[error(
@@ -148,7 +152,16 @@ impl Resolver {
         if claim.bytes > MAX_OBJECT_BYTES {
             return Err(Unresolved::TooLarge(claim.bytes));
         }
-        let broken = |error: reqwest::Error| unreadable(claim, error.without_url());
+        let broken = |error: reqwest::Error| {
+            let text = match () {
+                () if error.is_timeout() => {
+                    format!("no answer within {} s", OBJECT_WITHIN.as_secs())
+                }
+                () if error.is_connect() => "no connection".to_owned(),
+                () => error.without_url().to_string(),
+            };
+            unreadable(claim, text)
+        };
         let mut response = self.http.get(url).send().await.map_err(broken)?;
         match response.status().as_u16() {
             200 => {}

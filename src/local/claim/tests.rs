@@ -1,14 +1,22 @@
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use momento::cache::configurations::Laptop;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use super::*;
 use crate::adapters::items;
+use crate::adapters::momento::Momento;
+use crate::claims::{Claims, MAX_ITEM_BYTES};
+use crate::clock;
 use crate::config::MomentoEndpoint;
 use crate::local::topics::{TopicsOptions, TopicsServer, local_api_key};
+use crate::ports::{Answer, Secrets, Stage};
+use crate::result::Publication;
 
 const NOW: i64 = 1_704_296_470_564;
 const VALUE: &str = "a wörd of some length";
@@ -84,7 +92,7 @@ async fn an_item_is_read_and_checked() {
     let refused = resolve(&resolver, &item("longer")).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the value is another one: expected 22 bytes, found 99; do not use it"
+        "expected the value of 22 bytes that was claimed, found 99; do not use it"
     );
     items.set("demo", "wrong", "x".repeat(22)).await.unwrap();
     let refused = resolve(&resolver, &item("wrong")).await.unwrap_err();
@@ -125,7 +133,11 @@ async fn an_object_is_read_and_checked() {
 
     let longer = at(bucket(StatusCode::OK, "more than twenty-two bytes").await);
     let refused = resolve(&resolver, &longer).await.unwrap_err();
-    assert!(matches!(refused, Unresolved::WrongSize { .. }), "{refused}");
+    let wrong_size = Unresolved::WrongSize {
+        expected: 22,
+        found: "more".into(),
+    };
+    assert_eq!(refused, wrong_size);
     let gone = at(bucket(StatusCode::NOT_FOUND, "").await);
     let refused = resolve(&resolver, &gone).await.unwrap_err();
     assert!(matches!(refused, Unresolved::Missing(_)), "{refused}");
@@ -148,4 +160,49 @@ async fn an_object_is_read_and_checked() {
     huge["claim"]["bytes"] = json!(MAX_OBJECT_BYTES + 1);
     let refused = resolve(&resolver, &huge).await.unwrap_err();
     assert!(matches!(refused, Unresolved::TooLarge(_)), "{refused}");
+}
+
+/// The API key, as a secret.
+struct Key(String);
+
+impl Secrets for Key {
+    fn fetch(&self, _: Stage) -> Answer<'_, Option<String>> {
+        Box::pin(async { Ok(Some(self.0.clone())) })
+    }
+}
+
+#[tokio::test]
+async fn what_the_bridge_claims_is_what_is_read() {
+    let key = local_api_key();
+    let server = TopicsServer::start(TopicsOptions {
+        keys: [(key.clone(), None)].into(),
+        ..TopicsOptions::default()
+    })
+    .await
+    .unwrap();
+    let endpoint = MomentoEndpoint::Local(server.endpoint());
+    let resolver = items::connect(&key, &endpoint, Laptop::latest()).unwrap();
+    let resolver = Resolver::new(resolver, clock::now_ms).unwrap();
+    let momento = Arc::new(Momento::new(Arc::new(Key(key)), endpoint));
+    let claims = Claims {
+        items: Arc::new(items::MomentoItems(momento)),
+        objects: None,
+        max_message_bytes: 4096,
+        max_item_bytes: MAX_ITEM_BYTES,
+        ttl: Duration::from_secs(60),
+        now_ms: clock::now_ms,
+    };
+    for bytes in [4097, 200_000, 2_000_000, MAX_ITEM_BYTES] {
+        let publication = Publication {
+            cache: "demo".into(),
+            topic: "out".into(),
+            value: format!("{}€", "x".repeat(bytes - 3)),
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let text = claims.text(&publication, deadline).await.unwrap();
+        server.publish("demo", "out", &*text).unwrap();
+        let claim = Claim::of(&text).expect("a claim");
+        let resolved = resolver.resolve(&claim).await.unwrap();
+        assert!(resolved == publication.value, "{bytes} bytes");
+    }
 }
