@@ -5,6 +5,7 @@ pub mod dynamodb;
 pub mod eventbridge;
 pub mod items;
 pub mod momento;
+pub mod objects;
 pub mod secrets;
 pub mod sfn;
 pub mod sqs;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -33,6 +34,13 @@ pub async fn config() -> SdkConfig {
         )
         .load()
         .await
+}
+
+/// One HTTP connection pool, for what no SDK is there for. Unlike the SDKs' client, it bounds nothing by itself.
+pub(super) fn connector() -> Connector {
+    Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build()
 }
 
 /// An SDK's error as a fault.

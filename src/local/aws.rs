@@ -21,8 +21,8 @@ pub struct Account {
 impl Account {
     /// The account `id` (12 digits) of the emulator at `endpoint`.
     pub fn new(endpoint: &str, id: &str) -> Self {
-        // The emulator takes the account from the access key id and checks no signature.
-        let credentials = Credentials::new(id, "local", None, None, "local");
+        // The emulator takes the account from the access key id. It checks the signatures of URLs only, with this secret.
+        let credentials = Credentials::new(id, "test", None, None, "local");
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();

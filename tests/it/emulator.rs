@@ -1,10 +1,15 @@
-//! The corrections that the local stack makes to its AWS emulator, tested in the emulator's own Python.
+//! The corrections that the local stack makes to its AWS emulator, tested in the emulator's own Python, and what needs no
+//! more of AWS than it.
 
 use std::process::Command;
+use std::time::Duration;
 
+use workflow_bridge::adapters::objects::S3Objects;
 use workflow_bridge::local::console::Progress;
 use workflow_bridge::local::python;
 use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::local::{Account, Emulator};
+use workflow_bridge::ports::Objects;
 
 #[tokio::test]
 async fn the_emulator_answers_as_aws_does() {
@@ -27,4 +32,31 @@ async fn the_emulator_answers_as_aws_does() {
         output.status.success() && report.contains("\nOK"),
         "{report}"
     );
+}
+
+#[tokio::test]
+async fn an_object_is_given_to_whoever_has_its_url() {
+    let workspace = Workspace::find().unwrap();
+    let emulator = Emulator::start(&workspace, 0, &Progress::silent())
+        .await
+        .unwrap();
+    let account = Account::new(emulator.endpoint(), &Account::fresh_id());
+    let bucket = format!("claims-{}", account.id());
+    account.create_bucket(&bucket).await.unwrap();
+    let objects = S3Objects::new(account.config(), &bucket);
+    let value = "wörld ".repeat(300_000);
+    let minute = Duration::from_secs(60);
+    let url = objects.store("workflow-bridge/ab", &value, minute).await;
+    let url = url.unwrap();
+    let read = reqwest::get(&url).await.unwrap();
+    assert_eq!(read.status(), 200);
+    assert!(read.text().await.unwrap() == value);
+    // The emulator checks the signature as S3 does.
+    let longer = url.replace("X-Amz-Expires=60", "X-Amz-Expires=61");
+    assert_ne!(longer, url);
+    assert_eq!(reqwest::get(longer).await.unwrap().status(), 403);
+
+    let nowhere = S3Objects::new(account.config(), "no-such-bucket");
+    let fault = nowhere.store("k", "v", minute).await.unwrap_err();
+    assert_eq!(fault.code, "NoSuchBucket");
 }
