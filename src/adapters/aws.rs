@@ -75,8 +75,9 @@ pub fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Faul
 /// An error that a service named, with the HTTP status it came with.
 pub fn service_fault(code: &str, message: &str, status: u16) -> Fault {
     /// Named as a client's error, but a later attempt can work.
-    const TRANSIENT: [&str; 10] = [
+    const TRANSIENT: [&str; 11] = [
         "ExecutionLimitExceeded",
+        "ExpiredToken",
         "ExpiredTokenException",
         "InternalFailure",
         "KmsThrottled",

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use lambda_runtime::Error;
 use tokio::sync::Semaphore;
 use workflow_bridge::adapters::{
-    aws, dynamodb::DynamoLedger, items::MomentoItems, momento::Momento, secrets::SecretsManager,
-    sfn::StepFunctions, sqs::SqsQueue, ssm, topics::MomentoTopics,
+    aws, dynamodb::DynamoLedger, items::MomentoItems, momento::Momento, objects::S3Objects,
+    secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm, topics::MomentoTopics,
 };
 use workflow_bridge::claims::Claims;
 use workflow_bridge::clock;
@@ -40,7 +40,9 @@ async fn run() -> Result<(), Error> {
             topics: Arc::new(MomentoTopics(momento.clone())),
             claims: Claims {
                 items: Arc::new(MomentoItems(momento)),
-                objects: None,
+                objects: config
+                    .claims_bucket
+                    .map(|bucket| Arc::new(S3Objects::new(&aws, &bucket)) as _),
                 max_message_bytes: config.max_message_bytes,
                 max_item_bytes: config.max_item_bytes,
                 ttl: config.claim_ttl,

@@ -1,5 +1,5 @@
 //! A Momento Topics server for this machine: the gRPC service that Momento's SDKs speak and the documented HTTP API on one
-//! port, with webhooks delivered as documented, and the cache items that claims of large results point to ([`items`]).
+//! port, with webhooks delivered as documented, and the cache items that claims of large results point to.
 //!
 //! It asks for an API key, knows which caches exist, refuses values over [`MAX_VALUE_BYTES`], and numbers messages by page
 //! and sequence ([`broker`]). It keeps nothing on disk. A client takes the `http://` endpoint as an endpoint override:
