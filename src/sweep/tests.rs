@@ -94,6 +94,19 @@ async fn what_ended_before_the_first_sweep_is_none_of_ours() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_ours_is_known_before_anything_is_listed() {
+    set_now(START);
+    let cloud = Cloud::default();
+    cloud.state().page = 1000;
+    cloud.fails("list", Fault::permanent("AccessDeniedException", ""));
+    assert!(cloud.turn(Reach::Recent, 60).await.is_err());
+    cloud.state().faults.clear();
+    cloud.runs(MACHINE, "ours", &[(START, START + 1)]);
+    set_now(START + 5 * MINUTE);
+    assert_eq!(cloud.pass(Reach::Recent).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_has_the_grace_to_arrive() {
     let cloud = cloud().await;
     cloud.runs(MACHINE, "fresh", &[(START, START + 5 * MINUTE)]);

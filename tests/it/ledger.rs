@@ -1,11 +1,17 @@
 //! The ledger's table as the shipped template makes it, in the emulator's DynamoDB.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 use workflow_bridge::adapters::dynamodb::DynamoLedger;
-use workflow_bridge::ports::{Begun, Ledger, Register};
+use workflow_bridge::local::aws::Account;
+use workflow_bridge::ports::{Begun, FaultKind, Ledger, Register};
 
 use crate::deployed::{RUNTIME, stack};
 
@@ -23,18 +29,13 @@ async fn ledger(now_ms: fn() -> i64) -> DynamoLedger {
     DynamoLedger::new(stack.account().config(), table, now_ms)
 }
 
-async fn item(
-    id: &str,
-) -> Option<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
+async fn item(id: &str) -> Option<HashMap<String, AttributeValue>> {
     let stack = stack().await;
     let client = aws_sdk_dynamodb::Client::new(stack.account().config());
     let call = client
         .get_item()
         .table_name(stack.resource("LedgerTable").unwrap())
-        .key(
-            "id",
-            aws_sdk_dynamodb::types::AttributeValue::S(id.to_owned()),
-        );
+        .key("id", AttributeValue::S(id.to_owned()));
     call.send().await.unwrap().item
 }
 
@@ -172,4 +173,36 @@ fn a_table_that_is_missing_is_a_fault_with_its_name() {
         let fault = ledger.begin("id", START).await.unwrap_err();
         assert_eq!(fault.code, "ResourceNotFoundException");
     });
+}
+
+/// Answers a BatchGetItem with the first `processed` keys, as if they were there, and leaves the others unprocessed.
+async fn busy_table(processed: usize) -> DynamoLedger {
+    let answer = async move |body: Bytes| {
+        let request: Value = serde_json::from_slice(&body).unwrap();
+        let keys = request["RequestItems"]["busy"]["Keys"].as_array().unwrap();
+        let (done, left) = keys.split_at(processed);
+        let mut answer = json!({"Responses": {"busy": done}});
+        if !left.is_empty() {
+            answer["UnprocessedKeys"]["busy"]["Keys"] = json!(left);
+        }
+        axum::Json(answer)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(post(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let account = Account::new(&endpoint, "123456789012");
+    DynamoLedger::new(account.config(), "busy".to_owned(), || START)
+}
+
+#[tokio::test]
+async fn keys_that_were_not_processed_are_asked_for_again() {
+    let ids = ["a", "b", "c"].map(str::to_owned);
+    let known = busy_table(1).await.known(&ids).await.unwrap();
+    assert_eq!(known, HashSet::from(ids.clone()));
+    let fault = busy_table(0).await.known(&ids).await.unwrap_err();
+    assert_eq!(
+        (fault.kind, fault.code.as_str()),
+        (FaultKind::Transient, "UnprocessedKeys")
+    );
 }

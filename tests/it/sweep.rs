@@ -157,6 +157,23 @@ fn ends_that_no_event_told_are_queued_once() {
     });
 }
 
+#[test]
+fn the_deployed_sweep_lists_what_the_template_routes() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let (account, function) = (stack.account(), stack.resource("SweepFunction").unwrap());
+        let url = format!("{}/2015-03-31/functions/{function}/invocations", account.endpoint());
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0",
+            account.id()
+        );
+        let call = reqwest::Client::new().post(url).header("authorization", authorization);
+        let answer = call.body("{}").send().await.unwrap();
+        assert!(!answer.headers().contains_key("x-amz-function-error"), "{answer:?}");
+        assert_eq!(answer.text().await.unwrap(), "null");
+    });
+}
+
 async fn refused(answer: &'static str) -> (Value, String) {
     let routes = route(MACHINE);
     let variables = [
@@ -191,4 +208,26 @@ async fn an_express_state_machine_is_left_out() {
     let (answer, log) = refused(r#"{"__type":"StateMachineTypeNotSupported","message":"This operation is not supported by this type of state machine"}"#).await;
     assert_eq!(answer, Value::Null);
     assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+}
+
+#[tokio::test]
+async fn the_next_page_is_asked_for_with_its_token() {
+    let routes = route(MACHINE);
+    let variables = [
+        ("ROUTES", routes.as_str()),
+        ("LEDGER_TABLE", "ledger"),
+        ("COMPLETIONS_QUEUE_URL", "http://127.0.0.1/queue"),
+    ];
+    // There is always more, so only the end of the invocation ends it.
+    let page = r#"{"nextToken":"more","executions":[{"executionArn":"arn:e","stateMachineArn":"arn:m","name":"e","status":"RUNNING","startDate":4102444800.5}]}"#;
+    let stub = AwsStub::new("", Aws::Replays("ListExecutions", page));
+    let timeout = Duration::from_secs(7);
+    let sweep = Function::start(env!("CARGO_BIN_EXE_sweep"), &variables, timeout, stub).await;
+    assert_eq!(sweep.invoke(json!({})).await, Value::Null);
+    let lists = sweep.aws().bodies("ListExecutions");
+    let first = json!({"stateMachineArn": MACHINE, "maxResults": 1000});
+    let mut second = first.clone();
+    second["nextToken"] = json!("more");
+    assert_eq!(lists[..2], [first, second]);
+    assert!(sweep.stop().await.contains(r#""postponed":2"#));
 }
