@@ -126,8 +126,11 @@ pub enum Begun {
     Yours { published: Vec<String> },
     /// Everything was published.
     Done,
-    /// Another invocation has it, until then (ms since the epoch).
-    Busy { until_ms: i64 },
+    /// Another invocation has it, until then (ms since the epoch); these publications of it were done before.
+    Busy {
+        until_ms: i64,
+        published: Vec<String>,
+    },
 }
 
 /// What DescribeExecution knows that a status change may have left out.

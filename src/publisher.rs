@@ -104,7 +104,8 @@ impl Publisher {
     /// When the ledger does not answer. Nothing is published that it might know as published.
     pub async fn begin(&self, id: String, deadline: Instant) -> Result<Begin, Fault> {
         let work = deadline.saturating_duration_since(Instant::now()) + TELLING;
-        let lease_until_ms = (self.now_ms)().saturating_add(ms(work));
+        // A part of it is left to chance, so that the end of a lease tells whose it is.
+        let lease_until_ms = (self.now_ms)().saturating_add(ms(work) + fastrand::i64(0..1000));
         let turn = |published| Turn {
             id: id.clone(),
             lease_until_ms,
@@ -118,9 +119,12 @@ impl Publisher {
         Ok(match begun {
             Begun::Yours { published } => Begin::Turn(turn(published)),
             Begun::Done => Begin::Done,
-            // An own attempt whose answer was lost may be what has it.
-            Begun::Busy { until_ms } if until_ms == lease_until_ms => Begin::Turn(turn(Vec::new())),
-            Begun::Busy { until_ms } => {
+            // An attempt of our own whose answer was lost.
+            Begun::Busy {
+                until_ms,
+                published,
+            } if until_ms == lease_until_ms => Begin::Turn(turn(published)),
+            Begun::Busy { until_ms, .. } => {
                 let wait = until_ms.saturating_sub((self.now_ms)());
                 Begin::Busy(Duration::from_millis(wait.try_into().unwrap_or_default()))
             }
@@ -233,4 +237,74 @@ fn tell(result: Result<(), Fault>, what: &str) {
 
 fn ms(duration: Duration) -> i64 {
     duration.as_millis().try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::Answer;
+    use crate::testing::World;
+
+    /// Takes the first lease that is asked for, and loses the answer.
+    #[derive(Default)]
+    struct Forgetful(Mutex<Option<i64>>);
+
+    impl Ledger for Forgetful {
+        fn begin<'a>(&'a self, _: &'a str, lease_until_ms: i64) -> Answer<'a, Begun> {
+            let mut lease = self.0.lock().unwrap();
+            let answer = match *lease {
+                None => Err(Fault::timed_out()),
+                Some(until_ms) => Ok(Begun::Busy {
+                    until_ms,
+                    published: vec!["0 demo/a".to_owned()],
+                }),
+            };
+            lease.get_or_insert(lease_until_ms);
+            Box::pin(async { answer })
+        }
+
+        fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn give_back<'a>(&'a self, _: &'a str, _: i64, _: &'a [String]) -> Answer<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_whose_answer_was_lost_is_known_again() {
+        let world = World::default();
+        let publisher = Publisher {
+            topics: Arc::new(world.clone()),
+            claims: Claims {
+                items: Arc::new(world.clone()),
+                objects: None,
+                max_message_bytes: 4096,
+                max_item_bytes: 4096,
+                ttl: Duration::from_secs(60),
+                now_ms: || 0,
+            },
+            ledger: Some(Arc::new(Forgetful::default())),
+            at_once: Semaphore::new(1),
+            now_ms: || 0,
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let Ok(Begin::Turn(turn)) = publisher.begin("e".to_owned(), deadline).await else {
+            panic!("it is ours");
+        };
+        let publication = |topic: &str| Publication {
+            cache: "demo".to_owned(),
+            topic: topic.to_owned(),
+            value: "x".to_owned(),
+        };
+        let both = [publication("a"), publication("b")];
+        publisher.publish(&turn, &both, deadline).await.unwrap();
+        assert_eq!(world.calls(), ["publish demo/b x"], "a was done before");
+        // Nobody else has that lease.
+        let Ok(Begin::Busy(wait)) = publisher.begin("e".to_owned(), deadline).await else {
+            panic!("it is taken");
+        };
+        assert!((12..=13).contains(&wait.as_secs()), "{wait:?}");
+    }
 }

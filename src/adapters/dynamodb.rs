@@ -78,13 +78,9 @@ impl Ledger for DynamoLedger {
                     ReturnValuesOnConditionCheckFailure::AllOld,
                 );
             match call.send().await {
-                Ok(output) => {
-                    let item = output.attributes.unwrap_or_default();
-                    let published = item.get("published").and_then(|set| set.as_ss().ok());
-                    Ok(Begun::Yours {
-                        published: published.cloned().unwrap_or_default(),
-                    })
-                }
+                Ok(output) => Ok(Begun::Yours {
+                    published: published(output.attributes.as_ref()),
+                }),
                 Err(e) => match e.as_service_error() {
                     Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
                         taken(refusal.item())
@@ -230,12 +226,20 @@ fn taken(item: Option<&Item>) -> Result<Begun, Fault> {
     let until_ms = item.and_then(|item| item.get("lease_until")?.as_n().ok()?.parse().ok());
     match (state.as_deref(), until_ms) {
         (Some("done"), _) => Ok(Begun::Done),
-        (_, Some(until_ms)) => Ok(Begun::Busy { until_ms }),
+        (_, Some(until_ms)) => Ok(Begun::Busy {
+            until_ms,
+            published: published(item),
+        }),
         _ => Err(Fault::transient(
             "BadResponse",
             "expected the item that refused an update, found none",
         )),
     }
+}
+
+fn published(item: Option<&Item>) -> Vec<String> {
+    let set = item.and_then(|item| item.get("published")?.as_ss().ok());
+    set.cloned().unwrap_or_default()
 }
 
 fn key(id: &str) -> Item {

@@ -94,9 +94,10 @@ fn listed(item: ExecutionListItem) -> Listed {
     }
 }
 
-/// Milliseconds since the epoch; a date beyond what they can tell counts as the latest.
+/// Milliseconds since the epoch. Dates come as seconds with a fraction that no double holds exactly, so it is rounded.
 fn ms(date: &DateTime) -> i64 {
-    date.to_millis().unwrap_or(i64::MAX)
+    let fraction = i64::from(date.subsec_nanos().saturating_add(500_000) / 1_000_000);
+    date.secs().saturating_mul(1000).saturating_add(fraction)
 }
 
 #[cfg(test)]

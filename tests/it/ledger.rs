@@ -44,6 +44,13 @@ fn yours(published: &[&str]) -> Begun {
     Begun::Yours { published }
 }
 
+fn busy(until_ms: i64) -> Begun {
+    Begun::Busy {
+        until_ms,
+        published: Vec::new(),
+    }
+}
+
 #[test]
 fn of_many_who_begin_at_once_one_gets_the_event() {
     RUNTIME.block_on(async {
@@ -53,8 +60,8 @@ fn of_many_who_begin_at_once_one_gets_the_event() {
         let winners: Vec<usize> = (0..16).filter(|&i| begun[i] == yours(&[])).collect();
         assert_eq!(winners.len(), 1, "{begun:?}");
         let until_ms = START + 1000 + winners[0] as i64;
-        let busy = begun.iter().filter(|b| **b == Begun::Busy { until_ms });
-        assert_eq!(busy.count(), 15, "{begun:?}");
+        let others = begun.iter().filter(|b| **b == busy(until_ms));
+        assert_eq!(others.count(), 15, "{begun:?}");
     });
 }
 
@@ -67,7 +74,7 @@ fn a_lease_that_ended_lets_the_next_one_begin() {
         assert_eq!(ledger.begin(&id, until_ms).await, Ok(yours(&[])));
         NOW.store(until_ms, Ordering::Relaxed);
         let later = until_ms + 60_000;
-        assert_eq!(ledger.begin(&id, later).await, Ok(Begun::Busy { until_ms }));
+        assert_eq!(ledger.begin(&id, later).await, Ok(busy(until_ms)));
         NOW.store(until_ms + 1, Ordering::Relaxed);
         assert_eq!(ledger.begin(&id, later).await, Ok(yours(&[])));
 
@@ -76,8 +83,7 @@ fn a_lease_that_ended_lets_the_next_one_begin() {
             .give_back(&id, until_ms, &["late".to_owned()])
             .await
             .unwrap();
-        let busy = Begun::Busy { until_ms: later };
-        assert_eq!(ledger.begin(&id, later + 1).await, Ok(busy));
+        assert_eq!(ledger.begin(&id, later + 1).await, Ok(busy(later)));
     });
 }
 

@@ -48,8 +48,8 @@ fn calls(world: &World) -> Vec<String> {
 
 fn letter(world: &World) -> Letter {
     let calls = world.calls();
-    let buried = calls.iter().filter_map(|call| call.strip_prefix("bury "));
-    serde_json::from_str(buried.last().unwrap_or_else(|| panic!("{calls:?}"))).unwrap()
+    let mut buried = calls.iter().filter_map(|call| call.strip_prefix("bury "));
+    serde_json::from_str(buried.next_back().unwrap_or_else(|| panic!("{calls:?}"))).unwrap()
 }
 
 fn status_change(fields: Value) -> Value {
@@ -146,7 +146,7 @@ async fn of_two_topics_only_the_one_that_failed_is_published_again() {
         "publish c/b",
         Behaviour::Fails(Fault::later("AuthenticationError", "no")),
     );
-    assert_eq!(failures(&world, &[event.clone()]).await, ["m0"]);
+    assert_eq!(failures(&world, std::slice::from_ref(&event)).await, ["m0"]);
     world.heal();
     assert!(failures(&world, &[event]).await.is_empty());
     let published: Vec<_> = calls(&world)
@@ -199,7 +199,12 @@ async fn an_event_that_another_invocation_has_comes_when_that_must_be_over() {
     struct Held;
     impl Ledger for Held {
         fn begin<'a>(&'a self, _: &'a str, _: i64) -> Answer<'a, Begun> {
-            Box::pin(async { Ok(Begun::Busy { until_ms: 8500 }) })
+            Box::pin(async {
+                Ok(Begun::Busy {
+                    until_ms: 8500,
+                    published: Vec::new(),
+                })
+            })
         }
         fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
             unreachable!("it is not ours")
@@ -258,7 +263,9 @@ async fn what_no_repeat_can_mend_is_a_dead_letter_with_its_reason() {
         let world = World::default();
         world.make(prefix, behaviour);
         assert!(
-            failures(&world, &[event.clone()]).await.is_empty(),
+            failures(&world, std::slice::from_ref(&event))
+                .await
+                .is_empty(),
             "{event}"
         );
         let letter = letter(&world);

@@ -1,0 +1,156 @@
+//! Reading variables, and what is wrong with them.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{Lookup, MomentoEndpoint, RepeatSettings, RoutesSource, Unrouted};
+
+/// One variable to set or to mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariableProblem {
+    pub variable: &'static str,
+    pub text: String,
+}
+
+/// All that is wrong with the variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariableProblems(pub Vec<VariableProblem>);
+
+impl std::error::Error for VariableProblems {}
+
+impl fmt::Display for VariableProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the function cannot start; set these variables:")?;
+        let mut problems = self.0.iter();
+        problems.try_for_each(|problem| write!(f, "\n- `{}`: {}", problem.variable, problem.text))
+    }
+}
+
+/// Reads variables and collects what is wrong with them. What is wrong reads as something harmless, which
+/// [`Variables::done`] never lets out.
+pub(super) struct Variables<'a> {
+    lookup: Lookup<'a>,
+    problems: Vec<VariableProblem>,
+}
+
+impl<'a> Variables<'a> {
+    pub(super) fn new(lookup: Lookup<'a>) -> Self {
+        Self {
+            lookup,
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn done<T>(self, config: T) -> Result<T, VariableProblems> {
+        if self.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(VariableProblems(self.problems))
+        }
+    }
+
+    pub(super) fn problem(&mut self, variable: &'static str, text: impl Into<String>) {
+        let text = text.into();
+        self.problems.push(VariableProblem { variable, text });
+    }
+
+    /// The variable's value, unless it is missing; an empty one is a problem.
+    pub(super) fn optional(&mut self, variable: &'static str) -> Option<String> {
+        let value = (self.lookup)(variable)?;
+        if value.trim().is_empty() {
+            self.problem(variable, "expected a value, found an empty one");
+            return None;
+        }
+        Some(value)
+    }
+
+    pub(super) fn text(&mut self, variable: &'static str) -> String {
+        if (self.lookup)(variable).is_none() {
+            self.problem(variable, "expected a value, found none");
+        }
+        self.optional(variable).unwrap_or_default()
+    }
+
+    pub(super) fn number(
+        &mut self,
+        variable: &'static str,
+        default: u64,
+        range: RangeInclusive<u64>,
+    ) -> u64 {
+        let Some(value) = self.optional(variable) else {
+            return default;
+        };
+        match value.trim().parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let (least, most) = range.into_inner();
+                self.problem(
+                    variable,
+                    format!("expected a whole number from {least} to {most}, found `{value}`"),
+                );
+                default
+            }
+        }
+    }
+
+    pub(super) fn repeats(&mut self, default: RepeatSettings) -> RepeatSettings {
+        // SQS makes a message invisible for at most 12 hours, and counts up to 1000 receives.
+        let mut seconds = |variable, default: Duration| {
+            Duration::from_secs(self.number(variable, default.as_secs(), 1..=43_200))
+        };
+        RepeatSettings {
+            first: seconds("RETRY_AFTER_SECONDS", default.first),
+            longest: seconds("RETRY_AT_MOST_SECONDS", default.longest),
+            max_receives: self.number("MAX_RECEIVES", default.max_receives.into(), 1..=1000) as u32,
+        }
+    }
+
+    pub(super) fn optional_url(&mut self, variable: &'static str) -> Option<String> {
+        (self.lookup)(variable).map(|_| self.url(variable))
+    }
+
+    pub(super) fn url(&mut self, variable: &'static str) -> String {
+        let value = self.text(variable);
+        if !value.is_empty() && !value.starts_with("https://") && !value.starts_with("http://") {
+            self.problem(
+                variable,
+                format!("expected the URL of a queue, found `{value}`"),
+            );
+        }
+        value
+    }
+
+    pub(super) fn unrouted(&mut self) -> Unrouted {
+        match self.optional("UNROUTED").as_deref() {
+            None | Some("dead-letter") => Unrouted::DeadLetter,
+            Some("ignore") => Unrouted::Ignore,
+            Some(other) => {
+                let text = format!("expected `dead-letter` or `ignore`, found `{other}`");
+                self.problem("UNROUTED", text);
+                Unrouted::DeadLetter
+            }
+        }
+    }
+
+    pub(super) fn routes(&mut self) -> RoutesSource {
+        let source = RoutesSource::of(&self.text("ROUTES"));
+        if source == RoutesSource::Parameter(String::new()) {
+            self.problem(
+                "ROUTES",
+                "expected the name of a parameter after `ssm:`, found none",
+            );
+        }
+        source
+    }
+
+    pub(super) fn momento_endpoint(&mut self) -> MomentoEndpoint {
+        let value = self.text("MOMENTO_ENDPOINT");
+        MomentoEndpoint::parse(&value).unwrap_or_else(|text| {
+            if !value.is_empty() {
+                self.problem("MOMENTO_ENDPOINT", text);
+            }
+            MomentoEndpoint::Host(value)
+        })
+    }
+}
