@@ -11,16 +11,13 @@ use tokio::time::Instant;
 
 use super::records::{Ended, Record, Repeats};
 use crate::claims::Unclaimed;
-use crate::dispatch;
+use crate::dispatch::{self, Ladder};
 use crate::letter::{Letter, Reason};
 use crate::ports::{Executions, Fault, FaultKind, Queue};
 use crate::publisher::{Begin, Publisher, Turn, Unpublished};
 use crate::result::{self, Decision, Execution, Unreadable};
 use crate::retry::{Patience, retry};
 use crate::routes::Routes;
-
-/// What is left of a record's time for its dead letter.
-const BURYING: Duration = Duration::from_secs(2);
 
 /// The completion.
 pub struct Completion {
@@ -121,8 +118,10 @@ impl Completion {
     }
 
     async fn record(&self, record: Record<'_>, deadline: Instant) -> Ended {
-        let work = deadline.checked_sub(BURYING).unwrap_or(deadline);
-        let failed = match self.event(record, work).await {
+        // The rest is for the ledger and for a dead letter.
+        let budget = deadline.saturating_duration_since(Instant::now());
+        let ladder = Ladder::within(budget, deadline);
+        let failed = match self.event(record, ladder.target).await {
             Ok(_) => return Ended::Done,
             Err(Failed::Busy(wait)) => return Ended::After(wait),
             Err(failed) => failed,
@@ -136,7 +135,7 @@ impl Completion {
             Some(reason) => reason,
         };
         tracing::error!(error.text = %failed, reason = reason.name(), "cannot publish an event");
-        self.bury(record, &failed, reason, deadline).await
+        self.bury(record, &failed, reason, ladder.queue).await
     }
 
     async fn bury(
