@@ -56,6 +56,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 8] = [
+        Self::Unrouted,
+        Self::Unavailable,
+        Self::Refused,
+        Self::InputTooLarge,
+        Self::RouteGone,
+        Self::GaveUp,
+        Self::Unreadable,
+        Self::ValueTooLarge,
+    ];
+
     /// As in the queue.
     pub fn name(self) -> &'static str {
         match self {
@@ -193,16 +204,7 @@ mod tests {
 
     #[test]
     fn reasons_are_named_as_they_are_written() {
-        for reason in [
-            Reason::Unrouted,
-            Reason::Unavailable,
-            Reason::Refused,
-            Reason::InputTooLarge,
-            Reason::RouteGone,
-            Reason::GaveUp,
-            Reason::Unreadable,
-            Reason::ValueTooLarge,
-        ] {
+        for reason in Reason::ALL {
             assert_eq!(
                 serde_json::to_string(&reason).unwrap(),
                 format!("\"{}\"", reason.name())

@@ -18,6 +18,9 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::aws::fault;
 use crate::ports::{Answer, Begun, Fault, Ledger, Register};
@@ -123,17 +126,8 @@ impl Ledger for DynamoLedger {
                 .condition_expression("lease_until = :mine")
                 .expression_attribute_values(":waiting", text("waiting"))
                 .expression_attribute_values(":mine", number(lease_until_ms));
-            match call.send().await {
-                Ok(_) => Ok(()),
-                // The lease has ended, and somebody else has the event.
-                Err(e)
-                    if e.as_service_error()
-                        .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-                {
-                    Ok(())
-                }
-                Err(e) => Err(fault(&e)),
-            }
+            // Where it does not hold, the lease has ended and somebody else has the event.
+            unless_refused(call.send().await)
         })
     }
 }
@@ -181,16 +175,7 @@ impl Register for DynamoLedger {
                 .item("state", text("queued"))
                 .item("expires_at", self.expires_at())
                 .condition_expression("attribute_not_exists(id)");
-            match call.send().await {
-                Ok(_) => Ok(()),
-                Err(e)
-                    if e.as_service_error()
-                        .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-                {
-                    Ok(())
-                }
-                Err(e) => Err(fault(&e)),
-            }
+            unless_refused(call.send().await)
         })
     }
 
@@ -234,6 +219,17 @@ fn taken(item: Option<&Item>) -> Result<Begun, Fault> {
             "BadResponse",
             "expected the item that refused an update, found none",
         )),
+    }
+}
+
+/// What a conditional write did; nothing, where its condition did not hold.
+fn unless_refused<T, E: ProvideErrorMetadata>(
+    result: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<(), Fault> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(e) if e.code() == Some("ConditionalCheckFailedException") => Ok(()),
+        Err(e) => Err(fault(&e)),
     }
 }
 

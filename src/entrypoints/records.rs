@@ -130,6 +130,11 @@ impl Repeats {
                 (true, id) => response.add_failure(id),
             }
         }
+        tracing::info!(
+            records = batch.records.len(),
+            failed = response.batch_item_failures.len(),
+            "handled a batch"
+        );
         Ok(response)
     }
 

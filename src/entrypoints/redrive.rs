@@ -48,13 +48,7 @@ impl Redrive {
         deadline: Instant,
     ) -> Result<SqsBatchResponse, String> {
         let handle = async |record, deadline| self.record(record, deadline).await;
-        let response = self.repeats.each(&batch, deadline, handle).await?;
-        tracing::info!(
-            records = batch.records.len(),
-            failed = response.batch_item_failures.len(),
-            "handled a batch of parked messages"
-        );
-        Ok(response)
+        self.repeats.each(&batch, deadline, handle).await
     }
 
     async fn record(&self, record: Record<'_>, deadline: Instant) -> Ended {

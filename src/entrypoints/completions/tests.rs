@@ -5,9 +5,11 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::claims::Claims;
-use crate::ports::{Answer, Begun, Described, Ledger};
+use crate::ports::Described;
 use crate::routes::tests::{MACHINE, routes};
 use crate::testing::{Behaviour, World};
+
+mod ledger;
 
 fn completion(world: &World) -> Completion {
     Completion {
@@ -119,106 +121,6 @@ async fn results_and_events_of_workflows_are_published() {
         calls[2].starts_with(r#"publish demo/failed {"id":"i","route":"r","status":"FAILED""#),
         "{calls:?}"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_known_as_published_is_not_published_again() {
-    let world = World::default();
-    let event = topic_publish(json!("x"));
-    for _ in 0..2 {
-        let records = [status_change(json!({})), event.clone()];
-        assert!(failures(&world, &records).await.is_empty());
-    }
-    assert_eq!(calls(&world), ["publish demo/out HELLO", "publish c/t x"]);
-    // A redriven execution ends once more.
-    let redriven = status_change(json!({"redriveCount": 1}));
-    assert!(failures(&world, &[redriven]).await.is_empty());
-    assert_eq!(calls(&world).len(), 3);
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_two_topics_only_the_one_that_failed_is_published_again() {
-    let world = World::default();
-    let event = json!({"id": "e", "source": "workflow-bridge", "detail-type": "Topic Publish", "detail": {"messages": [
-        {"cache": "c", "topic": "a", "value": "1"}, {"cache": "c", "topic": "b", "value": "2"}, {"cache": "c", "topic": "a", "value": "3"},
-    ]}});
-    world.make(
-        "publish c/b",
-        Behaviour::Fails(Fault::later("AuthenticationError", "no")),
-    );
-    assert_eq!(failures(&world, std::slice::from_ref(&event)).await, ["m0"]);
-    world.heal();
-    assert!(failures(&world, &[event]).await.is_empty());
-    let published: Vec<_> = calls(&world)
-        .into_iter()
-        .filter(|call| call.starts_with("publish"))
-        .collect();
-    assert_eq!(
-        published,
-        [
-            "publish c/a 1",
-            "publish c/b 2",
-            "publish c/a 3",
-            "publish c/b 2"
-        ]
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_its_ledger_nothing_is_published_and_nothing_lost() {
-    for fault in [
-        Fault::transient("InternalServerError", "x"),
-        Fault::permanent("ResourceNotFoundException", "no table"),
-    ] {
-        let world = World::default();
-        world.make("begin", Behaviour::Fails(fault));
-        assert_eq!(failures(&world, &[status_change(json!({}))]).await, ["m0"]);
-        assert!(!world.calls().iter().any(|call| call.starts_with("publish")));
-        world.heal();
-        assert!(
-            failures(&world, &[status_change(json!({}))])
-                .await
-                .is_empty()
-        );
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_ledger_that_cannot_be_told_does_not_bring_the_event_again() {
-    let world = World::default();
-    world.make("finish", Behaviour::Hangs);
-    assert!(
-        failures(&world, &[status_change(json!({}))])
-            .await
-            .is_empty()
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_that_another_invocation_has_comes_when_that_must_be_over() {
-    struct Held;
-    impl Ledger for Held {
-        fn begin<'a>(&'a self, _: &'a str, _: i64) -> Answer<'a, Begun> {
-            Box::pin(async {
-                Ok(Begun::Busy {
-                    until_ms: 8500,
-                    published: Vec::new(),
-                })
-            })
-        }
-        fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
-            unreachable!("it is not ours")
-        }
-        fn give_back<'a>(&'a self, _: &'a str, _: i64, _: &'a [String]) -> Answer<'a, ()> {
-            unreachable!("it is not ours")
-        }
-    }
-    let world = World::default();
-    let mut completion = completion(&world);
-    completion.publisher.ledger = Some(Arc::new(Held));
-    let failures = failures_of(&completion, &[status_change(json!({}))], 3).await;
-    assert_eq!(failures, ["m0"]);
-    assert_eq!(calls(&world), ["postpone r0 8"]);
 }
 
 #[tokio::test(start_paused = true)]

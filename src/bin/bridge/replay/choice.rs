@@ -8,18 +8,6 @@ use workflow_bridge::letter::Reason;
 
 use super::dead::Dead;
 
-/// All there are, for the command line.
-const REASONS: [Reason; 8] = [
-    Reason::Unrouted,
-    Reason::Unavailable,
-    Reason::Refused,
-    Reason::InputTooLarge,
-    Reason::RouteGone,
-    Reason::GaveUp,
-    Reason::Unreadable,
-    Reason::ValueTooLarge,
-];
-
 /// Options that narrow a replay; a letter has to pass every kind that is given, and one value of each.
 #[derive(Args, Debug, Default)]
 pub struct Choice {
@@ -56,8 +44,8 @@ impl Choice {
 }
 
 fn reason() -> impl TypedValueParser<Value = Reason> {
-    PossibleValuesParser::new(REASONS.map(Reason::name)).try_map(|name| {
-        let known = REASONS.into_iter().find(|reason| reason.name() == name);
+    PossibleValuesParser::new(Reason::ALL.map(Reason::name)).try_map(|name| {
+        let known = Reason::ALL.into_iter().find(|reason| reason.name() == name);
         known.ok_or("expected a reason")
     })
 }
@@ -147,8 +135,8 @@ mod tests {
             | Reason::Unreadable
             | Reason::ValueTooLarge => true,
         };
-        assert!(REASONS.into_iter().all(known));
-        let mut names = REASONS.map(Reason::name);
+        assert!(Reason::ALL.into_iter().all(known));
+        let mut names = Reason::ALL.map(Reason::name);
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
     }
