@@ -15,6 +15,9 @@ use crate::signature::SigningSecret;
 /// hammer Secrets Manager.
 const REFRESH_EVERY: Duration = Duration::from_secs(30);
 
+/// The wait after such a fetch that failed: it brought nothing, and a rotation may be why the signature failed.
+const FAILED_REFRESH_EVERY: Duration = Duration::from_secs(1);
+
 /// How long the previous version of a secret is waited for.
 const PREVIOUS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -22,8 +25,11 @@ const PREVIOUS_WITHIN: Duration = Duration::from_secs(1);
 pub struct SecretCache {
     store: Arc<dyn Secrets>,
     kept: RwLock<Option<Arc<[SigningSecret]>>>,
-    /// When the last fetch began, whether or not it worked; locked while one is under way.
-    asked_at: Mutex<Option<Instant>>,
+    /// Before this, no failed signature causes a fetch; locked while a fetch is under way.
+    ///
+    /// The first fetch, which no failed signature caused, does not set it: a secret may well be rotated soon after a cold
+    /// start.
+    refresh_from: Mutex<Option<Instant>>,
 }
 
 impl SecretCache {
@@ -31,7 +37,7 @@ impl SecretCache {
         Self {
             store,
             kept: RwLock::default(),
-            asked_at: Mutex::default(),
+            refresh_from: Mutex::default(),
         }
     }
 
@@ -44,12 +50,11 @@ impl SecretCache {
         if let Some(kept) = self.kept() {
             return Ok(kept);
         }
-        let mut asked_at = self.asked_at.lock().await;
+        let _fetching = self.refresh_from.lock().await;
         // Somebody else's fetch may have ended meanwhile.
         if let Some(kept) = self.kept() {
             return Ok(kept);
         }
-        *asked_at = Some(Instant::now());
         self.fetch(deadline).await
     }
 
@@ -60,15 +65,21 @@ impl SecretCache {
         old: &Arc<[SigningSecret]>,
         deadline: Instant,
     ) -> Option<Arc<[SigningSecret]>> {
-        let mut asked_at = self.asked_at.lock().await;
+        let mut refresh_from = self.refresh_from.lock().await;
         if let Some(kept) = self.kept().filter(|kept| kept != old) {
             return Some(kept);
         }
-        if asked_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY) {
+        let began = Instant::now();
+        if refresh_from.is_some_and(|from| began < from) {
             return None;
         }
-        *asked_at = Some(Instant::now());
-        match self.fetch(deadline).await {
+        // Holds for a caller, too, who gives up waiting.
+        *refresh_from = Some(began + FAILED_REFRESH_EVERY);
+        let fetched = self.fetch(deadline).await;
+        if fetched.is_ok() {
+            *refresh_from = Some(began + REFRESH_EVERY);
+        }
+        match fetched {
             Ok(secrets) => Some(secrets).filter(|secrets| secrets != old),
             Err(fault) => {
                 tracing::warn!(
@@ -249,14 +260,33 @@ mod tests {
         let cache = SecretCache::new(store.clone());
         let old = cache.get(soon()).await.unwrap();
         store.set(Ok(Some("two".into())));
-        assert!(cache.newer_than(&old, soon()).await.is_none(), "too early");
-        tokio::time::advance(REFRESH_EVERY).await;
+        // The first fetch, of a moment ago, counts for nothing.
         let new = cache.newer_than(&old, soon()).await.unwrap();
         assert_eq!(new.to_vec(), list(&["two"]));
-        assert!(cache.newer_than(&new, soon()).await.is_none());
+        store.set(Ok(Some("three".into())));
+        assert!(cache.newer_than(&new, soon()).await.is_none(), "too early");
         // Another request that still held the old ones needs no fetch.
         assert!(cache.newer_than(&old, soon()).await.is_some());
         assert_eq!(store.calls(), 2);
+        tokio::time::advance(REFRESH_EVERY).await;
+        let newest = cache.newer_than(&new, soon()).await.unwrap();
+        assert_eq!(newest.to_vec(), list(&["three"]));
+        assert_eq!(store.calls(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_that_failed_is_repeated_soon() {
+        let store = Store::new("one", None);
+        let cache = SecretCache::new(store.clone());
+        let old = cache.get(soon()).await.unwrap();
+        store.set(Err(Fault::permanent("AccessDeniedException", "no")));
+        assert!(cache.newer_than(&old, soon()).await.is_none());
+        store.set(Ok(Some("two".into())));
+        assert!(cache.newer_than(&old, soon()).await.is_none(), "too early");
+        assert_eq!(store.calls(), 2);
+        tokio::time::advance(FAILED_REFRESH_EVERY).await;
+        let new = cache.newer_than(&old, soon()).await.unwrap();
+        assert_eq!(new.to_vec(), list(&["two"]));
     }
 
     #[tokio::test(start_paused = true)]
@@ -265,7 +295,6 @@ mod tests {
         let cache = SecretCache::new(store.clone());
         let old = cache.get(soon()).await.unwrap();
         store.set(Err(Fault::transient("InternalServiceError", "down")));
-        tokio::time::advance(REFRESH_EVERY).await;
         assert!(cache.newer_than(&old, soon()).await.is_none());
         assert_eq!(cache.get(soon()).await.unwrap(), old);
 
@@ -294,7 +323,6 @@ mod tests {
         }
         let cache = SecretCache::new(Arc::new(Slow));
         let old = cache.get(soon()).await.unwrap();
-        tokio::time::advance(REFRESH_EVERY).await;
         let began = Instant::now();
         let get = async {
             cache.get(soon()).await.unwrap();
