@@ -27,6 +27,9 @@ pub const MAX_ITEM_BYTES: usize = 5_000_000;
 /// Momento's limit on a cache item's time to live: 24 hours. From the same document.
 pub const MAX_ITEM_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long a presigned URL is promised: it ends with the credentials that signed it, whose end a function cannot see.
+pub const MAX_URL_TTL: Duration = Duration::from_secs(60 * 60);
+
 /// Bound of one attempt to store a value: some megabytes, from a small function.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -102,13 +105,12 @@ impl Claims {
         let key = format!("workflow-bridge/{sha256}");
         // In whole seconds and from before the value is stored, so that it never promises too much.
         let ttl = Duration::from_secs(self.ttl.as_secs());
-        let expires_at = ((self.now_ms)() / 1000 + ttl.as_secs() as i64) * 1000;
-        let claim = |place| {
+        let claim = |place, ttl: Duration| {
             let claim = Claim {
                 place,
                 bytes: value.len(),
                 sha256: &sha256,
-                expires_at,
+                expires_at: ((self.now_ms)() / 1000 + ttl.as_secs() as i64) * 1000,
             };
             self.fitting(&claim)
         };
@@ -116,7 +118,7 @@ impl Claims {
         let mut most = self.max_item_bytes;
         if value.len() <= most {
             let cache = &publication.cache;
-            let Some(text) = claim(Place::Item { cache, key: &key }) else {
+            let Some(text) = claim(Place::Item { cache, key: &key }, ttl) else {
                 return Err(Unclaimed::TooLarge {
                     found: value.len(),
                     most: self.max_message_bytes,
@@ -134,10 +136,14 @@ impl Claims {
         let Some(objects) = &self.objects else {
             return Err(Unclaimed::TooLarge { found, most });
         };
+        let ttl = ttl.min(MAX_URL_TTL);
+        let asked_at = (self.now_ms)();
         let store = || objects.store(&key, value, ttl);
         let (url, attempts) = retry(patience(deadline), store).await;
         let url = url.map_err(|fault| failed(value, attempts, fault))?;
-        let text = claim(Place::Object { url: &url });
+        // A URL lives from when it was signed, which was after it was asked for.
+        let waited = Duration::from_millis((self.now_ms)().abs_diff(asked_at));
+        let text = claim(Place::Object { url: &url }, ttl.saturating_sub(waited));
         text.map(Cow::Owned)
             .ok_or(Unclaimed::TooLarge { found, most })
     }

@@ -117,10 +117,15 @@ impl SecretCache {
             Ok(Some(Ok(older))) => secrets.extend(older),
             Ok(None) => {}
             Ok(Some(Err(fault))) | Err(fault) => {
+                // Better an older one that may have ended than refusing what it signed.
+                let kept = self.kept().unwrap_or_default();
+                let older = kept.iter().filter(|secret| !secrets.contains(secret));
+                let older: Vec<_> = older.cloned().collect();
+                secrets.extend(older);
                 tracing::warn!(
                     error.code = fault.code,
                     error.text = fault.text,
-                    "the previous signing secret is not used"
+                    "the previous signing secret could not be read; those known before go on"
                 );
             }
         }
@@ -171,7 +176,7 @@ mod tests {
 
     struct Answers {
         current: Result<Option<String>, Fault>,
-        previous: Option<String>,
+        previous: Result<Option<String>, Fault>,
         calls: u32,
     }
 
@@ -179,7 +184,7 @@ mod tests {
         fn new(current: &str, previous: Option<&str>) -> Arc<Self> {
             Arc::new(Self(StdMutex::new(Answers {
                 current: Ok(Some(current.into())),
-                previous: previous.map(Into::into),
+                previous: Ok(previous.map(Into::into)),
                 calls: 0,
             })))
         }
@@ -201,7 +206,7 @@ mod tests {
                     state.calls += 1;
                     state.current.clone()
                 }
-                Stage::Previous => Ok(state.previous.clone()),
+                Stage::Previous => state.previous.clone(),
             };
             Box::pin(async { answer })
         }
@@ -272,6 +277,17 @@ mod tests {
         let newest = cache.newer_than(&new, soon()).await.unwrap();
         assert_eq!(newest.to_vec(), list(&["three"]));
         assert_eq!(store.calls(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_previous_secret_that_cannot_be_read_is_not_forgotten() {
+        let store = Store::new("one", None);
+        let cache = SecretCache::new(store.clone());
+        let old = cache.get(soon()).await.unwrap();
+        store.set(Ok(Some("two".into())));
+        store.0.lock().unwrap().previous = Err(Fault::transient("Throttling", "slow down"));
+        let both = cache.newer_than(&old, soon()).await.unwrap();
+        assert_eq!(both.to_vec(), list(&["two", "one"]));
     }
 
     #[tokio::test(start_paused = true)]

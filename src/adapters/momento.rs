@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use momento::{
     CacheClient, CredentialProvider, MomentoError, MomentoErrorCode, MomentoResult, TopicClient,
 };
 use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
 
 use super::{items, topics};
 use crate::config::MomentoEndpoint;
@@ -27,11 +29,16 @@ pub struct Momento {
     reads: AtomicU64,
 }
 
+/// The least time between two reads of the secret that missing permissions cause.
+const PERMISSION_EVERY: Duration = Duration::from_secs(5);
+
 #[derive(Default)]
 struct Kept {
     session: Option<Arc<Session>>,
     /// What was wrong when the secret was last read.
     fault: Option<Fault>,
+    /// When a missing permission last made the secret be read.
+    permission_at: Option<Instant>,
 }
 
 /// The clients of one key. Each connects when first used.
@@ -97,7 +104,7 @@ impl Momento {
             let session = kept.session.as_ref();
             session.is_none_or(|session| Arc::ptr_eq(session, &lease.session))
         };
-        if is_old(&kept) && self.reads() == lease.reads {
+        if is_old(&kept) && self.reads() == lease.reads && kept.may_read(&error) {
             self.read(&mut kept).await?;
         }
         Err(match &kept.fault {
@@ -158,6 +165,22 @@ impl Momento {
 
     fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
+    }
+}
+
+impl Kept {
+    /// A missing permission is mostly just that, and the calls to other topics shall not wait for the secret each time.
+    fn may_read(&mut self, refused: &MomentoError) -> bool {
+        if refused.error_code != MomentoErrorCode::PermissionError {
+            return true;
+        }
+        let early = self
+            .permission_at
+            .is_some_and(|at| at.elapsed() < PERMISSION_EVERY);
+        if !early {
+            self.permission_at = Some(Instant::now());
+        }
+        !early
     }
 }
 

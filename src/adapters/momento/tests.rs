@@ -119,6 +119,14 @@ async fn a_key_that_is_just_wrong_is_for_somebody_to_mend() {
     assert_eq!(fault, Fault::permanent("PermissionError", "refused"));
     // Each of these calls began after the secret was last read.
     assert_eq!(secret.reads(), 3);
+    // Permissions that are missing all the time do not keep the secret busy.
+    for reads in [3, 4] {
+        let lease = momento.lease().await.ok().unwrap();
+        let fault = refuse_with(&momento, lease, MomentoErrorCode::PermissionError).await;
+        assert_eq!(fault, Fault::permanent("PermissionError", "refused"));
+        assert_eq!(secret.reads(), reads);
+        tokio::time::advance(PERMISSION_EVERY).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
