@@ -53,10 +53,14 @@ pub enum Reason {
     Unreadable,
     /// The value is longer than a topic, or anything configured beside it, takes.
     ValueTooLarge,
+    /// A reason of a newer version of the bridge.
+    #[serde(other)]
+    Other,
 }
 
 impl Reason {
-    pub const ALL: [Self; 8] = [
+    /// A new one goes here, too.
+    pub const ALL: [Self; 9] = [
         Self::Unrouted,
         Self::Unavailable,
         Self::Refused,
@@ -65,6 +69,7 @@ impl Reason {
         Self::GaveUp,
         Self::Unreadable,
         Self::ValueTooLarge,
+        Self::Other,
     ];
 
     /// As in the queue.
@@ -78,6 +83,7 @@ impl Reason {
             Self::GaveUp => "gave_up",
             Self::Unreadable => "unreadable",
             Self::ValueTooLarge => "value_too_large",
+            Self::Other => "other",
         }
     }
 
@@ -192,6 +198,9 @@ mod tests {
         );
         let again: Letter = serde_json::from_str(&json).unwrap();
         assert_eq!(again.to_json(), json);
+        let newer = json.replace("unrouted", "invented_later");
+        let newer: Letter = serde_json::from_str(&newer).unwrap();
+        assert_eq!(newer.reason, Reason::Other);
         let later = again.again(Reason::GaveUp, "enough".into(), 3, 20);
         assert_eq!((later.attempts, later.first_at, later.last_at), (3, 17, 20));
     }

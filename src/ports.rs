@@ -43,8 +43,9 @@ pub trait Receipts: Send + Sync {
 
 /// What is known of the events that ask for publications.
 pub trait Ledger: Send + Sync {
-    /// Takes the event until `lease_until_ms`, unless it is done or somebody else has it.
-    fn begin<'a>(&'a self, id: &'a str, lease_until_ms: i64) -> Answer<'a, Begun>;
+    /// Gives the event to `owner` until `lease_until_ms`, unless it is done or somebody else has it. Whoever has it already is
+    /// told so: an answer may have been lost.
+    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, lease_until_ms: i64) -> Answer<'a, Begun>;
 
     /// Marks the event as done: nothing of it needs to be published any more.
     fn finish<'a>(&'a self, id: &'a str) -> Answer<'a, ()>;
@@ -53,7 +54,7 @@ pub trait Ledger: Send + Sync {
     fn give_back<'a>(
         &'a self,
         id: &'a str,
-        lease_until_ms: i64,
+        owner: &'a str,
         published: &'a [String],
     ) -> Answer<'a, ()>;
 }
@@ -126,16 +127,17 @@ pub enum Begun {
     Yours { published: Vec<String> },
     /// Everything was published.
     Done,
-    /// Another invocation has it, until then (ms since the epoch); these publications of it were done before.
-    Busy {
-        until_ms: i64,
-        published: Vec<String>,
-    },
+    /// Another invocation has it, until then (ms since the epoch).
+    Busy { until_ms: i64 },
 }
 
-/// What DescribeExecution knows that a status change may have left out.
+/// What DescribeExecution knows that a status change may have left out. It is eventually consistent, so this may be older than
+/// the event; after a redrive it may be newer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Described {
+    /// As Step Functions writes it: `SUCCEEDED`.
+    pub status: String,
+    pub redrive_count: u32,
     pub input: Option<String>,
     pub output: Option<String>,
     pub error: Option<String>,

@@ -1,5 +1,6 @@
 //! What comes back: a status change, or an event of a workflow, made into publications.
 
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -74,6 +75,11 @@ pub enum Decision {
     /// Nobody waits for this; the reason is for the log.
     Ignore(&'static str),
 }
+
+/// A description of an execution that is older than the event of its end.
+#[derive(Debug, thiserror::Error)]
+#[error("expected the end that the event told of, found `{0}` or a part of it; it is asked again")]
+pub struct Stale(String);
 
 /// An event that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -160,11 +166,26 @@ impl Execution {
     }
 
     /// Fills in what the event left out.
-    pub fn fill_in(&mut self, described: Described) {
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] when the description does not tell of this end yet.
+    pub fn fill_in(&mut self, described: Described) -> Result<(), Stale> {
+        let status: Result<_, serde::de::value::Error> =
+            Status::deserialize(described.status.as_str().into_deserializer());
+        let status = status.unwrap_or(Status::Open);
+        let is_newer = described.redrive_count > self.redrive_count.unwrap_or(0);
+        if !is_newer && (status != self.status || described.lacks_detail(status)) {
+            return Err(Stale(described.status));
+        }
+        // What a redrive ended with is another result.
         self.input = self.input.take().or(described.input);
-        self.output = self.output.take().or(described.output);
-        self.error = self.error.take().or(described.error);
-        self.cause = self.cause.take().or(described.cause);
+        if !is_newer {
+            self.output = self.output.take().or(described.output);
+            self.error = self.error.take().or(described.error);
+            self.cause = self.cause.take().or(described.cause);
+        }
+        Ok(())
     }
 
     /// What to publish where.
@@ -297,6 +318,12 @@ impl Execution {
             stopped_at: self.stop_date,
         };
         serde_json::to_string(&envelope).expect("strings and numbers always serialize")
+    }
+}
+
+impl Described {
+    fn lacks_detail(&self, status: Status) -> bool {
+        self.input.is_none() || (status == Status::Succeeded && self.output.is_none())
     }
 }
 

@@ -141,7 +141,7 @@ impl Receipts for World {
 
 /// Takes no notice of leases: tests of those have the real table.
 impl Ledger for World {
-    fn begin<'a>(&'a self, id: &'a str, _: i64) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, id: &'a str, _: &'a str, _: i64) -> Answer<'a, Begun> {
         Box::pin(
             self.call(format!("begin {id}"), |state| match state.ledger.get(id) {
                 Some(None) => Begun::Done,
@@ -161,7 +161,7 @@ impl Ledger for World {
         }))
     }
 
-    fn give_back<'a>(&'a self, id: &'a str, _: i64, published: &'a [String]) -> Answer<'a, ()> {
+    fn give_back<'a>(&'a self, id: &'a str, _: &'a str, published: &'a [String]) -> Answer<'a, ()> {
         let record = format!("give_back {id} {}", published.join(" "));
         Box::pin(self.call(record, |state| {
             state.ledger.insert(id.into(), Some(published.to_vec()));

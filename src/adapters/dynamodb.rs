@@ -2,7 +2,7 @@
 //!
 //! | `state` | means |
 //! |---|---|
-//! | `publishing` | an invocation has the event until `lease_until` (ms); after that it is anyone's, so a crash repeats and never loses |
+//! | `publishing` | `lease_owner` has the event until `lease_until` (ms); after that it is anyone's, so a crash repeats and never loses |
 //! | `waiting` | given back; what was published of it is in `published` |
 //! | `queued` | the sweep sent it to the completion |
 //! | `done` | all of it was published |
@@ -65,13 +65,14 @@ impl DynamoLedger {
 }
 
 impl Ledger for DynamoLedger {
-    fn begin<'a>(&'a self, id: &'a str, lease_until_ms: i64) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, lease_until_ms: i64) -> Answer<'a, Begun> {
         Box::pin(async move {
-            let set = "SET #state = :publishing, lease_until = :until, expires_at = :expires";
+            let set = "SET #state = :publishing, lease_owner = :owner, lease_until = :until, expires_at = :expires";
             let call = self
                 .update(id, set)
                 .condition_expression(FREE)
                 .expression_attribute_values(":publishing", text("publishing"))
+                .expression_attribute_values(":owner", text(owner))
                 .expression_attribute_values(":until", number(lease_until_ms))
                 .expression_attribute_values(":expires", self.expires_at())
                 .expression_attribute_values(":done", text("done"))
@@ -86,7 +87,7 @@ impl Ledger for DynamoLedger {
                 }),
                 Err(e) => match e.as_service_error() {
                     Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
-                        taken(refusal.item())
+                        taken(refusal.item(), owner)
                     }
                     _ => Err(fault(&e)),
                 },
@@ -96,7 +97,7 @@ impl Ledger for DynamoLedger {
 
     fn finish<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let set = "SET #state = :done, expires_at = :expires REMOVE lease_until, published";
+            let set = "SET #state = :done, expires_at = :expires REMOVE lease_owner, lease_until, published";
             let call = self
                 .update(id, set)
                 .expression_attribute_values(":done", text("done"))
@@ -108,11 +109,11 @@ impl Ledger for DynamoLedger {
     fn give_back<'a>(
         &'a self,
         id: &'a str,
-        lease_until_ms: i64,
+        owner: &'a str,
         published: &'a [String],
     ) -> Answer<'a, ()> {
         Box::pin(async move {
-            let set = "SET #state = :waiting REMOVE lease_until";
+            let set = "SET #state = :waiting REMOVE lease_owner, lease_until";
             let call = if published.is_empty() {
                 // DynamoDB knows no empty set.
                 self.update(id, set)
@@ -123,9 +124,9 @@ impl Ledger for DynamoLedger {
                     .expression_attribute_values(":published", published)
             };
             let call = call
-                .condition_expression("lease_until = :mine")
+                .condition_expression("lease_owner = :mine")
                 .expression_attribute_values(":waiting", text("waiting"))
-                .expression_attribute_values(":mine", number(lease_until_ms));
+                .expression_attribute_values(":mine", text(owner));
             // Where it does not hold, the lease has ended and somebody else has the event.
             unless_refused(call.send().await)
         })
@@ -206,15 +207,18 @@ impl Register for DynamoLedger {
 }
 
 /// Why an event cannot be begun, from the item that was there.
-fn taken(item: Option<&Item>) -> Result<Begun, Fault> {
+fn taken(item: Option<&Item>, owner: &str) -> Result<Begun, Fault> {
     let state = item.and_then(|item| string(item, "state"));
     let until_ms = item.and_then(|item| item.get("lease_until")?.as_n().ok()?.parse().ok());
     match (state.as_deref(), until_ms) {
         (Some("done"), _) => Ok(Begun::Done),
-        (_, Some(until_ms)) => Ok(Begun::Busy {
-            until_ms,
-            published: published(item),
-        }),
+        // An attempt of the same owner, whose answer was lost.
+        _ if item.and_then(|item| string(item, "lease_owner")).as_deref() == Some(owner) => {
+            Ok(Begun::Yours {
+                published: published(item),
+            })
+        }
+        (_, Some(until_ms)) => Ok(Begun::Busy { until_ms }),
         _ => Err(Fault::transient(
             "BadResponse",
             "expected the item that refused an update, found none",

@@ -49,6 +49,8 @@ impl Executions for StepFunctions {
             let call = self.0.describe_execution().execution_arn(execution);
             let output = call.send().await.map_err(|e| fault(&e))?;
             Ok(Described {
+                status: output.status.as_str().to_owned(),
+                redrive_count: redrives(output.redrive_count),
                 input: output.input,
                 output: output.output,
                 error: output.error,
@@ -87,11 +89,12 @@ fn listed(item: ExecutionListItem) -> Listed {
         status: item.status.as_str().to_owned(),
         started_at: ms(&item.start_date),
         stopped_at: item.stop_date.as_ref().map(ms),
-        redrive_count: item
-            .redrive_count
-            .and_then(|n| n.try_into().ok())
-            .unwrap_or_default(),
+        redrive_count: redrives(item.redrive_count),
     }
+}
+
+fn redrives(count: Option<i32>) -> u32 {
+    count.and_then(|n| n.try_into().ok()).unwrap_or_default()
 }
 
 /// Milliseconds since the epoch. Dates come as seconds with a fraction that no double holds exactly, so it is rounded.

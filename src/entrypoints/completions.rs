@@ -13,7 +13,7 @@ use super::records::{Ended, Record, Repeats};
 use crate::claims::Unclaimed;
 use crate::dispatch::{self, Ladder};
 use crate::letter::{Letter, Reason};
-use crate::ports::{Executions, Fault, FaultKind, Queue};
+use crate::ports::{Answer, Executions, Fault, FaultKind, Queue};
 use crate::publisher::{Begin, Publisher, Turn, Unpublished};
 use crate::result::{self, Decision, Execution, Unreadable};
 use crate::retry::{Patience, retry};
@@ -47,11 +47,11 @@ enum Failed {
         "expected a status change of Step Functions or a `Topic Publish` of `workflow-bridge`, found `{0}` of `{1}`; route no other event to this queue"
     )]
     UnknownEvent(String, String),
-    #[error("could not describe the execution: {0}")]
+    #[error("could not describe the execution: {0}; look at the completion's permission for it")]
     Describe(Fault),
     #[error("could not learn what was published before: {0}")]
     Ledger(Fault),
-    #[error("another invocation is publishing it")]
+    #[error("another invocation has been publishing it; a replay publishes what that one did not")]
     Busy(Duration),
     #[error(transparent)]
     Unpublished(#[from] Unpublished),
@@ -117,7 +117,7 @@ impl Completion {
         let ladder = Ladder::within(budget, deadline);
         let failed = match self.event(record, ladder.target).await {
             Ok(_) => return Ended::Done,
-            Err(Failed::Busy(wait)) => return Ended::After(wait),
+            Err(Failed::Busy(wait)) if !record.is_last => return Ended::After(wait),
             Err(failed) => failed,
         };
         let reason = match failed.reason() {
@@ -147,7 +147,7 @@ impl Completion {
         let detail = failed.to_string();
         let now_ms = (self.repeats.now_ms)();
         let letter = Letter {
-            attempts: failed.attempts(),
+            attempts: failed.attempts().saturating_add(record.earlier_receives),
             route: event
                 .as_ref()
                 .and_then(|event| self.route_of(event.detail.get())),
@@ -250,9 +250,17 @@ impl Completion {
         deadline: Instant,
     ) -> Result<Done, Failed> {
         if execution.lacks_detail() {
-            let describe = || self.executions.describe(&execution.execution_arn);
+            let describe = || -> Answer<'_, Execution> {
+                let mut execution = execution.clone();
+                Box::pin(async move {
+                    let described = self.executions.describe(&execution.execution_arn).await?;
+                    let filled = execution.fill_in(described);
+                    filled.map_err(|stale| Fault::transient("Stale", stale.to_string()))?;
+                    Ok(execution)
+                })
+            };
             let (described, _) = retry(Patience::until(deadline), describe).await;
-            execution.fill_in(described.map_err(Failed::Describe)?);
+            execution = described.map_err(Failed::Describe)?;
         }
         let (route, done) = match execution.decide(&self.routes)? {
             Decision::Ignore(reason) => (None, Done::Ignored(reason)),

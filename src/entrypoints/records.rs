@@ -47,6 +47,8 @@ pub struct Record<'a> {
     pub body: &'a str,
     /// When it was put into the queue, in ms since the epoch.
     pub sent_at: Option<i64>,
+    /// How often it was received before: each time, its target was asked at least once.
+    pub earlier_receives: u32,
     /// Whether it can be given back to the queue no more.
     pub is_last: bool,
 }
@@ -111,6 +113,7 @@ impl Repeats {
                 id: message.message_id.as_deref().unwrap_or_default(),
                 body: message.body.as_deref().unwrap_or_default(),
                 sent_at: attribute(message, "SentTimestamp"),
+                earlier_receives: receives.saturating_sub(1),
                 is_last: receives >= self.max_receives || self.age(message) >= LAST_AGE,
             };
             let ended = handle(record, end).await;

@@ -6,7 +6,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use tokio::time::Instant;
 
 use super::records::{Ended, Record, Repeats};
-use crate::dispatch::{self, Delivered, Ladder, Outcome, Queues, Targets};
+use crate::dispatch::{self, Ladder, Queues, Targets};
 use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
 use crate::ports::{Fault, FaultKind};
@@ -30,7 +30,7 @@ struct Hopeless {
 
 /// What came of a letter that was tried.
 enum Tried {
-    /// Its outcome, or those of all routes that took an unrouted message.
+    /// Its outcome, for the log.
     Delivered(String),
     Waits(Fault, u32),
     Hopeless(Hopeless),
@@ -79,7 +79,12 @@ impl Redrive {
             }
             Tried::Waits(fault, attempts) => {
                 let detail = fault.to_string();
-                let letter = letter.again(Reason::GaveUp, detail.clone(), attempts, self.now_ms());
+                let letter = letter.again(
+                    Reason::GaveUp,
+                    detail.clone(),
+                    attempts + record.earlier_receives,
+                    self.now_ms(),
+                );
                 let ended = self.bury(letter, ladder.queue).await;
                 (Reason::GaveUp.name().to_owned(), ended, Some(detail))
             }
@@ -88,7 +93,12 @@ impl Redrive {
                 detail,
                 attempts,
             }) => {
-                let letter = letter.again(reason, detail.clone(), attempts, self.now_ms());
+                let letter = letter.again(
+                    reason,
+                    detail.clone(),
+                    attempts + record.earlier_receives,
+                    self.now_ms(),
+                );
                 let ended = self.bury(letter, ladder.queue).await;
                 (reason.name().to_owned(), ended, Some(detail))
             }
@@ -120,7 +130,7 @@ impl Redrive {
             }
         };
         let Some(name) = &letter.route else {
-            return self.deliver_anew(&message, body, ladder).await;
+            return self.park_anew(letter, &message, ladder.queue).await;
         };
         let Some(route) = self.routes.iter().find(|r| r.name == *name && r.enabled) else {
             return Tried::Hopeless(Hopeless {
@@ -144,30 +154,28 @@ impl Redrive {
         }
     }
 
-    /// A message that no route took, on its way again because somebody has added one.
-    async fn deliver_anew(&self, message: &TopicMessage, body: &str, ladder: Ladder) -> Tried {
-        let delivered = Delivered {
-            message,
-            body,
-            now_ms: self.now_ms(),
-        };
-        let (targets, queues) = (&self.targets, &self.queues);
-        let deliveries = dispatch::deliver(delivered, &self.routes, targets, queues, ladder).await;
-        if deliveries.is_empty() {
+    /// Gives each route that takes the message by now a letter of its own, and the targets nothing yet: so that what goes
+    /// wrong with one route repeats no other.
+    async fn park_anew(&self, letter: &Letter, message: &TopicMessage, deadline: Instant) -> Tried {
+        let routes = self.routes.matching(message);
+        if routes.is_empty() {
             return Tried::Hopeless(Hopeless {
                 reason: Reason::Unrouted,
-                detail: Letter::unrouted(message, body, 0).detail,
+                detail: letter.detail.clone(),
                 attempts: 0,
             });
         }
-        // What a target did not take has a letter of its own by now, unless the queue took none.
-        let lost = deliveries
-            .iter()
-            .find(|delivery| delivery.outcome == Outcome::NotStored);
-        if let Some(fault) = lost.and_then(|delivery| delivery.queue_fault.clone()) {
-            return Tried::Waits(fault, 0);
+        for route in &routes {
+            let letter = Letter {
+                route: Some(route.name.clone()),
+                ..letter.clone()
+            };
+            if let Err(fault) = dispatch::post(&letter, &self.queues.parked, deadline).await {
+                return Tried::Waits(fault, 0);
+            }
         }
-        Tried::Delivered(dispatch::outcomes(&deliveries))
+        let names: Vec<&str> = routes.iter().map(|route| route.name.as_str()).collect();
+        Tried::Delivered(format!("parked for {}", names.join(", ")))
     }
 
     async fn bury(&self, letter: Letter, deadline: Instant) -> Ended {

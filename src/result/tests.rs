@@ -107,11 +107,13 @@ fn missing_keys_read_as_null() {
     let detail = json!({"executionArn": ARN, "stateMachineArn": MACHINE, "name": "n", "status": "SUCCEEDED"});
     let mut execution: Execution = serde_json::from_value(detail).unwrap();
     assert!(execution.lacks_detail());
-    execution.fill_in(Described {
+    let described = Described {
+        status: "SUCCEEDED".into(),
         input: Some(input()),
         output: Some("1".into()),
         ..Described::default()
-    });
+    };
+    execution.fill_in(described).unwrap();
     assert!(!execution.lacks_detail());
     assert_eq!(published(&execution, &[])[0].1, "1");
 }

@@ -101,7 +101,7 @@ fn ends_that_no_event_told_are_queued_once() {
         assert_eq!(sweep.invoke(json!({})).await, Value::Null);
         let ledger = DynamoLedger::new(stack.account().config(), table.to_owned(), clock::now_ms);
         let told = ledger_id(&execution(&machine, "told").await, 0);
-        ledger.begin(&told, i64::MAX).await.unwrap();
+        ledger.begin(&told, "one", i64::MAX).await.unwrap();
         let lost = [
             execution(&machine, "lost-1").await,
             execution(&machine, "lost-2").await,

@@ -246,17 +246,66 @@ async fn a_large_value_is_claimed_and_a_larger_one_answered_with_a_failure() {
 async fn what_the_event_left_out_is_described() {
     let world = World::default();
     let full = status_change(json!({}));
-    world.describes(Described {
+    let described = Described {
+        status: "SUCCEEDED".into(),
+        redrive_count: 0,
         input: Some(full["detail"]["input"].as_str().unwrap().into()),
         output: Some("\"from describe\"".into()),
         ..Described::default()
-    });
+    };
     let out = json!({"input": null, "inputDetails": {"included": false}, "output": null, "outputDetails": {"included": false}});
+    // A description may be older than the event: what it does not tell yet is not nothing.
+    for stale in [
+        Described {
+            status: "RUNNING".into(),
+            output: None,
+            ..described.clone()
+        },
+        Described {
+            output: None,
+            ..described.clone()
+        },
+        Described {
+            input: None,
+            ..described.clone()
+        },
+    ] {
+        world.describes(stale);
+        assert_eq!(
+            failures(&world, &[status_change(out.clone())]).await,
+            ["m0"]
+        );
+        assert!(!world.calls().iter().any(|call| call.starts_with("publish")));
+    }
+    world.describes(described);
     assert!(failures(&world, &[status_change(out)]).await.is_empty());
     assert_eq!(
-        calls(&world),
-        ["describe arn:execution", "publish demo/out from describe"]
+        calls(&world).last().unwrap(),
+        "publish demo/out from describe"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_newer_run_only_the_input_is_taken() {
+    let world = World::default();
+    world.describes(Described {
+        status: "SUCCEEDED".into(),
+        redrive_count: 1,
+        input: Some(
+            status_change(json!({}))["detail"]["input"]
+                .as_str()
+                .unwrap()
+                .into(),
+        ),
+        output: Some("\"of the redrive\"".into()),
+        ..Described::default()
+    });
+    let failed = status_change(json!({"status": "FAILED", "input": null, "output": null}));
+    assert!(failures(&world, &[failed]).await.is_empty());
+    let calls = calls(&world);
+    let published = calls.last().unwrap();
+    assert!(published.starts_with("publish demo/failed "), "{published}");
+    assert!(published.contains(r#""status":"FAILED""#) && published.contains(r#""output":null"#));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,6 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use super::*;
 use crate::ports::{Answer, Begun, Ledger};
 
@@ -78,25 +81,63 @@ async fn a_ledger_that_cannot_be_told_does_not_bring_the_event_again() {
 async fn an_event_that_another_invocation_has_comes_when_that_must_be_over() {
     struct Held;
     impl Ledger for Held {
-        fn begin<'a>(&'a self, _: &'a str, _: i64) -> Answer<'a, Begun> {
-            Box::pin(async {
-                Ok(Begun::Busy {
-                    until_ms: 8500,
-                    published: Vec::new(),
-                })
-            })
+        fn begin<'a>(&'a self, _: &'a str, _: &'a str, _: i64) -> Answer<'a, Begun> {
+            Box::pin(async { Ok(Begun::Busy { until_ms: 8500 }) })
         }
         fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
             unreachable!("it is not ours")
         }
-        fn give_back<'a>(&'a self, _: &'a str, _: i64, _: &'a [String]) -> Answer<'a, ()> {
+        fn give_back<'a>(&'a self, _: &'a str, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
             unreachable!("it is not ours")
         }
     }
     let world = World::default();
     let mut completion = completion(&world);
     completion.publisher.ledger = Some(Arc::new(Held));
-    let failures = failures_of(&completion, &[status_change(json!({}))], 3).await;
+    let failures = failures_of(&completion, &[status_change(json!({}))], 2).await;
     assert_eq!(failures, ["m0"]);
     assert_eq!(calls(&world), ["postpone r0 8"]);
+}
+
+/// Gives each event to one owner.
+#[derive(Default)]
+struct Leases(Mutex<HashMap<String, String>>);
+
+impl Ledger for Leases {
+    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, until_ms: i64) -> Answer<'a, Begun> {
+        let mut leases = self.0.lock().unwrap();
+        let holder = leases.entry(id.to_owned()).or_insert(owner.to_owned());
+        let begun = if holder == owner {
+            Begun::Yours {
+                published: Vec::new(),
+            }
+        } else {
+            Begun::Busy { until_ms }
+        };
+        Box::pin(async { Ok(begun) })
+    }
+    fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn give_back<'a>(&'a self, _: &'a str, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_copies_in_one_batch_one_is_published() {
+    let world = World::default();
+    let mut completion = completion(&world);
+    completion.publisher.ledger = Some(Arc::new(Leases::default()));
+    let twice = [status_change(json!({})), status_change(json!({}))];
+    assert_eq!(failures_of(&completion, &twice, 1).await, ["m1"]);
+    let calls = calls(&world);
+    assert_eq!(
+        (calls.len(), calls[0].as_str()),
+        (2, "publish demo/out HELLO")
+    );
+    assert!(calls[1].starts_with("postpone r1 "), "{calls:?}");
+    // One that is held until its last receive tells a person, who can replay it.
+    assert_eq!(failures_of(&completion, &twice[..1], 3).await, [""; 0]);
+    assert_eq!(letter(&world).reason, Reason::GaveUp);
 }
