@@ -9,6 +9,7 @@ mod completion;
 mod deployed;
 mod e2e;
 mod emulator;
+mod faulty;
 mod killed;
 mod lambda;
 mod ledger;

@@ -46,7 +46,7 @@ pub struct Proxy {
 }
 
 struct Shared {
-    upstream: Authority,
+    upstream: Mutex<Authority>,
     address: SocketAddr,
     /// Bound to the port as well and never listening: it keeps the port while nobody listens.
     _holder: TcpSocket,
@@ -75,11 +75,16 @@ struct State {
 #[error("the connection was cut")]
 struct Cut;
 
+fn authority(upstream: &str) -> io::Result<Authority> {
+    let upstream: Uri = upstream.parse().map_err(io::Error::other)?;
+    let authority = upstream.authority().cloned();
+    authority.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
 impl Proxy {
     /// Starts a proxy for `upstream`, an `http://127.0.0.1:<port>`, on a port that the system chooses.
     pub async fn start(upstream: &str) -> io::Result<Self> {
-        let upstream: Uri = upstream.parse().map_err(io::Error::other)?;
-        let upstream = upstream.authority().cloned();
+        let upstream = authority(upstream)?;
         let holder = socket((Ipv4Addr::LOCALHOST, 0).into())?;
         let address = holder.local_addr()?;
         let mut connector = HttpConnector::new();
@@ -87,7 +92,7 @@ impl Proxy {
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_idle_timeout(IDLE);
         let shared = Arc::new(Shared {
-            upstream: upstream.ok_or(io::ErrorKind::InvalidInput)?,
+            upstream: Mutex::new(upstream),
             address,
             _holder: holder,
             runtime: Handle::current(),
@@ -101,6 +106,12 @@ impl Proxy {
         let accepting = Arc::clone(&shared).accept();
         shared.spawn(accepting);
         Ok(Self { shared })
+    }
+
+    /// Forwards to another server from now on: for one that is told the proxy's address before it starts.
+    pub fn forward_to(&self, upstream: &str) -> io::Result<()> {
+        *self.shared.upstream.lock().unwrap() = authority(upstream)?;
+        Ok(())
     }
 
     /// `http://127.0.0.1:<port>`
@@ -335,7 +346,8 @@ impl Shared {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Cut> {
         let mut uri = request.uri().clone().into_parts();
-        (uri.scheme, uri.authority) = (Some(Scheme::HTTP), Some(self.upstream.clone()));
+        let upstream = self.upstream.lock().unwrap().clone();
+        (uri.scheme, uri.authority) = (Some(Scheme::HTTP), Some(upstream));
         *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Cut)?;
         let client = match request.version() {
             Version::HTTP_2 => &self.http2,

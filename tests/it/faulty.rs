@@ -1,0 +1,105 @@
+//! The deployed template with a proxy before everything that its functions talk to.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use workflow_bridge::local::{Emulator, Options, Stack};
+
+use crate::deployed::binaries;
+use crate::proxy::Proxy;
+
+/// What the functions depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dependency {
+    StepFunctions,
+    EventBridge,
+    Sqs,
+    SecretsManager,
+    DynamoDb,
+    Momento,
+}
+
+impl Dependency {
+    pub const ALL: [Self; 6] = [
+        Self::StepFunctions,
+        Self::EventBridge,
+        Self::Sqs,
+        Self::SecretsManager,
+        Self::DynamoDb,
+        Self::Momento,
+    ];
+
+    /// The variable by which the AWS SDK finds the service; none for Momento.
+    fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::StepFunctions => Some("AWS_ENDPOINT_URL_SFN"),
+            Self::EventBridge => Some("AWS_ENDPOINT_URL_EVENTBRIDGE"),
+            Self::Sqs => Some("AWS_ENDPOINT_URL_SQS"),
+            Self::SecretsManager => Some("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+            Self::DynamoDb => Some("AWS_ENDPOINT_URL_DYNAMODB"),
+            Self::Momento => None,
+        }
+    }
+}
+
+/// A stack of its own account, and the proxies that its functions go through.
+pub struct FaultyStack {
+    pub stack: Stack,
+    proxies: Vec<Proxy>,
+}
+
+impl FaultyStack {
+    /// Deploys the template, changed by `edit`, with `variables` over those of every function.
+    pub async fn start(
+        emulator: Arc<Emulator>,
+        variables: &[(&str, &str)],
+        edit: impl FnOnce(&mut Value) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
+        let mut proxies = Vec::new();
+        for _ in Dependency::ALL {
+            proxies.push(Proxy::start(emulator.endpoint()).await?);
+        }
+        let mut all: Vec<(String, String)> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        for (dependency, proxy) in Dependency::ALL.iter().zip(&proxies) {
+            if let Some(variable) = dependency.variable() {
+                all.push((variable.to_owned(), proxy.endpoint()));
+            }
+        }
+        let momento = &proxies[Dependency::Momento as usize];
+        let mut options = Options::new(binaries())?;
+        let parameter = ("MomentoEndpoint".to_owned(), momento.endpoint());
+        options.parameters.extend([parameter]);
+        options.edit = Box::new(move |template| {
+            edit(template)?;
+            set_variables(template, &all);
+            Ok(())
+        });
+        let stack = Stack::start_in(emulator, options).await?;
+        momento.forward_to(&stack.topics().endpoint())?;
+        Ok(Self { stack, proxies })
+    }
+
+    pub fn proxy(&self, dependency: Dependency) -> &Proxy {
+        &self.proxies[dependency as usize]
+    }
+
+    pub fn heal(&self) -> Result<()> {
+        Ok(self.proxies.iter().try_for_each(Proxy::heal)?)
+    }
+}
+
+/// Sets variables of every function.
+fn set_variables(template: &mut Value, variables: &[(String, String)]) {
+    let resources = template["Resources"].as_object_mut().into_iter().flatten();
+    for (_, resource) in resources {
+        if resource["Type"] == "AWS::Serverless::Function" {
+            for (name, value) in variables {
+                resource["Properties"]["Environment"]["Variables"][name] = json!(value);
+            }
+        }
+    }
+}
