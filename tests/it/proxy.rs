@@ -63,7 +63,7 @@ struct Shared {
 struct State {
     /// `None` while connections are refused.
     listener: Option<TcpListener>,
-    /// The accept loop, while there is nothing to listen to.
+    /// The accept loop, while it waits: a listener that is dropped does not wake it.
     waiting: Option<Waker>,
     lines: Vec<Weak<Line>>,
     rules: Vec<Rule>,
@@ -246,8 +246,8 @@ impl Shared {
     /// Accepts and enters the connection in one step, so that whoever closes the port finds them all.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Arc<Line>> {
         let mut state = self.state();
+        state.waiting = Some(context.waker().clone());
         let Some(listener) = &state.listener else {
-            state.waiting = Some(context.waker().clone());
             return Poll::Pending;
         };
         let Ok((stream, _)) = ready!(listener.poll_accept(context)) else {

@@ -197,6 +197,23 @@ async fn a_closed_port_refuses_and_opens_again() {
 }
 
 #[tokio::test]
+async fn an_idle_port_that_was_closed_opens_again() {
+    let proxy = proxy().await;
+    for _ in 0..3 {
+        assert_eq!(Raw::Http1.call(&proxy, START).await.status, 201);
+        // On this one thread, the accept loop is waiting by now.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        proxy.fault(Fault::Refuse, Span::Until);
+        proxy.heal().unwrap();
+    }
+    let call = Raw::Http1.call(&proxy, START);
+    let seen = tokio::time::timeout(Duration::from_secs(10), call).await;
+    assert_eq!(seen.expect("an answer").status, 201);
+}
+
+#[tokio::test]
 async fn a_call_in_flight_is_reset_with_the_port() {
     for raw in [Raw::Http1, Raw::Http2] {
         let proxy = proxy().await;
