@@ -17,6 +17,7 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use aws_types::service_config::ServiceConfigKey;
 use http::{Method, Request};
 
 use super::aws::{connector, service_fault};
@@ -43,7 +44,7 @@ impl S3Objects {
             .region()
             .map_or("us-east-1", |region| region.as_ref());
         Self {
-            bucket_url: bucket_url(config.endpoint_url(), region, bucket),
+            bucket_url: bucket_url(endpoint(config).as_deref(), region, bucket),
             region: region.to_owned(),
             credentials: config.credentials_provider(),
             connector: OnceLock::new(),
@@ -147,6 +148,18 @@ impl Objects for S3Objects {
     }
 }
 
+/// The endpoint that is set for S3, as the SDK's client reads it: `AWS_ENDPOINT_URL_S3`, or else the one for all services.
+fn endpoint(config: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id("S3")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .ok()?;
+    let own = config.service_config().and_then(|own| own.load_config(key));
+    own.or_else(|| config.endpoint_url().map(str::to_owned))
+}
+
 /// Where a bucket is: under an endpoint that is set, as a local one is, or at its own host name. A name with dots has none
 /// that S3's certificate covers.
 fn bucket_url(endpoint: Option<&str>, region: &str, bucket: &str) -> String {
@@ -213,6 +226,23 @@ mod tests {
             }
         });
         (endpoint, asked)
+    }
+
+    #[test]
+    fn an_endpoint_of_its_own_goes_before_that_of_all_services() {
+        #[derive(Debug)]
+        struct Environment;
+        impl aws_types::service_config::LoadServiceConfig for Environment {
+            fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+                let names = (key.env(), key.service_id(), key.profile());
+                (names == ("AWS_ENDPOINT_URL", "S3", "endpoint_url"))
+                    .then(|| "http://own".to_owned())
+            }
+        }
+        let all = config("http://all");
+        assert_eq!(endpoint(&all).as_deref(), Some("http://all"));
+        let own = all.into_builder().service_config(Environment).build();
+        assert_eq!(endpoint(&own).as_deref(), Some("http://own"));
     }
 
     async fn store(endpoint: &str) -> Result<String, Fault> {
