@@ -4,6 +4,8 @@
 //! `proxy` puts faults between them and the local servers.
 #![cfg(feature = "cli")]
 
+mod bench;
+mod chaos;
 mod cli;
 mod completion;
 mod deployed;

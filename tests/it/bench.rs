@@ -1,0 +1,279 @@
+//! What end-to-end tests do with a deployed stack: post messages, watch topics, and look into queues and executions.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, QueueAttributeName};
+use serde_json::{Value, json};
+use tokio::sync::{broadcast::error::RecvError, watch};
+use workflow_bridge::clock::now_ms;
+use workflow_bridge::local::Stack;
+use workflow_bridge::local::topics::{TopicsEvent, broker::Value as Published};
+use workflow_bridge::signature::sign;
+
+/// How long a condition is awaited; it only ends a test that would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// With these and [`quicken`], what failed comes again within seconds, and is not given up.
+pub const QUICK: [(&str, &str); 4] = [
+    ("RETRY_AFTER_SECONDS", "1"),
+    ("RETRY_AT_MOST_SECONDS", "3"),
+    ("MAX_RECEIVES", "1000"),
+    ("SWEEP_GRACE_SECONDS", "0"),
+];
+
+/// Lets a batch come again after 12 s where its function was killed. A function still ends before that.
+pub fn quicken(template: &mut Value) -> Result<()> {
+    let resources = &mut template["Resources"];
+    for function in ["RedriveFunction", "CompletionFunction"] {
+        resources[function]["Properties"]["Timeout"] = json!(10);
+    }
+    for queue in ["ParkedQueue", "CompletionsQueue"] {
+        let properties = &mut resources[queue]["Properties"];
+        properties["VisibilityTimeout"] = json!(12);
+        properties["RedrivePolicy"]["maxReceiveCount"] = json!(1000);
+    }
+    Ok(())
+}
+
+/// A message's body, published now.
+pub fn body(topic: &str, number: u64, text: &str) -> String {
+    let now = now_ms();
+    json!({
+        "cache": "demo", "topic": topic, "event_timestamp": now, "publish_timestamp": now,
+        "topic_sequence_number": number, "token_id": "mo", "text": text,
+    })
+    .to_string()
+}
+
+/// Posts a body to the webhook, signed with `secret`. An answer without JSON is not the bridge's; no answer is status 0.
+pub async fn post_signed(
+    http: &reqwest::Client,
+    stack: &Stack,
+    secret: &str,
+    body: &str,
+) -> (u16, Value) {
+    let request = http
+        .post(stack.webhook_url())
+        .header("momento-signature", sign(secret, body.as_bytes()))
+        .timeout(Duration::from_secs(20))
+        .body(body.to_owned());
+    let Ok(response) = request.send().await else {
+        return (0, Value::Null);
+    };
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap_or_default();
+    (status, serde_json::from_str(&text).unwrap_or_default())
+}
+
+/// Posts a body to the webhook with the stack's own secret.
+pub async fn post(stack: &Stack, body: &str) -> (u16, Value) {
+    post_signed(&reqwest::Client::new(), stack, stack.signing_secret(), body).await
+}
+
+/// Waits until the condition is true.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        panic!("expected within {PATIENCE:?}: {what}");
+    }
+}
+
+/// All that is published from now on, as topics and texts.
+pub struct Publications(watch::Receiver<Vec<(String, String)>>);
+
+impl Publications {
+    pub fn of(stack: &Stack) -> Self {
+        let mut events = stack.topics().events();
+        let (sender, receiver) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            loop {
+                match events.recv().await {
+                    Ok(TopicsEvent::Published(message)) => {
+                        if let Published::Text(text) = &message.value {
+                            let one = (message.topic.clone(), text.clone());
+                            sender.send_modify(|all| all.push(one));
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(RecvError::Closed) => return,
+                    // Whoever counts would count too few: ending makes every wait fail.
+                    Err(RecvError::Lagged(missed)) => panic!("missed {missed} publications"),
+                }
+            }
+        });
+        Self(receiver)
+    }
+
+    /// The texts on a topic so far.
+    pub fn on(&self, topic: &str) -> Vec<String> {
+        let all = self.0.borrow();
+        let texts = all.iter().filter(|(on, _)| on == topic);
+        texts.map(|(_, text)| text.clone()).collect()
+    }
+
+    /// How many there are so far, on whatever topic; fails where some were missed.
+    pub fn count(&self) -> usize {
+        assert!(self.0.has_changed().is_ok(), "publications were missed");
+        self.0.borrow().len()
+    }
+
+    /// Waits until there are `count` on a topic, and returns their texts.
+    pub async fn wait(&self, topic: &str, count: usize) -> Vec<String> {
+        let what = format!("{count} publications on `{topic}`");
+        until(&what, async || self.on(topic).len() >= count).await;
+        self.on(topic)
+    }
+}
+
+fn sqs(stack: &Stack) -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::new(stack.account().config())
+}
+
+/// How many messages a queue of the template has, in flight or delayed as well.
+pub async fn depth(stack: &Stack, queue: &str) -> usize {
+    let names = [
+        QueueAttributeName::ApproximateNumberOfMessages,
+        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+    ];
+    let call = sqs(stack)
+        .get_queue_attributes()
+        .queue_url(stack.resource(queue).unwrap())
+        .set_attribute_names(Some(names.to_vec()));
+    let attributes = call.send().await.unwrap().attributes.unwrap_or_default();
+    let count = |name| attributes.get(name)?.parse::<usize>().ok();
+    names.iter().filter_map(count).sum()
+}
+
+/// Takes everything out of a queue of the template.
+pub async fn drain(stack: &Stack, queue: &str) -> Vec<Value> {
+    let (sqs, url) = (sqs(stack), stack.resource(queue).unwrap());
+    let mut all = Vec::new();
+    loop {
+        let call = sqs.receive_message().queue_url(url);
+        let output = call.max_number_of_messages(10).send().await.unwrap();
+        if output.messages().is_empty() {
+            return all;
+        }
+        let mut entries = Vec::new();
+        for (i, message) in output.messages().iter().enumerate() {
+            let text = message.body().unwrap_or_default();
+            all.push(serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
+            let entry = DeleteMessageBatchRequestEntry::builder()
+                .id(i.to_string())
+                .set_receipt_handle(message.receipt_handle.clone());
+            entries.push(entry.build().unwrap());
+        }
+        let call = sqs.delete_message_batch().queue_url(url);
+        call.set_entries(Some(entries)).send().await.unwrap();
+    }
+}
+
+/// Puts a message into a queue of the template.
+pub async fn enqueue(stack: &Stack, queue: &str, body: &Value) {
+    let call = sqs(stack)
+        .send_message()
+        .queue_url(stack.resource(queue).unwrap());
+    call.message_body(body.to_string()).send().await.unwrap();
+}
+
+/// Waits until every message went its way: out of the queues, through the workflows, and out of the completion's queue.
+pub async fn settle(stack: &Stack, machines: &[&str]) {
+    until("empty queues and ended executions", async || {
+        if depth(stack, "ParkedQueue").await > 0 {
+            return false;
+        }
+        for machine in machines {
+            let executions = executions(stack, machine).await;
+            if executions
+                .iter()
+                .any(|one| one.status == ExecutionStatus::Running)
+            {
+                return false;
+            }
+        }
+        depth(stack, "CompletionsQueue").await == 0
+    })
+    .await;
+}
+
+/// Invokes a function of the template with an empty event; it must not fail.
+pub async fn invoke(stack: &Stack, function: &str) {
+    let account = stack.account();
+    let name = stack.resource(function).unwrap();
+    let url = format!(
+        "{}/2015-03-31/functions/{name}/invocations",
+        account.endpoint()
+    );
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0",
+        account.id()
+    );
+    let request = reqwest::Client::new()
+        .post(url)
+        .header("authorization", authorization);
+    let response = request.body("{}").send().await.unwrap();
+    let failed = response.headers().contains_key("x-amz-function-error");
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    assert!(status.is_success() && !failed, "{status}: {text}");
+}
+
+/// An execution, as ListExecutions has it.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    pub arn: String,
+    pub name: String,
+    pub status: ExecutionStatus,
+}
+
+/// All executions of a state machine of the template.
+pub async fn executions(stack: &Stack, machine: &str) -> Vec<Execution> {
+    let sfn = aws_sdk_sfn::Client::new(stack.account().config());
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let call = sfn
+            .list_executions()
+            .state_machine_arn(stack.resource(machine).unwrap())
+            .max_results(1000)
+            .set_next_token(token);
+        let page = call.send().await.unwrap();
+        all.extend(page.executions.into_iter().map(|item| Execution {
+            arn: item.execution_arn,
+            name: item.name,
+            status: item.status,
+        }));
+        token = page.next_token;
+        if token.is_none() {
+            return all;
+        }
+    }
+}
+
+/// Lets EventBridge tell of ends of executions, or lose them.
+pub async fn tell_of_ends(stack: &Stack, told: bool) {
+    let events = aws_sdk_eventbridge::Client::new(stack.account().config());
+    // The physical id of a rule may be `bus|name`.
+    let id = stack.resource("StatusChangesRule").unwrap();
+    let name = id.rsplit(['|', '/']).next().unwrap();
+    if told {
+        events.enable_rule().name(name).send().await.unwrap();
+    } else {
+        events.disable_rule().name(name).send().await.unwrap();
+    }
+}
+
+/// Puts a new value into a secret of the template; the old one becomes AWSPREVIOUS.
+pub async fn put_secret(stack: &Stack, secret: &str, value: &str) {
+    let client = aws_sdk_secretsmanager::Client::new(stack.account().config());
+    let call = client
+        .put_secret_value()
+        .secret_id(stack.resource(secret).unwrap());
+    call.secret_string(value).send().await.unwrap();
+}

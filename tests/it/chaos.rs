@@ -1,0 +1,268 @@
+//! Many messages while everything fails at random: what was taken is executed once, and its result is published.
+//!
+//! ```text
+//! cargo test --all-features --test it chaos -- --nocapture
+//! CHAOS_MESSAGES=10000 CHAOS_SEED=42 cargo test --all-features --test it chaos -- --nocapture
+//! ```
+//!
+//! Without `CHAOS_MESSAGES` there are 300; without `CHAOS_SEED` the seed is new each time. A seed repeats what goes wrong
+//! and for how long ([`weather`]); which call meets it depends on the machine. The seed is printed, in front of anything
+//! that failed, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_sdk_sfn::types::ExecutionStatus;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use workflow_bridge::input::sequence_in_name;
+use workflow_bridge::local::console::Progress;
+use workflow_bridge::local::template::{add_resource, add_routes};
+use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::local::{Emulator, Stack};
+
+use crate::bench::{
+    Publications, QUICK, body, drain, executions, invoke, post_signed, quicken, settle,
+    tell_of_ends,
+};
+use crate::deployed::RUNTIME;
+use crate::faulty::FaultyStack;
+
+mod report;
+mod weather;
+
+use report::Report;
+
+/// How many messages are on their way to the webhook at once.
+const AT_ONCE: usize = 16;
+/// The shortest time in which all are sent: shorter, and little would go wrong.
+const SENT_WITHIN: Duration = Duration::from_secs(30);
+/// As often a message is sent at most.
+const SENT_EVERY: Duration = Duration::from_millis(25);
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+
+/// What came of sending.
+#[derive(Clone, Debug, Default)]
+struct Sent {
+    taken: BTreeSet<u64>,
+    /// By status; 0 where there was no answer.
+    refused: BTreeMap<u16, usize>,
+    /// Of the routes, where the message was taken.
+    outcomes: BTreeMap<String, usize>,
+    slowest: Duration,
+}
+
+impl Sent {
+    fn count(&mut self, number: u64, status: u16, answer: &Value, took: Duration) {
+        self.slowest = self.slowest.max(took);
+        if !(200..300).contains(&status) {
+            *self.refused.entry(status).or_default() += 1;
+            return;
+        }
+        self.taken.insert(number);
+        for target in answer["targets"].as_array().into_iter().flatten() {
+            let outcome = target["outcome"].as_str().unwrap_or("none").to_owned();
+            *self.outcomes.entry(outcome).or_default() += 1;
+        }
+    }
+
+    fn all(&self) -> usize {
+        self.taken.len() + self.refused.values().sum::<usize>()
+    }
+}
+
+fn text(number: u64) -> String {
+    format!("message {number}")
+}
+
+fn result(number: u64) -> String {
+    text(number).to_uppercase()
+}
+
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("expected a number in `{name}`, found `{text}`")))
+}
+
+#[test]
+fn what_was_taken_is_executed_once_and_published() {
+    let messages = setting("CHAOS_MESSAGES").unwrap_or(300);
+    let seed = setting("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    eprintln!("chaos: seed {seed}, {messages} messages");
+    let report = RUNTIME.block_on(run(messages, seed));
+    eprintln!("{report}");
+    assert!(
+        report.problems.is_empty(),
+        "seed {seed}; repeat with `CHAOS_MESSAGES={messages} CHAOS_SEED={seed} cargo test --all-features --test it chaos -- --nocapture`:\n{}",
+        report.problems.join("\n")
+    );
+}
+
+async fn run(messages: u64, seed: u64) -> Report {
+    let began = Instant::now();
+    // One of its own: what goes on in it is nobody else's load.
+    let workspace = Workspace::find().unwrap();
+    let emulator = Emulator::start(&workspace, 0, &Progress::silent())
+        .await
+        .unwrap();
+    let faulty = FaultyStack::start(Arc::new(emulator), &QUICK, |template| {
+        quicken(template)?;
+        template["Parameters"]["CompletionConcurrency"]["Default"] = json!(4);
+        // The same messages go to a bus, whose events a queue keeps.
+        add_resource(template, "EventsQueue", json!({"Type": "AWS::SQS::Queue"}))?;
+        let rule = json!({
+            "EventPattern": {"source": ["Momento"]},
+            "Targets": [{"Id": "events", "Arn": {"Fn::GetAtt": ["EventsQueue", "Arn"]}}],
+        });
+        let rule = json!({"Type": "AWS::Events::Rule", "Properties": rule});
+        add_resource(template, "EventsRule", rule)?;
+        let from = json!({"cache": "demo", "topic": "uppercase-in"});
+        add_routes(
+            template,
+            &[json!({"name": "audit", "from": from, "to": {"eventBus": "default"}})],
+        )
+    })
+    .await
+    .unwrap();
+    let stack = &faulty.stack;
+    let publications = Publications::of(stack);
+    // The first one notes from when on ends are looked for.
+    invoke(stack, "SweepFunction").await;
+
+    let (end, ended) = watch::channel(());
+    let sending = async {
+        let sent = send(stack, messages, &publications).await;
+        drop(end);
+        sent
+    };
+    let (sent, weather) = tokio::join!(sending, weather::blow(&faulty, seed, ended));
+    faulty.heal().unwrap();
+    tell_of_ends(stack, true).await;
+    eprintln!(
+        "chaos: all is healed, {} of {messages} taken",
+        sent.taken.len()
+    );
+
+    settle(stack, &["UppercaseStateMachine"]).await;
+    let before_sweep = distinct(&publications.on("uppercase-out"));
+    invoke(stack, "SweepFunction").await;
+    settle(stack, &["UppercaseStateMachine"]).await;
+    let published = publications.on("uppercase-out");
+    let mut report = Report {
+        seed,
+        messages,
+        swept: distinct(&published) - before_sweep,
+        weather,
+        lost_answers: report::lost_answers(&faulty),
+        logs: report::Logs::read(&stack.logs().await.unwrap()),
+        ..Report::default()
+    };
+    check(&mut report, stack, &sent, &published).await;
+    report.sent = sent;
+    report.duration = began.elapsed();
+    report
+}
+
+fn distinct(texts: &[String]) -> usize {
+    texts.iter().collect::<BTreeSet<_>>().len()
+}
+
+async fn send(stack: &Stack, messages: u64, publications: &Publications) -> Sent {
+    let http = reqwest::Client::new();
+    let every = (SENT_WITHIN / u32::try_from(messages).unwrap()).max(SENT_EVERY);
+    let mut pace = tokio::time::interval(every);
+    let numbers = async_stream::stream! {
+        for number in 1..=messages {
+            pace.tick().await;
+            yield number;
+        }
+    };
+    let posts = numbers.map(|number| {
+        let http = &http;
+        async move {
+            let body = body("uppercase-in", number, &text(number));
+            let began = Instant::now();
+            let (status, answer) = post_signed(http, stack, stack.signing_secret(), &body).await;
+            (number, status, answer, began.elapsed())
+        }
+    });
+    let mut posts = std::pin::pin!(posts.buffer_unordered(AT_ONCE));
+    let (mut sent, mut said) = (Sent::default(), Instant::now());
+    while let Some((number, status, answer, took)) = posts.next().await {
+        sent.count(number, status, &answer, took);
+        if said.elapsed() > PROGRESS_EVERY {
+            said = Instant::now();
+            eprintln!(
+                "chaos: {} of {messages} sent, {} taken, {} published",
+                sent.all(),
+                sent.taken.len(),
+                publications.count()
+            );
+        }
+    }
+    sent
+}
+
+/// Compares what there is with what was promised.
+async fn check(report: &mut Report, stack: &Stack, sent: &Sent, published: &[String]) {
+    let mut problems = Vec::new();
+    let mut names: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for execution in executions(stack, "UppercaseStateMachine").await {
+        let Some(number) = sequence_in_name(&execution.name, "uppercase") else {
+            problems.push(format!("an execution of nobody: {}", execution.name));
+            continue;
+        };
+        if execution.status != ExecutionStatus::Succeeded {
+            problems.push(format!("{} is {}", execution.name, execution.status));
+        }
+        names.entry(number).or_default().push(execution.name);
+    }
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in published {
+        *times.entry(text).or_default() += 1;
+    }
+    for (number, names) in &names {
+        let times = times.get(result(*number).as_str()).copied().unwrap_or(0);
+        if names.len() > 1 {
+            problems.push(format!("more than one execution: {}", names.join(", ")));
+        }
+        if times == 0 {
+            problems.push(format!("no result was published: {}", names.join(", ")));
+        } else {
+            report.count_duplicates(&names[0], times);
+        }
+    }
+    let events = drain(stack, "EventsQueue").await;
+    let told: BTreeSet<u64> = events
+        .iter()
+        .filter_map(|event| event["detail"]["topic_sequence_number"].as_u64())
+        .collect();
+    for number in &sent.taken {
+        if !names.contains_key(number) {
+            problems.push(format!("message {number} was taken and never executed"));
+        }
+        if !told.contains(number) {
+            problems.push(format!("message {number} was taken and is not on the bus"));
+        }
+    }
+    for queue in ["DeadLetterQueue", "CompletionsDeadLetterQueue"] {
+        for letter in drain(stack, queue).await {
+            let why = (&letter["reason"], &letter["detail"]);
+            problems.push(format!("a dead letter in {queue}: {} {}", why.0, why.1));
+        }
+    }
+    if report.duplicates() > report.may_be_duplicates() {
+        problems.push(format!(
+            "{} duplicates, of which faults and kills explain {} at most",
+            report.duplicates(),
+            report.may_be_duplicates()
+        ));
+    }
+    report.executions = names.len();
+    report.published = published.len();
+    report.events = (events.len(), told.len());
+    report.problems = problems;
+}

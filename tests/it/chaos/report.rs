@@ -1,0 +1,151 @@
+//! What a run was, and where its duplicates come from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Sent;
+use super::weather::Weather;
+use crate::faulty::{Dependency, FaultyStack};
+
+/// The largest batch of the completion, which a killed process repeats as a whole.
+const BATCH: usize = 10;
+
+#[derive(Debug, Default)]
+pub struct Report {
+    pub seed: u64,
+    pub messages: u64,
+    pub sent: Sent,
+    pub executions: usize,
+    pub published: usize,
+    /// Results that only the sweep brought.
+    pub swept: usize,
+    /// Events on the bus, and the messages they are of.
+    pub events: (usize, usize),
+    pub weather: Weather,
+    /// Publications that were made, and whose publisher may not have heard so.
+    pub lost_answers: usize,
+    pub logs: Logs,
+    /// Published again since nobody knew that it was: the answer was lost, or the process was killed.
+    pub unheard: usize,
+    /// Published again although a process knew: the ledger did not.
+    pub untold: usize,
+    pub duration: Duration,
+    pub problems: Vec<String>,
+}
+
+/// What the completion logged.
+#[derive(Debug, Default)]
+pub struct Logs {
+    /// By the name of an execution: how often its result was published, as a process knew.
+    published: BTreeMap<String, usize>,
+    /// How often the ledger could not be told.
+    untold: usize,
+}
+
+/// Publications that were made, and whose publisher may not have heard so.
+pub fn lost_answers(stack: &FaultyStack) -> usize {
+    let counters = stack.proxy(Dependency::Momento).counters();
+    let publish = counters.of("/cache_client.pubsub.Pubsub/Publish");
+    (publish.reached + publish.faulted).saturating_sub(publish.seen)
+}
+
+impl Logs {
+    /// Reads lines of `<log group>: <JSON>`.
+    pub fn read(text: &str) -> Self {
+        let mut logs = Self::default();
+        for line in text.lines() {
+            let Some((_, json)) = line.split_once(": ") else {
+                continue;
+            };
+            let line: Value = serde_json::from_str(json).unwrap_or_default();
+            match line["message"].as_str() {
+                Some("an execution ended") => {
+                    let arn = line["execution.arn"].as_str().unwrap_or_default();
+                    let name = arn.rsplit(':').next().unwrap_or_default();
+                    *logs.published.entry(name.to_owned()).or_default() += 1;
+                }
+                Some("published, but the ledger does not know") => logs.untold += 1,
+                _ => {}
+            }
+        }
+        logs
+    }
+}
+
+impl Report {
+    /// Sorts the publications of one result, of which the first is no duplicate.
+    pub fn count_duplicates(&mut self, execution: &str, times: usize) {
+        let known = self.logs.published.get(execution).copied().unwrap_or(0);
+        let unheard = times.saturating_sub(known.max(1));
+        self.unheard += unheard;
+        self.untold += times - 1 - unheard;
+    }
+
+    pub fn duplicates(&self) -> usize {
+        self.unheard + self.untold
+    }
+
+    /// More than this, and something publishes twice for no reason.
+    pub fn may_be_duplicates(&self) -> usize {
+        let kills = self.weather.kills.get("CompletionFunction");
+        let killed = kills.copied().unwrap_or(0) * BATCH;
+        self.lost_answers + self.logs.untold + killed
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sent = &self.sent;
+        let refused: usize = sent.refused.values().sum();
+        writeln!(f, "chaos: seed {}, {:.0?}", self.seed, self.duration)?;
+        writeln!(
+            f,
+            "  messages    {}: {} taken, {refused} refused (by status, 0 for no answer: {:?}); slowest answer {:.1?}",
+            self.messages,
+            sent.taken.len(),
+            sent.refused,
+            sent.slowest
+        )?;
+        writeln!(f, "  outcomes    {:?}", sent.outcomes)?;
+        writeln!(
+            f,
+            "  executions  {}, {} of them of refused messages",
+            self.executions,
+            self.executions.saturating_sub(sent.taken.len())
+        )?;
+        writeln!(
+            f,
+            "  published   {}, {} of them found by the sweep",
+            self.published, self.swept
+        )?;
+        writeln!(
+            f,
+            "  duplicates  {}: {} after an answer that was lost or a kill, {} after the ledger was not told (at most {} are explained: {} publications whose answer was lost, {} times that the ledger could not be told, {BATCH} for each killed completion)",
+            self.duplicates(),
+            self.unheard,
+            self.untold,
+            self.may_be_duplicates(),
+            self.lost_answers,
+            self.logs.untold
+        )?;
+        writeln!(
+            f,
+            "  events      {} of {} messages",
+            self.events.0, self.events.1
+        )?;
+        writeln!(f, "  kills       {:?}", self.weather.kills)?;
+        writeln!(f, "  silences    {}", self.weather.silences)?;
+        for dependency in Dependency::ALL {
+            let faults = self.weather.faults.iter();
+            let own: Vec<String> = faults
+                .filter(|((of, _), _)| *of == dependency)
+                .map(|((_, kind), count)| format!("{kind} {count}"))
+                .collect();
+            writeln!(f, "  faults      {dependency:?}: {}", own.join(", "))?;
+        }
+        write!(f, "  problems    {}", self.problems.len())
+    }
+}

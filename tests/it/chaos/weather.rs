@@ -1,0 +1,132 @@
+//! What goes wrong, and when: a schedule that follows from a seed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::bench::tell_of_ends;
+use crate::faulty::{Dependency, FaultyStack};
+use crate::proxy::{Fault, Span};
+
+const KILLED: [&str; 3] = ["WebhookFunction", "RedriveFunction", "CompletionFunction"];
+
+/// What happened.
+#[derive(Clone, Debug, Default)]
+pub struct Weather {
+    /// How often a fault was switched on, by dependency and kind.
+    pub faults: BTreeMap<(Dependency, &'static str), usize>,
+    /// Processes killed, by function.
+    pub kills: BTreeMap<&'static str, usize>,
+    /// How often ends of executions were told to nobody for a while.
+    pub silences: usize,
+}
+
+/// Lets things go wrong until `ended` has no sender any more. What is wrong then stays so.
+pub async fn blow(stack: &FaultyStack, seed: u64, ended: watch::Receiver<()>) -> Weather {
+    let mut seeds = Rng::with_seed(seed);
+    let faults = Dependency::ALL.map(|dependency| {
+        let rng = seeds.fork();
+        faults(stack, dependency, rng, ended.clone())
+    });
+    let kills = kills(stack, seeds.fork(), ended.clone());
+    let silences = silences(stack, seeds.fork(), ended);
+    let (faults, kills, silences) = tokio::join!(join_all(faults), kills, silences);
+    Weather {
+        faults: faults.into_iter().flatten().collect(),
+        kills,
+        silences,
+    }
+}
+
+/// Waits so many ms; false where it is over before.
+async fn wait(ms: u64, ended: &mut watch::Receiver<()>) -> bool {
+    tokio::select! {
+        () = sleep(Duration::from_millis(ms)) => true,
+        // Nothing is ever sent: it changes when the sender goes.
+        _ = ended.changed() => false,
+    }
+}
+
+async fn faults(
+    stack: &FaultyStack,
+    dependency: Dependency,
+    mut rng: Rng,
+    mut ended: watch::Receiver<()>,
+) -> BTreeMap<(Dependency, &'static str), usize> {
+    let proxy = stack.proxy(dependency);
+    let mut count = BTreeMap::new();
+    while wait(rng.u64(300..3000), &mut ended).await {
+        let (kind, fault) = fault(&mut rng, dependency);
+        let span = if rng.u8(..4) == 0 {
+            Span::Once
+        } else {
+            Span::Until
+        };
+        *count.entry((dependency, kind)).or_default() += 1;
+        proxy.fault(fault, span);
+        // Most faults pass while the webhook still tries; a few outlast it.
+        let ms = if rng.u8(..5) == 0 {
+            rng.u64(3000..6000)
+        } else {
+            rng.u64(100..1500)
+        };
+        if !wait(ms, &mut ended).await {
+            break;
+        }
+        proxy.heal().unwrap();
+    }
+    count
+}
+
+fn fault(rng: &mut Rng, dependency: Dependency) -> (&'static str, Fault) {
+    let kinds = if dependency == Dependency::EventBridge {
+        9
+    } else {
+        8
+    };
+    match rng.u8(..kinds) {
+        0 => ("refuses", Fault::Refuse),
+        1 => ("hangs", Fault::Hang),
+        2 => ("answers 429", Fault::Status(429)),
+        3 => ("answers 500", Fault::Status(500)),
+        4 => ("answers 503", Fault::Status(503)),
+        5 => ("loses answers", Fault::LoseReply),
+        6 => {
+            let delay = Duration::from_millis(rng.u64(100..2000));
+            ("is slow", Fault::Delay(delay))
+        }
+        7 => ("breaks off answers", Fault::ResetMidBody),
+        _ => ("takes no event", Fault::PartialFailure),
+    }
+}
+
+async fn kills(
+    stack: &FaultyStack,
+    mut rng: Rng,
+    mut ended: watch::Receiver<()>,
+) -> BTreeMap<&'static str, usize> {
+    let mut count = BTreeMap::new();
+    while wait(rng.u64(400..2500), &mut ended).await {
+        let function = KILLED[rng.usize(..KILLED.len())];
+        let killed = stack.stack.kill_functions(function).unwrap();
+        *count.entry(function).or_default() += killed;
+    }
+    count
+}
+
+async fn silences(stack: &FaultyStack, mut rng: Rng, mut ended: watch::Receiver<()>) -> usize {
+    let mut count = 0;
+    while wait(rng.u64(2000..6000), &mut ended).await {
+        count += 1;
+        tell_of_ends(&stack.stack, false).await;
+        if !wait(rng.u64(200..1500), &mut ended).await {
+            break;
+        }
+        tell_of_ends(&stack.stack, true).await;
+    }
+    count
+}
