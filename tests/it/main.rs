@@ -15,6 +15,7 @@ mod faulty;
 mod killed;
 mod lambda;
 mod ledger;
+mod lost;
 mod proxy;
 mod replay;
 mod startup;
