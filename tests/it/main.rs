@@ -18,6 +18,7 @@ mod ledger;
 mod lost;
 mod proxy;
 mod replay;
+mod rotation;
 mod sizes;
 mod startup;
 mod sweep;

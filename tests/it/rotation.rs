@@ -1,0 +1,87 @@
+//! Secrets rotated while messages flow.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use workflow_bridge::local::topics::local_api_key;
+
+use crate::bench::{Publications, QUICK, body, post_signed, put_secret, quicken, settle};
+use crate::deployed::{RUNTIME, stack};
+use crate::faulty::{Dependency, FaultyStack};
+
+const MESSAGES: u64 = 240;
+const AT_ONCE: usize = 4;
+
+/// The secret that signs a message.
+fn secret_of(number: u64) -> &'static str {
+    match number {
+        // Some are signed with the old secret for as long as it is the previous one.
+        121.. => "the second secret",
+        _ if number > 60 && number.is_multiple_of(2) => "the second secret",
+        _ => "the first secret",
+    }
+}
+
+#[test]
+fn no_message_is_refused_that_a_valid_secret_signed() {
+    let test = async {
+        let emulator = Arc::clone(stack().await.emulator());
+        let faulty = FaultyStack::start(emulator, &QUICK, quicken).await.unwrap();
+        let stack = &faulty.stack;
+        let publications = Publications::of(stack);
+        put_secret(stack, "SigningSecret", "the first secret").await;
+        let old_key = stack.state(0).api_key;
+        let new_key = local_api_key();
+
+        let http = reqwest::Client::new();
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        let numbers = async_stream::stream! {
+            for number in 1..=MESSAGES {
+                pace.tick().await;
+                match number {
+                    60 => put_secret(stack, "SigningSecret", "the second secret").await,
+                    // In the order of who has to work without the new key for a while.
+                    180 => {
+                        stack.topics().put_key(new_key.as_str(), None);
+                        stack.topics().delete_key(&old_key);
+                    }
+                    190 => put_secret(stack, "MomentoSecret", &new_key).await,
+                    _ => {}
+                }
+                yield number;
+            }
+        };
+        let posts = numbers.map(async |number| {
+            let body = body("uppercase-in", number, &format!("message {number}"));
+            let (status, answer) = post_signed(&http, stack, secret_of(number), &body).await;
+            (number, status, answer)
+        });
+        let answers: Vec<_> = posts.buffer_unordered(AT_ONCE).collect().await;
+        for (number, status, answer) in &answers {
+            assert_eq!(
+                (*status, &answer["code"]),
+                (200, &json!("accepted")),
+                "message {number}: {answer}"
+            );
+        }
+        let refused = post_signed(&http, stack, "another", &body("uppercase-in", 0, "x")).await;
+        assert_eq!(refused.0, 401);
+
+        settle(stack, &["UppercaseStateMachine"]).await;
+        let expected: BTreeSet<String> = (1..=MESSAGES).map(|n| format!("MESSAGE {n}")).collect();
+        let published = publications.on("uppercase-out");
+        assert_eq!(published.len(), expected.len());
+        assert_eq!(published.into_iter().collect::<BTreeSet<_>>(), expected);
+
+        // Of each webhook, the two versions at its start, after the rotation and after the forged signature; of each
+        // completion, the key at its start and whenever a batch was refused.
+        let reads = faulty.proxy(Dependency::SecretsManager).counters();
+        let reads = reads.of("GetSecretValue").seen;
+        assert!(reads <= 40, "{reads} reads of secrets");
+        eprintln!("rotation: {reads} reads of secrets for {MESSAGES} messages");
+    };
+    RUNTIME.block_on(test);
+}
