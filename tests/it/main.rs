@@ -8,6 +8,7 @@ mod bench;
 mod chaos;
 mod cli;
 mod completion;
+mod crashes;
 mod deployed;
 mod e2e;
 mod emulator;

@@ -1,0 +1,159 @@
+//! Functions killed between what they did and their word of it: repeated, it is done once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use workflow_bridge::local::Stack;
+
+use crate::bench::{
+    Publications, QUICK, body, depth, enqueue, executions, post, quicken, settle, until,
+};
+use crate::deployed::{RUNTIME, stack};
+use crate::faulty::{Dependency, FaultyStack};
+use crate::proxy::{Fault, Span};
+
+const MACHINE: &str = "UppercaseStateMachine";
+const PUBLISH: &str = "/cache_client.pubsub.Pubsub/Publish";
+/// Long enough to kill who waits for the answer.
+const SLOW: Fault = Fault::Delay(Duration::from_millis(1000));
+
+async fn quick() -> FaultyStack {
+    let emulator = Arc::clone(stack().await.emulator());
+    FaultyStack::start(emulator, &QUICK, quicken).await.unwrap()
+}
+
+async fn uppercase(stack: &Stack, number: u64, text: &str) -> (u16, Value) {
+    post(stack, &body("uppercase-in", number, text)).await
+}
+
+#[test]
+fn a_webhook_killed_before_its_answer_started_one_execution() {
+    let test = async {
+        let faulty = quick().await;
+        let stack = &faulty.stack;
+        let publications = Publications::of(stack);
+        let proxy = faulty.proxy(Dependency::StepFunctions);
+        let message = body("uppercase-in", 1, "once");
+        proxy.fault_of("StartExecution", SLOW, Span::Once);
+        let kill = async {
+            proxy
+                .wait_for(|counters| counters.of("StartExecution").seen == 1)
+                .await;
+            assert_eq!(stack.kill_functions("WebhookFunction").unwrap(), 1);
+        };
+        let ((status, _), ()) = tokio::join!(post(stack, &message), kill);
+        assert!(status >= 500, "{status}");
+        proxy
+            .wait_for(|counters| counters.of("StartExecution").reached == 1)
+            .await;
+
+        // Whoever sent it sends it again.
+        let (status, answer) = post(stack, &message).await;
+        assert_eq!(
+            (status, &answer["targets"][0]["outcome"]),
+            (200, &json!("duplicate"))
+        );
+        settle(stack, &[MACHINE]).await;
+        assert_eq!(executions(stack, MACHINE).await.len(), 1);
+        assert_eq!(publications.on("uppercase-out"), ["ONCE"]);
+    };
+    RUNTIME.block_on(test);
+}
+
+#[test]
+fn a_redrive_killed_after_a_start_started_one_execution() {
+    let test = async {
+        let faulty = quick().await;
+        let stack = &faulty.stack;
+        let publications = Publications::of(stack);
+        let proxy = faulty.proxy(Dependency::StepFunctions);
+        proxy.fault_of("StartExecution", Fault::Status(503), Span::Until);
+        let (status, answer) = uppercase(stack, 1, "parked").await;
+        assert_eq!(
+            (status, &answer["targets"][0]["outcome"]),
+            (200, &json!("parked"))
+        );
+        proxy.heal().unwrap();
+        proxy.fault_of("StartExecution", SLOW, Span::Once);
+        let before = proxy.counters().of("StartExecution").reached;
+        // The redrive may be in the middle of waits of its own.
+        let seen = proxy.counters().of("StartExecution").seen;
+        proxy
+            .wait_for(|counters| counters.of("StartExecution").seen > seen)
+            .await;
+        assert!(stack.kill_functions("RedriveFunction").unwrap() >= 1);
+        proxy
+            .wait_for(|counters| counters.of("StartExecution").reached > before)
+            .await;
+        settle(stack, &[MACHINE]).await;
+        assert_eq!(executions(stack, MACHINE).await.len(), 1);
+        assert_eq!(publications.on("uppercase-out"), ["PARKED"]);
+        // It was tried again, for the queue had it still.
+        assert!(proxy.counters().of("StartExecution").reached > before + 1);
+        assert_eq!(depth(stack, "DeadLetterQueue").await, 0);
+    };
+    RUNTIME.block_on(test);
+}
+
+#[test]
+fn a_completion_killed_before_the_ledger_knew_publishes_once_more_at_most() {
+    let test = async {
+        let faulty = quick().await;
+        let stack = &faulty.stack;
+        let publications = Publications::of(stack);
+        let ledger = faulty.proxy(Dependency::DynamoDb);
+        let momento = faulty.proxy(Dependency::Momento);
+        let publish = async |count: usize| {
+            momento
+                .wait_for(|counters| counters.of(PUBLISH).reached == count)
+                .await;
+        };
+        // While the publication is slow, the ledger stops to answer: the second update is the one that finishes.
+        momento.fault_of(
+            PUBLISH,
+            Fault::Delay(Duration::from_millis(500)),
+            Span::Once,
+        );
+        let (status, _) = uppercase(stack, 1, "again").await;
+        assert_eq!(status, 200);
+        momento
+            .wait_for(|counters| counters.of(PUBLISH).seen == 1)
+            .await;
+        ledger.fault_of("UpdateItem", Fault::Hang, Span::Until);
+        ledger
+            .wait_for(|counters| counters.of("UpdateItem").seen == 2)
+            .await;
+        publish(1).await;
+        assert_eq!(stack.kill_functions("CompletionFunction").unwrap(), 1);
+        ledger.heal().unwrap();
+        assert_eq!(publications.on("uppercase-out"), ["AGAIN"]);
+
+        // The queue has the event still, and the lease ends.
+        settle(stack, &[MACHINE]).await;
+        assert_eq!(publications.on("uppercase-out"), ["AGAIN", "AGAIN"]);
+        // From now on the ledger knows.
+        let execution = &executions(stack, MACHINE).await[0];
+        let event = json!({
+            "version": "0", "id": "again", "source": "aws.states",
+            "detail-type": "Step Functions Execution Status Change",
+            "detail": {
+                "executionArn": execution.arn, "stateMachineArn": stack.resource(MACHINE).unwrap(),
+                "name": execution.name, "status": "SUCCEEDED", "startDate": 1, "stopDate": 2,
+                "input": null, "inputDetails": {"included": false},
+                "output": null, "outputDetails": {"included": false},
+            },
+        });
+        let updates = ledger.counters().of("UpdateItem").reached;
+        enqueue(stack, "CompletionsQueue", &event).await;
+        until("the ledger was asked", async || {
+            ledger.counters().of("UpdateItem").reached > updates
+        })
+        .await;
+        settle(stack, &[MACHINE]).await;
+        assert_eq!(publications.count(), 2);
+        assert_eq!(executions(stack, MACHINE).await.len(), 1);
+        assert_eq!(depth(stack, "CompletionsDeadLetterQueue").await, 0);
+    };
+    RUNTIME.block_on(test);
+}
