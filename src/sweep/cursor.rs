@@ -16,15 +16,16 @@ const LATE_START: i64 = 60 * MINUTE;
 const LATE_END: i64 = 10 * MINUTE;
 /// A token is good for 24 hours; an hour less is on the safe side.
 const TOKEN_AGE: i64 = 23 * 60 * MINUTE;
-/// At least this far goes a far pass: 14 days in which a redrive may begin, a day to run, and a day until the next pass.
-const FAR: i64 = 16 * DAY;
+/// A redrive may begin up to 14 days after an end; a day more for the list's delay and for clocks' differences.
+const REDRIVABLE: i64 = 15 * DAY;
 
 /// How far back the passes of a cursor go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// To the start of the oldest open execution, but at most a day: short, however long some workflow waits.
     Recent,
-    /// Once a day, to the start of the oldest open execution, and at least 16 days: for what ran long or was redriven.
+    /// Once a day, to the start of the oldest execution that is open or may still be redriven: for what ran long or was
+    /// redriven. The first one goes to the end of the list, since nobody knows what was open before.
     Far,
 }
 
@@ -83,7 +84,7 @@ impl Reach {
         let floor = oldest_open - LATE_START;
         match self {
             Self::Recent => floor.max(pass_started_at - DAY),
-            Self::Far => floor.min(pass_started_at - FAR),
+            Self::Far => floor,
         }
     }
 }
@@ -95,7 +96,7 @@ impl Cursor {
             since: now,
             floor: match reach {
                 Reach::Recent => now - DAY,
-                Reach::Far => now - FAR,
+                Reach::Far => i64::MIN,
             },
             completed: None,
             pass: None,
@@ -144,6 +145,9 @@ impl Cursor {
                     if stopped_at >= self.since.max(now - OLDEST_END) {
                         ended.push(execution);
                     }
+                    if reach == Reach::Far && may_run_again(execution, stopped_at, now) {
+                        oldest_open = oldest_open.min(execution.started_at);
+                    }
                 }
                 _ => oldest_open = oldest_open.min(execution.started_at),
             }
@@ -175,6 +179,11 @@ fn has_ended(execution: &Listed) -> bool {
         execution.status.as_str(),
         "SUCCEEDED" | "FAILED" | "TIMED_OUT" | "ABORTED"
     )
+}
+
+/// Whether a redrive may begin, or be under way and not listed yet.
+fn may_run_again(execution: &Listed, stopped_at: i64, now: i64) -> bool {
+    execution.status != "SUCCEEDED" && now - stopped_at < REDRIVABLE
 }
 
 #[cfg(test)]

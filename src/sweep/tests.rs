@@ -158,6 +158,40 @@ async fn an_execution_of_weeks_is_found_and_keeps_no_recent_pass_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redrive_of_what_ran_long_is_found() {
+    let cloud = cloud().await;
+    let runs = [
+        (START, START + 10 * DAY),
+        (START + 18 * DAY, START + 18 * DAY + 1),
+    ];
+    cloud.runs(MACHINE, "r", &runs);
+    cloud.state().ledger.insert("arn:r#0".to_owned());
+    for day in 1..=20 {
+        set_now(START + day * DAY);
+        cloud.pass(Reach::Far).await;
+    }
+    assert_eq!(cloud.queued(), ["r#1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_open_long_before_the_first_sweep_is_found() {
+    set_now(START);
+    let cloud = Cloud::default();
+    cloud.state().page = 1;
+    cloud.runs(MACHINE, "old", &[(START - 60 * DAY, START + 3 * DAY)]);
+    for day in 0..=20 {
+        let name = format!("day{day}");
+        let started = START - day * DAY;
+        cloud.runs(MACHINE, &name, &[(started, started + 1)]);
+    }
+    for day in 0..=4 {
+        set_now(START + day * DAY);
+        cloud.pass(Reach::Far).await;
+    }
+    assert_eq!(cloud.queued(), ["day0#0", "old#0"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_is_looked_up_a_few_times_and_no_more() {
     let cloud = cloud().await;
     cloud.runs(MACHINE, "open", &[(START + 1, i64::MAX)]);

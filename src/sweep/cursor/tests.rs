@@ -6,7 +6,7 @@ fn page(executions: &[(i64, Option<i64>)], next_token: Option<&str>) -> Executio
     let listed = |&(started_at, stopped_at): &(i64, Option<i64>)| Listed {
         execution_arn: format!("arn:{started_at}"),
         name: started_at.to_string(),
-        status: stopped_at.map_or("RUNNING", |_| "FAILED").to_owned(),
+        status: stopped_at.map_or("RUNNING", |_| "SUCCEEDED").to_owned(),
         started_at,
         stopped_at,
         redrive_count: 0,
@@ -62,7 +62,7 @@ fn the_floor_is_under_all_that_is_open() {
     let hour = 60 * MINUTE;
     assert_eq!(floor(Reach::Recent, 2 * hour), 3 * hour);
     assert_eq!(floor(Reach::Recent, 2 * DAY), DAY);
-    assert_eq!(floor(Reach::Far, 2 * hour), FAR);
+    assert_eq!(floor(Reach::Far, 2 * hour), 3 * hour);
     assert_eq!(floor(Reach::Far, 90 * DAY), 90 * DAY + hour);
     // What ended within the grace counts as open.
     let just = page(&[(NOW - 3 * hour, Some(NOW - MINUTE))], None);
@@ -73,6 +73,32 @@ fn the_floor_is_under_all_that_is_open() {
         NOW,
     );
     assert_eq!(after.floor, NOW - 4 * hour);
+}
+
+#[test]
+fn a_far_floor_is_under_all_that_may_be_redriven() {
+    let floor = |status: &str, reach: Reach, ended_ago: i64| {
+        let mut ended = page(&[(NOW - 40 * DAY, Some(NOW - ended_ago))], None);
+        status.clone_into(&mut ended.executions[0].status);
+        let mut cursor = Cursor::first(reach, NOW);
+        cursor.floor = i64::MIN;
+        NOW - take(&cursor, reach, &ended, NOW).1.floor
+    };
+    let hour = 60 * MINUTE;
+    for status in ["FAILED", "TIMED_OUT", "ABORTED"] {
+        assert_eq!(floor(status, Reach::Far, REDRIVABLE - 1), 40 * DAY + hour);
+        assert_eq!(floor(status, Reach::Far, REDRIVABLE), hour);
+        assert_eq!(floor(status, Reach::Recent, hour), hour);
+    }
+    assert_eq!(floor("SUCCEEDED", Reach::Far, hour), hour);
+}
+
+#[test]
+fn the_first_far_pass_sees_all_that_is_listed() {
+    let ancient = page(&[(1, None), (0, Some(NOW))], None);
+    let first = Cursor::first(Reach::Far, NOW);
+    let (looked_up, after) = take(&first, Reach::Far, &ancient, NOW + 5 * MINUTE);
+    assert_eq!((looked_up, after.floor), (vec![0], 1 - LATE_START));
 }
 
 #[test]
