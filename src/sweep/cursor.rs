@@ -14,7 +14,8 @@ const OLDEST_END: i64 = 14 * DAY;
 const LATE_START: i64 = 60 * MINUTE;
 /// The same for an end. Shorter, since every end is looked up again for so long.
 const LATE_END: i64 = 10 * MINUTE;
-/// A token is good for 24 hours; an hour less is on the safe side.
+/// A token is good for 24 hours; an hour less is on the safe side. `SweepMinutes` has to be shorter, or passes that need
+/// several invocations never end.
 const TOKEN_AGE: i64 = 23 * 60 * MINUTE;
 /// A redrive may begin up to 14 days after an end; a day more for the list's delay and for clocks' differences.
 const REDRIVABLE: i64 = 15 * DAY;

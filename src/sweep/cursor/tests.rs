@@ -102,6 +102,15 @@ fn the_first_far_pass_sees_all_that_is_listed() {
 }
 
 #[test]
+fn the_template_repeats_the_sweep_while_tokens_are_good() {
+    let template = include_str!("../../../template.yaml");
+    let (_, parameter) = template.split_once("\n  SweepMinutes:\n").unwrap();
+    let (_, most) = parameter.split_once("MaxValue: ").unwrap();
+    let most: i64 = most.split_once('\n').unwrap().0.parse().unwrap();
+    assert!(most * MINUTE < TOKEN_AGE, "{most}");
+}
+
+#[test]
 fn a_pass_goes_on_where_it_was_until_its_token_is_too_old() {
     let first = Cursor::first(Reach::Recent, NOW);
     let open = page(&[(NOW - MINUTE, None)], Some("token"));
