@@ -35,6 +35,12 @@ pub trait Queue: Send + Sync {
     fn send<'a>(&'a self, body: &'a str) -> Answer<'a, ()>;
 }
 
+/// A queue of SQS, as somebody who asks how much is in it.
+pub trait Backlog: Send + Sync {
+    /// About how many messages wait to be received; those that were received and come again later are not among them.
+    fn waiting(&self) -> Answer<'_, u64>;
+}
+
 /// A queue of SQS, as the one who receives from it.
 pub trait Receipts: Send + Sync {
     /// Lets a received message come again after `delay`, at most 12 hours.

@@ -6,6 +6,10 @@
 //!
 //! - Known means received: the completion puts every event it takes into the ledger, whatever becomes of it, and what it
 //!   took and could not publish is in its queue or in the dead letters.
+//! - Not known does not mean lost while messages wait for the completion: the event may be one of them. So ends of the last
+//!   six hours are then left to a later pass. Older ones are queued all the same, since a queue that is never empty must not
+//!   hide a loss; the ledger has the completion publish once. What was received is not among those that wait. So where the
+//!   completion fails before it can use the ledger, the few that are in flight may be taken for lost, to the same effect.
 //! - A find is sent first and marked second: a crash between the two repeats it, and the ledger has the completion publish
 //!   once.
 
@@ -25,13 +29,18 @@ pub use budget::Budget;
 pub use cursor::{Cursor, Reach};
 
 use crate::ledger::ledger_id;
-use crate::ports::{Answer, ExecutionPage, Fault, FaultKind, Listed, Listing, Queue, Register};
+use crate::ports::{
+    Answer, Backlog, ExecutionPage, Fault, FaultKind, Listed, Listing, Queue, Register,
+};
 use crate::retry::{Patience, retry};
 
 /// How long one call of ListExecutions is tried.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
 /// How long a cursor's loading and saving are tried, the latter even past the deadline.
 pub const SAVE_WITHIN: Duration = Duration::from_secs(2);
+/// The grace while messages wait for the completion. Longer than most outages, and well within the day that recent passes
+/// go back.
+const BACKLOG_GRACE: Duration = Duration::from_secs(6 * 3600);
 /// Most keys of a BatchGetItem.
 const LOOKED_UP_AT_ONCE: usize = 100;
 const SENT_AT_ONCE: usize = 10;
@@ -42,6 +51,8 @@ pub struct Sweep {
     pub register: Arc<dyn Register>,
     /// The queue of the completion.
     pub completions: Arc<dyn Queue>,
+    /// The same queue.
+    pub backlog: Arc<dyn Backlog>,
     /// How long the event of an end may be on its way.
     pub grace: Duration,
 }
@@ -77,6 +88,10 @@ pub enum Failed {
     List(Fault),
     #[error("could not use the ledger's table: {0}")]
     Table(Fault),
+    #[error(
+        "could not ask how many messages wait for the completion: {0}; may the sweep call GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`? Until it can, it leaves the ends of the last six hours alone"
+    )]
+    Backlog(Fault),
     #[error("could not queue an execution for the completion: {0}")]
     Queue(Fault),
     #[error(
@@ -124,7 +139,28 @@ impl Sweep {
         }
     }
 
-    /// Goes on with the job's pass, or begins one, until it is complete or the time is up.
+    /// About how many messages wait for the completion.
+    ///
+    /// # Errors
+    ///
+    /// When the queue cannot be asked.
+    pub async fn waiting(&self) -> Result<u64, Failed> {
+        let patience = Patience::until(Instant::now() + SAVE_WITHIN);
+        let (waiting, _) = retry(patience, || self.backlog.waiting()).await;
+        waiting.map_err(Failed::Backlog)
+    }
+
+    /// How long the event of an end may be on its way while so many messages wait for the completion; `None` where that
+    /// is not known.
+    pub fn grace(&self, waiting: Option<u64>) -> Duration {
+        match waiting {
+            Some(0) => self.grace,
+            _ => self.grace.max(BACKLOG_GRACE),
+        }
+    }
+
+    /// Goes on with the job's pass, or begins one, until it is complete or the time is up. Ends of the last `grace` are
+    /// left to a later one.
     ///
     /// # Errors
     ///
@@ -132,10 +168,11 @@ impl Sweep {
     pub async fn turn(
         &self,
         job: &mut Job,
+        grace: Duration,
         budget: &mut Budget,
         tally: &mut Tally,
     ) -> Result<Turn, Failed> {
-        let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX / 2);
+        let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX / 2);
         loop {
             if !budget.call().await {
                 return Ok(Turn::Cut);

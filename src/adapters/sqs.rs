@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::aws::fault;
-use crate::ports::{Answer, Queue, Receipts};
+use crate::ports::{Answer, Backlog, Fault, Queue, Receipts};
 
 /// One queue.
 pub struct SqsQueue {
@@ -32,6 +33,24 @@ impl Queue for SqsQueue {
                 .queue_url(&self.url)
                 .message_body(body);
             call.send().await.map(|_| ()).map_err(|e| fault(&e))
+        })
+    }
+}
+
+impl Backlog for SqsQueue {
+    fn waiting(&self) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let name = QueueAttributeName::ApproximateNumberOfMessages;
+            let call = self
+                .client
+                .get_queue_attributes()
+                .queue_url(&self.url)
+                .attribute_names(name.clone());
+            let output = call.send().await.map_err(|e| fault(&e))?;
+            let number = output.attributes().and_then(|all| all.get(&name));
+            number.and_then(|n| n.parse().ok()).ok_or_else(|| {
+                Fault::transient("BadResponse", format!("expected {name}, found none"))
+            })
         })
     }
 }

@@ -24,12 +24,14 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let config = SweepConfig::read(&environment)?;
     let aws = aws::config().await;
+    let queue = Arc::new(SqsQueue::new(&aws, config.completions_queue_url));
     let sweeper = Sweeper {
         routes: ssm::load_routes(&config.routes, &aws).await?,
         sweep: Sweep {
             listing: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
             register: Arc::new(DynamoLedger::new(&aws, config.ledger_table, clock::now_ms)),
-            completions: Arc::new(SqsQueue::new(&aws, config.completions_queue_url)),
+            completions: queue.clone(),
+            backlog: queue,
             grace: config.grace,
         },
         now_ms: clock::now_ms,

@@ -44,17 +44,26 @@ impl Sweeper {
         let mut counts = Counts::default();
         let machines = self.state_machines();
 
+        let waiting = self.sweep.waiting().await;
+        let waiting = waiting.map_err(|failed| {
+            counts.failed += 1;
+            tracing::error!(error.text = %failed, "the completion's queue was not asked");
+        });
+        let waiting = waiting.ok();
+        let grace = self.sweep.grace(waiting);
         let mut recent = self.jobs(&machines, Reach::Recent, &mut counts).await;
         let mut far = self.jobs(&machines, Reach::Far, &mut counts).await;
         // However much the recent ones have to do, a third is for the others.
         if !far.is_empty() {
             budget.deadline = end.min(Instant::now() + end.duration_since(began) * 2 / 3);
         }
-        let unlisted = self.turns(&mut recent, &mut budget, &mut counts).await;
+        let unlisted = self
+            .turns(&mut recent, grace, &mut budget, &mut counts)
+            .await;
         budget.deadline = end;
         recent.retain(|job| !unlisted.contains(&job.state_machine));
         far.retain(|job| !unlisted.contains(&job.state_machine));
-        self.turns(&mut far, &mut budget, &mut counts).await;
+        self.turns(&mut far, grace, &mut budget, &mut counts).await;
 
         let now = budget.now_ms();
         let swept = recent
@@ -65,6 +74,7 @@ impl Sweeper {
             pages = counts.tally.pages,
             executions = counts.tally.executions,
             found = counts.tally.found,
+            backlog = waiting,
             postponed = counts.postponed,
             failed = counts.failed,
             lag_ms = swept.min().map(|at| now - at),
@@ -106,12 +116,13 @@ impl Sweeper {
     async fn turns(
         &self,
         jobs: &mut [Job],
+        grace: Duration,
         budget: &mut Budget,
         counts: &mut Counts,
     ) -> BTreeSet<String> {
         let mut unlisted = BTreeSet::new();
         for job in jobs {
-            match self.sweep.turn(job, budget, &mut counts.tally).await {
+            match self.sweep.turn(job, grace, budget, &mut counts.tally).await {
                 Ok(Turn::Complete) => {}
                 Ok(Turn::Cut) => counts.postponed += 1,
                 Ok(Turn::Throttled(fault)) => {

@@ -54,6 +54,9 @@ pub struct Pass {
     next_token: String,
     /// The earliest start of all that a later pass has to look at again; the start of this pass where there is none.
     oldest_open: i64,
+    /// The longest grace of its pages so far.
+    #[serde(default)]
+    grace: i64,
 }
 
 /// How to ask for the next page.
@@ -63,6 +66,7 @@ pub struct Position {
     pass_started_at: i64,
     listed_at: i64,
     oldest_open: i64,
+    grace: i64,
 }
 
 impl Reach {
@@ -113,12 +117,14 @@ impl Cursor {
                 pass_started_at: pass.started_at,
                 listed_at: now,
                 oldest_open: pass.oldest_open,
+                grace: pass.grace,
             },
             None => Position {
                 next_token: None,
                 pass_started_at: now,
                 listed_at: now,
                 oldest_open: now,
+                grace: 0,
             },
         }
     }
@@ -154,6 +160,7 @@ impl Cursor {
             }
         }
         let started_at = position.pass_started_at;
+        let longest_grace = position.grace.max(grace);
         let after = match page.next_token.clone().filter(|_| !below) {
             Some(next_token) => Self {
                 pass: Some(Pass {
@@ -161,11 +168,12 @@ impl Cursor {
                     listed_at: now,
                     next_token,
                     oldest_open,
+                    grace: longest_grace,
                 }),
                 ..self.clone()
             },
             None => Self {
-                since: self.since.max(started_at - grace - LATE_END),
+                since: self.since.max(started_at - longest_grace - LATE_END),
                 floor: reach.floor(started_at, oldest_open),
                 completed: Some(started_at),
                 pass: None,

@@ -14,7 +14,8 @@ impl Cloud {
         let mut tally = Tally::default();
         let sweep = self.sweep();
         let mut job = sweep.job(MACHINE, reach, now()).await?;
-        let turn = sweep.turn(&mut job, &mut budget, &mut tally).await?;
+        let grace = sweep.grace(Some(sweep.waiting().await?));
+        let turn = sweep.turn(&mut job, grace, &mut budget, &mut tally).await?;
         Ok((turn, tally))
     }
 
@@ -114,6 +115,49 @@ async fn an_event_has_the_grace_to_arrive() {
     assert_eq!(cloud.pass(Reach::Recent).await, 0);
     set_now(START + 7 * MINUTE);
     assert_eq!(cloud.pass(Reach::Recent).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_wait_for_the_completion_is_not_lost() {
+    let cloud = cloud().await;
+    cloud.runs(MACHINE, "waits", &[(START, START + MINUTE)]);
+    cloud.runs(MACHINE, "lost", &[(START, START + 2 * MINUTE)]);
+    cloud.state().waiting = 1;
+    for minutes in (10..=350).step_by(10) {
+        set_now(START + minutes * MINUTE);
+        assert_eq!(cloud.pass(Reach::Recent).await, 0, "{minutes}");
+    }
+    cloud.state().waiting = 0;
+    cloud.state().ledger.insert("arn:waits#0".to_owned());
+    assert_eq!(cloud.pass(Reach::Recent).await, 1);
+    assert_eq!(cloud.queued(), ["lost#0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_backlog_hides_a_loss_for_ever() {
+    let cloud = cloud().await;
+    cloud.runs(MACHINE, "lost", &[(START, START + MINUTE)]);
+    cloud.state().waiting = 1;
+    set_now(START + 361 * MINUTE - 1);
+    assert_eq!(cloud.pass(Reach::Recent).await, 0);
+    set_now(START + 361 * MINUTE);
+    assert_eq!(cloud.pass(Reach::Recent).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backlog_left_is_found_though_it_ended_during_the_pass() {
+    let cloud = cloud().await;
+    cloud.state().page = 1;
+    for i in 0..6 {
+        cloud.runs(MACHINE, &format!("e{i}"), &[(START + i, START + MINUTE)]);
+    }
+    cloud.state().waiting = 1;
+    set_now(START + 30 * MINUTE);
+    let (turn, tally) = cloud.turn(Reach::Recent, 3).await.unwrap();
+    assert_eq!((turn, tally.found), (Turn::Cut, 0));
+    cloud.state().waiting = 0;
+    assert_eq!(cloud.pass(Reach::Recent).await, 2);
+    assert_eq!(cloud.pass(Reach::Recent).await, 4);
 }
 
 #[tokio::test(start_paused = true)]

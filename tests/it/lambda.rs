@@ -247,6 +247,7 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
         }
         "PutEvents" => json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}),
         "SendMessage" => json!({"MessageId": "1", "MD5OfMessageBody": "0"}),
+        "GetQueueAttributes" => json!({"Attributes": {"ApproximateNumberOfMessages": "0"}}),
         "GetSecretValue" if body["VersionStage"] == "AWSPREVIOUS" => {
             let error =
                 json!({"__type": "ResourceNotFoundException", "message": "no such version"});

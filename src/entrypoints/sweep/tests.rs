@@ -91,6 +91,20 @@ async fn an_express_state_machine_costs_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queue_that_cannot_be_asked_counts_as_one_with_a_backlog() {
+    let cloud = cloud(1000);
+    let sweeper = sweeper(&cloud, &["A"]);
+    invoke(&sweeper, START, 60).await.unwrap();
+    cloud.runs(&machine("A"), "lost", &[(START + 1, START + 2)]);
+    cloud.fails("waiting", Fault::permanent("AccessDenied", "no"));
+    for (hours, found) in [(1, 0), (7, 1)] {
+        let swept = invoke(&sweeper, START + hours * 60 * MINUTE, 60).await;
+        assert!(swept.is_err());
+        assert_eq!(cloud.queued().len(), found);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn throttling_is_no_failure() {
     let cloud = cloud(1000);
     let sweeper = sweeper(&cloud, &["A", "B"]);
@@ -179,11 +193,12 @@ async fn no_invocation_calls_more_often_than_once_a_second_or_too_late() {
 }
 
 /// An execution of minutes or weeks, begun before the first sweep or after, with redrives as late as AWS allows; and
-/// whether the event of each end arrives.
-fn execution() -> impl Strategy<Value = (i64, Vec<(i64, i64, bool)>)> {
+/// how long the event of each end waits for the completion, or that it is lost.
+fn execution() -> impl Strategy<Value = (i64, Vec<(i64, i64, Option<i64>)>)> {
     let length = prop_oneof![3 => 0..30 * MINUTE, 1 => 0..3 * DAY, 1 => 0..20 * DAY];
     let pause = prop_oneof![1 => 0..2 * DAY, 1 => 0..14 * DAY];
-    let run = (pause, length, prop::bool::weighted(0.7));
+    let wait = prop_oneof![4 => Just(0), 1 => 0..6 * 60 * MINUTE];
+    let run = (pause, length, prop::option::weighted(0.7, wait));
     let start = prop_oneof![3 => 0..2 * DAY, 1 => -30 * DAY..0];
     (start, prop::collection::vec(run, 1..4))
 }
@@ -209,17 +224,18 @@ proptest! {
         for (i, (start, runs)) in executions.iter().enumerate() {
             let mut at = START + start;
             let mut simulated = Vec::new();
-            for (count, (pause, length, arrives)) in runs.iter().enumerate() {
+            for (count, (pause, length, wait)) in runs.iter().enumerate() {
                 let begin = if count == 0 { at } else { at + 1 + pause };
                 at = begin + length;
                 simulated.push((begin, at));
-                let end = (at, format!("e{i}#{count}"));
+                let id = format!("e{i}#{count}");
                 // Of a redriven execution, only the last end can be found for certain. What ended before the first sweep
                 // is none of ours.
-                match (*arrives || at < START, count + 1 == runs.len()) {
-                    (true, _) => told.push(end),
-                    (false, true) => lost.push(end),
-                    (false, false) => {}
+                match wait {
+                    Some(wait) => told.push((at, at + wait, id)),
+                    None if at < START => told.push((at, at, id)),
+                    None if count + 1 == runs.len() => lost.push(id),
+                    None => {}
                 }
             }
             last = last.max(at);
@@ -240,19 +256,21 @@ proptest! {
             let good = (1..40).map(|i| (last + DAY + i * DAY / 10, 60, 0.0));
             for (at, seconds, flaky) in random.chain(good) {
                 // Those from before the first sweep were told to nobody.
-                let arrived = told.iter().filter(|(end, _)| (START..=at).contains(end));
-                let arrived = arrived.map(|(_, id)| format!("arn:{id}"));
-                cloud.state().ledger.extend(arrived);
+                let sent = told.iter().filter(|(end, ..)| (START..=at).contains(end));
+                let (taken, waiting): (Vec<_>, Vec<_>) = sent.partition(|(_, taken, _)| *taken <= at);
+                let taken = taken.iter().map(|(.., id)| format!("arn:{id}"));
+                cloud.state().ledger.extend(taken);
+                cloud.state().waiting = waiting.len() as u64;
                 cloud.state().flaky = flaky;
                 let result = invoke(&sweeper, at, seconds).await;
                 assert!(flaky > 0.0 || result.is_ok(), "{result:?}");
             }
         });
         let queued = cloud.queued();
-        for (_, id) in &lost {
+        for id in &lost {
             prop_assert!(queued.contains(id), "{} was not queued", id);
         }
-        for (_, id) in &told {
+        for (.., id) in &told {
             prop_assert!(!queued.contains(id), "{} was queued", id);
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::ports::{Answer, ExecutionPage, Fault, Listed, Listing, Queue, Register};
+use crate::ports::{Answer, Backlog, ExecutionPage, Fault, Listed, Listing, Queue, Register};
 use crate::sweep::Sweep;
 
 pub(crate) const START: i64 = 1_704_296_470_000;
@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) ledger: HashSet<String>,
     pub(crate) saved: HashMap<String, String>,
     pub(crate) queued: Vec<Value>,
+    /// How many messages wait for the completion.
+    pub(crate) waiting: u64,
     pub(crate) lists: Vec<String>,
     pub(crate) looked_up: usize,
     /// By the call's first words; once, or each time.
@@ -98,6 +100,7 @@ impl Cloud {
             listing: Arc::new(self.clone()),
             register: Arc::new(self.clone()),
             completions: Arc::new(self.clone()),
+            backlog: Arc::new(self.clone()),
             grace: Duration::from_secs(120),
         }
     }
@@ -188,6 +191,12 @@ impl Register for Cloud {
                 state.saved.insert(key.to_owned(), text.to_owned());
             })
         })
+    }
+}
+
+impl Backlog for Cloud {
+    fn waiting(&self) -> Answer<'_, u64> {
+        Box::pin(async move { self.answer("waiting", |state| state.waiting) })
     }
 }
 
