@@ -10,6 +10,11 @@
 //!   six hours are then left to a later pass. Older ones are queued all the same, since a queue that is never empty must not
 //!   hide a loss; the ledger has the completion publish once. What was received is not among those that wait. So where the
 //!   completion fails before it can use the ledger, the few that are in flight may be taken for lost, to the same effect.
+//! - A new deployment publishes nothing old: what ended before the first sweep of a state machine is left alone, except what
+//!   the bridge itself named, by a route of today, and what ended less than an hour before. So this is not found: the end
+//!   of an execution that somebody else named, for a `payload` route, before the first sweep; and, with `SweepMinutes` over
+//!   60, one of the bridge's own more than an hour before it. A state machine that no sweep has looked at for 15 days counts
+//!   as new; one that was in no route for less goes on where it was, and what ended meanwhile is found.
 //! - A find is sent first and marked second: a crash between the two repeats it, and the ledger has the completion publish
 //!   once.
 
@@ -28,6 +33,7 @@ use tokio::time::Instant;
 pub use budget::Budget;
 pub use cursor::{Cursor, Reach};
 
+use crate::input::sequence_in_name;
 use crate::ledger::ledger_id;
 use crate::ports::{
     Answer, Backlog, ExecutionPage, Fault, FaultKind, Listed, Listing, Queue, Register,
@@ -62,6 +68,8 @@ pub struct Sweep {
 pub struct Job {
     /// An unqualified ARN.
     pub state_machine: String,
+    /// The names of the routes to it.
+    pub routes: Vec<String>,
     pub reach: Reach,
     pub cursor: Cursor,
 }
@@ -109,34 +117,44 @@ pub struct Tally {
 }
 
 impl Sweep {
-    /// The job with its saved cursor, or with a first one, which is saved at once: it tells what is ours.
+    /// The job of a state machine (an unqualified ARN) with its saved cursor; or with a first one, which is saved at once:
+    /// it tells what is ours.
     ///
     /// # Errors
     ///
     /// When the table cannot be used, or holds what is no cursor.
-    pub async fn job(&self, state_machine: &str, reach: Reach, now: i64) -> Result<Job, Failed> {
+    pub async fn job(
+        &self,
+        state_machine: &str,
+        routes: &[String],
+        reach: Reach,
+        now: i64,
+    ) -> Result<Job, Failed> {
         let key = reach.key(state_machine);
         let patience = Patience::until(Instant::now() + SAVE_WITHIN);
         let (saved, _) = retry(patience, || self.register.load(&key)).await;
         let job = |cursor| Job {
             state_machine: state_machine.to_owned(),
+            routes: routes.to_vec(),
             reach,
             cursor,
         };
-        match saved.map_err(Failed::Table)? {
-            Some(text) => {
-                let cursor = serde_json::from_str(&text).map_err(|e| Failed::Cursor {
-                    key,
-                    found: e.to_string(),
-                })?;
-                Ok(job(cursor))
+        if let Some(text) = saved.map_err(Failed::Table)? {
+            let cursor: Cursor = serde_json::from_str(&text).map_err(|e| Failed::Cursor {
+                key,
+                found: e.to_string(),
+            })?;
+            if !cursor.is_forgotten(now) {
+                return Ok(job(cursor));
             }
-            None => {
-                let job = job(Cursor::first(reach, now));
-                self.save(&job).await?;
-                Ok(job)
-            }
+            tracing::info!(
+                state_machine.arn = state_machine,
+                "no sweep listed it for 15 days; what ended meanwhile is left alone"
+            );
         }
+        let job = job(Cursor::first(reach, now));
+        self.save(&job).await?;
+        Ok(job)
     }
 
     /// About how many messages wait for the completion.
@@ -197,7 +215,12 @@ impl Sweep {
             };
             tally.pages += 1;
             tally.executions += page.executions.len();
-            let (ended, after) = job.cursor.take(job.reach, &position, &page, grace);
+            let is_named = |name: &str| {
+                let mut routes = job.routes.iter();
+                routes.any(|route| sequence_in_name(name, route).is_some())
+            };
+            let cursor = &job.cursor;
+            let (ended, after) = cursor.take(job.reach, &position, &page, grace, is_named);
             if !self.look_up(job, &ended, budget, tally).await? {
                 return Ok(Turn::Cut);
             }

@@ -1,7 +1,7 @@
 //! A schedule's invocations in, one turn for each state machine out: the only place that decides whose turn it is, and
 //! whether the invocation failed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,6 +19,9 @@ pub struct Sweeper {
     /// Milliseconds since the epoch.
     pub now_ms: fn() -> i64,
 }
+
+/// The routes' names by their state machine.
+type Machines<'a> = BTreeMap<&'a str, Vec<String>>;
 
 /// The invocation so far.
 #[derive(Default)]
@@ -68,7 +71,7 @@ impl Sweeper {
         let now = budget.now_ms();
         let swept = recent
             .iter()
-            .map(|job| job.cursor.completed.unwrap_or(job.cursor.since));
+            .map(|job| job.cursor.completed.unwrap_or(job.cursor.began));
         tracing::info!(
             machines = machines.len(),
             pages = counts.tally.pages,
@@ -89,20 +92,27 @@ impl Sweeper {
         }
     }
 
-    /// All that a route names, whether enabled or not: a route that was switched off may have executions under way.
-    fn state_machines(&self) -> BTreeSet<&str> {
-        let targets = self.routes.iter().map(|route| &route.to);
-        targets
-            .filter_map(|target| target.state_machine())
-            .collect()
+    /// All that routes name, with the names of those routes, whether enabled or not: a route that was switched off may have
+    /// executions under way.
+    fn state_machines(&self) -> Machines<'_> {
+        let mut machines = Machines::new();
+        for route in self.routes.iter() {
+            if let Some(machine) = route.to.state_machine() {
+                machines
+                    .entry(machine)
+                    .or_default()
+                    .push(route.name.clone());
+            }
+        }
+        machines
     }
 
     /// What is due, the one that waits longest first.
-    async fn jobs(&self, machines: &BTreeSet<&str>, reach: Reach, counts: &mut Counts) -> Vec<Job> {
+    async fn jobs(&self, machines: &Machines<'_>, reach: Reach, counts: &mut Counts) -> Vec<Job> {
         let mut jobs = Vec::new();
-        for machine in machines {
+        for (machine, routes) in machines {
             let now = (self.now_ms)();
-            match self.sweep.job(machine, reach, now).await {
+            match self.sweep.job(machine, routes, reach, now).await {
                 Ok(job) if reach.is_due(&job.cursor, now) => jobs.push(job),
                 Ok(_) => {}
                 Err(failed) => counts.fail(machine, &failed),

@@ -17,6 +17,11 @@ const LATE_END: i64 = 10 * MINUTE;
 /// A token is good for 24 hours; an hour less is on the safe side. `SweepMinutes` has to be shorter, or passes that need
 /// several invocations never end.
 const TOKEN_AGE: i64 = 23 * 60 * MINUTE;
+/// How long before the first sweep an execution of the bridge's own may have ended. The first sweep comes up to
+/// `SweepMinutes` after a deployment or a new route, and in between, events may be lost, too.
+const BEFORE_FIRST: i64 = 60 * MINUTE;
+/// A cursor that no sweep has moved for so long begins anew: its state machine was in no route meanwhile.
+const FORGOTTEN: i64 = 15 * DAY;
 /// A redrive may begin up to 14 days after an end; a day more for the list's delay and for clocks' differences.
 const REDRIVABLE: i64 = 15 * DAY;
 
@@ -35,8 +40,11 @@ pub enum Reach {
 /// It is saved as a whole and true as a whole, so two invocations at once may only make each other repeat something.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Cursor {
-    /// What ended before this was looked up, or is older than the first sweep and none of ours.
+    /// What ended before this was looked up, or is none of ours.
     pub since: i64,
+    /// When the first sweep was: what ended before is ours only where its name tells.
+    #[serde(default)]
+    pub began: i64,
     /// What started before this needs no look.
     pub floor: i64,
     /// When the last completed pass began.
@@ -95,10 +103,12 @@ impl Reach {
 }
 
 impl Cursor {
-    /// That of the first sweep of a state machine: what ended before is none of ours.
+    /// That of the first sweep of a state machine: what ended before is none of ours, but for executions that the bridge
+    /// named and that ended within the last hour.
     pub fn first(reach: Reach, now: i64) -> Self {
         Self {
-            since: now,
+            since: now - BEFORE_FIRST,
+            began: now,
             floor: match reach {
                 Reach::Recent => now - DAY,
                 Reach::Far => i64::MIN,
@@ -106,6 +116,12 @@ impl Cursor {
             completed: None,
             pass: None,
         }
+    }
+
+    /// Whether it says nothing of today, since no sweep has used it for 15 days.
+    pub fn is_forgotten(&self, now: i64) -> bool {
+        let listed_at = self.pass.as_ref().map(|pass| pass.listed_at);
+        now - listed_at.max(self.completed).unwrap_or(self.began) >= FORGOTTEN
     }
 
     /// Where to go on, or a new pass; also where the token is too old.
@@ -131,12 +147,14 @@ impl Cursor {
 
     /// The executions of a page that ended, and whose end was not looked up in an earlier pass, and the cursor for when
     /// this has been done. Ends of the last `grace` ms are left to a later pass: their events may be on their way.
+    /// `is_named` tells the names that the bridge gave.
     pub fn take<'a>(
         &self,
         reach: Reach,
         position: &Position,
         page: &'a ExecutionPage,
         grace: i64,
+        is_named: impl Fn(&str) -> bool,
     ) -> (Vec<&'a Listed>, Self) {
         let now = position.listed_at;
         let mut oldest_open = position.oldest_open;
@@ -149,7 +167,8 @@ impl Cursor {
             }
             match execution.stopped_at.filter(|_| has_ended(execution)) {
                 Some(stopped_at) if stopped_at <= now - grace => {
-                    if stopped_at >= self.since.max(now - OLDEST_END) {
+                    let is_new = stopped_at >= self.since.max(now - OLDEST_END);
+                    if is_new && (stopped_at >= self.began || is_named(&execution.name)) {
                         ended.push(execution);
                     }
                     if reach == Reach::Far && may_run_again(execution, stopped_at, now) {
@@ -173,6 +192,7 @@ impl Cursor {
                 ..self.clone()
             },
             None => Self {
+                began: self.began,
                 since: self.since.max(started_at - longest_grace - LATE_END),
                 floor: reach.floor(started_at, oldest_open),
                 completed: Some(started_at),

@@ -18,7 +18,7 @@ fn page(executions: &[(i64, Option<i64>)], next_token: Option<&str>) -> Executio
 }
 
 fn take(cursor: &Cursor, reach: Reach, page: &ExecutionPage, now: i64) -> (Vec<i64>, Cursor) {
-    let (ended, after) = cursor.take(reach, &cursor.position(now), page, 2 * MINUTE);
+    let (ended, after) = cursor.take(reach, &cursor.position(now), page, 2 * MINUTE, |_| false);
     (ended.iter().map(|end| end.started_at).collect(), after)
 }
 
@@ -46,9 +46,10 @@ fn ends_older_than_two_weeks_are_left_alone() {
 fn a_complete_pass_moves_since_but_never_back() {
     let first = Cursor::first(Reach::Recent, NOW);
     let (_, after) = take(&first, Reach::Recent, &page(&[], None), NOW + MINUTE);
-    assert_eq!((after.since, after.completed), (NOW, Some(NOW + MINUTE)));
-    let (_, after) = take(&after, Reach::Recent, &page(&[], None), NOW + 20 * MINUTE);
-    assert_eq!(after.since, NOW + (20 - 2 - 10) * MINUTE);
+    assert_eq!(after.completed, Some(NOW + MINUTE));
+    assert_eq!((after.since, after.began), (NOW + (1 - 12) * MINUTE, NOW));
+    let (_, after) = take(&after, Reach::Recent, &page(&[], None), NOW);
+    assert_eq!(after.since, NOW + (1 - 12) * MINUTE);
 }
 
 #[test]
@@ -130,6 +131,18 @@ fn a_pass_goes_on_where_it_was_until_its_token_is_too_old() {
         (position.next_token, position.pass_started_at),
         (None, NOW + TOKEN_AGE)
     );
+}
+
+#[test]
+fn a_cursor_is_forgotten_when_nothing_moved_it() {
+    let first = Cursor::first(Reach::Far, NOW);
+    assert!(!first.is_forgotten(NOW + FORGOTTEN - 1) && first.is_forgotten(NOW + FORGOTTEN));
+    let (_, mut cursor) = take(&first, Reach::Far, &page(&[], None), NOW + DAY);
+    assert!(!cursor.is_forgotten(NOW + FORGOTTEN) && cursor.is_forgotten(NOW + DAY + FORGOTTEN));
+    // The first pass through a long list may take its time.
+    cursor = take(&first, Reach::Far, &page(&[], Some("token")), NOW + 9 * DAY).1;
+    assert!(!cursor.is_forgotten(NOW + 8 * DAY + FORGOTTEN));
+    assert!(cursor.is_forgotten(NOW + 9 * DAY + FORGOTTEN));
 }
 
 #[test]
