@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::{join_all, join3};
 use tokio::time::Instant;
 
 use crate::routes::Routes;
-use crate::sweep::{Budget, Job, Reach, SAVE_WITHIN, Sweep, Tally, Turn};
+use crate::sweep::{Budget, Failed, Job, Reach, SAVE_WITHIN, Sweep, Tally, Turn};
 
 /// What is left of an invocation for its last words.
 const ENDING: Duration = Duration::from_secs(1);
@@ -22,6 +23,9 @@ pub struct Sweeper {
 
 /// The routes' names by their state machine.
 type Machines<'a> = BTreeMap<&'a str, Vec<String>>;
+
+/// A state machine with its job, or why there is none.
+type Loaded<'a> = (&'a str, Result<Job, Failed>);
 
 /// The invocation so far.
 #[derive(Default)]
@@ -47,15 +51,18 @@ impl Sweeper {
         let mut counts = Counts::default();
         let machines = self.state_machines();
 
-        let waiting = self.sweep.waiting().await;
+        // All at once, each with a bound of its own, so that a table that hangs leaves time to say so.
+        let recent = self.jobs(&machines, Reach::Recent);
+        let far = self.jobs(&machines, Reach::Far);
+        let (waiting, recent, far) = join3(self.sweep.waiting(), recent, far).await;
+        let mut recent = self.due(recent, &mut counts);
+        let mut far = self.due(far, &mut counts);
         let waiting = waiting.map_err(|failed| {
             counts.failed += 1;
             tracing::error!(error.text = %failed, "the completion's queue was not asked");
         });
         let waiting = waiting.ok();
         let grace = self.sweep.grace(waiting);
-        let mut recent = self.jobs(&machines, Reach::Recent, &mut counts).await;
-        let mut far = self.jobs(&machines, Reach::Far, &mut counts).await;
         // However much the recent ones have to do, a third is for the others.
         if !far.is_empty() {
             budget.deadline = end.min(Instant::now() + end.duration_since(began) * 2 / 3);
@@ -107,13 +114,22 @@ impl Sweeper {
         machines
     }
 
+    /// The job of each state machine; takes twice [`SAVE_WITHIN`] at most.
+    async fn jobs<'a>(&self, machines: &Machines<'a>, reach: Reach) -> Vec<Loaded<'a>> {
+        let now = (self.now_ms)();
+        let load = async |(machine, routes): (&&'a str, &Vec<String>)| {
+            (*machine, self.sweep.job(machine, routes, reach, now).await)
+        };
+        join_all(machines.iter().map(load)).await
+    }
+
     /// What is due, the one that waits longest first.
-    async fn jobs(&self, machines: &Machines<'_>, reach: Reach, counts: &mut Counts) -> Vec<Job> {
+    fn due(&self, loaded: Vec<Loaded<'_>>, counts: &mut Counts) -> Vec<Job> {
+        let now = (self.now_ms)();
         let mut jobs = Vec::new();
-        for (machine, routes) in machines {
-            let now = (self.now_ms)();
-            match self.sweep.job(machine, routes, reach, now).await {
-                Ok(job) if reach.is_due(&job.cursor, now) => jobs.push(job),
+        for (machine, job) in loaded {
+            match job {
+                Ok(job) if job.reach.is_due(&job.cursor, now) => jobs.push(job),
                 Ok(_) => {}
                 Err(failed) => counts.fail(machine, &failed),
             }
@@ -154,7 +170,7 @@ impl Sweeper {
 }
 
 impl Counts {
-    fn fail(&mut self, state_machine: &str, failed: &crate::sweep::Failed) {
+    fn fail(&mut self, state_machine: &str, failed: &Failed) {
         self.failed += 1;
         tracing::error!(state_machine.arn = state_machine, error.text = %failed, "a state machine was not swept");
     }

@@ -192,6 +192,18 @@ async fn no_invocation_calls_more_often_than_once_a_second_or_too_late() {
     assert!((50..=60).contains(&calls), "{calls}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_table_that_hangs_fails_the_invocation_in_time() {
+    let cloud = cloud(1000);
+    let names: Vec<String> = (0..40).map(|i| format!("M{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    cloud.state().hangs = true;
+    let began = Instant::now();
+    assert!(invoke(&sweeper(&cloud, &names), START, 60).await.is_err());
+    let elapsed = began.elapsed();
+    assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+}
+
 /// An execution of minutes or weeks, begun before the first sweep or after, with redrives as late as AWS allows; and
 /// how long the event of each end waits for the completion, or that it is lost.
 fn execution() -> impl Strategy<Value = (i64, Vec<(i64, i64, Option<i64>)>)> {

@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) waiting: u64,
     pub(crate) lists: Vec<String>,
     pub(crate) looked_up: usize,
+    /// Whether the table answers nothing.
+    pub(crate) hangs: bool,
     /// By the call's first words; once, or each time.
     pub(crate) faults: Vec<(String, Fault, bool)>,
     /// The share of calls that fail at random.
@@ -182,7 +184,12 @@ impl Register for Cloud {
     }
 
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>> {
-        Box::pin(async move { self.answer("load", |state| state.saved.get(key).cloned()) })
+        Box::pin(async move {
+            if self.state().hangs {
+                std::future::pending().await
+            }
+            self.answer("load", |state| state.saved.get(key).cloned())
+        })
     }
 
     fn save<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()> {
