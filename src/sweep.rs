@@ -94,13 +94,17 @@ pub enum Failed {
         "could not list the executions: {0}; does the state machine exist, and may the sweep list it?"
     )]
     List(Fault),
-    #[error("could not use the ledger's table: {0}")]
+    #[error(
+        "could not use the ledger's table: {0}; does the table of `LEDGER_TABLE` exist, and may the sweep call GetItem, BatchGetItem and PutItem on it?"
+    )]
     Table(Fault),
     #[error(
         "could not ask how many messages wait for the completion: {0}; may the sweep call GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`? Until it can, it leaves the ends of the last six hours alone"
     )]
     Backlog(Fault),
-    #[error("could not queue an execution for the completion: {0}")]
+    #[error(
+        "could not queue an execution for the completion: {0}; does the queue of `COMPLETIONS_QUEUE_URL` exist, and may the sweep call SendMessage on it?"
+    )]
     Queue(Fault),
     #[error(
         "expected a cursor under `{key}` in the ledger's table, found another text ({found}); delete the item to begin anew"

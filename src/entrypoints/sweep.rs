@@ -93,7 +93,7 @@ impl Sweeper {
         match counts.failed {
             0 => Ok(()),
             failed => Err(format!(
-                "{failed} turns of {} state machines failed; the log has an error for each",
+                "expected no failure in the sweep of {} state machines, found {failed}; the log has an error for each that says what to mend, and the next invocation goes on where this one was",
                 machines.len()
             )),
         }

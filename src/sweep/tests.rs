@@ -401,6 +401,29 @@ async fn a_find_that_cannot_be_sent_is_found_again() {
     assert_eq!(cloud.pass(Reach::Recent).await, 1);
 }
 
+#[test]
+fn every_failure_says_what_to_look_at() {
+    let fault = || Fault::permanent("AccessDeniedException", "not authorized");
+    for (failed, remedy) in [
+        (Failed::List(fault()), "may the sweep list it?"),
+        (Failed::Table(fault()), "the table of `LEDGER_TABLE` exist"),
+        (
+            Failed::Backlog(fault()),
+            "GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`?",
+        ),
+        (
+            Failed::Queue(fault()),
+            "the queue of `COMPLETIONS_QUEUE_URL` exist",
+        ),
+    ] {
+        let text = failed.to_string();
+        assert!(
+            text.contains(remedy) && text.contains("not authorized"),
+            "{text}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_table_that_does_not_answer_fails_the_turn() {
     let cloud = cloud().await;

@@ -197,7 +197,7 @@ async fn a_state_machine_that_is_missing_fails_the_invocation() {
         answer["errorMessage"]
             .as_str()
             .unwrap()
-            .contains("1 state machines failed"),
+            .contains("sweep of 1 state machines, found 2;"),
         "{answer}"
     );
     assert!(log.contains("does the state machine exist"), "{log}");
