@@ -137,7 +137,11 @@ impl fmt::Display for Report {
             self.events.0, self.events.1
         )?;
         writeln!(f, "  kills       {:?}", self.weather.kills)?;
-        writeln!(f, "  silences    {}", self.weather.silences)?;
+        writeln!(
+            f,
+            "  silences    {}, and {} storms",
+            self.weather.silences, self.weather.storms
+        )?;
         for dependency in Dependency::ALL {
             let faults = self.weather.faults.iter();
             let own: Vec<String> = faults

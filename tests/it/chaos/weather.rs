@@ -1,5 +1,6 @@
 //! What goes wrong, and when: a schedule that follows from a seed.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,22 +24,27 @@ pub struct Weather {
     pub kills: BTreeMap<&'static str, usize>,
     /// How often ends of executions were told to nobody for a while.
     pub silences: usize,
+    /// How often all that could take a message was down at once.
+    pub storms: usize,
 }
 
 /// Lets things go wrong until `ended` has no sender any more. What is wrong then stays so.
 pub async fn blow(stack: &FaultyStack, seed: u64, ended: watch::Receiver<()>) -> Weather {
     let mut seeds = Rng::with_seed(seed);
+    let storm = Cell::new(false);
     let faults = Dependency::ALL.map(|dependency| {
         let rng = seeds.fork();
-        faults(stack, dependency, rng, ended.clone())
+        faults(stack, dependency, &storm, rng, ended.clone())
     });
     let kills = kills(stack, seeds.fork(), ended.clone());
-    let silences = silences(stack, seeds.fork(), ended);
-    let (faults, kills, silences) = tokio::join!(join_all(faults), kills, silences);
+    let silences = silences(stack, seeds.fork(), ended.clone());
+    let storms = storms(stack, &storm, seeds.fork(), ended);
+    let (faults, kills, silences, storms) = tokio::join!(join_all(faults), kills, silences, storms);
     Weather {
         faults: faults.into_iter().flatten().collect(),
         kills,
         silences,
+        storms,
     }
 }
 
@@ -54,6 +60,7 @@ async fn wait(ms: u64, ended: &mut watch::Receiver<()>) -> bool {
 async fn faults(
     stack: &FaultyStack,
     dependency: Dependency,
+    storm: &Cell<bool>,
     mut rng: Rng,
     mut ended: watch::Receiver<()>,
 ) -> BTreeMap<(Dependency, &'static str), usize> {
@@ -77,7 +84,39 @@ async fn faults(
         if !wait(ms, &mut ended).await {
             break;
         }
-        proxy.heal().unwrap();
+        // The end of a storm heals everything.
+        if !storm.get() {
+            proxy.heal().unwrap();
+        }
+    }
+    count
+}
+
+/// Targets and queues together, so that nobody takes a message.
+async fn storms(
+    stack: &FaultyStack,
+    storm: &Cell<bool>,
+    mut rng: Rng,
+    mut ended: watch::Receiver<()>,
+) -> usize {
+    let mut count = 0;
+    while wait(rng.u64(3000..9000), &mut ended).await {
+        count += 1;
+        storm.set(true);
+        for dependency in [
+            Dependency::StepFunctions,
+            Dependency::EventBridge,
+            Dependency::Sqs,
+        ] {
+            let (_, fault) = fault(&mut rng, dependency);
+            stack.proxy(dependency).fault(fault, Span::Until);
+        }
+        let goes_on = wait(rng.u64(1000..5000), &mut ended).await;
+        storm.set(false);
+        if !goes_on {
+            break;
+        }
+        stack.heal().unwrap();
     }
     count
 }
