@@ -17,6 +17,7 @@ mod killed;
 mod lambda;
 mod ledger;
 mod lost;
+mod matrix;
 mod proxy;
 mod replay;
 mod rotation;

@@ -1,0 +1,247 @@
+//! One cell of the matrix: a fault, a message, and what becomes of it.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::lane::{Answer, Lane, until};
+use super::scene::{Kind, Lasts, Scene};
+use super::template::message;
+use crate::proxy::Tally;
+
+/// When Momento stops waiting.
+const IN_TIME: Duration = Duration::from_secs(5);
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What the sender was answered.
+    pub answer: String,
+    pub took: Duration,
+    /// Where the message was then.
+    pub place: String,
+    pub end: String,
+}
+
+impl Finding {
+    /// What the page says, too.
+    pub fn row(&self) -> [String; 3] {
+        [&self.answer, &self.place, &self.end].map(Clone::clone)
+    }
+}
+
+/// The answer came after Momento stopped waiting.
+#[derive(Debug, thiserror::Error)]
+#[error("expected an answer within 5 s, found {answer} after {took:.1?}")]
+pub struct Late {
+    answer: String,
+    took: Duration,
+}
+
+/// Plays one cell, for the first time or again.
+///
+/// # Errors
+///
+/// When a promise is broken; [`Late`] where it is the time.
+pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result<Finding> {
+    lane.kill().await?;
+    let topic = lane.topic(&format!("{}-{attempt}", super::slug(kind, lasts)));
+    let cell = Cell {
+        lane,
+        lasts,
+        body: message(&topic),
+        topic,
+        calls: lane.calls(),
+        given_back: lane.given_back(),
+        delivered: lane.delivered(),
+    };
+    lane.fail(kind, lasts);
+    let answer = lane.post(&cell.body).await?;
+    let Answer {
+        status, outcome, ..
+    } = &answer;
+    if answer.took >= IN_TIME {
+        let late = Late {
+            answer: format!("{status} `{outcome}`"),
+            took: answer.took,
+        };
+        return Err(late.into());
+    }
+    if kind == Kind::Delay && !lane.scene.is_outbound() {
+        lane.late_calls(cell.calls).await;
+    }
+    let (place, end) = match (*status, outcome.as_str()) {
+        (503, _) => cell.not_accepted().await?,
+        (200, "parked") => cell.parked().await?,
+        (200, "started" | "duplicate" | "event_put") if lane.scene.is_outbound() => {
+            cell.result().await?
+        }
+        (200, "started" | "duplicate" | "event_put") => {
+            let place = cell.target();
+            lane.heal()?;
+            (place.to_owned(), cell.arrives().await?)
+        }
+        _ => anyhow::bail!(
+            "expected the message to be accepted or refused with 503, found {status} `{outcome}`"
+        ),
+    };
+    // Nobody sees a call that a closed port refuses.
+    ensure!(
+        lane.calls().faulted > cell.calls.faulted || (kind == Kind::Refuse && lasts != Lasts::Once),
+        "expected the fault to be met, found that nothing met it"
+    );
+    let outcome = match outcome.as_str() {
+        // Whether the first execution was over when the call was repeated.
+        "started" | "duplicate" if kind.leaves_it_open() && lane.scene == Scene::Target => {
+            "`started` or `duplicate`".to_owned()
+        }
+        outcome => format!("`{outcome}`"),
+    };
+    Ok(Finding {
+        answer: format!("{status} {outcome}"),
+        took: answer.took,
+        place,
+        end,
+    })
+}
+
+struct Cell<'a> {
+    lane: &'a Lane,
+    lasts: Lasts,
+    topic: String,
+    body: String,
+    /// Before the message.
+    calls: Tally,
+    given_back: usize,
+    delivered: usize,
+}
+
+impl Cell<'_> {
+    fn executed(&self) -> bool {
+        self.lane.calls().reached > self.calls.reached
+    }
+
+    fn target(&self) -> &'static str {
+        match self.lane.scene {
+            Scene::Bus => "event bus",
+            _ => "execution",
+        }
+    }
+
+    /// The sender was promised nothing, and may send it again.
+    async fn not_accepted(&self) -> Result<(String, String)> {
+        let place = match (self.lane.scene, self.executed()) {
+            (Scene::Queue, true) => "Parked, unknown to the webhook",
+            _ => "nowhere: not accepted",
+        };
+        if place.starts_with("nowhere") {
+            let executions = self.lane.executions(&self.topic).await?;
+            ensure!(
+                executions == 0 && self.lane.is_empty().await?,
+                "expected nothing of a message that was not accepted, found {executions} executions and letters"
+            );
+        }
+        self.lane.heal()?;
+        let again = self.lane.post(&self.body).await?;
+        ensure!(
+            again.status == 200,
+            "expected the message to be accepted when sent again, found {} `{}`",
+            again.status,
+            again.outcome
+        );
+        let end = self.arrives().await?;
+        Ok((place.to_owned(), format!("sent again: {end}")))
+    }
+
+    async fn parked(&self) -> Result<(String, String)> {
+        let sure = match self.lane.scene {
+            Scene::Queue => false,
+            _ => self.executed(),
+        };
+        let place = if sure {
+            format!("{} and Parked", self.target())
+        } else {
+            "Parked".to_owned()
+        };
+        let parked = async || Ok((self.lane.depth("ParkedQueue").await? > 0).then_some(()));
+        match self.lasts {
+            Lasts::Once | Lasts::AWhile => {
+                until("the letter in the parking queue", parked).await?;
+                self.lane.heal()?;
+                Ok((place, self.arrives().await?))
+            }
+            Lasts::ForGood => self.given_up("DeadLetterQueue", place).await,
+        }
+    }
+
+    /// The fault meets the result, after the execution was started.
+    async fn result(&self) -> Result<(String, String)> {
+        let given_back = || self.lane.given_back() > self.given_back;
+        let done = async || {
+            let came = self.lane.arrivals(&self.topic) > 0;
+            anyhow::Ok(came && self.lane.depth("CompletionsQueue").await? == 0)
+        };
+        let waits = "execution; the result in the Completions queue";
+        match self.lasts {
+            Lasts::Once => {}
+            Lasts::AWhile => {
+                let seen = async || Ok((given_back() || done().await?).then_some(()));
+                until("the result waiting in its queue, or published", seen).await?;
+            }
+            Lasts::ForGood => {
+                let seen = async || {
+                    let done = done().await?;
+                    let letters = self.lane.depth("CompletionsDeadLetterQueue").await?;
+                    Ok((done || letters > 0).then_some(letters > 0))
+                };
+                if until("the result given up, or published", seen).await? {
+                    let place = waits.to_owned();
+                    return self.given_up("CompletionsDeadLetterQueue", place).await;
+                }
+            }
+        }
+        if self.lasts != Lasts::Once {
+            self.lane.heal()?;
+        }
+        let end = self.arrives().await?;
+        let place = if given_back() { waits } else { "execution" };
+        Ok((place.to_owned(), end))
+    }
+
+    /// Waits for the dead letters, heals and puts them back.
+    async fn given_up(&self, queue: &str, place: String) -> Result<(String, String)> {
+        let (waiting, name) = match queue {
+            "DeadLetterQueue" => ("ParkedQueue", "dead letters"),
+            _ => ("CompletionsQueue", "Completions dead letters"),
+        };
+        let buried = async || {
+            let none_waits = self.lane.depth(waiting).await? == 0;
+            Ok((none_waits && self.lane.depth(queue).await? > 0).then_some(()))
+        };
+        until("dead letters", buried).await?;
+        let reasons = self.lane.reasons(queue).await?;
+        ensure!(
+            reasons == ["gave_up"],
+            "expected dead letters of the reason `gave_up`, found {reasons:?}"
+        );
+        self.lane.heal()?;
+        self.lane.replay(queue).await?;
+        let end = self.arrives().await?;
+        Ok((format!("{place}, then {name}"), format!("replayed: {end}")))
+    }
+
+    /// Exactly one execution and at least one result; or at least one event.
+    async fn arrives(&self) -> Result<String> {
+        let came = self.lane.arrival(&self.topic, self.delivered).await?;
+        let often = if came == 1 { "once" } else { "more than once" };
+        if self.lane.scene == Scene::Bus {
+            return Ok(format!("event {often}"));
+        }
+        let executions = self.lane.executions(&self.topic).await?;
+        ensure!(
+            executions == 1,
+            "expected one execution, found {executions}, and {came} results"
+        );
+        Ok(format!("one execution, result {often}"))
+    }
+}

@@ -1,0 +1,382 @@
+//! A stack of its own for each scene, and how it is looked at from outside, past the faults.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use workflow_bridge::local::topics::TopicsEvent;
+use workflow_bridge::local::workspace::{RunFolder, Workspace};
+use workflow_bridge::local::{Account, Emulator};
+use workflow_bridge::signature::sign;
+
+use super::scene::{Kind, Lasts, Scene};
+use super::template::{VARIABLES, edit, message};
+use crate::deployed::SOON;
+use crate::faulty::{Dependency, FaultyStack};
+use crate::proxy::{Counters, Fault, Proxy, Span, Tally};
+
+/// Where a message can be.
+pub const QUEUES: [&str; 4] = [
+    "ParkedQueue",
+    "DeadLetterQueue",
+    "CompletionsQueue",
+    "CompletionsDeadLetterQueue",
+];
+
+/// How long anything may take: several times the longest wait and invocation here.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// How often a state is looked at that nobody tells of; more often, it would keep the emulator from its work.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// When nothing has moved for so long, nothing is under way: more than an execution takes.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// A stack whose dependencies fail when told.
+pub struct Lane {
+    pub scene: Scene,
+    faulty: FaultyStack,
+    /// Results and events by their message's topic.
+    arrived: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Where `bridge replay` finds the stack.
+    folder: PathBuf,
+    _run: RunFolder,
+    _watching: JoinSet<()>,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What the webhook answered.
+pub struct Answer {
+    pub status: u16,
+    /// Of the only route, or the answer's code where no route was asked.
+    pub outcome: String,
+    pub took: Duration,
+}
+
+impl Lane {
+    pub async fn start(emulator: Arc<Emulator>, scene: Scene) -> Result<Self> {
+        let faulty = FaultyStack::start(emulator, &VARIABLES, edit).await?;
+        let folder = std::env::temp_dir().join(format!("bridge-matrix-{}", Account::fresh_id()));
+        let workspace = Workspace::new(Workspace::find()?.root(), &folder.join("bridge"))?;
+        let run = workspace.run_folder()?;
+        run.publish_state(&faulty.stack.state(1))?;
+        let arrived = Arc::<Mutex<BTreeMap<String, usize>>>::default();
+        let mut watching = JoinSet::new();
+        let mut events = faulty.stack.topics().events();
+        let seen = Arc::clone(&arrived);
+        watching.spawn(async move {
+            while let Ok(event) = events.recv().await {
+                if let TopicsEvent::Published(message) = event
+                    && let Some(topic) = message.topic.strip_prefix("out-")
+                {
+                    *seen.lock().unwrap().entry(topic.to_owned()).or_default() += 1;
+                }
+            }
+        });
+        if scene == Scene::Bus {
+            let queue = faulty.stack.resource("EventsQueue")?.to_owned();
+            let sqs = aws_sdk_sqs::Client::new(faulty.stack.account().config());
+            watching.spawn(count_events(sqs, queue, Arc::clone(&arrived)));
+        }
+        Ok(Self {
+            scene,
+            faulty,
+            arrived,
+            folder,
+            _run: run,
+            _watching: watching,
+        })
+    }
+
+    /// Sends the first message of all, which starts every function on its way, and shows that all works without faults.
+    pub async fn first(&self) -> Result<()> {
+        let (topic, before) = (self.topic("first"), self.delivered());
+        let answer = self.post(&message(&topic)).await?;
+        ensure!(
+            answer.status == 200,
+            "expected 200, found {} `{}`",
+            answer.status,
+            answer.outcome
+        );
+        self.arrival(&topic, before).await.map(drop)
+    }
+
+    pub fn topic(&self, name: &str) -> String {
+        let prefix = if self.scene == Scene::Bus { "e" } else { "m" };
+        format!("{prefix}-{name}")
+    }
+
+    fn proxy(&self) -> &Proxy {
+        self.faulty.proxy(self.scene.dependency())
+    }
+
+    pub fn fail(&self, kind: Kind, lasts: Lasts) {
+        if self.scene == Scene::Queue {
+            let target = self.faulty.proxy(Dependency::StepFunctions);
+            target.fault(Fault::Status(503), Span::Until);
+        }
+        match lasts {
+            Lasts::Once => {
+                self.proxy()
+                    .fault_of(self.scene.operation(), kind.fault(self.scene), Span::Once)
+            }
+            Lasts::AWhile | Lasts::ForGood => {
+                self.proxy().fault(kind.fault(self.scene), Span::Until)
+            }
+        }
+    }
+
+    pub fn heal(&self) -> Result<()> {
+        self.faulty.heal()
+    }
+
+    /// The calls of the scene's operation.
+    pub fn calls(&self) -> Tally {
+        self.proxy().counters().of(self.scene.operation())
+    }
+
+    /// Waits until calls that are late have been executed.
+    pub async fn late_calls(&self, before: Tally) {
+        let operation = self.scene.operation();
+        let all = |counters: &Counters| {
+            let now = counters.of(operation);
+            now.seen - before.seen == now.reached - before.reached
+        };
+        self.proxy().wait_for(all).await;
+    }
+
+    /// How many events were put, or results published, whoever heard of it.
+    pub fn delivered(&self) -> usize {
+        let scene = match self.scene {
+            Scene::Bus => Scene::Bus,
+            _ => Scene::Topic,
+        };
+        let counters = self.faulty.proxy(scene.dependency()).counters();
+        counters.of(scene.operation()).reached
+    }
+
+    /// How often a function has given a record back to its queue.
+    pub fn given_back(&self) -> usize {
+        let sqs = self.faulty.proxy(Dependency::Sqs).counters();
+        sqs.of("ChangeMessageVisibility").reached
+    }
+
+    /// Kills the function that the fault is to meet, so that its start is part of what is shown.
+    pub async fn kill(&self) -> Result<()> {
+        let function = match self.scene {
+            // It needs the webhook's own secret to be there.
+            Scene::ApiKey => "CompletionFunction",
+            _ => "WebhookFunction",
+        };
+        let gone = async || Ok((self.faulty.stack.kill_functions(function)? == 0).then_some(()));
+        until("the end of a process that was killed", gone).await
+    }
+
+    pub async fn post(&self, body: &str) -> Result<Answer> {
+        let stack = &self.faulty.stack;
+        let mut again = false;
+        loop {
+            let began = Instant::now();
+            let request = reqwest::Client::new().post(stack.webhook_url());
+            let signature = sign(stack.signing_secret(), body.as_bytes());
+            let request = request.header("momento-signature", signature).timeout(SOON);
+            let response = request.body(body.to_owned()).send().await?;
+            let status = response.status().as_u16();
+            let text = response.text().await?;
+            let took = began.elapsed();
+            // The emulator may hand a killed process one event before it sees that it is gone.
+            if status == 502 && !std::mem::replace(&mut again, true) {
+                continue;
+            }
+            let answer: Value = serde_json::from_str(&text)
+                .with_context(|| format!("expected JSON, found {status} `{text}`"))?;
+            let outcome = answer["targets"][0]["outcome"].as_str();
+            let outcome = outcome.or(answer["code"].as_str()).unwrap_or_default();
+            return Ok(Answer {
+                status,
+                outcome: outcome.to_owned(),
+                took,
+            });
+        }
+    }
+
+    fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(self.faulty.stack.account().config())
+    }
+
+    /// How many messages a queue holds, those included that somebody has received.
+    pub async fn depth(&self, queue: &str) -> Result<usize> {
+        let call = self.sqs().get_queue_attributes();
+        let call = call.queue_url(self.faulty.stack.resource(queue)?);
+        let output = call.attribute_names(QueueAttributeName::All).send().await?;
+        let numbers = output.attributes.unwrap_or_default();
+        let number = |name| numbers.get(&name).and_then(|n| n.parse::<usize>().ok());
+        Ok([
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ]
+        .into_iter()
+        .filter_map(number)
+        .sum())
+    }
+
+    /// Why the letters in a dead-letter queue are there.
+    pub async fn reasons(&self, queue: &str) -> Result<Vec<String>> {
+        let call = self.sqs().receive_message().visibility_timeout(0);
+        let call = call.queue_url(self.faulty.stack.resource(queue)?);
+        let output = call.max_number_of_messages(10).send().await?;
+        let mut reasons = Vec::new();
+        for message in output.messages() {
+            let letter: Value = serde_json::from_str(message.body().unwrap_or_default())?;
+            let reason = letter["reason"].as_str().context("a letter has a reason")?;
+            reasons.push(reason.to_owned());
+        }
+        reasons.sort();
+        reasons.dedup();
+        Ok(reasons)
+    }
+
+    pub async fn executions(&self, topic: &str) -> Result<usize> {
+        let stack = &self.faulty.stack;
+        let sfn = aws_sdk_sfn::Client::new(stack.account().config());
+        let machine = stack.resource("UppercaseStateMachine")?;
+        let call = sfn.list_executions().state_machine_arn(machine);
+        let output = call.max_results(1000).send().await?;
+        let part = format!("-{topic}-");
+        let all = output.executions().iter();
+        Ok(all.filter(|one| one.name().contains(&part)).count())
+    }
+
+    /// How many results or events of a topic's message have come.
+    pub fn arrivals(&self, topic: &str) -> usize {
+        let arrived = self.arrived.lock().unwrap();
+        arrived.get(topic).copied().unwrap_or_default()
+    }
+
+    /// Whether nothing waits anywhere any more.
+    pub async fn is_empty(&self) -> Result<bool> {
+        for queue in QUEUES {
+            if self.depth(queue).await? > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until a message has arrived and nothing is left of it on the way; returns how often it came. `before` is
+    /// what was delivered before it.
+    pub async fn arrival(&self, topic: &str, before: usize) -> Result<usize> {
+        let came = async || {
+            let over = self.arrivals(topic) > 0 && self.is_empty().await?;
+            let came = self.arrivals(topic);
+            Ok((over && came == self.delivered() - before).then_some(came))
+        };
+        let came = until("the result or the event", came).await;
+        if let Err(error) = &came {
+            let mut depths = Vec::new();
+            for queue in QUEUES {
+                depths.push(format!("{queue} {}", self.depth(queue).await?));
+            }
+            bail!(
+                "{error}; found {} executions, {} arrivals of {}, {}",
+                self.executions(topic).await?,
+                self.arrivals(topic),
+                self.delivered() - before,
+                depths.join(", ")
+            );
+        }
+        came
+    }
+
+    /// Puts all of a dead-letter queue back on its path.
+    pub async fn replay(&self, queue: &str) -> Result<()> {
+        let which = match queue {
+            "DeadLetterQueue" => "--dead-letters",
+            _ => "--results",
+        };
+        let count = self.depth(queue).await?.to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+        command
+            .args(["replay", which, "--limit", &count])
+            .env("CARGO_TARGET_DIR", &self.folder)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        ensure!(
+            output.status.success(),
+            "the replay failed: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// After a cell that failed: nothing of it may meet the next one.
+    pub async fn clean(&self) -> Result<()> {
+        self.heal()?;
+        for queue in ["DeadLetterQueue", "CompletionsDeadLetterQueue"] {
+            let call = self.sqs().purge_queue();
+            let url = self.faulty.stack.resource(queue)?;
+            call.queue_url(url).send().await?;
+        }
+        let mut quiet = (Instant::now(), self.delivered());
+        let over = async || {
+            if !self.is_empty().await? || self.delivered() != quiet.1 {
+                quiet = (Instant::now(), self.delivered());
+            }
+            Ok((quiet.0.elapsed() > QUIET).then_some(()))
+        };
+        until("empty queues", over).await
+    }
+}
+
+/// Looks until there is something.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        ensure!(
+            began.elapsed() < PATIENCE,
+            "expected {what} within {} s, found none",
+            PATIENCE.as_secs()
+        );
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn count_events(
+    sqs: aws_sdk_sqs::Client,
+    queue: String,
+    arrived: Arc<Mutex<BTreeMap<String, usize>>>,
+) {
+    loop {
+        let call = sqs.receive_message().queue_url(&queue).wait_time_seconds(1);
+        let Ok(output) = call.max_number_of_messages(10).send().await else {
+            return;
+        };
+        for message in output.messages.unwrap_or_default() {
+            let event: Value = message
+                .body()
+                .and_then(|body| serde_json::from_str(body).ok())
+                .unwrap_or_default();
+            let topic = event["detail"]["topic"].as_str().unwrap_or_default();
+            *arrived.lock().unwrap().entry(topic.to_owned()).or_default() += 1;
+            let delete = sqs.delete_message().queue_url(&queue);
+            let handle = message.receipt_handle.unwrap_or_default();
+            let _ = delete.receipt_handle(handle).send().await;
+        }
+    }
+}

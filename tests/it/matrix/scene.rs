@@ -1,0 +1,209 @@
+//! What is broken, how, and for how long.
+
+use std::time::Duration;
+
+use crate::faulty::Dependency;
+use crate::proxy::Fault;
+
+/// Much shorter than one attempt.
+const DELAY: Duration = Duration::from_millis(500);
+/// Longer than one attempt of parking, for which there is half of what is left of the time.
+const LONG_DELAY: Duration = Duration::from_secs(2);
+
+/// A fault of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Refuse,
+    Hang,
+    Throttled,
+    Broken,
+    Unavailable,
+    LostReply,
+    ResetMidBody,
+    Partial,
+    Delay,
+}
+
+impl Kind {
+    pub const ALL: [Self; 9] = [
+        Self::Refuse,
+        Self::Hang,
+        Self::Throttled,
+        Self::Broken,
+        Self::Unavailable,
+        Self::Partial,
+        Self::LostReply,
+        Self::ResetMidBody,
+        Self::Delay,
+    ];
+
+    pub fn fault(self, scene: Scene) -> Fault {
+        match self {
+            Self::Refuse => Fault::Refuse,
+            Self::Hang => Fault::Hang,
+            Self::Throttled => Fault::Status(429),
+            Self::Broken => Fault::Status(500),
+            Self::Unavailable => Fault::Status(503),
+            Self::LostReply => Fault::LoseReply,
+            Self::ResetMidBody => Fault::ResetMidBody,
+            Self::Partial => Fault::PartialFailure,
+            Self::Delay => Fault::Delay(scene.delay()),
+        }
+    }
+
+    /// In the table.
+    pub fn title(self, scene: Scene) -> &'static str {
+        match self {
+            Self::Refuse => "refuses connections",
+            Self::Hang => "hangs",
+            Self::Throttled => "429",
+            Self::Broken => "500",
+            Self::Unavailable => "503",
+            Self::LostReply => "reply lost",
+            Self::ResetMidBody => "reset mid-body",
+            Self::Partial => "partial failure",
+            Self::Delay if scene.delay() == LONG_DELAY => "2 s late",
+            Self::Delay => "0.5 s late",
+        }
+    }
+
+    /// In topics and on the command line.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Hang => "hang",
+            Self::Throttled => "429",
+            Self::Broken => "500",
+            Self::Unavailable => "503",
+            Self::LostReply => "lost",
+            Self::ResetMidBody => "reset",
+            Self::Partial => "partial",
+            Self::Delay => "delay",
+        }
+    }
+
+    /// Whether the call may have done its work although it failed.
+    pub fn leaves_it_open(self) -> bool {
+        matches!(self, Self::LostReply | Self::ResetMidBody)
+    }
+}
+
+/// How long a fault lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lasts {
+    /// One call.
+    Once,
+    /// Until the sender was answered and the message was seen waiting.
+    AWhile,
+    /// Until the message was given up, or was not accepted.
+    ForGood,
+}
+
+impl Lasts {
+    pub const ALL: [Self; 3] = [Self::Once, Self::AWhile, Self::ForGood];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::AWhile => "a while",
+            Self::ForGood => "for good",
+        }
+    }
+
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::AWhile => "while",
+            Self::ForGood => "good",
+        }
+    }
+}
+
+/// A dependency, and what the bridge needs it for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scene {
+    Target,
+    Bus,
+    Queue,
+    SigningSecret,
+    ApiKey,
+    Ledger,
+    Topic,
+}
+
+impl Scene {
+    pub const ALL: [Self; 7] = [
+        Self::Target,
+        Self::Bus,
+        Self::Queue,
+        Self::SigningSecret,
+        Self::ApiKey,
+        Self::Ledger,
+        Self::Topic,
+    ];
+
+    pub fn cells(self) -> impl Iterator<Item = (Kind, Lasts)> {
+        let kinds = Kind::ALL.into_iter();
+        let kinds = kinds.filter(move |kind| *kind != Kind::Partial || self == Self::Bus);
+        kinds.flat_map(|kind| Lasts::ALL.map(|lasts| (kind, lasts)))
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Bus => "bus",
+            Self::Queue => "queue",
+            Self::SigningSecret => "signing-secret",
+            Self::ApiKey => "api-key",
+            Self::Ledger => "ledger",
+            Self::Topic => "topic",
+        }
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Target => "Step Functions: StartExecution",
+            Self::Bus => "EventBridge: PutEvents",
+            Self::Queue => "SQS: SendMessage, while Step Functions answers 503 all the time",
+            Self::SigningSecret => "Secrets Manager: the signing secret, when a webhook starts",
+            Self::ApiKey => "Secrets Manager: Momento's API key, when a completion starts",
+            Self::Ledger => "DynamoDB: the ledger",
+            Self::Topic => "Momento: publishing the result",
+        }
+    }
+
+    fn delay(self) -> Duration {
+        match self {
+            Self::Queue => LONG_DELAY,
+            _ => DELAY,
+        }
+    }
+
+    pub fn dependency(self) -> Dependency {
+        match self {
+            Self::Target => Dependency::StepFunctions,
+            Self::Bus => Dependency::EventBridge,
+            Self::Queue => Dependency::Sqs,
+            Self::SigningSecret | Self::ApiKey => Dependency::SecretsManager,
+            Self::Ledger => Dependency::DynamoDb,
+            Self::Topic => Dependency::Momento,
+        }
+    }
+
+    /// The call that a fault meets that lasts for one call.
+    pub fn operation(self) -> &'static str {
+        match self {
+            Self::Target => "StartExecution",
+            Self::Bus => "PutEvents",
+            Self::Queue => "SendMessage",
+            Self::SigningSecret | Self::ApiKey => "GetSecretValue",
+            Self::Ledger => "UpdateItem",
+            Self::Topic => "/cache_client.pubsub.Pubsub/Publish",
+        }
+    }
+
+    /// Whether the fault meets the result on its way out, and not the message on its way in.
+    pub fn is_outbound(self) -> bool {
+        matches!(self, Self::ApiKey | Self::Ledger | Self::Topic)
+    }
+}

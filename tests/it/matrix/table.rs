@@ -1,0 +1,193 @@
+//! The table of the matrix, as docs/reliability.md has it.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::cell::Finding;
+use super::scene::{Kind, Lasts, Scene};
+
+/// Before and after what the test writes.
+const MARKER: &str = "<!-- matrix -->";
+/// What to do when the page is to change.
+pub const REWRITE: &str = "if that is meant, rewrite the page with `WRITE_RELIABILITY=1 cargo test --all-features --test it matrix` and look at the difference";
+const HEAD: &str = "| fault | lasts | the sender is answered | within ms | where the message is then | how it arrives |\n|---|---|---|--:|---|---|\n";
+/// The column that differs from run to run.
+const MS: usize = 3;
+
+struct Row {
+    kinds: Vec<Kind>,
+    lasts: Vec<Lasts>,
+    found: [String; 3],
+    ms: u128,
+}
+
+/// A heading and a table. What behaves alike shares a row.
+pub fn of(scene: Scene, findings: &[(Kind, Lasts, Finding)]) -> String {
+    let mut rows: Vec<Row> = Vec::new();
+    for (kind, lasts, finding) in findings {
+        let found = finding.row();
+        let ms = finding.took.as_millis();
+        let same = rows
+            .iter_mut()
+            .find(|row| row.kinds == [*kind] && row.found == found);
+        match same {
+            Some(row) => {
+                row.lasts.push(*lasts);
+                row.ms = row.ms.max(ms);
+            }
+            None => rows.push(Row {
+                kinds: vec![*kind],
+                lasts: vec![*lasts],
+                found,
+                ms,
+            }),
+        }
+    }
+    let mut merged: Vec<Row> = Vec::new();
+    for row in rows {
+        let same = merged
+            .iter_mut()
+            .find(|other| other.lasts == row.lasts && other.found == row.found);
+        match same {
+            Some(other) => {
+                other.kinds.extend(row.kinds);
+                other.ms = other.ms.max(row.ms);
+            }
+            None => merged.push(row),
+        }
+    }
+    let mut text = format!("### {}\n\n{HEAD}", scene.title());
+    for row in merged {
+        let kinds: Vec<_> = row.kinds.iter().map(|kind| kind.title(scene)).collect();
+        let lasts: Vec<_> = row.lasts.iter().map(|lasts| lasts.title()).collect();
+        let [answer, place, end] = &row.found;
+        text.push_str(&format!(
+            "| {} | {} | {answer} | {} | {place} | {end} |\n",
+            kinds.join(", "),
+            lasts.join(", "),
+            row.ms,
+        ));
+    }
+    text
+}
+
+/// What a page says of each cell.
+pub type Page = HashMap<(Scene, Kind, Lasts), [String; 3]>;
+
+/// Reads the tables of a page; what they leave out is left out.
+pub fn read(page: &Path) -> Result<Page> {
+    let text = std::fs::read_to_string(page)?;
+    let (_, tables, _) = parts(&text).context("expected two markers in the page")?;
+    Ok(cells(tables))
+}
+
+fn cells(tables: &str) -> Page {
+    let mut page = Page::new();
+    let mut scene = None;
+    for line in tables.lines() {
+        if let Some(title) = line.strip_prefix("### ") {
+            scene = Scene::ALL.into_iter().find(|scene| scene.title() == title);
+        }
+        let row = line
+            .strip_prefix("| ")
+            .and_then(|row| row.strip_suffix(" |"));
+        let row: Vec<&str> = row.map_or(Vec::new(), |row| row.split(" | ").collect());
+        let (Some(scene), [kinds, lasts, answer, _, place, end]) = (scene, &row[..]) else {
+            continue;
+        };
+        let has = |list: &str, title: &str| list.split(", ").any(|one| one == title);
+        let kinds = Kind::ALL
+            .into_iter()
+            .filter(|kind| has(kinds, kind.title(scene)));
+        for kind in kinds {
+            for all in Lasts::ALL.into_iter().filter(|all| has(lasts, all.title())) {
+                let found = [answer, place, end].map(|text| (*text).to_owned());
+                page.insert((scene, kind, all), found);
+            }
+        }
+    }
+    page
+}
+
+/// Puts the tables between the markers of the page.
+pub fn write(page: &Path, tables: &str) -> Result<()> {
+    let text = std::fs::read_to_string(page)?;
+    let (before, _, after) = parts(&text).context("expected two markers in the page")?;
+    let text = format!("{before}{MARKER}\n\n{tables}\n{MARKER}{after}");
+    Ok(std::fs::write(page, text)?)
+}
+
+/// # Errors
+///
+/// A sentence, when the page has other tables: milliseconds aside, they have to be the same.
+pub fn compare(page: &Path, tables: &str) -> Result<(), String> {
+    let text = std::fs::read_to_string(page).map_err(|e| format!("{}: {e}", page.display()))?;
+    let (_, old, _) =
+        parts(&text).ok_or_else(|| format!("expected `{MARKER}` twice in {}", page.display()))?;
+    let (old, new) = (timeless(old), timeless(tables));
+    let only = |these: &[String], others: &[String], sign: char| -> String {
+        let mine = these.iter().filter(|line| !others.contains(line));
+        mine.map(|line| format!("{sign} {line}\n")).collect()
+    };
+    if old == new {
+        return Ok(());
+    }
+    Err(format!(
+        "docs/reliability.md tells another story than this run (- there, + here):\n{}{}{REWRITE}",
+        only(&old, &new, '-'),
+        only(&new, &old, '+'),
+    ))
+}
+
+/// What is before, between and after the markers.
+fn parts(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once(MARKER)?;
+    let (between, after) = rest.split_once(MARKER)?;
+    Some((before, between, after))
+}
+
+/// The lines without milliseconds.
+fn timeless(tables: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let cells = line.split(" | ").enumerate();
+        let cells = cells.filter(|(index, _)| *index != MS);
+        cells.map(|(_, cell)| cell).collect::<Vec<_>>().join(" | ")
+    };
+    let lines = tables.lines().filter(|line| !line.trim().is_empty());
+    lines.map(line).collect()
+}
+
+#[test]
+fn rows_that_behave_alike_are_one_and_milliseconds_do_not_count() {
+    let finding = |answer: &str, ms| Finding {
+        answer: answer.to_owned(),
+        took: std::time::Duration::from_millis(ms),
+        place: "p".to_owned(),
+        end: "e".to_owned(),
+    };
+    let table = |ms| {
+        let findings = [
+            (Kind::Hang, Lasts::Once, finding("a", 1)),
+            (Kind::Hang, Lasts::AWhile, finding("a", ms)),
+            (Kind::Hang, Lasts::ForGood, finding("b", 5)),
+            (Kind::Broken, Lasts::Once, finding("a", 3)),
+            (Kind::Broken, Lasts::AWhile, finding("a", 4)),
+            (Kind::Broken, Lasts::ForGood, finding("c", 6)),
+        ];
+        of(Scene::Bus, &findings)
+    };
+    let text = table(9);
+    assert!(
+        text.contains("| hangs, 500 | once, a while | a | 9 | p | e |\n"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 7, "{text}");
+    let page = cells(&text);
+    assert_eq!(page.len(), 6);
+    let hangs = &page[&(Scene::Bus, Kind::Hang, Lasts::ForGood)];
+    assert_eq!(*hangs, finding("b", 0).row());
+    assert_eq!(timeless(&table(9)), timeless(&table(10)));
+    assert_ne!(timeless(&text), timeless(&text.replace(" b ", " d ")));
+}

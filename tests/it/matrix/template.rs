@@ -1,0 +1,54 @@
+//! What the shipped template is changed to, and the messages that its routes take.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use workflow_bridge::clock::now_ms;
+use workflow_bridge::local::template::{add_resource, add_routes};
+
+/// Faults last for seconds here, so waits and invocations are short, too.
+pub const VARIABLES: [(&str, &str); 3] = [
+    ("RETRY_AFTER_SECONDS", "1"),
+    ("RETRY_AT_MOST_SECONDS", "1"),
+    ("MAX_RECEIVES", "2"),
+];
+const TIMEOUT_SECONDS: u64 = 8;
+
+/// Adds a route to a workflow, one to the event bus, and a queue behind a rule of that.
+pub fn edit(template: &mut Value) -> Result<()> {
+    for (function, queue) in [
+        ("RedriveFunction", "ParkedQueue"),
+        ("CompletionFunction", "CompletionsQueue"),
+    ] {
+        let resources = &mut template["Resources"];
+        resources[function]["Properties"]["Timeout"] = json!(TIMEOUT_SECONDS);
+        resources[queue]["Properties"]["VisibilityTimeout"] = json!(TIMEOUT_SECONDS + 1);
+    }
+    // The sweep has a test of its own.
+    template["Parameters"]["SweepMinutes"]["Default"] = json!(1440);
+    add_resource(template, "EventsQueue", json!({"Type": "AWS::SQS::Queue"}))?;
+    let rule = json!({
+        "EventPattern": {"source": ["Momento"]},
+        "Targets": [{"Id": "events", "Arn": {"Fn::GetAtt": ["EventsQueue", "Arn"]}}],
+    });
+    let rule = json!({"Type": "AWS::Events::Rule", "Properties": rule});
+    add_resource(template, "EventsRule", rule)?;
+    let routes = [
+        json!({
+            "name": "matrix", "from": {"cache": "demo", "topic": "m-*"},
+            "to": {"stateMachine": {"Ref": "UppercaseStateMachine"}},
+            "reply": {"topics": ["out-{topic}"]},
+        }),
+        json!({"name": "bus", "from": {"cache": "demo", "topic": "e-*"}, "to": {"eventBus": "default"}}),
+    ];
+    add_routes(template, &routes)
+}
+
+/// A message of a topic of its own.
+pub fn message(topic: &str) -> String {
+    let now = now_ms();
+    json!({
+        "cache": "demo", "topic": topic, "event_timestamp": now, "publish_timestamp": now,
+        "topic_sequence_number": 1, "token_id": "mo", "text": "hello",
+    })
+    .to_string()
+}
