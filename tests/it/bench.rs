@@ -1,5 +1,6 @@
 //! What end-to-end tests do with a deployed stack: post messages, watch topics, and look into queues and executions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,6 +12,9 @@ use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::Stack;
 use workflow_bridge::local::topics::{TopicsEvent, broker::Value as Published};
 use workflow_bridge::signature::sign;
+
+use crate::deployed::{SOON, stack};
+use crate::faulty::FaultyStack;
 
 /// How long a condition is awaited; it only ends a test that would wait for ever.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -35,6 +39,22 @@ pub fn quicken(template: &mut Value) -> Result<()> {
         properties["RedrivePolicy"]["maxReceiveCount"] = json!(1000);
     }
     Ok(())
+}
+
+/// Deploys the template, changed by `edit`, into the tests' emulator with [`QUICK`]; its webhook answers.
+///
+/// On a machine under load the emulator's first start of a function can fail, which a sender would take for an answer.
+pub async fn deploy(edit: impl FnOnce(&mut Value) -> Result<()> + Send + 'static) -> FaultyStack {
+    let emulator = Arc::clone(stack().await.emulator());
+    let faulty = FaultyStack::start(emulator, &QUICK, edit).await.unwrap();
+    let http = reqwest::Client::new();
+    until("a webhook that answers", async || {
+        let unsigned = http.post(faulty.stack.webhook_url()).body("{}");
+        let answer = unsigned.timeout(SOON).send().await;
+        answer.is_ok_and(|answer| answer.status() == 401)
+    })
+    .await;
+    faulty
 }
 
 /// A message's body, published now.

@@ -1,27 +1,21 @@
 //! Functions killed between what they did and their word of it: repeated, it is done once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use workflow_bridge::local::Stack;
 
 use crate::bench::{
-    Publications, QUICK, body, depth, enqueue, executions, post, quicken, settle, until,
+    Publications, body, deploy, depth, enqueue, executions, post, quicken, settle, until,
 };
-use crate::deployed::{RUNTIME, stack};
-use crate::faulty::{Dependency, FaultyStack};
+use crate::deployed::RUNTIME;
+use crate::faulty::Dependency;
 use crate::proxy::{Fault, Span};
 
 const MACHINE: &str = "UppercaseStateMachine";
 const PUBLISH: &str = "/cache_client.pubsub.Pubsub/Publish";
-/// Long enough to kill who waits for the answer.
-const SLOW: Fault = Fault::Delay(Duration::from_millis(1000));
-
-async fn quick() -> FaultyStack {
-    let emulator = Arc::clone(stack().await.emulator());
-    FaultyStack::start(emulator, &QUICK, quicken).await.unwrap()
-}
+/// Longer than anybody waits for the answer: there is time to kill who does.
+const SLOW: Fault = Fault::Delay(Duration::from_secs(3));
 
 async fn uppercase(stack: &Stack, number: u64, text: &str) -> (u16, Value) {
     post(stack, &body("uppercase-in", number, text)).await
@@ -30,29 +24,33 @@ async fn uppercase(stack: &Stack, number: u64, text: &str) -> (u16, Value) {
 #[test]
 fn a_webhook_killed_before_its_answer_started_one_execution() {
     let test = async {
-        let faulty = quick().await;
+        let faulty = deploy(quicken).await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
         let proxy = faulty.proxy(Dependency::StepFunctions);
         let message = body("uppercase-in", 1, "once");
-        proxy.fault_of("StartExecution", SLOW, Span::Once);
+        proxy.fault_of("StartExecution", SLOW, Span::Until);
         let kill = async {
             proxy
-                .wait_for(|counters| counters.of("StartExecution").seen == 1)
+                .wait_for(|counters| counters.of("StartExecution").seen >= 1)
                 .await;
             assert_eq!(stack.kill_functions("WebhookFunction").unwrap(), 1);
         };
         let ((status, _), ()) = tokio::join!(post(stack, &message), kill);
         assert!(status >= 500, "{status}");
+        proxy.heal().unwrap();
         proxy
-            .wait_for(|counters| counters.of("StartExecution").reached == 1)
+            .wait_for(|counters| counters.of("StartExecution").reached >= 1)
             .await;
 
         // Whoever sent it sends it again.
         let (status, answer) = post(stack, &message).await;
-        assert_eq!(
-            (status, &answer["targets"][0]["outcome"]),
-            (200, &json!("duplicate"))
+        // While the execution runs, Step Functions takes the same request as done: `started`.
+        let outcome = answer["targets"][0]["outcome"].as_str();
+        assert_eq!(status, 200);
+        assert!(
+            [Some("duplicate"), Some("started")].contains(&outcome),
+            "{answer}"
         );
         settle(stack, &[MACHINE]).await;
         assert_eq!(executions(stack, MACHINE).await.len(), 1);
@@ -64,7 +62,7 @@ fn a_webhook_killed_before_its_answer_started_one_execution() {
 #[test]
 fn a_redrive_killed_after_a_start_started_one_execution() {
     let test = async {
-        let faulty = quick().await;
+        let faulty = deploy(quicken).await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
         let proxy = faulty.proxy(Dependency::StepFunctions);
@@ -75,7 +73,7 @@ fn a_redrive_killed_after_a_start_started_one_execution() {
             (200, &json!("parked"))
         );
         proxy.heal().unwrap();
-        proxy.fault_of("StartExecution", SLOW, Span::Once);
+        proxy.fault_of("StartExecution", SLOW, Span::Until);
         let before = proxy.counters().of("StartExecution").reached;
         // The redrive may be in the middle of waits of its own.
         let seen = proxy.counters().of("StartExecution").seen;
@@ -83,6 +81,7 @@ fn a_redrive_killed_after_a_start_started_one_execution() {
             .wait_for(|counters| counters.of("StartExecution").seen > seen)
             .await;
         assert!(stack.kill_functions("RedriveFunction").unwrap() >= 1);
+        proxy.heal().unwrap();
         proxy
             .wait_for(|counters| counters.of("StartExecution").reached > before)
             .await;
@@ -99,16 +98,11 @@ fn a_redrive_killed_after_a_start_started_one_execution() {
 #[test]
 fn a_completion_killed_before_the_ledger_knew_publishes_once_more_at_most() {
     let test = async {
-        let faulty = quick().await;
+        let faulty = deploy(quicken).await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
         let ledger = faulty.proxy(Dependency::DynamoDb);
         let momento = faulty.proxy(Dependency::Momento);
-        let publish = async |count: usize| {
-            momento
-                .wait_for(|counters| counters.of(PUBLISH).reached == count)
-                .await;
-        };
         // While the publication is slow, the ledger stops to answer: the second update is the one that finishes.
         momento.fault_of(
             PUBLISH,
@@ -118,13 +112,12 @@ fn a_completion_killed_before_the_ledger_knew_publishes_once_more_at_most() {
         let (status, _) = uppercase(stack, 1, "again").await;
         assert_eq!(status, 200);
         momento
-            .wait_for(|counters| counters.of(PUBLISH).seen == 1)
+            .wait_for(|counters| counters.of(PUBLISH).seen >= 1)
             .await;
         ledger.fault_of("UpdateItem", Fault::Hang, Span::Until);
         ledger
-            .wait_for(|counters| counters.of("UpdateItem").seen == 2)
+            .wait_for(|counters| counters.of("UpdateItem").seen >= 2)
             .await;
-        publish(1).await;
         assert_eq!(stack.kill_functions("CompletionFunction").unwrap(), 1);
         ledger.heal().unwrap();
         assert_eq!(publications.on("uppercase-out"), ["AGAIN"]);

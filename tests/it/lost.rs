@@ -1,7 +1,5 @@
 //! Ends of executions that EventBridge never told: the sweep finds each, and its result is published once.
 
-use std::sync::Arc;
-
 use anyhow::Result;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
@@ -9,11 +7,10 @@ use workflow_bridge::local::Stack;
 use workflow_bridge::local::template::{add_routes, add_state_machine};
 
 use crate::bench::{
-    Execution, Publications, QUICK, body, depth, enqueue, executions, invoke, post, quicken,
+    Execution, Publications, body, deploy, depth, enqueue, executions, invoke, post, quicken,
     settle, tell_of_ends, until,
 };
-use crate::deployed::{RUNTIME, stack};
-use crate::faulty::FaultyStack;
+use crate::deployed::RUNTIME;
 
 const MACHINES: [&str; 2] = ["UppercaseStateMachine", "SecondTimeStateMachine"];
 
@@ -74,10 +71,7 @@ fn event_of(execution: &Execution, machine: &str) -> Value {
 #[test]
 fn the_sweep_publishes_each_lost_end_once() {
     let test = async {
-        let emulator = Arc::clone(stack().await.emulator());
-        let faulty = FaultyStack::start(emulator, &QUICK, with_second_time)
-            .await
-            .unwrap();
+        let faulty = deploy(with_second_time).await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
         let uppercase = || {

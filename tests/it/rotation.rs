@@ -1,38 +1,31 @@
 //! Secrets rotated while messages flow.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::json;
 use workflow_bridge::local::topics::local_api_key;
 
-use crate::bench::{Publications, QUICK, body, post_signed, put_secret, quicken, settle};
-use crate::deployed::{RUNTIME, stack};
-use crate::faulty::{Dependency, FaultyStack};
+use crate::bench::{Publications, body, deploy, post_signed, put_secret, quicken, settle};
+use crate::deployed::RUNTIME;
+use crate::faulty::Dependency;
 
 const MESSAGES: u64 = 240;
 const AT_ONCE: usize = 4;
+const NEW_SECRET: &str = "the new secret";
 
-/// The secret that signs a message.
-fn secret_of(number: u64) -> &'static str {
-    match number {
-        // Some are signed with the old secret for as long as it is the previous one.
-        121.. => "the second secret",
-        _ if number > 60 && number.is_multiple_of(2) => "the second secret",
-        _ => "the first secret",
-    }
+/// Whether the new secret signs a message: some are signed with the old one for as long as it is the previous one.
+fn is_new(number: u64) -> bool {
+    number > 120 || number > 60 && number.is_multiple_of(2)
 }
 
 #[test]
 fn no_message_is_refused_that_a_valid_secret_signed() {
     let test = async {
-        let emulator = Arc::clone(stack().await.emulator());
-        let faulty = FaultyStack::start(emulator, &QUICK, quicken).await.unwrap();
+        let faulty = deploy(quicken).await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
-        put_secret(stack, "SigningSecret", "the first secret").await;
         let old_key = stack.state(0).api_key;
         let new_key = local_api_key();
 
@@ -42,7 +35,7 @@ fn no_message_is_refused_that_a_valid_secret_signed() {
             for number in 1..=MESSAGES {
                 pace.tick().await;
                 match number {
-                    60 => put_secret(stack, "SigningSecret", "the second secret").await,
+                    60 => put_secret(stack, "SigningSecret", NEW_SECRET).await,
                     // In the order of who has to work without the new key for a while.
                     180 => {
                         stack.topics().put_key(new_key.as_str(), None);
@@ -56,7 +49,12 @@ fn no_message_is_refused_that_a_valid_secret_signed() {
         };
         let posts = numbers.map(async |number| {
             let body = body("uppercase-in", number, &format!("message {number}"));
-            let (status, answer) = post_signed(&http, stack, secret_of(number), &body).await;
+            let secret = if is_new(number) {
+                NEW_SECRET
+            } else {
+                stack.signing_secret()
+            };
+            let (status, answer) = post_signed(&http, stack, secret, &body).await;
             (number, status, answer)
         });
         let answers: Vec<_> = posts.buffer_unordered(AT_ONCE).collect().await;
@@ -72,9 +70,8 @@ fn no_message_is_refused_that_a_valid_secret_signed() {
 
         settle(stack, &["UppercaseStateMachine"]).await;
         let expected: BTreeSet<String> = (1..=MESSAGES).map(|n| format!("MESSAGE {n}")).collect();
-        let published = publications.on("uppercase-out");
-        assert_eq!(published.len(), expected.len());
-        assert_eq!(published.into_iter().collect::<BTreeSet<_>>(), expected);
+        let published: BTreeSet<String> = publications.on("uppercase-out").into_iter().collect();
+        assert_eq!(published, expected);
 
         // Of each webhook, the two versions at its start, after the rotation and after the forged signature; of each
         // completion, the key at its start and whenever a batch was refused.

@@ -1,7 +1,6 @@
 //! Results around and far over the limit of a topic message, from a workflow's output to whoever follows the claim.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -17,9 +16,8 @@ use workflow_bridge::local::topics::{
     TopicsEvent, TopicsOptions, TopicsServer, broker, local_api_key,
 };
 
-use crate::bench::{Publications, QUICK, body, post, quicken};
+use crate::bench::{Publications, body, deploy, post, quicken};
 use crate::deployed::{RUNTIME, SOON, stack};
-use crate::faulty::FaultyStack;
 use crate::lambda::{Aws, AwsStub, Function, MACHINE, routes};
 
 /// A value of so many bytes whose last character is `end`, of more than one byte.
@@ -61,10 +59,7 @@ fn with_echo(template: &mut Value) -> Result<()> {
 #[test]
 fn results_up_to_what_a_workflow_returns_arrive_whole() {
     let test = async {
-        let emulator = Arc::clone(stack().await.emulator());
-        let faulty = FaultyStack::start(emulator, &QUICK, with_echo)
-            .await
-            .unwrap();
+        let faulty = deploy(with_echo).await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
         let resolver = resolver(&stack.state(0).api_key, &stack.topics().endpoint());
