@@ -34,7 +34,7 @@ fn a_webhook_killed_before_its_answer_started_one_execution() {
             proxy
                 .wait_for(|counters| counters.of("StartExecution").seen >= 1)
                 .await;
-            assert_eq!(stack.kill_functions("WebhookFunction").unwrap(), 1);
+            assert!(stack.kill_functions("WebhookFunction").unwrap() >= 1);
         };
         let ((status, _), ()) = tokio::join!(post(stack, &message), kill);
         assert!(status >= 500, "{status}");
@@ -118,7 +118,7 @@ fn a_completion_killed_before_the_ledger_knew_publishes_once_more_at_most() {
         ledger
             .wait_for(|counters| counters.of("UpdateItem").seen >= 2)
             .await;
-        assert_eq!(stack.kill_functions("CompletionFunction").unwrap(), 1);
+        assert!(stack.kill_functions("CompletionFunction").unwrap() >= 1);
         ledger.heal().unwrap();
         assert_eq!(publications.on("uppercase-out"), ["AGAIN"]);
 
