@@ -5,9 +5,9 @@
 //! CHAOS_MESSAGES=10000 CHAOS_SEED=42 cargo test --all-features --test it chaos -- --nocapture
 //! ```
 //!
-//! The second one takes about 13 minutes on two cores. Without `CHAOS_MESSAGES` there are 300; without `CHAOS_SEED` the seed is new each time. A seed repeats what goes wrong
-//! and for how long ([`weather`]); which call meets it depends on the machine. The seed is printed, in front of anything
-//! that failed, too.
+//! The second one takes about 13 minutes on two cores. Without `CHAOS_MESSAGES` there are 300; without `CHAOS_SEED` the
+//! seed is new each time. A seed repeats what goes wrong and for how long ([`weather`]); which call meets it depends on the
+//! machine. The seed is printed, in front of anything that failed, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
