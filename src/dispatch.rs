@@ -55,6 +55,12 @@ impl Ladder {
             queue: end,
         }
     }
+
+    /// The end of what comes before the targets. It takes half of the queue's time if it must: a message that cannot be
+    /// verified cannot be kept.
+    pub fn secrets(&self) -> Instant {
+        self.target + self.queue.saturating_duration_since(self.target) / 2
+    }
 }
 
 /// How one route ended.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::ports::{Fault, Secrets, Stage};
 use crate::retry::{Patience, retry};
@@ -50,7 +50,8 @@ impl SecretCache {
         if let Some(kept) = self.kept() {
             return Ok(kept);
         }
-        let _fetching = self.refresh_from.lock().await;
+        let fetching = timeout_at(deadline, self.refresh_from.lock()).await;
+        let _fetching = fetching.map_err(|_| Fault::timed_out())?;
         // Somebody else's fetch may have ended meanwhile.
         if let Some(kept) = self.kept() {
             return Ok(kept);
@@ -347,6 +348,25 @@ mod tests {
         let (_, waited) = futures_util::join!(cache.newer_than(&old, soon()), get);
         assert_eq!(waited, Duration::ZERO);
         assert_eq!(began.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_under_way_is_waited_for_until_the_deadline() {
+        struct Hangs;
+        impl Secrets for Hangs {
+            fn fetch(&self, _: Stage) -> Answer<'_, Option<String>> {
+                Box::pin(std::future::pending())
+            }
+        }
+        let cache = SecretCache::new(Arc::new(Hangs));
+        let began = Instant::now();
+        let later = began + Duration::from_secs(60);
+        let (_, ours) = futures_util::join!(cache.get(later), async {
+            let ours = cache.get(soon()).await;
+            assert_eq!(began.elapsed(), Duration::from_secs(2));
+            ours
+        });
+        assert_eq!(ours.unwrap_err(), Fault::timed_out());
     }
 
     #[tokio::test(start_paused = true)]

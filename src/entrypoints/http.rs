@@ -207,7 +207,7 @@ impl Webhook {
             );
             return Verdict::refused(Code::TooLarge, reason);
         }
-        let verified = match self.verify(request.headers(), body, ladder.target).await {
+        let verified = match self.verify(request.headers(), body, ladder.secrets()).await {
             Ok(Ok(verified)) => verified,
             Ok(Err(e @ SignatureError::Missing)) => return Verdict::refused(Code::Unsigned, e),
             Ok(Err(e @ SignatureError::Wrong)) => return Verdict::refused(Code::BadSignature, e),

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 
-from running import ECHO, Running, until
+from running import ECHO, ROLE, Running, until
 
 
 class Functions(Running):
@@ -71,6 +71,21 @@ class Functions(Running):
         self.assertEqual(environment["RUST_LOG"], "debug")
         for name in ("ONLY_IN_THE_SHELL", "HOME", "GATEWAY_PORT", "TMPDIR"):
             self.assertNotIn(name, environment)
+
+    def test_a_deployment_leaves_the_functions_of_other_accounts_alone(self):
+        def pid():
+            return self.post(b"{}")["pid"]
+
+        before = pid()
+        stacks = self.emulator.account()("cloudformation")
+        properties = {
+            "FunctionName": "echo", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": ROLE,
+            "Code": {"ZipFile": "unused"},
+        }  # fmt: skip
+        template = {"Resources": {"Echo": {"Type": "AWS::Lambda::Function", "Properties": properties}}}
+        stacks.create_stack(StackName="other", TemplateBody=json.dumps(template))
+        stacks.get_waiter("stack_create_complete").wait(StackName="other", WaiterConfig={"Delay": 0.1})
+        self.assertEqual(pid(), before)
 
     def test_headers_are_lower_case_and_joined_with_a_comma(self):
         headers = [("X-Two", "a"), ("X-TWO", "b"), ("X-Spaced", "a, b")]

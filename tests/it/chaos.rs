@@ -23,12 +23,12 @@ use workflow_bridge::local::template::{add_resource, add_routes};
 use workflow_bridge::local::workspace::Workspace;
 use workflow_bridge::local::{Emulator, Stack};
 
-use crate::bench::{
+use crate::deployed::RUNTIME;
+use crate::faulty::FaultyStack;
+use crate::messages::{
     Publications, QUICK, body, drain, executions, invoke, post_signed, quicken, settle,
     tell_of_ends,
 };
-use crate::deployed::RUNTIME;
-use crate::faulty::FaultyStack;
 
 mod report;
 mod weather;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use workflow_bridge::local::Stack;
 
-use crate::bench::{
-    Publications, body, deploy, depth, enqueue, executions, post, quicken, settle, until,
-};
 use crate::deployed::RUNTIME;
 use crate::faulty::Dependency;
+use crate::messages::{
+    Publications, body, deploy, depth, enqueue, executions, post, quicken, settle, until,
+};
 use crate::proxy::{Fault, Span};
 
 const MACHINE: &str = "UppercaseStateMachine";

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use workflow_bridge::local::Stack;
 use workflow_bridge::local::template::{add_routes, add_state_machine};
 
-use crate::bench::{
+use crate::deployed::RUNTIME;
+use crate::messages::{
     Execution, Publications, body, deploy, depth, enqueue, executions, invoke, post, quicken,
     settle, tell_of_ends, until,
 };
-use crate::deployed::RUNTIME;
 
 const MACHINES: [&str; 2] = ["UppercaseStateMachine", "SecondTimeStateMachine"];
 

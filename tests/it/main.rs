@@ -4,7 +4,6 @@
 //! `proxy` puts faults between them and the local servers.
 #![cfg(feature = "cli")]
 
-mod bench;
 mod chaos;
 mod cli;
 mod completion;
@@ -18,6 +17,7 @@ mod lambda;
 mod ledger;
 mod lost;
 mod matrix;
+mod messages;
 mod proxy;
 mod replay;
 mod rotation;

@@ -7,9 +7,9 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use workflow_bridge::local::topics::local_api_key;
 
-use crate::bench::{Publications, body, deploy, post_signed, put_secret, quicken, settle};
 use crate::deployed::RUNTIME;
 use crate::faulty::Dependency;
+use crate::messages::{Publications, body, deploy, post_signed, put_secret, quicken, settle};
 
 const MESSAGES: u64 = 240;
 const AT_ONCE: usize = 4;

@@ -16,9 +16,9 @@ use workflow_bridge::local::topics::{
     TopicsEvent, TopicsOptions, TopicsServer, broker, local_api_key,
 };
 
-use crate::bench::{Publications, body, deploy, post, quicken};
 use crate::deployed::{RUNTIME, SOON, stack};
 use crate::lambda::{Aws, AwsStub, Function, MACHINE, routes};
+use crate::messages::{Publications, body, deploy, post, quicken};
 
 /// A value of so many bytes whose last character is `end`, of more than one byte.
 fn value(bytes: usize, end: &str) -> String {

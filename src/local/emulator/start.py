@@ -59,14 +59,14 @@ def main():
 
     # Only now, because ministack reads its environment while it is imported.
     from ministack import app
-    from ministack.core import iam_evaluator
+    from ministack.core import iam_evaluator, responses
     from ministack.services import dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions
     from ministack.services.cloudformation import provisioners
 
     logging.getLogger("kms").setLevel(logging.ERROR)  # it would warn of a package that nothing here needs
     step_functions.correct(stepfunctions, eventbridge)
     event_bridge.correct(eventbridge)
-    functions.correct(lambda_svc, iam_evaluator, settings)
+    functions.correct(lambda_svc, iam_evaluator, responses, settings)
     queues.correct(sqs, lambda_svc)
     templates.correct(provisioners, dynamodb, s3)
 

@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::bench::tell_of_ends;
 use crate::faulty::{Dependency, FaultyStack};
+use crate::messages::tell_of_ends;
 use crate::proxy::{Fault, Span};
 
 const KILLED: [&str; 3] = ["WebhookFunction", "RedriveFunction", "CompletionFunction"];

@@ -7,7 +7,8 @@ import hashlib
 SESSION_TOKEN = base64.b64encode(hashlib.shake_256(b"session").digest(900)).decode()
 
 
-def correct(functions, evaluator, settings):
+def correct(functions, evaluator, responses, settings):
+    invalidate_of = functions.invalidate_worker
     token_of = evaluator._validate_session_token
     environment_of, event_of = functions._provided_worker_env, functions._build_function_url_event
     concurrency_of, response_of = functions._sqs_esm_concurrency, functions.lambda_execute_result_to_api_proxy_response
@@ -50,6 +51,11 @@ def correct(functions, evaluator, settings):
         """The credentials of functions are those of the account, which would have no token."""
         return None if expected is None and supplied == SESSION_TOKEN else token_of(expected, supplied)
 
+    def invalidate(name, qualifier=None, account=None, region=None):
+        """Ends the processes of one account's function, where a deployment would end those of that name in every account."""
+        return invalidate_of(name, qualifier, account or responses.get_account_id(), region or responses.get_region())
+
+    functions.invalidate_worker = invalidate
     evaluator._validate_session_token = session_token
     functions.lambda_execute_result_to_api_proxy_response = url_response
     functions._provided_worker_env, functions._build_function_url_event = worker_environment, function_url_event
