@@ -16,7 +16,7 @@ use crate::result::Publication;
 use crate::retry::{Patience, retry};
 
 /// How much longer than its work an event is held: for telling the ledger.
-const TELLING: Duration = Duration::from_secs(2);
+const TELLING: Duration = Duration::from_secs(1);
 
 /// The way to Momento.
 pub struct Publisher {
@@ -116,7 +116,14 @@ impl Publisher {
             return Ok(Begin::Turn(turn(Vec::new())));
         };
         let begin = || ledger.begin(&id, &owner, lease_until_ms);
-        let begun = retry(Patience::until(deadline), begin).await.0?;
+        let begun = match retry(Patience::until(deadline), begin).await.0 {
+            Ok(begun) => begun,
+            Err(fault) => {
+                // It may have worked without an answer: nobody shall wait for a lease that nobody uses.
+                self.give_back(turn(Vec::new())).await;
+                return Err(fault);
+            }
+        };
         Ok(match begun {
             Begun::Yours { published } => Begin::Turn(turn(published)),
             Begun::Done => Begin::Done,

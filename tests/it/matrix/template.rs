@@ -24,7 +24,7 @@ pub fn edit(template: &mut Value) -> Result<()> {
         resources[queue]["Properties"]["VisibilityTimeout"] = json!(TIMEOUT_SECONDS + 1);
     }
     // The sweep has a test of its own.
-    template["Parameters"]["SweepMinutes"]["Default"] = json!(1440);
+    template["Parameters"]["SweepMinutes"]["Default"] = json!(720);
     add_resource(template, "EventsQueue", json!({"Type": "AWS::SQS::Queue"}))?;
     let rule = json!({
         "EventPattern": {"source": ["Momento"]},
