@@ -7,7 +7,8 @@
 //! 2. [`signature`] believes the bytes or refuses them;
 //! 3. [`message`] reads them, and gives the message its id;
 //! 4. [`routes`] tells which targets the message has;
-//! 5. [`dispatch`] makes it executions ([`input`]) and events, through the [`ports`] that [`adapters`] implement;
+//! 5. [`dispatch`] makes it executions ([`input`]) and events, through the [`ports`] that [`adapters`] implement,
+//!    or a [`letter`] in a queue, from where [`entrypoints::redrive`] tries again;
 //! 6. [`entrypoints::completions`] takes what EventBridge says of an execution's end;
 //! 7. [`result`] tells what to publish where, [`claims`] stores what is too large for a message, and [`publisher`] publishes
 //!    once as far as known;
@@ -17,7 +18,6 @@ pub mod adapters;
 pub mod claims;
 pub mod clock;
 pub mod config;
-
 pub mod dispatch;
 pub mod entrypoints;
 pub mod input;
