@@ -71,50 +71,47 @@ impl Redrive {
                 return self.bury(letter, ladder.queue).await;
             }
         };
-        let (id, route) = (letter.id.clone(), letter.route.clone());
-        let (outcome, ended, error) = match self.deliver(&letter, ladder).await {
-            Tried::Delivered(outcome) => (outcome, Ended::Done, None),
-            Tried::Waits(fault, _) if !record.is_last => {
-                ("waits".to_owned(), Ended::Again, Some(fault.to_string()))
-            }
-            Tried::Waits(fault, attempts) => {
-                let detail = fault.to_string();
-                let letter = letter.again(
-                    Reason::GaveUp,
-                    detail.clone(),
-                    attempts + record.earlier_receives,
-                    self.now_ms(),
-                );
-                let ended = self.bury(letter, ladder.queue).await;
-                (Reason::GaveUp.name().to_owned(), ended, Some(detail))
-            }
+        let tried = match self.deliver(&letter, ladder).await {
+            Tried::Waits(fault, attempts) if record.is_last => Tried::Hopeless(Hopeless {
+                reason: Reason::GaveUp,
+                detail: fault.to_string(),
+                attempts,
+            }),
+            tried => tried,
+        };
+        let (outcome, error) = match &tried {
+            Tried::Delivered(outcome) => (outcome.as_str(), None),
+            Tried::Waits(fault, _) => ("waits", Some(fault.to_string())),
+            Tried::Hopeless(hopeless) => (hopeless.reason.name(), Some(hopeless.detail.clone())),
+        };
+        macro_rules! line {
+            ($level:ident, $text:literal) => {
+                tracing::$level!(
+                    message.id = letter.id,
+                    route = letter.route,
+                    outcome,
+                    error.text = error,
+                    $text
+                )
+            };
+        }
+        match tried {
+            Tried::Delivered(_) => line!(info, "redrove a parked message"),
+            _ => line!(warn, "a parked message was tried in vain"),
+        }
+        match tried {
+            Tried::Delivered(_) => Ended::Done,
+            Tried::Waits(..) => Ended::Again,
             Tried::Hopeless(Hopeless {
                 reason,
                 detail,
                 attempts,
             }) => {
-                let letter = letter.again(
-                    reason,
-                    detail.clone(),
-                    attempts + record.earlier_receives,
-                    self.now_ms(),
-                );
-                let ended = self.bury(letter, ladder.queue).await;
-                (reason.name().to_owned(), ended, Some(detail))
+                let attempts = attempts.saturating_add(record.earlier_receives);
+                let letter = letter.again(reason, detail, attempts, self.now_ms());
+                self.bury(letter, ladder.queue).await
             }
-        };
-        if let Some(error) = error {
-            tracing::warn!(
-                message.id = id,
-                route,
-                outcome,
-                error.text = error,
-                "a parked message was tried in vain"
-            );
-        } else {
-            tracing::info!(message.id = id, route, outcome, "redrove a parked message");
         }
-        ended
     }
 
     async fn deliver(&self, letter: &Letter, ladder: Ladder) -> Tried {
