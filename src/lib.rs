@@ -13,6 +13,8 @@
 //! 7. [`result`] tells what to publish where, [`claims`] stores what is too large for a message, and [`publisher`] publishes
 //!    once as far as known;
 //! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
+//!
+//! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
 pub mod claims;
@@ -29,6 +31,8 @@ pub mod local;
 pub mod message;
 pub mod ports;
 pub mod publisher;
+#[cfg(feature = "cli")]
+pub mod relay;
 pub mod result;
 pub mod retry;
 pub mod routes;

@@ -29,7 +29,7 @@ mod package;
 pub mod process;
 pub mod python;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 mod stack;
 pub mod template;
 pub mod topics;

@@ -3,6 +3,7 @@
 mod connection;
 mod local;
 mod publish;
+mod relay;
 mod replay;
 mod secret;
 mod send;
@@ -48,6 +49,7 @@ enum Command {
     Sign(sign::Sign),
     Send(send::Send),
     Replay(replay::Replay),
+    Relay(relay::RelayCommand),
 }
 
 fn main() {
@@ -79,6 +81,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Sign(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Replay(command) => command.run().await,
+        Command::Relay(command) => command.run().await,
     }
 }
 
