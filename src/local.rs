@@ -28,6 +28,7 @@ mod functions;
 mod package;
 pub mod process;
 pub mod python;
+mod relay;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod stack;
@@ -38,4 +39,4 @@ pub mod workspace;
 pub use aws::Account;
 pub use deploy::Deployed;
 pub use emulator::Emulator;
-pub use stack::{Edit, Options, Stack};
+pub use stack::{Delivery, Edit, Options, Stack};

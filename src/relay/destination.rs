@@ -8,6 +8,7 @@ use http::{Method, Request, StatusCode};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::TopicName;
@@ -30,8 +31,20 @@ const SECRET_WITHIN: Duration = Duration::from_secs(10);
 pub struct Destination {
     pub door: Door,
     pub secrets: SecretCache,
+    /// Where every attempt is told of, for whoever looks on.
+    pub watch: Option<broadcast::Sender<Attempt>>,
     /// In ms since the epoch.
     pub now_ms: fn() -> i64,
+}
+
+/// One attempt at a message, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub topic: TopicName,
+    pub number: u64,
+    pub took: Duration,
+    /// Status and body, or why there are none.
+    pub answer: Result<(u16, String), String>,
 }
 
 /// How the webhook is reached.
@@ -101,6 +114,7 @@ impl Destination {
         received_ms: i64,
         attempt: usize,
     ) -> (Answered, Option<Signed>) {
+        let began = Instant::now();
         let body = DeliveryBody {
             cache: &topic.cache,
             topic: &topic.topic,
@@ -111,25 +125,29 @@ impl Destination {
             token_id: &message.token_id,
             value: &message.value,
         };
-        self.send(body.to_json(), attempt).await
+        let (answer, signed) = self.send(body.to_json(), attempt).await;
+        if let Some(watch) = &self.watch {
+            // Nobody has to look on.
+            let _ = watch.send(Attempt {
+                topic: topic.clone(),
+                number: message.number,
+                took: began.elapsed(),
+                answer: answer.clone().map(|(status, body)| {
+                    (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+                }),
+            });
+        }
+        (verdict(answer), signed)
     }
 
-    async fn send(&self, body: Vec<u8>, attempt: usize) -> (Answered, Option<Signed>) {
+    async fn send(&self, body: Vec<u8>, attempt: usize) -> (Answer, Option<Signed>) {
         let secrets = match self.secrets.get(Instant::now() + SECRET_WITHIN).await {
             Ok(secrets) => secrets,
-            Err(fault) => {
-                return (
-                    Answered::NotNow(format!("no signing secret: {fault}")),
-                    None,
-                );
-            }
+            Err(fault) => return (Err(format!("no signing secret: {fault}")), None),
         };
         let signature = secrets[attempt % secrets.len()].sign(&body);
-        let answered = match self.exchange(Method::POST, body, Some(&signature)).await {
-            Err(reason) => Answered::NotNow(reason),
-            Ok(answer) => answer.verdict(),
-        };
-        (answered, Some(secrets))
+        let answer = self.exchange(Method::POST, body, Some(&signature)).await;
+        (answer, Some(secrets))
     }
 
     /// Whether the secrets are newer by now than those that a message was refused with.
@@ -147,12 +165,12 @@ impl Destination {
     pub async fn probe(&self) -> Result<(), Fault> {
         let unreachable = |reason| Fault::transient("Unreachable", reason);
         let hello = self.exchange(Method::GET, Vec::new(), None).await;
-        let hello = hello.map_err(unreachable)?;
-        if hello.status.is_server_error() || hello.status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(unreachable(format!("it answers {}", hello.status)));
+        let (status, hello) = hello.map_err(unreachable)?;
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(unreachable(format!("it answers {status}")));
         }
-        let is_bridge = hello.name == env!("CARGO_PKG_NAME") || hello.code == "method_not_allowed";
-        if !is_bridge {
+        let hello = Words::of(&hello);
+        if hello.name != env!("CARGO_PKG_NAME") && hello.code != "method_not_allowed" {
             return Ok(());
         }
         let long_ago = DeliveryBody {
@@ -165,7 +183,7 @@ impl Destination {
             token_id: "",
             value: &crate::message::Value::Text("Is this the secret?".to_owned()),
         };
-        match self.send(long_ago.to_json(), 0).await.0 {
+        match verdict(self.send(long_ago.to_json(), 0).await.0) {
             Answered::Unauthorized(_) => Err(Fault::later(
                 "BadSignature",
                 "it refuses what is signed with this signing secret; give the relay the webhook's",
@@ -189,12 +207,7 @@ impl Destination {
         }
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        body: Vec<u8>,
-        signature: Option<&str>,
-    ) -> Result<Answer, String> {
+    async fn exchange(&self, method: Method, body: Vec<u8>, signature: Option<&str>) -> Answer {
         match &self.door {
             Door::Http { client, url } => {
                 let mut request = client
@@ -206,7 +219,7 @@ impl Destination {
                 let response = request.body(body).send().await.map_err(reason)?;
                 let status = response.status();
                 // The status decides; a body that breaks off only tells less.
-                Ok(Answer::read(status, &beginning(response).await))
+                Ok((status, beginning(response).await))
             }
             Door::Here(webhook) => {
                 let mut request = Request::new(body);
@@ -217,50 +230,47 @@ impl Destination {
                 }
                 let budget = webhook.settings.answer_within;
                 let response = webhook.answer(&request, budget).await;
-                Ok(Answer::read(response.status(), response.body().as_bytes()))
+                Ok((response.status(), response.into_body().into_bytes()))
             }
         }
     }
 }
 
-/// A status, and what the body says where it is the bridge's.
-struct Answer {
-    status: StatusCode,
+/// Status and beginning of the body, or why there are none.
+type Answer = Result<(StatusCode, Vec<u8>), String>;
+
+/// What the body of an answer says where it is the bridge's.
+#[derive(Default, Deserialize)]
+struct Words {
+    #[serde(default)]
     code: String,
+    #[serde(default)]
     name: String,
 }
 
-impl Answer {
-    fn read(status: StatusCode, body: &[u8]) -> Self {
-        #[derive(Default, Deserialize)]
-        struct Body {
-            #[serde(default)]
-            code: String,
-            #[serde(default)]
-            name: String,
-        }
-        let body: Body = serde_json::from_slice(body).unwrap_or_default();
-        Self {
-            status,
-            // It goes into the log: a word, no text.
-            code: body.code.chars().take(64).collect(),
-            name: body.name,
-        }
+impl Words {
+    fn of(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_default()
     }
+}
 
-    fn verdict(self) -> Answered {
-        let refusal = Refusal {
-            status: self.status.as_u16(),
-            code: self.code,
-        };
-        match self.status.as_u16() {
-            200..=299 => Answered::Taken,
-            401 => Answered::Unauthorized(refusal),
-            408 | 425 | 429 => Answered::NotNow(format!("it answers {}", self.status)),
-            400..=499 => Answered::Refused(refusal),
-            _ if refusal.code.is_empty() => Answered::NotNow(format!("it answers {}", self.status)),
-            _ => Answered::NotNow(format!("it answers {}, `{}`", self.status, refusal.code)),
-        }
+fn verdict(answer: Answer) -> Answered {
+    let (status, body) = match answer {
+        Ok(answer) => answer,
+        Err(reason) => return Answered::NotNow(reason),
+    };
+    let refusal = Refusal {
+        status: status.as_u16(),
+        // It goes into the log: a word, no text.
+        code: Words::of(&body).code.chars().take(64).collect(),
+    };
+    match status.as_u16() {
+        200..=299 => Answered::Taken,
+        401 => Answered::Unauthorized(refusal),
+        408 | 425 | 429 => Answered::NotNow(format!("it answers {status}")),
+        400..=499 => Answered::Refused(refusal),
+        _ if refusal.code.is_empty() => Answered::NotNow(format!("it answers {status}")),
+        _ => Answered::NotNow(format!("it answers {status}, `{}`", refusal.code)),
     }
 }
 
@@ -294,38 +304,38 @@ fn reason(error: reqwest::Error) -> String {
 mod tests {
     use super::*;
 
-    fn verdict(status: u16, body: &str) -> Answered {
-        Answer::read(StatusCode::from_u16(status).unwrap(), body.as_bytes()).verdict()
+    fn said(status: u16, body: &str) -> Answered {
+        verdict(Ok((StatusCode::from_u16(status).unwrap(), body.into())))
     }
 
     #[test]
     fn an_answer_says_whether_to_come_again() {
-        assert_eq!(verdict(200, ""), Answered::Taken);
-        assert_eq!(verdict(204, ""), Answered::Taken);
+        assert_eq!(said(200, ""), Answered::Taken);
+        assert_eq!(said(204, ""), Answered::Taken);
         for status in [301, 408, 425, 429, 500, 502, 503, 504] {
             assert!(
-                matches!(verdict(status, "<html>"), Answered::NotNow(_)),
+                matches!(said(status, "<html>"), Answered::NotNow(_)),
                 "{status}"
             );
         }
         for status in [400, 403, 404, 405, 413] {
             assert!(
-                matches!(verdict(status, "[1]"), Answered::Refused(_)),
+                matches!(said(status, "[1]"), Answered::Refused(_)),
                 "{status}"
             );
         }
-        assert!(matches!(verdict(401, "{}"), Answered::Unauthorized(_)));
+        assert!(matches!(said(401, "{}"), Answered::Unauthorized(_)));
     }
 
     #[test]
     fn a_refusal_has_the_bridges_word() {
-        let refused = verdict(400, r#"{"code":"malformed"}"#);
+        let refused = said(400, r#"{"code":"malformed"}"#);
         let refusal = Refusal {
             status: 400,
             code: "malformed".into(),
         };
         assert_eq!(refused, Answered::Refused(refusal));
-        let Answered::NotNow(reason) = verdict(503, r#"{"code":"not_stored"}"#) else {
+        let Answered::NotNow(reason) = said(503, r#"{"code":"not_stored"}"#) else {
             panic!("expected a wait");
         };
         assert_eq!(reason, "it answers 503 Service Unavailable, `not_stored`");

@@ -31,6 +31,8 @@ pub struct Gaps {
     pub status: Arc<Status>,
     /// Without one, there are no events.
     pub bus: Option<Bus>,
+    /// Where a line in CloudWatch's embedded metric format goes, which is standard output where logs go there.
+    pub metric: fn(&str),
     pub now_ms: fn() -> i64,
 }
 
@@ -80,7 +82,7 @@ impl Gaps {
             gap.until.sequence = gap.until.next,
             "Momento has lost messages, or no longer keeps them"
         );
-        println!("{}", metric(gap.missed, (self.now_ms)()));
+        (self.metric)(&metric(gap.missed, (self.now_ms)()));
         let Some(bus) = &self.bus else { return };
         let detail = Detail {
             cache: &topic.cache,
@@ -167,6 +169,7 @@ mod tests {
                 name: "default".into(),
                 event_bus: bus.clone(),
             }),
+            metric: |_| {},
             now_ms: || 17,
         };
         let topic = TopicName {

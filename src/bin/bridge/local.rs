@@ -13,8 +13,8 @@ use clap::Args;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::build;
 use workflow_bridge::local::console::{Progress, Style, preview, seconds};
-use workflow_bridge::local::flow::{Direction, Flow, Happening};
-use workflow_bridge::local::{Emulator, Options, Stack, template};
+use workflow_bridge::local::flow::{Caller, Direction, Flow, Happening};
+use workflow_bridge::local::{Delivery, Emulator, Options, Stack, template};
 use workflow_bridge::routes::Target;
 
 /// Width of the shown beginning of a message.
@@ -26,12 +26,16 @@ const PREVIEW: usize = 60;
 /// account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into target/bridge.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
+    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  the same without any webhook\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
 )]
 pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
     #[arg(long)]
     once: bool,
+
+    /// Deliver no webhooks: a relay subscribes to the topics of the routes instead
+    #[arg(long)]
+    relay: bool,
 
     /// Template to deploy [default: the clone's template.yaml]
     #[arg(long, value_name = "FILE")]
@@ -66,6 +70,9 @@ impl Local {
         let mut options = Options::new(build::Binaries::new())?;
         options.progress = Progress::shown();
         options.cache = self.cache;
+        if self.relay {
+            options.delivery = Delivery::Relay;
+        }
         options.topics_port = self.topics_port;
         options.aws_port = self.aws_port;
         if let Some(template) = self.template {
@@ -127,7 +134,14 @@ fn introduce(stack: &Stack, began: Instant) -> Result<()> {
         "  aws      {}  account {}",
         state.aws_endpoint, state.account
     )?;
-    writeln!(out, "  webhook  {}\n", state.webhook_url)?;
+    writeln!(out, "  webhook  {}", state.webhook_url)?;
+    if stack.relayed().is_some() {
+        writeln!(
+            out,
+            "  relay    subscribed to the topics of the routes; no webhook is delivered"
+        )?;
+    }
+    writeln!(out)?;
     for route in stack.routes().iter().filter(|route| route.enabled) {
         let target = match &route.to {
             Target::StateMachine { arn, .. } => arn.rsplit(':').next().unwrap_or(arn).to_owned(),
@@ -198,6 +212,7 @@ fn line(style: Style, happening: &Happening) -> String {
             }
         }
         Happening::Answered {
+            by,
             topic,
             sequence,
             took,
@@ -208,6 +223,10 @@ fn line(style: Style, happening: &Happening) -> String {
                 style.dim(seconds(*took)),
                 style.bold(format_args!("{topic}#{sequence}")),
             );
+            let by = match by {
+                Caller::Momento => "webhook  ",
+                Caller::Relay => "relayed  ",
+            };
             match status {
                 Ok(code) => {
                     let said = format!("{code} {}", answer.code);
@@ -222,11 +241,11 @@ fn line(style: Style, happening: &Happening) -> String {
                         .map(|target| format!("{} {}", target.route, target.outcome))
                         .collect();
                     format!(
-                        "    webhook    {message}  {said}  {}  {took}",
+                        "    {by}  {message}  {said}  {}  {took}",
                         targets.join(", ")
                     )
                 }
-                Err(reason) => format!("    webhook    {message}  {}  {took}", style.bad(reason)),
+                Err(reason) => format!("    {by}  {message}  {}  {took}", style.bad(reason)),
             }
         }
         Happening::Execution {

@@ -159,6 +159,7 @@ impl RelayCommand {
         let destination = Destination {
             door: Door::http(&self.webhook).map_err(|text| anyhow!(text))?,
             secrets: SecretCache::new(self.secret.store(&aws).await?),
+            watch: None,
             now_ms,
         };
         let relay = self.what.relay(destination, &aws).await?;
@@ -222,6 +223,7 @@ impl RelayOptions {
             gaps: Arc::new(Gaps {
                 status: status.clone(),
                 bus,
+                metric: |line| println!("{line}"),
                 now_ms,
             }),
             status,
