@@ -24,5 +24,6 @@ mod rotation;
 mod sizes;
 mod startup;
 mod sweep;
+mod template;
 mod triggers;
 mod webhook;
