@@ -33,6 +33,8 @@ pub mod result;
 pub mod retry;
 pub mod routes;
 pub mod secrets;
+#[cfg(feature = "cli")]
+pub mod server;
 pub mod signature;
 pub mod sweep;
 pub mod telemetry;

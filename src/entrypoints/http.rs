@@ -48,6 +48,8 @@ pub enum Code {
     FromTheFuture,
     MethodNotAllowed,
     TooLarge,
+    /// Only of the HTTP server: Lambda's triggers wait for the whole body themselves.
+    TooSlow,
     NotStored,
 }
 
@@ -64,6 +66,7 @@ impl Code {
             Self::FromTheFuture => "from_the_future",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
+            Self::TooSlow => "too_slow",
             Self::NotStored => "not_stored",
         }
     }
@@ -76,6 +79,7 @@ impl Code {
             Self::Stale | Self::FromTheFuture => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -120,6 +124,34 @@ impl Verdict {
             },
         }
     }
+
+    fn response(&self) -> Response<String> {
+        let body = Body {
+            id: self.message.as_ref().map(|message| &message.id),
+            code: self.code.name(),
+            targets: self.message.as_ref().map(|_| {
+                let targets = self.deliveries.iter().map(|delivery| BodyTarget {
+                    route: &delivery.route,
+                    outcome: delivery.outcome.name(),
+                });
+                targets.collect()
+            }),
+        };
+        let body = serde_json::to_string(&body).expect("strings always serialize");
+        let mut response = respond(self.code.status(), body);
+        if self.code == Code::MethodNotAllowed {
+            let allow = header::HeaderValue::from_static("POST");
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
+    }
+}
+
+/// Answers, and logs, a request that was refused before the webhook could judge it, `took` after it began.
+pub fn refuse(code: Code, reason: impl ToString, took: Duration) -> Response<String> {
+    let verdict = Verdict::refused(code, reason);
+    log(&verdict, took, 0);
+    verdict.response()
 }
 
 /// The body of an answer.
@@ -173,24 +205,7 @@ impl Webhook {
             .await
             .unwrap_or_else(|_| Verdict::refused(Code::NotStored, Fault::timed_out()));
         log(&verdict, began.elapsed(), (self.now_ms)());
-        let body = Body {
-            id: verdict.message.as_ref().map(|message| &message.id),
-            code: verdict.code.name(),
-            targets: verdict.message.as_ref().map(|_| {
-                let targets = verdict.deliveries.iter().map(|delivery| BodyTarget {
-                    route: &delivery.route,
-                    outcome: delivery.outcome.name(),
-                });
-                targets.collect()
-            }),
-        };
-        let body = serde_json::to_string(&body).expect("strings always serialize");
-        let mut response = respond(verdict.code.status(), body);
-        if verdict.code == Code::MethodNotAllowed {
-            let allow = header::HeaderValue::from_static("POST");
-            response.headers_mut().insert(header::ALLOW, allow);
-        }
-        response
+        verdict.response()
     }
 
     /// The checks, in their order: method, size, signature, JSON, freshness; then the routes.
