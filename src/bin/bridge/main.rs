@@ -1,11 +1,14 @@
 //! The command line of workflow-bridge.
 
 mod connection;
+mod health;
+mod listen;
 mod local;
 mod publish;
 mod replay;
 mod secret;
 mod send;
+mod serve;
 mod sign;
 mod tail;
 
@@ -48,6 +51,8 @@ enum Command {
     Sign(sign::Sign),
     Send(send::Send),
     Replay(replay::Replay),
+    Serve(serve::Serve),
+    Health(health::Health),
 }
 
 fn main() {
@@ -79,6 +84,8 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Sign(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Replay(command) => command.run().await,
+        Command::Serve(command) => command.run().await,
+        Command::Health(command) => command.run().await,
     }
 }
 
