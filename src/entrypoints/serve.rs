@@ -19,13 +19,18 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 ///
 /// A body has half of the budget to arrive, so that the other half is left for targets and queues. `missing` names what
 /// `/ready` has to wait for beside the signing secret.
+///
+/// # Errors
+///
+/// When the listener does not know its own address.
 pub async fn run(
     listener: TcpListener,
     webhook: Arc<Webhook>,
     limits: Limits,
     missing: impl Fn() -> Vec<&'static str> + Send + Sync + 'static,
     stop: impl Future<Output = ()>,
-) {
+) -> std::io::Result<()> {
+    let address = listener.local_addr()?;
     let limits = Limits {
         body_within: limits.body_within.min(webhook.settings.answer_within / 2),
         ..limits
@@ -38,10 +43,17 @@ pub async fn run(
             async move { answer(&webhook, &request, received, || missing()).await }
         }
     };
+    let stop = async {
+        stop.await;
+        tracing::info!("stopping: what is under way is finished");
+    };
+    tracing::info!(server.address = %address, "listening on http://{address}");
     tokio::select! {
         () = server::serve(listener, limits, handler, stop) => {}
         never = fetch_secrets(&webhook) => match never {},
     }
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// Answers a request whose head had been `received` then: the budget began there.
@@ -83,3 +95,6 @@ async fn fetch_secrets(webhook: &Webhook) -> std::convert::Infallible {
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,10 +28,14 @@ struct Handled {
     go_on: Notify,
     began: AtomicUsize,
     ended: AtomicUsize,
+    /// Between a request's head and its handler.
+    waited_ms: AtomicUsize,
 }
 
 impl Handler for Echo {
-    async fn answer(&self, request: Request<Bytes>, _: Instant) -> Response<String> {
+    async fn answer(&self, request: Request<Bytes>, received: Instant) -> Response<String> {
+        let waited = received.elapsed().as_millis() as usize;
+        self.0.waited_ms.store(waited, Ordering::SeqCst);
         self.0.began.fetch_add(1, Ordering::SeqCst);
         match request.uri().path() {
             "/wait" => self.0.go_on.notified().await,

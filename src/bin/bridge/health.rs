@@ -42,7 +42,9 @@ impl Health {
             Err(error) if error.is_timeout() => {
                 bail!("expected an answer of `{url}` within {WITHIN:?}, found none")
             }
-            result => result.with_context(|| format!("cannot reach `{url}`"))?,
+            result => result
+                .map_err(reqwest::Error::without_url)
+                .with_context(|| format!("cannot reach `{url}`"))?,
         };
         let status = response.status();
         if status.is_success() {

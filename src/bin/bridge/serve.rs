@@ -1,12 +1,10 @@
 //! `bridge serve`: the webhook as an HTTP server, for a container or a plain host.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use tokio::net::TcpListener;
 use workflow_bridge::adapters::aws;
 use workflow_bridge::config::{WebhookConfig, environment};
 use workflow_bridge::entrypoints::http::Webhook;
@@ -58,8 +56,19 @@ impl Serve {
         let stop = async move {
             signals.next().await;
         };
-        serve_webhook(webhook, listener, self.max_in_flight, stop).await?;
+        let limits = limits(self.max_in_flight);
+        serve::run(listener, webhook, limits, Vec::new, stop).await?;
         Ok(0)
+    }
+}
+
+/// Twice as many connections as requests in flight, since many are idle.
+fn limits(max_in_flight: u32) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        connections: usual.connections.max(2 * max_in_flight as usize),
+        in_flight: max_in_flight,
+        ..usual
     }
 }
 
@@ -70,29 +79,4 @@ async fn webhook(config: WebhookConfig) -> Result<Arc<Webhook>> {
         bail!("expected an AWS region, found none: set AWS_REGION");
     }
     Ok(wiring::webhook(config, &aws).await?)
-}
-
-/// Serves until `stop` is there and everything under way is answered.
-async fn serve_webhook(
-    webhook: Arc<Webhook>,
-    listener: TcpListener,
-    max_in_flight: u32,
-    stop: impl Future<Output = ()>,
-) -> Result<()> {
-    let address: SocketAddr = listener.local_addr()?;
-    tracing::info!(server.address = %address, "listening on http://{address}");
-    let limits = Limits {
-        connections: Limits::default()
-            .connections
-            .max(2 * max_in_flight as usize),
-        in_flight: max_in_flight,
-        ..Limits::default()
-    };
-    let stop = async {
-        stop.await;
-        tracing::info!("stopping: finishing the requests under way");
-    };
-    serve::run(listener, webhook, limits, Vec::new, stop).await;
-    tracing::info!("stopped");
-    Ok(())
 }

@@ -59,6 +59,21 @@ async fn a_body_that_drips_is_answered_408() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_knows_when_the_head_was_there() {
+    let world = World::new(|_| {});
+    let mut connection = world.connect();
+    sleep(seconds(3)).await;
+    let (head, body) = HELLO.split_at(HELLO.len() - 5);
+    let (first, second) = head.split_at(10);
+    for part in [first, second, body] {
+        sleep(Duration::from_millis(1500)).await;
+        connection.write_all(part.as_bytes()).await.unwrap();
+    }
+    assert_eq!(read_answer(&mut connection).await.0, 200);
+    assert_eq!(world.handled().waited_ms.load(Ordering::SeqCst), 1500);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_kept_longer_than_a_load_balancer_keeps_it() {
     let world = World::new(|_| {});
     let mut connection = world.connect();
