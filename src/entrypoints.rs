@@ -5,4 +5,6 @@ pub mod http;
 pub mod lambda;
 pub mod records;
 pub mod redrive;
+#[cfg(feature = "cli")]
+pub mod serve;
 pub mod sweep;

@@ -3,7 +3,8 @@
 //!
 //! The way of a message, by module:
 //!
-//! 1. [`entrypoints::http`] takes a signed POST and answers it;
+//! 1. [`entrypoints::http`] takes a signed POST and answers it, as a Lambda function ([`entrypoints::lambda`]) or behind a
+//!    server of its own (`entrypoints::serve`, with the feature `cli`);
 //! 2. [`signature`] believes the bytes or refuses them;
 //! 3. [`message`] reads them, and gives the message its id;
 //! 4. [`routes`] tells which targets the message has;
@@ -44,6 +45,7 @@ pub mod sweep;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod wiring;
 
 /// The version of this bridge.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

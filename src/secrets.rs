@@ -41,6 +41,11 @@ impl SecretCache {
         }
     }
 
+    /// Whether there are secrets, so that [`SecretCache::get`] fetches none.
+    pub fn is_filled(&self) -> bool {
+        self.kept().is_some()
+    }
+
     /// The secrets, fetched now if none are kept. Whoever finds some waits for no fetch.
     ///
     /// # Errors

@@ -216,3 +216,6 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
     )
 }
+
+#[cfg(test)]
+mod tests;

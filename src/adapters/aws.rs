@@ -1,13 +1,15 @@
 //! What all AWS clients share: one HTTP client, no retries of their own, and one reading of errors.
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -54,6 +56,10 @@ pub fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Faul
             "BadRequest",
             "the request could not be sent; look at the endpoint's URL",
         ),
+        SdkError::DispatchFailure(failure) if lacks_credentials(failure) => Fault::transient(
+            "NoCredentials",
+            "no AWS credentials could be had; look at the role, and at who may assume it",
+        ),
         SdkError::DispatchFailure(_) => {
             Fault::transient("Unreachable", "no connection, or it broke")
         }
@@ -70,6 +76,18 @@ pub fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Faul
         }
         _ => Fault::transient("Unknown", "an unknown error"),
     }
+}
+
+/// Whether the request was not even signed. Whoever gives out credentials may be back soon, so it is worth another attempt.
+fn lacks_credentials(failure: &DispatchFailure) -> bool {
+    let mut cause = failure.as_connector_error().and_then(Error::source);
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An error that a service named, with the HTTP status it came with.

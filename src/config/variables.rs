@@ -21,7 +21,7 @@ impl std::error::Error for VariableProblems {}
 
 impl fmt::Display for VariableProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the function cannot start; set these variables:")?;
+        f.write_str("cannot start; set these variables:")?;
         let mut problems = self.0.iter();
         problems.try_for_each(|problem| write!(f, "\n- `{}`: {}", problem.variable, problem.text))
     }

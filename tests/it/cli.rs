@@ -30,7 +30,10 @@ fn succeeded(output: &Output) -> String {
 
 #[test]
 fn every_command_teaches() {
-    for command in ["local", "publish", "tail", "sign", "send", "replay"] {
+    let commands = [
+        "local", "publish", "tail", "sign", "send", "replay", "serve", "health",
+    ];
+    for command in commands {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());
         assert!(
             help.contains("Usage:") && help.contains("cargo bridge"),
@@ -38,7 +41,7 @@ fn every_command_teaches() {
         );
     }
     let all = succeeded(&bridge(&["--help"]).output().unwrap());
-    for command in ["local", "publish", "tail", "sign", "send", "replay"] {
+    for command in commands {
         assert!(all.contains(&format!("  {command} ")), "{all}");
     }
 }

@@ -87,11 +87,10 @@ impl Function {
                 .with_state(api),
         )
         .await;
-        let aws = Arc::new(aws);
-        let endpoint = serve(Router::new().fallback(aws_call).with_state(aws.clone())).await;
+        let (aws, endpoint) = aws.start().await;
         let child = command(binary)
             .env("AWS_LAMBDA_RUNTIME_API", &api)
-            .env("AWS_ENDPOINT_URL", format!("http://{endpoint}"))
+            .env("AWS_ENDPOINT_URL", endpoint)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
@@ -157,6 +156,13 @@ impl AwsStub {
         }
     }
 
+    /// Answers on a port of its own, which the returned URL names.
+    pub async fn start(self) -> (Arc<Self>, String) {
+        let stub = Arc::new(self);
+        let address = serve(Router::new().fallback(aws_call).with_state(stub.clone())).await;
+        (stub, format!("http://{address}"))
+    }
+
     pub fn behave(&self, behaviour: Aws) {
         *self.behaviour.lock().unwrap() = behaviour;
     }
@@ -176,7 +182,8 @@ impl AwsStub {
     }
 }
 
-async fn serve(router: Router) -> String {
+/// Serves on a free port of loopback, and returns its address.
+pub async fn serve(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound").to_string();
     tokio::spawn(async move { axum::serve(listener, router).await });

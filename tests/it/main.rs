@@ -21,6 +21,7 @@ mod messages;
 mod proxy;
 mod replay;
 mod rotation;
+mod serve;
 mod sizes;
 mod startup;
 mod sweep;

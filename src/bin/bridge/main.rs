@@ -1,12 +1,15 @@
 //! The command line of workflow-bridge.
 
 mod connection;
+mod health;
+mod listen;
 mod local;
 mod publish;
 mod relay;
 mod replay;
 mod secret;
 mod send;
+mod serve;
 mod sign;
 mod tail;
 
@@ -50,6 +53,8 @@ enum Command {
     Send(send::Send),
     Replay(replay::Replay),
     Relay(relay::RelayCommand),
+    Serve(serve::Serve),
+    Health(health::Health),
 }
 
 fn main() {
@@ -82,6 +87,8 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Send(command) => command.run().await,
         Command::Replay(command) => command.run().await,
         Command::Relay(command) => command.run().await,
+        Command::Serve(command) => command.run().await,
+        Command::Health(command) => command.run().await,
     }
 }
 

@@ -1,0 +1,82 @@
+//! `bridge serve`: the webhook as an HTTP server, for a container or a plain host.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use workflow_bridge::adapters::aws;
+use workflow_bridge::config::{WebhookConfig, environment};
+use workflow_bridge::entrypoints::http::Webhook;
+use workflow_bridge::entrypoints::serve;
+use workflow_bridge::server::Limits;
+use workflow_bridge::{telemetry, wiring};
+
+use crate::Signals;
+use crate::listen::{listen, raise_open_files};
+
+/// Serve the webhook over HTTP, without Lambda
+///
+/// The same code, answers and limits as the Lambda function, over HTTP/1.1 and HTTP/2 (with prior knowledge); TLS is left to
+/// the load balancer. GET /live answers 200; GET /ready answers 200 once the signing secret is there, else 503.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=… PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://… \\\n    cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nAlso read: MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED and AWS_LAMBDA_LOG_LEVEL, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up end it in order: what is under way is finished, for at most 20 s, and the exit code is 0."
+)]
+pub struct Serve {
+    /// Address and port to listen on; port 0 is a free one
+    #[arg(
+        long,
+        env = "LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    listen: String,
+
+    /// Requests that are handled at once; over that they are answered 503
+    #[arg(
+        long,
+        env = "MAX_IN_FLIGHT",
+        value_name = "N",
+        default_value_t = Limits::default().in_flight,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    max_in_flight: u32,
+}
+
+impl Serve {
+    pub async fn run(self) -> Result<i32> {
+        telemetry::init(&environment);
+        let config = WebhookConfig::read(&environment)?;
+        let listener = listen(&self.listen, "--listen").await?;
+        let webhook = webhook(config).await?;
+        raise_open_files();
+        let mut signals = Signals::new()?;
+        crate::ENDS_IN_ORDER.store(true, Ordering::Relaxed);
+        let stop = async move {
+            signals.next().await;
+        };
+        let limits = limits(self.max_in_flight);
+        serve::run(listener, webhook, limits, Vec::new, stop).await?;
+        Ok(0)
+    }
+}
+
+/// Twice as many connections as requests in flight, since many are idle.
+fn limits(max_in_flight: u32) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        connections: usual.connections.max(2 * max_in_flight as usize),
+        in_flight: max_in_flight,
+        ..usual
+    }
+}
+
+/// The webhook that the environment describes.
+async fn webhook(config: WebhookConfig) -> Result<Arc<Webhook>> {
+    let aws = aws::config().await;
+    if aws.region().is_none() {
+        bail!("expected an AWS region, found none: set AWS_REGION");
+    }
+    Ok(wiring::webhook(config, &aws).await?)
+}

@@ -1,0 +1,100 @@
+//! The webhook behind its own HTTP server: the same answers as behind Lambda's triggers, and `/live` and `/ready`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
+
+use super::http::Webhook;
+use crate::server::{self, Limits, health};
+
+/// The longest wait between two attempts to fetch the signing secret; the first one is [`FIRST_WAIT`], and each later one
+/// twice the last.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// Serves the webhook on `listener` until `stop` is there, and then finishes what is under way.
+///
+/// A body has half of the budget to arrive, so that the other half is left for targets and queues. `missing` names what
+/// `/ready` has to wait for beside the signing secret.
+///
+/// # Errors
+///
+/// When the listener does not know its own address.
+pub async fn run(
+    listener: TcpListener,
+    webhook: Arc<Webhook>,
+    limits: Limits,
+    missing: impl Fn() -> Vec<&'static str> + Send + Sync + 'static,
+    stop: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let address = listener.local_addr()?;
+    let limits = Limits {
+        body_within: limits.body_within.min(webhook.settings.answer_within / 2),
+        ..limits
+    };
+    let missing = Arc::new(missing);
+    let handler = {
+        let webhook = webhook.clone();
+        move |request, received| {
+            let (webhook, missing) = (webhook.clone(), missing.clone());
+            async move { answer(&webhook, &request, received, || missing()).await }
+        }
+    };
+    let stop = async {
+        stop.await;
+        tracing::info!("stopping: what is under way is finished");
+    };
+    tracing::info!(server.address = %address, "listening on http://{address}");
+    tokio::select! {
+        () = server::serve(listener, limits, handler, stop) => {}
+        never = fetch_secrets(&webhook) => match never {},
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Answers a request whose head had been `received` then: the budget began there.
+pub async fn answer<B: AsRef<[u8]>>(
+    webhook: &Webhook,
+    request: &Request<B>,
+    received: Instant,
+    missing: impl FnOnce() -> Vec<&'static str>,
+) -> Response<String> {
+    let missing = || {
+        let mut missing = missing();
+        if !webhook.secrets.is_filled() {
+            missing.insert(0, "signing secret");
+        }
+        missing
+    };
+    if let Some(response) = health(request, missing) {
+        return response;
+    }
+    let budget = webhook.settings.answer_within;
+    let left = budget.saturating_sub(received.elapsed());
+    webhook.answer(request, left).await
+}
+
+/// Fetches the signing secrets, for as long as that takes: before `/ready` says so no requests may come that would do it.
+async fn fetch_secrets(webhook: &Webhook) -> std::convert::Infallible {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let deadline = Instant::now() + webhook.settings.answer_within;
+        match webhook.secrets.get(deadline).await {
+            Ok(_) => return std::future::pending().await,
+            Err(fault) => tracing::warn!(
+                error.code = fault.code,
+                error.text = fault.text,
+                "no signing secret yet"
+            ),
+        }
+        sleep(wait.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+#[cfg(test)]
+mod tests;

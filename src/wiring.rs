@@ -1,0 +1,42 @@
+//! The adapters behind the ports, for what more than one binary runs.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+use crate::adapters::eventbridge::EventBridge;
+use crate::adapters::secrets::SecretsManager;
+use crate::adapters::sfn::StepFunctions;
+use crate::adapters::sqs::SqsQueue;
+use crate::adapters::ssm::{self, RoutesError};
+use crate::clock;
+use crate::config::WebhookConfig;
+use crate::dispatch::{Queues, Targets};
+use crate::entrypoints::http::Webhook;
+use crate::secrets::SecretCache;
+
+/// The webhook on AWS. It has no signing secret yet: [`Webhook::warm_up`] fetches one ahead of the first request.
+///
+/// # Errors
+///
+/// When the routes cannot be read within 3 s, or have problems.
+pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webhook>, RoutesError> {
+    let signing = SecretsManager {
+        client: aws_sdk_secretsmanager::Client::new(aws),
+        id: config.signing_secret_id,
+    };
+    Ok(Arc::new(Webhook {
+        routes: ssm::load_routes(&config.routes, aws).await?,
+        targets: Targets {
+            workflows: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(aws))),
+            event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(aws))),
+        },
+        queues: Queues {
+            parked: Arc::new(SqsQueue::new(aws, config.parking_queue_url)),
+            dead_letters: Arc::new(SqsQueue::new(aws, config.dead_letter_queue_url)),
+        },
+        secrets: SecretCache::new(Arc::new(signing)),
+        settings: config.settings,
+        now_ms: clock::now_ms,
+    }))
+}

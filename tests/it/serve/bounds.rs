@@ -1,0 +1,138 @@
+//! Callers that hang, that send too much and that send what is no HTTP.
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::webhook::body;
+
+async fn raw(server: &Server, bytes: &[u8]) -> TcpStream {
+    let mut connection = TcpStream::connect(&server.address).await.unwrap();
+    connection.write_all(bytes).await.unwrap();
+    connection
+}
+
+/// What comes until the connection ends.
+async fn rest(mut connection: TcpStream) -> String {
+    let mut rest = Vec::new();
+    let reading = connection.read_to_end(&mut rest);
+    // A reset, where the server had not read everything, is an end as well.
+    let _ = tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("the connection ends");
+    String::from_utf8_lossy(&rest).into_owned()
+}
+
+#[tokio::test]
+async fn two_hundred_that_hang_hurt_nobody() {
+    // Fewer in flight than hang: they must not count.
+    let server = Server::start(&[("MAX_IN_FLIGHT", "20")]).await;
+    let (mut heads, mut bodies) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        heads.push(raw(&server, b"POST / HTTP/1.1\r\nhost: h\r\nmomento-sig").await);
+        let body = b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n{\"cache\":";
+        bodies.push(raw(&server, body).await);
+    }
+    for http in clients() {
+        let posts = (0..10).map(|_| async {
+            let (status, said) = ask(&http, signed(&server, &body("x"))).await;
+            assert_eq!((status, &said["code"]), (200, &json!("accepted")));
+        });
+        futures_util::future::join_all(posts).await;
+    }
+    assert_eq!(get(&server.address, "/ready").await.0, 200);
+    for hanging in &heads {
+        let nothing = hanging.try_read(&mut [0]).unwrap_err();
+        assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "it hangs");
+    }
+    for hanging in bodies {
+        let answer = rest(hanging).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.ends_with(r#"{"code":"too_slow"}"#), "{answer}");
+    }
+    drop(heads);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_before_it_is_there() {
+    let server = Server::start(&[]).await;
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+    let head = "POST / HTTP/1.1\r\nhost: h\r\nmomento-signature: 00\r\nconnection: close\r\n";
+    for request in [
+        format!("{head}content-length: 1048577\r\n\r\n"),
+        format!("{head}content-length: 5000000000\r\n\r\nhello"),
+        format!(
+            "{head}transfer-encoding: chunked\r\n\r\n{}",
+            chunk.repeat(33)
+        ),
+        format!(
+            "{head}transfer-encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            chunk.repeat(100)
+        ),
+    ] {
+        let answer = rest(raw(&server, request.as_bytes()).await).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.ends_with(r#"{"code":"too_large"}"#), "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn over_the_bound_the_answer_is_503_and_health_is_told() {
+    let server = Server::start(&[("MAX_IN_FLIGHT", "3"), ("ANSWER_WITHIN_MS", "3000")]).await;
+    for http in clients() {
+        server.aws.behave(Aws::Hangs("StartExecution"));
+        let before = server.aws.bodies("StartExecution").len();
+        let three = (0..3).map(|_| ask(&http, signed(&server, &body("x"))));
+        let fourth = async {
+            server.asked("StartExecution", before + 3).await;
+            let fourth = send(&http, signed(&server, &body("y"))).await;
+            assert_eq!(fourth.headers()["retry-after"], "1");
+            let not_stored = (503, json!({"code": "not_stored"}));
+            assert_eq!(read(fourth).await, not_stored);
+            for path in ["/live", "/ready", "/"] {
+                assert_eq!(get(&server.address, path).await.0, 200, "{path}");
+            }
+        };
+        let (three, ()) = futures_util::join!(futures_util::future::join_all(three), fourth);
+        for (status, said) in three {
+            let outcome = &said["targets"][0]["outcome"];
+            assert_eq!((status, outcome), (200, &json!("parked")));
+        }
+        server.aws.behave(Aws::Answers);
+        assert_eq!(ask(&http, signed(&server, &body("x"))).await.0, 200);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_http_harms_nobody() {
+    let server = Server::start(&[]).await;
+    let mut seed = 1_u64;
+    let mut random = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 56) as u8
+    };
+    let noise: Vec<u8> = (0..2000).map(|_| random()).collect();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let chunks = b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
+    for garbage in [
+        noise.clone(),
+        [preface, &noise[..]].concat(),
+        [chunks, &noise[..]].concat(),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        b"POST http://[::1 HTTP/1.1\r\n\r\n".to_vec(),
+        b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: -1\r\n\r\n".to_vec(),
+    ] {
+        let mut connection = raw(&server, &garbage).await;
+        connection.shutdown().await.unwrap();
+        let answer = rest(connection).await;
+        assert!(!answer.contains(" 200 "), "{answer}");
+    }
+    for http in clients() {
+        assert_eq!(ask(&http, signed(&server, &body("x"))).await.0, 200);
+    }
+    // It also says so if anything was written to standard error, such as a panic.
+    server.stop().await;
+}
