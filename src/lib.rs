@@ -18,6 +18,8 @@
 //! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
+#[cfg(feature = "cli")]
+mod backoff;
 pub mod claims;
 pub mod clock;
 pub mod config;

@@ -21,11 +21,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-pub mod backoff;
 pub mod courier;
 pub mod cursors;
 pub mod destination;
 pub mod gaps;
+pub mod health;
 pub mod reader;
 pub mod status;
 pub mod topics;

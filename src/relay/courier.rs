@@ -8,13 +8,13 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::TopicName;
-use super::backoff::Backoff;
 use super::cursors::Cursors;
 use super::destination::{Answered, Destination, Refusal};
 use super::gaps::Gaps;
 use super::reader::Entry;
 use super::status::Status;
 use crate::adapters::subscriptions::Message;
+use crate::backoff::Backoff;
 
 /// The waits between attempts at one message.
 const FIRST_WAIT: Duration = Duration::from_millis(200);

@@ -12,8 +12,8 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use super::TopicName;
-use super::backoff::Backoff;
 use super::track::Cursor;
+use crate::backoff::Backoff;
 use crate::ports::{Answer, Fault, Register};
 
 mod file;

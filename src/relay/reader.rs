@@ -8,10 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::TopicName;
-use super::backoff::Backoff;
 use super::status::Status;
 use super::track::{Cursor, Gap, Seen, Track};
 use crate::adapters::subscriptions::{Message, Said, Subscription, Subscriptions};
+use crate::backoff::Backoff;
 use crate::ports::Fault;
 
 /// What one buffered message counts beyond its value: its place in the queue and its names.

@@ -10,11 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::SdkConfig;
 use axum::body::Bytes;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::http::{Method, Request, Response, StatusCode};
+use axum::http::Request;
 use clap::Args;
 use futures_util::FutureExt as _;
-use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 use workflow_bridge::adapters::dynamodb::DynamoLedger;
 use workflow_bridge::adapters::eventbridge::EventBridge;
@@ -29,12 +27,13 @@ use workflow_bridge::relay::cursors::{CursorStore, Cursors, FileStore, TableStor
 use workflow_bridge::relay::destination::{Destination, Door};
 use workflow_bridge::relay::gaps::{Bus, Gaps};
 use workflow_bridge::relay::status::Status;
-use workflow_bridge::relay::{Relay, TopicName, topics};
+use workflow_bridge::relay::{Relay, TopicName, health, topics};
 use workflow_bridge::routes::Routes;
 use workflow_bridge::secrets::SecretCache;
 use workflow_bridge::server::{self, Limits};
 use workflow_bridge::telemetry;
 
+use crate::listen::{listen, raise_open_files};
 use crate::{ENDS_IN_ORDER, Signals};
 
 /// The file of the cursors, where no other place is named.
@@ -61,7 +60,7 @@ pub struct RelayCommand {
 
     /// Serve /live, /ready and /metrics here
     #[arg(long, value_name = "ADDRESS:PORT", env = "HEALTH_LISTEN")]
-    health: Option<SocketAddr>,
+    health: Option<String>,
 }
 
 /// What is relayed, and how; for `bridge serve --relay`, too.
@@ -87,7 +86,7 @@ pub struct RelayOptions {
 
     /// Momento endpoint, or an `http://` URL of a local server
     #[arg(long, value_name = "HOST", env = "MOMENTO_ENDPOINT")]
-    momento_endpoint: String,
+    momento_endpoint: Option<String>,
 
     /// Secrets Manager secret with the API key [default: the variable MOMENTO_API_KEY]
     #[arg(long, value_name = "ID", env = "MOMENTO_SECRET_ID")]
@@ -162,10 +161,41 @@ impl RelayCommand {
             watch: None,
             now_ms,
         };
+        let listener = match &self.health {
+            Some(address) => Some(listen(address, "--health").await?),
+            None => None,
+        };
         let relay = self.what.relay(destination, &aws).await?;
-        run(relay, self.health).await?;
+        let status = relay.status.clone();
+        let stop = stop()?;
+        let Some(listener) = listener else {
+            run(relay, None, stop).await?;
+            return Ok(0);
+        };
+        let address = listener.local_addr()?;
+        let handler = move |request: Request<Bytes>, _| {
+            let answer = health::answer(&request, &status);
+            async { answer }
+        };
+        // The endpoints answer for as long as anything is under way.
+        let never = std::future::pending();
+        tokio::select! {
+            result = run(relay, Some(address), stop) => result?,
+            () = server::serve(listener, Limits::default(), handler, never) => {}
+        }
         Ok(0)
     }
+}
+
+/// The first signal that asks to stop; a second one ends the command at once.
+pub fn stop() -> Result<impl Future<Output = ()> + Clone> {
+    let mut signals = Signals::new()?;
+    ENDS_IN_ORDER.store(true, Ordering::Relaxed);
+    let stop = async move {
+        signals.next().await;
+    };
+    // Boxed, since it is waited for in many places.
+    Ok(stop.boxed().shared())
 }
 
 impl SigningOptions {
@@ -197,8 +227,10 @@ impl RelayOptions {
     pub async fn relay(self, destination: Destination, aws: &Aws) -> Result<Relay> {
         let topics = self.topics(aws).await?;
         let status = Arc::new(Status::new(topics.len()));
-        let endpoint =
-            MomentoEndpoint::parse(&self.momento_endpoint).map_err(|text| anyhow!(text))?;
+        let endpoint = self.momento_endpoint.as_deref().context(
+            "expected Momento's endpoint, found none: name it with `--momento-endpoint` or in MOMENTO_ENDPOINT",
+        )?;
+        let endpoint = MomentoEndpoint::parse(endpoint).map_err(|text| anyhow!(text))?;
         let subscriptions = Subscriptions::new(self.api_key(aws).await?, endpoint, topics.len())?;
         let bus = match self.gap_bus {
             None => None,
@@ -313,7 +345,7 @@ impl Aws {
         self.0.get_or_init(aws::config).await
     }
 
-    async fn secret(&self, id: &str) -> Arc<dyn Secrets> {
+    pub async fn secret(&self, id: &str) -> Arc<dyn Secrets> {
         Arc::new(SecretsManager {
             client: aws_sdk_secretsmanager::Client::new(self.config().await),
             id: id.to_owned(),
@@ -321,65 +353,29 @@ impl Aws {
     }
 }
 
-/// Runs a relay until a signal comes, and its health endpoints beside it.
-pub async fn run(relay: Relay, health: Option<SocketAddr>) -> Result<()> {
-    ENDS_IN_ORDER.store(true, Ordering::Relaxed);
-    let mut signals = Signals::new()?;
-    let stop = async { _ = signals.next().await }.shared();
-    let listener = match health {
-        None => None,
-        Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on `{address}` for `--health`; is the port taken?")
-        })?),
-    };
-    let status = relay.status.clone();
+/// Relays until `stop` is there. `listening` is for the log: where the health endpoints are.
+///
+/// # Errors
+///
+/// What has to be mended before it can start, or cursors that cannot be saved at the end.
+pub async fn run(
+    relay: Relay,
+    listening: Option<SocketAddr>,
+    stop: impl Future<Output = ()> + Clone,
+) -> Result<()> {
+    raise_open_files();
     let (topics, place) = (relay.topics.len(), relay.destination.place());
-    let listening = listener
-        .as_ref()
-        .and_then(|listener| listener.local_addr().ok());
-    let relaying = async {
-        let running = tokio::select! {
-            running = relay.start() => running?,
-            () = stop.clone() => return Ok(()),
-        };
-        tracing::info!(
-            topics,
-            webhook = place,
-            health = listening.map(tracing::field::display),
-            "relaying"
-        );
-        running.until(stop.clone()).await?;
-        anyhow::Ok(())
+    let running = tokio::select! {
+        running = relay.start() => running?,
+        () = stop.clone() => return Ok(()),
     };
-    let Some(listener) = listener else {
-        return relaying.await;
-    };
-    // The endpoints answer for as long as anything is under way.
-    let handler = move |request: Request<Bytes>, _| {
-        let answer = answer(&request, &status);
-        async { answer }
-    };
-    let serving = server::serve(listener, Limits::default(), handler, std::future::pending());
-    tokio::select! {
-        result = relaying => result,
-        () = serving => Ok(()),
-    }
-}
-
-fn answer(request: &Request<Bytes>, status: &Status) -> Response<String> {
-    if let Some(answer) = server::health(request, || status.missing()) {
-        return answer;
-    }
-    let mut response = Response::default();
-    if request.uri().path() == "/metrics" && request.method() == Method::GET {
-        let text = HeaderValue::from_static("text/plain; version=0.0.4");
-        response.headers_mut().insert(CONTENT_TYPE, text);
-        *response.body_mut() = status.metrics();
-    } else {
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        *response.body_mut() = "expected GET /live, /ready or /metrics\n".to_owned();
-    }
-    response
+    tracing::info!(
+        topics,
+        webhook = place,
+        server.address = listening.map(tracing::field::display),
+        "relaying"
+    );
+    Ok(running.until(stop).await?)
 }
 
 #[cfg(test)]
