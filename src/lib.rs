@@ -37,6 +37,7 @@ pub mod publisher;
 #[cfg(feature = "cli")]
 pub mod relay;
 pub mod result;
+pub mod resume;
 pub mod retry;
 pub mod routes;
 pub mod secrets;

@@ -225,7 +225,7 @@ impl Watcher {
                         .find(|route| route.name == target.route)
                         .and_then(|route| match &route.to {
                             Target::StateMachine { arn, .. } => Some(arn.clone()),
-                            Target::EventBus { .. } => None,
+                            Target::EventBus { .. } | Target::Resume(_) => None,
                         });
                     let ending =
                         format!("-{sequence}-{}", answer.id.get(..16).unwrap_or(&answer.id));

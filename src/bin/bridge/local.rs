@@ -146,6 +146,7 @@ fn introduce(stack: &Stack, began: Instant) -> Result<()> {
         let target = match &route.to {
             Target::StateMachine { arn, .. } => arn.rsplit(':').next().unwrap_or(arn).to_owned(),
             Target::EventBus { name, .. } => format!("event bus {name}"),
+            Target::Resume(resume) => format!("the task whose token is at {}", resume.token),
         };
         writeln!(
             out,
