@@ -11,7 +11,7 @@ use workflow_bridge::signature::sign;
 use crate::deployed::{RUNTIME, SOON, stack};
 
 /// Publishes `value` to `inbound` and returns what then comes on `outbound`.
-async fn round_trip(inbound: &str, value: &str, outbound: &str) -> String {
+pub async fn round_trip(inbound: &str, value: &str, outbound: &str) -> String {
     let stack = stack().await;
     let client = stack.momento_client().unwrap();
     let mut subscription = client.subscribe("demo", outbound).await.unwrap();
@@ -34,7 +34,7 @@ fn sqs(stack: &Stack) -> aws_sdk_sqs::Client {
 }
 
 /// The next message of a queue that `wanted` is true for; others go back.
-async fn received(queue: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub async fn received(queue: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let (stack, queue) = (stack().await, queue.to_owned());
     let receive = async {
         loop {
@@ -263,7 +263,7 @@ fn a_workflow_asks_and_goes_on_with_the_answer() {
 }
 
 /// Posts a signed message to the Function URL and returns status and answer.
-async fn post(body: &str) -> (u16, Value) {
+pub async fn post(body: &str) -> (u16, Value) {
     let stack = stack().await;
     let request = reqwest::Client::new().post(stack.webhook_url());
     let request = request.header(
@@ -278,7 +278,7 @@ async fn post(body: &str) -> (u16, Value) {
     )
 }
 
-fn message(topic: &str, number: u64, text: &str) -> String {
+pub fn message(topic: &str, number: u64, text: &str) -> String {
     let now = workflow_bridge::clock::now_ms();
     json!({
         "cache": "demo", "topic": topic, "event_timestamp": now, "publish_timestamp": now,

@@ -28,3 +28,4 @@ mod sweep;
 mod template;
 mod triggers;
 mod webhook;
+mod workflows;
