@@ -2,3 +2,4 @@
 //! fails on the way.
 
 mod express_enrich;
+mod on_the_bus;
