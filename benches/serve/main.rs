@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::signature::{HEADER, sign};
+use workflow_bridge::signature::sign;
 
 use servers::{SECRET, Server};
 
@@ -223,7 +223,7 @@ fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
 fn report(found: &[Vec<Figures>], rounds: usize, seconds: usize, connections: usize) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
-        "{connections} connections, {rounds} rounds of {seconds} s, {cores} cores, header `{HEADER}`, medians:\n"
+        "{connections} connections, {rounds} rounds of {seconds} s, {cores} cores shared by all, medians:\n"
     );
     println!("| | requests/s | lowest to highest | p50 | p99 | failed |");
     println!("|---|---|---|---|---|---|");
