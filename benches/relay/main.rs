@@ -52,6 +52,7 @@ async fn main() -> Result<ExitCode> {
 }
 
 async fn bench(options: Options) -> Result<ExitCode> {
+    let machine = usage::machine();
     let effort = options.effort();
     let mut runs = Vec::new();
     let mut failures = Vec::new();
@@ -83,7 +84,6 @@ async fn bench(options: Options) -> Result<ExitCode> {
 
     let order: Vec<_> = options.subjects.iter().map(ToString::to_string).collect();
     let summaries = summaries(&runs, &order);
-    let machine = usage::machine();
     println!("{machine}\n\n{}", table::of_summaries(&summaries));
     if !losses.is_empty() {
         println!("{}", table::of_losses(&losses));

@@ -61,7 +61,7 @@ impl Options {
             false => Effort {
                 paced: Duration::from_secs(4),
                 full: Duration::from_secs(4),
-                most: 200_000,
+                most: 1_000_000,
             },
         }
     }

@@ -48,7 +48,7 @@ pub fn parse(stat: &str, status: &str) -> Option<Usage> {
     })
 }
 
-/// The machine and the build, in a sentence.
+/// The machine, what else it was doing in the last minute, and the build, in a sentence.
 pub fn machine() -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -58,9 +58,11 @@ pub fn machine() -> String {
     let model = model.map_or("unknown", |model| {
         model.trim_start_matches(['\t', ' ', ':'])
     });
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     let build = match cfg!(debug_assertions) {
         true => "unoptimised, so these figures tell nothing",
         false => "optimised",
     };
-    format!("{cpus} CPUs ({model}), {build}")
+    format!("{cpus} CPUs ({model}), load {load} at the start, {build}")
 }
