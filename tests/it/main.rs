@@ -19,6 +19,7 @@ mod lost;
 mod matrix;
 mod messages;
 mod proxy;
+mod relay;
 mod replay;
 mod rotation;
 mod sizes;

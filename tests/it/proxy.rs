@@ -156,6 +156,11 @@ impl Proxy {
         self.shared.open()
     }
 
+    /// Resets all connections, once.
+    pub fn cut(&self) {
+        self.shared.state().reset_all();
+    }
+
     pub fn counters(&self) -> Counters {
         self.shared.counters.borrow().clone()
     }
