@@ -348,7 +348,8 @@ pub async fn run(relay: Relay, health: Option<SocketAddr>) -> Result<()> {
             health = listening.map(tracing::field::display),
             "relaying"
         );
-        running.until(stop.clone()).await?;
+        let stopped = running.until(stop.clone()).await;
+        stopped.context("cannot save the cursors: the next start relays messages again")?;
         anyhow::Ok(())
     };
     let Some(listener) = listener else {
