@@ -73,6 +73,9 @@ impl Courier {
         let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut unauthorized_since = None;
         let mut attempts = 0;
+        let status = self.status.clone();
+        // From the first attempt that fails to the end, later attempts included.
+        let mut waiting = None;
         loop {
             let answered = self.attempt(message, received_ms, attempts).await?;
             attempts += 1;
@@ -101,8 +104,8 @@ impl Courier {
             };
             let pause = waits.pause();
             self.not_taken(message, attempts, &reason, pause);
-            let status = self.status.clone();
-            let _waiting = status.waiting();
+            status.retried();
+            waiting.get_or_insert_with(|| status.waiting());
             tokio::select! {
                 () = stopped(&mut self.stop) => return ControlFlow::Break(()),
                 () = tokio::time::sleep(pause) => {}
