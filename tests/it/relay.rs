@@ -3,10 +3,14 @@
 
 mod bodies;
 mod cursors;
+mod faults;
+mod health;
 mod hook;
 mod many;
+mod outages;
 mod process;
 mod rotation;
+mod startup;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,10 +22,10 @@ use hook::Hook;
 use process::{Folder, Relay, RelayCommand};
 
 const CACHE: &str = "demo";
-const SECRET: &str = "the signing secret";
+const SECRET: &str = "whsec-of-the-relay-tests";
 
 /// How long a condition is awaited; it only ends a test that would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Topics server, a webhook, and a folder for what a relay keeps.
 struct Scene {

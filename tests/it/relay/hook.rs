@@ -128,6 +128,12 @@ impl Hook {
         self.shared.in_flight.lock().unwrap().most
     }
 
+    /// Waits until everything so far was answered.
+    pub async fn idle(&self) {
+        self.wait("answers", |posts| posts.iter().all(|post| post.status > 0))
+            .await;
+    }
+
     pub fn posts(&self) -> Vec<Post> {
         self.shared.posts.borrow().clone()
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
+use super::hook::Reply;
 use super::{Scene, texts};
 
 const TOPICS: usize = 300;
@@ -21,21 +20,26 @@ async fn hundreds_of_topics_keep_their_order_within_the_concurrency() {
         .await;
     relay.reaches("subscribed", |n| n == TOPICS as u64).await;
     assert_eq!(relay.get("/ready").await.0, 200);
+    // They wait for answers until all messages are there, so that more than four could be under way.
+    scene.hook.always(Reply::Hang);
     for text in texts(0..EACH) {
         for topic in &topics {
             scene.publish(topic, [&text]);
         }
     }
-    join_all(
-        topics
-            .iter()
-            .map(|topic| scene.hook.takes(topic, EACH as usize)),
-    )
-    .await;
+    let all = TOPICS * EACH as usize;
+    relay.reaches("received_total", |n| n == all as u64).await;
+    assert_eq!(scene.hook.posts().len(), 4);
+    scene.hook.always(Reply::Status(200));
+    scene
+        .hook
+        .wait("all of them", |posts| posts.len() >= all)
+        .await;
+    scene.hook.idle().await;
     for topic in &topics {
         assert_eq!(scene.hook.taken(topic), texts(0..EACH), "{topic}");
     }
-    assert_eq!(scene.hook.posts().len(), TOPICS * EACH as usize);
+    assert_eq!(scene.hook.posts().len(), all);
     assert_eq!(scene.hook.most_at_once(), 4);
     assert_eq!(relay.metric("topics").await, TOPICS as u64);
     let lines = relay.stop().await;
@@ -53,7 +57,7 @@ async fn a_topic_that_waits_holds_up_no_other() {
         .option("--concurrency", 1)
         .start()
         .await;
-    scene.hook.first([super::hook::Reply::Status(503)]);
+    scene.hook.first([Reply::Status(503)]);
     scene.publish("slow", texts(0..1));
     scene
         .hook
