@@ -3,9 +3,11 @@
 
 mod bodies;
 mod cursors;
+mod deployed;
 mod faults;
 mod health;
 mod hook;
+mod kills;
 mod many;
 mod outages;
 mod process;

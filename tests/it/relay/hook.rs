@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use workflow_bridge::signature::{HEADER, SigningSecret, verify};
 
 use super::PATIENCE;
@@ -29,7 +29,6 @@ pub enum Reply {
 /// One signed POST.
 #[derive(Clone, Debug)]
 pub struct Post {
-    pub at: Instant,
     pub body: Value,
     pub text: String,
     pub content_type: String,
@@ -196,7 +195,6 @@ async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
     shared.posts.send_modify(|posts| {
         index = posts.len();
         posts.push(Post {
-            at: Instant::now(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
             text: String::from_utf8_lossy(&body).into_owned(),
             content_type: header("content-type").unwrap_or_default().to_owned(),
