@@ -32,7 +32,7 @@ pub struct Post {
     pub body: Value,
     pub text: String,
     pub content_type: String,
-    /// What was answered; 0 where nothing was yet.
+    /// What was answered; 0 where nothing was.
     pub status: u16,
 }
 
@@ -54,7 +54,7 @@ struct Shared {
     posts: watch::Sender<Vec<Post>>,
     always: watch::Sender<Reply>,
     first: Mutex<VecDeque<Reply>>,
-    in_flight: Mutex<InFlight>,
+    in_flight: watch::Sender<InFlight>,
 }
 
 #[derive(Default)]
@@ -64,20 +64,21 @@ struct InFlight {
 }
 
 /// Counts one request for as long as it is handled, even if its sender goes.
-struct Counted<'a>(&'a Mutex<InFlight>);
+struct Counted<'a>(&'a watch::Sender<InFlight>);
 
 impl<'a> Counted<'a> {
-    fn new(in_flight: &'a Mutex<InFlight>) -> Self {
-        let mut count = in_flight.lock().unwrap();
-        count.now += 1;
-        count.most = count.most.max(count.now);
+    fn new(in_flight: &'a watch::Sender<InFlight>) -> Self {
+        in_flight.send_modify(|count| {
+            count.now += 1;
+            count.most = count.most.max(count.now);
+        });
         Self(in_flight)
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.lock().unwrap().now -= 1;
+        self.0.send_modify(|count| count.now -= 1);
     }
 }
 
@@ -88,7 +89,7 @@ impl Hook {
             posts: watch::Sender::default(),
             always: watch::Sender::new(Reply::Status(200)),
             first: Mutex::default(),
-            in_flight: Mutex::default(),
+            in_flight: watch::Sender::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -124,13 +125,14 @@ impl Hook {
 
     /// The largest number of requests that were under way at once.
     pub fn most_at_once(&self) -> usize {
-        self.shared.in_flight.lock().unwrap().most
+        self.shared.in_flight.borrow().most
     }
 
-    /// Waits until everything so far was answered.
+    /// Waits until nothing is under way: everything was answered, or its sender has gone.
     pub async fn idle(&self) {
-        self.wait("answers", |posts| posts.iter().all(|post| post.status > 0))
-            .await;
+        let mut in_flight = self.shared.in_flight.subscribe();
+        let idle = in_flight.wait_for(|count| count.now == 0);
+        assert!(timeout(PATIENCE, idle).await.is_ok(), "something hangs");
     }
 
     pub fn posts(&self) -> Vec<Post> {
