@@ -10,6 +10,7 @@ mod hook;
 mod kills;
 mod many;
 mod outages;
+mod pages;
 mod process;
 mod rotation;
 mod startup;
