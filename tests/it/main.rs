@@ -19,6 +19,7 @@ mod lost;
 mod matrix;
 mod messages;
 mod proxy;
+mod relay;
 mod relay_bench;
 mod replay;
 mod rotation;
