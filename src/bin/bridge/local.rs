@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::build;
@@ -78,7 +78,10 @@ impl Local {
         if let Some(template) = self.template {
             options.template = template;
         }
-        let functions = template::functions(&template::read(&options.template)?)?;
+        let deployed = template::read(&options.template)?;
+        template::check_replies(&deployed)
+            .with_context(|| format!("`{}`", options.template.display()))?;
+        let functions = template::functions(&deployed)?;
         let mut names: Vec<_> = functions
             .iter()
             .map(|(_, binary)| binary.as_str())
