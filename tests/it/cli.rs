@@ -75,6 +75,23 @@ fn once_ends_with_hello_in_capitals_and_two_at_once_do_not_disturb_each_other() 
     }
 }
 
+#[test]
+fn every_demonstration_plays_to_its_end() {
+    let unknown = bridge(&["local", "--demo", "nope"]).output().unwrap();
+    let said = String::from_utf8(unknown.stderr).unwrap();
+    let names = said.split("expected one of ").nth(1).unwrap();
+    let names: Vec<_> = names.split(", found").next().unwrap().split(", ").collect();
+    assert!(names.contains(&"uppercase"), "{names:?}");
+    for name in names {
+        let mut command = bridge(&["local", "--demo", name]);
+        let out = succeeded(&command.output().unwrap());
+        assert!(
+            out.contains("✓ ") && out.contains(&format!("{name}: ")),
+            "{out}"
+        );
+    }
+}
+
 /// A running `bridge local`, and all that belongs to it.
 struct Local {
     child: Child,

@@ -125,13 +125,14 @@ async fn outage(
     for topic in TOPICS {
         // What hung may be answered when nobody waits for the answer any more: then it comes again, in its place.
         let mut taken = scene.hook.takes(topic, all as usize).await;
+        let number = (all - 1).to_string();
         scene
             .hook
             .wait("the last one", |posts| {
                 let last = |topic: &str| {
-                    posts.iter().any(|post| {
-                        post.topic() == topic && post.body["text"] == (all - 1).to_string()
-                    })
+                    posts
+                        .iter()
+                        .any(|post| post.topic() == topic && post.body["text"] == number.as_str())
                 };
                 TOPICS.iter().all(|topic| last(topic))
             })

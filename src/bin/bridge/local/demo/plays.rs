@@ -1,22 +1,50 @@
 //! What the demonstrations publish and wait for, one for each workflow.
 
-use super::{Play, Step, Text};
+use super::{Play, Step};
 
 /// The one of `--once`.
 pub const ONCE: &str = "uppercase";
 
-pub const PLAYS: &[Play] = &[Play {
-    name: "uppercase",
-    about: "`hello` goes in, `HELLO` comes back",
-    steps: &[
-        Step::Publish {
-            topic: "uppercase-in",
-            text: Text::Fixed("hello"),
-        },
-        Step::Receive {
-            topic: "uppercase-out",
-            is: |text| text == "HELLO",
-            what: "`HELLO`",
-        },
-    ],
-}];
+pub const PLAYS: &[Play] = &[
+    Play {
+        name: "uppercase",
+        about: "`hello` goes in, `HELLO` comes back",
+        done: "`hello` came back as `HELLO`",
+        steps: &[
+            publish("uppercase-in", "hello"),
+            receive("uppercase-out", "`HELLO`", |text| text == "HELLO"),
+        ],
+    },
+    Play {
+        name: "express-enrich",
+        about: "a message comes back with what is known about it, from an EXPRESS workflow",
+        done: "a message came back with what is known about it",
+        steps: &[
+            publish("enrich-in", r#"{"order": 7}"#),
+            receive("enrich-out", "what is known about it", |text| {
+                text.contains(r#""order":7"#) || text.contains(r#""order": 7"#)
+            }),
+        ],
+    },
+    Play {
+        name: "on-the-bus",
+        about: "a message becomes an event, and a rule puts it into a queue",
+        done: "a message came out of the queue as an event",
+        steps: &[
+            publish("on-the-bus-in", r#"{"order": 7}"#),
+            Step::Dequeue {
+                queue: "OnTheBusQueue",
+                is: |body| body.contains("on-the-bus-in"),
+                what: "the event",
+            },
+        ],
+    },
+];
+
+const fn publish(topic: &'static str, text: &'static str) -> Step {
+    Step::Publish { topic, text }
+}
+
+const fn receive(topic: &'static str, what: &'static str, is: fn(&str) -> bool) -> Step {
+    Step::Receive { topic, is, what }
+}
