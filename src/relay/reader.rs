@@ -134,7 +134,10 @@ impl Reader {
                 }
             };
             let told = match said {
-                Said::Heartbeat => Ok(()),
+                Said::Heartbeat => {
+                    self.track.idle();
+                    Ok(())
+                }
                 Said::Discontinuity(cursor) => self.discontinuity(cursor).await,
                 Said::Message(message) => {
                     if *failures > 0 {
