@@ -30,7 +30,9 @@ fn succeeded(output: &Output) -> String {
 
 #[test]
 fn every_command_teaches() {
-    for command in ["local", "publish", "tail", "sign", "send", "replay"] {
+    for command in [
+        "local", "publish", "tail", "sign", "send", "replay", "relay",
+    ] {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());
         assert!(
             help.contains("Usage:") && help.contains("cargo bridge"),
@@ -38,7 +40,9 @@ fn every_command_teaches() {
         );
     }
     let all = succeeded(&bridge(&["--help"]).output().unwrap());
-    for command in ["local", "publish", "tail", "sign", "send", "replay"] {
+    for command in [
+        "local", "publish", "tail", "sign", "send", "replay", "relay",
+    ] {
         assert!(all.contains(&format!("  {command} ")), "{all}");
     }
 }
@@ -70,6 +74,13 @@ fn once_ends_with_hello_in_capitals_and_two_at_once_do_not_disturb_each_other() 
         let out = succeeded(output);
         assert!(out.contains("`hello` came back as `HELLO`"), "{out}");
     }
+}
+
+#[test]
+fn once_goes_all_the_way_without_a_webhook() {
+    let output = bridge(&["local", "--relay", "--once"]).output().unwrap();
+    let out = succeeded(&output);
+    assert!(out.contains("`hello` came back as `HELLO`"), "{out}");
 }
 
 /// A running `bridge local`, and all that belongs to it.
