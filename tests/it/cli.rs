@@ -31,7 +31,7 @@ fn succeeded(output: &Output) -> String {
 #[test]
 fn every_command_teaches() {
     let commands = [
-        "local", "publish", "tail", "sign", "send", "replay", "serve", "health",
+        "local", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health",
     ];
     for command in commands {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());
@@ -90,6 +90,13 @@ fn every_demonstration_plays_to_its_end() {
             "{out}"
         );
     }
+}
+
+#[test]
+fn once_goes_all_the_way_without_a_webhook() {
+    let output = bridge(&["local", "--relay", "--once"]).output().unwrap();
+    let out = succeeded(&output);
+    assert!(out.contains("`hello` came back as `HELLO`"), "{out}");
 }
 
 /// A running `bridge local`, and all that belongs to it.

@@ -11,6 +11,7 @@ mod kills;
 mod many;
 mod outages;
 mod pages;
+mod pairs;
 mod process;
 mod rotation;
 mod startup;
