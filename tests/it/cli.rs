@@ -31,7 +31,7 @@ fn succeeded(output: &Output) -> String {
 #[test]
 fn every_command_teaches() {
     let commands = [
-        "local", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health",
+        "local", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health", "draw",
     ];
     for command in commands {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());

@@ -9,6 +9,7 @@ mod cli;
 mod completion;
 mod crashes;
 mod deployed;
+mod drawing;
 mod e2e;
 mod emulator;
 mod faulty;
