@@ -1,2 +1,4 @@
 //! The workflows that are shipped, each in the deployed stack: what goes in, what comes back, and what happens when something
 //! fails on the way.
+
+mod approve;
