@@ -19,7 +19,7 @@ use super::python;
 use super::workspace::{RunFolder, Workspace};
 
 /// The program that starts it, and the modules that this program imports.
-const PROGRAM: [(&str, &str); 8] = [
+const PROGRAM: [(&str, &str); 9] = [
     ("start.py", include_str!("emulator/start.py")),
     (
         "corrections/__init__.py",
@@ -44,6 +44,10 @@ const PROGRAM: [(&str, &str); 8] = [
     (
         "corrections/step_functions.py",
         include_str!("emulator/corrections/step_functions.py"),
+    ),
+    (
+        "corrections/tasks.py",
+        include_str!("emulator/corrections/tasks.py"),
     ),
     (
         "corrections/templates.py",

@@ -26,7 +26,7 @@ import threading
 import urllib.request
 
 sys.dont_write_bytecode = True  # nothing appears beside the sources
-from corrections import event_bridge, functions, queues, step_functions, templates  # noqa: E402
+from corrections import event_bridge, functions, queues, step_functions, tasks, templates  # noqa: E402
 
 sys.dont_write_bytecode = False
 
@@ -65,6 +65,7 @@ def main():
 
     logging.getLogger("kms").setLevel(logging.ERROR)  # it would warn of a package that nothing here needs
     step_functions.correct(stepfunctions, eventbridge)
+    tasks.correct(stepfunctions)
     event_bridge.correct(eventbridge)
     functions.correct(lambda_svc, iam_evaluator, responses, settings)
     queues.correct(sqs, lambda_svc)
