@@ -41,6 +41,11 @@ pub enum Step {
         topic: &'static str,
         text: &'static str,
     },
+    /// Publishes what it makes of the text that was received last.
+    Answer {
+        topic: &'static str,
+        make: fn(&str) -> String,
+    },
     /// Waits for a message on a topic.
     Receive {
         topic: &'static str,
@@ -77,6 +82,7 @@ pub async fn demonstrate(stack: &Stack, play: &Play) -> Result<i32> {
         client,
         flow: Flow::watch(stack),
         waiting: HashMap::new(),
+        last: String::new(),
         path: Path::default(),
         began: Instant::now(),
         style,
@@ -143,13 +149,15 @@ impl Step {
     fn topic(&self) -> Option<&'static str> {
         match self {
             Self::Receive { topic, .. } => Some(topic),
-            Self::Publish { .. } | Self::Dequeue { .. } => None,
+            Self::Publish { .. } | Self::Answer { .. } | Self::Dequeue { .. } => None,
         }
     }
 
     fn what(&self) -> String {
         match self {
-            Self::Publish { topic, .. } => format!("the publication to {topic}"),
+            Self::Publish { topic, .. } | Self::Answer { topic, .. } => {
+                format!("the publication to {topic}")
+            }
             Self::Receive { topic, what, .. } => format!("{what} on {topic}"),
             Self::Dequeue { queue, what, .. } => format!("{what} in {queue}"),
         }
@@ -166,6 +174,8 @@ struct Stage<'a> {
     inbox: Inbox,
     /// What came before somebody waited for it.
     waiting: HashMap<&'static str, VecDeque<String>>,
+    /// What was received last.
+    last: String,
     path: Path,
     began: Instant,
     style: Style,
@@ -175,17 +185,15 @@ impl Stage<'_> {
     async fn play(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::Publish { topic, text } => {
-                self.path = Path {
-                    open: self.path.open,
-                    ..Path::default()
-                };
-                let published = self.client.publish(self.stack.cache(), *topic, *text).await;
-                published
-                    .map_err(|error| anyhow!("cannot publish to `{topic}`: {}", error.message))?;
+                self.publish(topic, (*text).to_owned()).await?;
+            }
+            Step::Answer { topic, make } => {
+                let text = make(&self.last);
+                self.publish(topic, text).await?;
             }
             Step::Receive { topic, is, .. } => {
-                let text = self.receive(topic, *is).await?;
-                let shown = preview(&text, PREVIEW);
+                self.last = self.receive(topic, *is).await?;
+                let shown = preview(&self.last, PREVIEW);
                 let received = self.style.bold("received");
                 self.tell(&format!(
                     "← {received}  {shown}  by a subscriber of {topic}"
@@ -198,6 +206,16 @@ impl Stage<'_> {
                 self.tell(&format!("← {received}  {shown}  from the queue {queue}"))?;
             }
         }
+        Ok(())
+    }
+
+    async fn publish(&mut self, topic: &str, text: String) -> Result<()> {
+        self.path = Path {
+            open: self.path.open,
+            ..Path::default()
+        };
+        let published = self.client.publish(self.stack.cache(), topic, text).await;
+        published.map_err(|error| anyhow!("cannot publish to `{topic}`: {}", error.message))?;
         Ok(())
     }
 

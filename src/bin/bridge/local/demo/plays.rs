@@ -1,5 +1,7 @@
 //! What the demonstrations publish and wait for, one for each workflow.
 
+use serde_json::{Value, json};
+
 use super::{Play, Step};
 
 /// The one of `--once`.
@@ -13,6 +15,24 @@ pub const PLAYS: &[Play] = &[
         steps: &[
             publish("uppercase-in", "hello"),
             receive("uppercase-out", "`HELLO`", |text| text == "HELLO"),
+        ],
+    },
+    Play {
+        name: "approve",
+        about: "a person is asked, and the workflow goes on with the answer",
+        done: "the question was answered, and the workflow went on",
+        steps: &[
+            publish("approve-in", r#"{"question": "May we buy the kettle?"}"#),
+            receive("approve-ask", "the question", |text| {
+                text.contains("kettle")
+            }),
+            Step::Answer {
+                topic: "approve-answers",
+                make: yes,
+            },
+            receive("approve-out", "the outcome", |text| {
+                text.contains("approved")
+            }),
         ],
     },
     Play {
@@ -40,6 +60,12 @@ pub const PLAYS: &[Play] = &[
         ],
     },
 ];
+
+/// An answer to a question of `approve`, by its token.
+fn yes(question: &str) -> String {
+    let question: Value = serde_json::from_str(question).unwrap_or_default();
+    json!({"token": question["token"], "answer": {"approved": true, "by": "Ada"}}).to_string()
+}
 
 const fn publish(topic: &'static str, text: &'static str) -> Step {
     Step::Publish { topic, text }
