@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures_util::future::join3;
 use tokio::time::{Instant, sleep};
 
-use super::hook::{Hook, Reply};
+use super::hook::{Hook, Post, Reply};
 use super::process::Relay;
 use super::{Scene, most_waits, texts};
 use crate::proxy::{Fault, Proxy, Span};
 
 const TOPICS: [&str; 3] = ["in-0", "in-1", "in-2"];
-/// Messages of each topic: before, while it is down (of the second half, the reader is far ahead of the courier), and after.
+/// Messages of each topic: before, while it is down, and after.
 const BEFORE: u64 = 5;
 const DOWN: u64 = 60;
 const AFTER: u64 = 5;
@@ -122,24 +122,21 @@ async fn outage(
         scene.publish(topic, texts(BEFORE + DOWN..all));
     }
     let healed = Instant::now();
+    let last = (all - 1).to_string();
+    let is_last = |post: &Post| post.status == 200 && post.body["text"] == last.as_str();
     for topic in TOPICS {
-        // What hung may be answered when nobody waits for the answer any more: then it comes again, in its place.
-        let mut taken = scene.hook.takes(topic, all as usize).await;
-        let number = (all - 1).to_string();
-        scene
-            .hook
-            .wait("the last one", |posts| {
-                let last = |topic: &str| {
-                    posts
-                        .iter()
-                        .any(|post| post.topic() == topic && post.body["text"] == number.as_str())
-                };
-                TOPICS.iter().all(|topic| last(topic))
-            })
-            .await;
-        scene.hook.idle().await;
-        taken.clone_from(&scene.hook.taken(topic));
+        let there = |posts: &[Post]| {
+            posts
+                .iter()
+                .any(|post| post.topic() == topic && is_last(post))
+        };
+        scene.hook.wait("the last one", there).await;
+    }
+    scene.hook.idle().await;
+    for topic in TOPICS {
+        let mut taken = scene.hook.taken(topic);
         if what == "hangs" {
+            // What hung may be answered when nobody waits for it any more: then it comes again, in its place.
             taken.dedup();
         }
         assert_eq!(taken, texts(0..all), "{what}: {topic}");
