@@ -2,3 +2,5 @@
 //! fails on the way.
 
 mod approve;
+mod listener;
+mod translate_chat;
