@@ -3,4 +3,6 @@
 
 mod approve;
 mod express_enrich;
+mod listener;
 mod on_the_bus;
+mod translate_chat;

@@ -1,43 +1,11 @@
 //! A person is asked on a topic, and the workflow goes on with the answer.
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use momento::topics::{Subscription, ValueKind};
 use serde_json::{Value, json};
 
-use crate::deployed::{RUNTIME, SOON, stack};
+use super::listener::{Listener, publish, run};
+use crate::deployed::{RUNTIME, stack};
 use crate::e2e::{message, post, received};
-
-/// A subscriber, who takes what belongs to one question and leaves what belongs to the others.
-struct Listener(Subscription);
-
-impl Listener {
-    async fn on(topic: &str) -> Self {
-        let client = stack().await.momento_client().unwrap();
-        Self(client.subscribe("demo", topic).await.unwrap())
-    }
-
-    async fn hear(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let hear = async {
-            loop {
-                let item = self.0.next().await.expect("a subscription");
-                let ValueKind::Text(text) = item.kind else {
-                    panic!("binary")
-                };
-                let value = serde_json::from_str(&text).expect("JSON");
-                if wanted(&value) {
-                    return value;
-                }
-            }
-        };
-        let heard = tokio::time::timeout(SOON, hear).await;
-        heard.expect("a message")
-    }
-
-    async fn hear_of(&mut self, id: &Value) -> Value {
-        self.hear(|value| value["id"] == *id).await
-    }
-}
 
 /// Publishes a question, and gives it as it comes on `topic`.
 async fn asked(question: &str, settings: Value, topic: &str) -> Value {
@@ -45,12 +13,7 @@ async fn asked(question: &str, settings: Value, topic: &str) -> Value {
     let mut text = settings;
     text["question"] = json!(question);
     publish("approve-in", &text.to_string()).await;
-    listener.hear(|value| value["question"] == question).await
-}
-
-async fn publish(topic: &str, text: &str) {
-    let client = stack().await.momento_client().unwrap();
-    client.publish("demo", topic, text).await.unwrap();
+    listener.json(|value| value["question"] == question).await
 }
 
 /// What becomes of a message on `approve-answers`.
@@ -72,21 +35,21 @@ fn an_approved_question_tells_each_step() {
         let mut ask = Listener::on("approve-ask").await;
         publish("approve-in", "May we have a kettle?").await;
         let question = ask
-            .hear(|value| value["question"] == "May we have a kettle?")
+            .json(|value| value["question"] == "May we have a kettle?")
             .await;
         assert_eq!(question["answer_within_seconds"], 3600);
-        let told = progress.hear_of(&question["id"]).await;
+        let told = progress.of(&question["id"]).await;
         assert_eq!(told["step"], "asked");
         let yes = answer(&question, json!({"approved": true, "by": "Ada"}));
         publish("approve-answers", &yes).await;
         assert_eq!(
-            out.hear_of(&question["id"]).await,
+            out.of(&question["id"]).await,
             json!({
                 "id": question["id"], "question": "May we have a kettle?", "escalated": false,
                 "outcome": "approved", "answer": {"approved": true, "by": "Ada"},
             })
         );
-        let decided = progress.hear_of(&question["id"]).await;
+        let decided = progress.of(&question["id"]).await;
         assert_eq!(decided["step"], "approved");
         assert!(told["at"].as_str() < decided["at"].as_str(), "{decided}");
     });
@@ -114,7 +77,7 @@ fn whatever_does_not_say_yes_is_a_no() {
             let mut no = said;
             no["token"] = question["token"].clone();
             publish("approve-answers", &no.to_string()).await;
-            let mut result = out.hear_of(&question["id"]).await;
+            let mut result = out.of(&question["id"]).await;
             assert_eq!(result["outcome"], "declined", "{result}");
             let result = result.as_object_mut().unwrap();
             result.retain(|key, _| ["answer", "error", "cause"].contains(&key.as_str()));
@@ -134,7 +97,7 @@ fn an_answer_counts_once_however_often_it_comes() {
         assert_eq!(resumed.count(), 1, "{outcomes:?}");
         let closed = outcomes.iter().filter(|outcome| **outcome == "closed");
         assert_eq!(closed.count(), 7, "{outcomes:?}");
-        let result = out.hear_of(&question["id"]).await;
+        let result = out.of(&question["id"]).await;
         assert_eq!(result["outcome"], "approved");
         let no = answer(&question, json!(false));
         assert_eq!(outcome(&no, 710_100).await, "closed");
@@ -152,7 +115,7 @@ fn a_question_without_an_answer_goes_to_somebody_else() {
             "approve-ask",
         )
         .await;
-        let again = escalation.hear_of(&question["id"]).await;
+        let again = escalation.of(&question["id"]).await;
         assert_eq!(again["question"], "Anybody?");
         assert_eq!(again["answer_within_seconds"], 86_400);
         assert_ne!(again["token"], question["token"]);
@@ -161,7 +124,7 @@ fn a_question_without_an_answer_goes_to_somebody_else() {
         assert_eq!(outcome(&late, 720_000).await, "closed");
         let yes = answer(&again, json!(true));
         assert_eq!(outcome(&yes, 720_001).await, "resumed");
-        let result = out.hear_of(&question["id"]).await;
+        let result = out.of(&question["id"]).await;
         assert_eq!(
             (&result["outcome"], &result["escalated"]),
             (&json!("approved"), &json!(true))
@@ -177,13 +140,13 @@ fn a_question_that_nobody_answers_has_an_outcome() {
         let times = json!({"answer_within_seconds": 1, "escalation_within_seconds": 1.5});
         let question = asked("Nobody?", times, "approve-escalation").await;
         assert_eq!(
-            out.hear_of(&question["id"]).await,
+            out.of(&question["id"]).await,
             json!({"id": question["id"], "question": "Nobody?", "escalated": true, "outcome": "not_answered"})
         );
         // EventBridge keeps no order, so the time tells it.
         let mut told = Vec::new();
         for _ in 0..3 {
-            let step = progress.hear_of(&question["id"]).await;
+            let step = progress.of(&question["id"]).await;
             told.push((step["at"].to_string(), step["step"].clone()));
         }
         told.sort_by(|one, other| one.0.cmp(&other.0));
@@ -220,7 +183,7 @@ fn a_message_without_a_question_is_a_failure() {
     RUNTIME.block_on(async {
         let mut failed = Listener::on("approve-failed").await;
         let (_, answer) = post(&message("approve-in", 750_000, "  ")).await;
-        let envelope = failed.hear_of(&answer["id"]).await;
+        let envelope = failed.of(&answer["id"]).await;
         assert_eq!(envelope["error"], "ApproveNoQuestion");
     });
 }
@@ -229,42 +192,16 @@ fn a_message_without_a_question_is_a_failure() {
 #[test]
 fn a_question_that_cannot_be_published_is_a_failure_and_no_answer() {
     RUNTIME.block_on(async {
-        let account = stack().await.account();
-        let client = aws_sdk_sfn::Client::new(account.config());
         let definition = include_str!("../../../statemachines/approve.asl.json")
             .replace("\"workflow-bridge\"", "\"aws.nobody\"")
             .replace("${AnswerWithinSeconds}", "600")
             .replace("${EscalationWithinSeconds}", "600")
             .replace("\"MaxAttempts\": 4", "\"MaxAttempts\": 0");
-        let machine = client
-            .create_state_machine()
-            .name("approve-refused")
-            .role_arn("arn:aws:iam::123456789012:role/unused")
-            .definition(definition);
-        let machine = machine.send().await.unwrap();
         let input =
             json!({"message": {"id": "1", "cache": "demo", "text": "Heard?", "json": null}});
-        let start = client
-            .start_execution()
-            .state_machine_arn(machine.state_machine_arn())
-            .input(input.to_string());
-        let started = start.send().await.unwrap();
-        let ended = async {
-            loop {
-                let call = client
-                    .describe_execution()
-                    .execution_arn(started.execution_arn());
-                let execution = call.send().await.unwrap();
-                if execution.status().as_str() != "RUNNING" {
-                    return execution;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-        };
-        let execution = tokio::time::timeout(SOON, ended).await.expect("an end");
         assert_eq!(
-            (execution.status().as_str(), execution.error()),
-            ("FAILED", Some("EventBridge.FailedEntry"))
+            run(&definition, input).await,
+            ("FAILED".to_owned(), json!("EventBridge.FailedEntry"))
         );
     });
 }
