@@ -36,6 +36,21 @@ pub const PLAYS: &[Play] = &[
         ],
     },
     Play {
+        name: "translate-chat",
+        about: "a chat in four languages, told by stand-ins for Amazon Translate and Comprehend",
+        done: "a message was passed on in four languages, by stand-ins",
+        steps: &[
+            publish("chat", "Good morning, all"),
+            receive("chat-de", "German", |text| text.contains("Good morning")),
+            receive("chat-es", "Spanish", |text| text.contains("Good morning")),
+            receive("chat-fr", "French", |text| text.contains("Good morning")),
+            receive("chat-ja", "Japanese", |text| text.contains("Good morning")),
+            receive("translate-chat-out", "what was done", |text| {
+                text.contains("translated")
+            }),
+        ],
+    },
+    Play {
         name: "express-enrich",
         about: "a message comes back with what is known about it, from an EXPRESS workflow",
         done: "a message came back with what is known about it",
