@@ -19,7 +19,7 @@ use super::python;
 use super::workspace::{RunFolder, Workspace};
 
 /// The program that starts it, and the modules that this program imports.
-const PROGRAM: [(&str, &str); 8] = [
+const PROGRAM: [(&str, &str); 9] = [
     ("start.py", include_str!("emulator/start.py")),
     (
         "corrections/__init__.py",
@@ -44,6 +44,10 @@ const PROGRAM: [(&str, &str); 8] = [
     (
         "corrections/step_functions.py",
         include_str!("emulator/corrections/step_functions.py"),
+    ),
+    (
+        "corrections/tables.py",
+        include_str!("emulator/corrections/tables.py"),
     ),
     (
         "corrections/templates.py",

@@ -26,7 +26,7 @@ import threading
 import urllib.request
 
 sys.dont_write_bytecode = True  # nothing appears beside the sources
-from corrections import event_bridge, functions, queues, step_functions, templates  # noqa: E402
+from corrections import event_bridge, functions, queues, step_functions, tables, templates  # noqa: E402
 
 sys.dont_write_bytecode = False
 
@@ -68,6 +68,7 @@ def main():
     event_bridge.correct(eventbridge)
     functions.correct(lambda_svc, iam_evaluator, responses, settings)
     queues.correct(sqs, lambda_svc)
+    tables.correct(dynamodb)
     templates.correct(provisioners, dynamodb, s3)
 
     threading.Thread(target=announce, args=(port, quiet_stdout()), daemon=True).start()
