@@ -1,2 +1,13 @@
 //! The workflows that are shipped, each in the deployed stack: what goes in, what comes back, and what happens when something
 //! fails on the way.
+
+mod running;
+mod store;
+
+use anyhow::Result;
+use serde_json::Value;
+
+/// Adds what the tests of the workflows need besides the shipped template: variants that meet faults.
+pub fn extend(template: &mut Value) -> Result<()> {
+    store::extend(template)
+}
