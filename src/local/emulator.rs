@@ -19,7 +19,7 @@ use super::python;
 use super::workspace::{RunFolder, Workspace};
 
 /// The program that starts it, and the modules that this program imports.
-const PROGRAM: [(&str, &str); 10] = [
+const PROGRAM: [(&str, &str); 11] = [
     ("start.py", include_str!("emulator/start.py")),
     ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
@@ -45,6 +45,10 @@ const PROGRAM: [(&str, &str); 10] = [
     (
         "corrections/step_functions.py",
         include_str!("emulator/corrections/step_functions.py"),
+    ),
+    (
+        "corrections/tables.py",
+        include_str!("emulator/corrections/tables.py"),
     ),
     (
         "corrections/tasks.py",

@@ -27,7 +27,7 @@ import urllib.request
 
 sys.dont_write_bytecode = True  # nothing appears beside the sources
 import stand_ins  # noqa: E402
-from corrections import event_bridge, functions, queues, step_functions, tasks, templates  # noqa: E402
+from corrections import event_bridge, functions, queues, step_functions, tables, tasks, templates  # noqa: E402
 
 sys.dont_write_bytecode = False
 
@@ -70,6 +70,7 @@ def main():
     event_bridge.correct(eventbridge)
     functions.correct(lambda_svc, iam_evaluator, responses, settings)
     queues.correct(sqs, lambda_svc)
+    tables.correct(dynamodb)
     templates.correct(provisioners, dynamodb, s3)
     stand_ins.put(app, router, responses, stepfunctions, translate)
 
