@@ -3,6 +3,8 @@
 pub mod aws;
 pub mod dynamodb;
 pub mod eventbridge;
+#[cfg(feature = "cli")]
+pub mod files;
 pub mod items;
 pub mod momento;
 pub mod objects;
@@ -10,4 +12,6 @@ pub mod secrets;
 pub mod sfn;
 pub mod sqs;
 pub mod ssm;
+#[cfg(feature = "cli")]
+pub mod subscriptions;
 pub mod topics;

@@ -95,13 +95,13 @@ pub struct RepeatSettings {
 }
 
 impl RepeatSettings {
-    /// Parked messages: waits grow to two hours, and end after about twelve days.
+    /// Parked messages: waits grow to two hours, and end after about ten days.
     const PARKED: Self = Self {
         first: Duration::from_secs(30),
         longest: Duration::from_secs(7200),
         max_receives: 150,
     };
-    /// Results: somebody waits for them, so waits grow to half an hour only; they end after about twelve days, too.
+    /// Results: somebody waits for them, so waits grow to half an hour only; they end after about ten days, too.
     const RESULTS: Self = Self {
         first: Duration::from_secs(30),
         longest: Duration::from_secs(1800),

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use crate::input;
 use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
-use crate::ports::{Event, EventBus, Fault, FaultKind, Queue, Started, Workflows};
+use crate::ports::{Event, EventBus, Fault, FaultKind, Queue, Resumed, Started, Tasks, Workflows};
+use crate::resume;
 use crate::retry::{Patience, retry};
 use crate::routes::{Input, Route, Routes, Target};
 
@@ -29,6 +30,7 @@ pub const INPUT_TOO_LARGE: &str = "InputTooLarge";
 pub struct Targets {
     pub workflows: Arc<dyn Workflows>,
     pub event_bus: Arc<dyn EventBus>,
+    pub tasks: Arc<dyn Tasks>,
 }
 
 /// Where messages wait that their targets did not take.
@@ -74,6 +76,8 @@ pub struct Delivery {
     pub fault: Option<Fault>,
     /// Why the queue has not got it either.
     pub queue_fault: Option<Fault>,
+    /// The message asked for a reply to a topic that its route does not allow.
+    pub reply_refused: bool,
 }
 
 /// The outcome of a route, by its name in answers and logs.
@@ -85,6 +89,10 @@ pub enum Outcome {
     Duplicate,
     /// The event bus took the event.
     EventPut,
+    /// A task that waited for this message goes on.
+    Resumed,
+    /// The task waits no more: it was answered before, or its time was over.
+    Closed,
     /// The parking queue has it, and will try the target again.
     Parked,
     /// The dead-letter queue has it: the target would refuse it again.
@@ -99,6 +107,8 @@ impl Outcome {
             Self::Started => "started",
             Self::Duplicate => "duplicate",
             Self::EventPut => "event_put",
+            Self::Resumed => "resumed",
+            Self::Closed => "closed",
             Self::Parked => "parked",
             Self::DeadLettered => "dead_lettered",
             Self::NotStored => "not_stored",
@@ -146,6 +156,10 @@ async fn climb_down(
     ladder: Ladder,
 ) -> Delivery {
     let (result, attempts) = attempt(delivered.message, route, targets, ladder.target).await;
+    let reply_refused = {
+        let reply = route.reply.as_ref();
+        reply.is_some_and(|reply| reply.asked.is_some() && reply.address(delivered.message).refused)
+    };
     let route = route.name.clone();
     let fault = match result {
         Ok(outcome) => {
@@ -155,6 +169,7 @@ async fn climb_down(
                 attempts,
                 fault: None,
                 queue_fault: None,
+                reply_refused,
             };
         }
         Err(fault) => fault,
@@ -185,6 +200,7 @@ async fn climb_down(
         attempts,
         fault: Some(fault),
         queue_fault: sent.err(),
+        reply_refused,
     }
 }
 
@@ -234,6 +250,19 @@ pub async fn attempt(
             let (result, attempts) =
                 retry(Patience::until(deadline), || targets.event_bus.put(event)).await;
             (result.map(|()| Outcome::EventPut), attempts)
+        }
+        Target::Resume(resume) => {
+            let answer = match resume::answer(message, resume) {
+                Ok(answer) => answer,
+                Err(fault) => return (Err(fault), 0),
+            };
+            let (result, attempts) =
+                retry(Patience::until(deadline), || targets.tasks.answer(&answer)).await;
+            let outcome = result.map(|resumed| match resumed {
+                Resumed::Now => Outcome::Resumed,
+                Resumed::Closed => Outcome::Closed,
+            });
+            (outcome, attempts)
         }
     }
 }

@@ -74,11 +74,14 @@ pub fn envelope(route: &Route, message: &TopicMessage) -> String {
         bridge: Bridge {
             version: ENVELOPE_VERSION,
             route: &route.name,
-            reply: route.reply.as_ref().map(|reply| Reply {
-                cache: reply.cache.render(message),
-                topics: reply.topics.iter().map(|t| t.render(message)).collect(),
-                failures: reply.failures.iter().map(|t| t.render(message)).collect(),
-                format: reply.format,
+            reply: route.reply.as_ref().map(|reply| {
+                let address = reply.address(message);
+                Reply {
+                    cache: reply.cache.render(message),
+                    topics: address.topics,
+                    failures: address.failures,
+                    format: reply.format,
+                }
             }),
         },
     };
@@ -205,6 +208,51 @@ mod tests {
                 id = m.id
             )
         );
+    }
+
+    #[test]
+    fn a_sender_may_ask_for_a_reply_where_the_route_allows_it() {
+        let reply = |failures: Option<&str>| {
+            let mut reply =
+                json!({"topics": ["out"], "from": "json.reply_to", "allow": ["results/*", "mine"]});
+            if let Some(failures) = failures {
+                reply["failures"] = json!([failures]);
+            }
+            route(json!({ "reply": reply }))
+        };
+        for (text, failures, expected, refused) in [
+            (
+                r#"{"reply_to":"results/7"}"#,
+                None,
+                ("results/7", "results/7"),
+                false,
+            ),
+            (
+                r#"{"reply_to":"mine"}"#,
+                Some("bad"),
+                ("mine", "bad"),
+                false,
+            ),
+            (r#"{"reply_to":"theirs"}"#, None, ("out", "out"), true),
+            (
+                r#"{"reply_to":"theirs"}"#,
+                Some("bad"),
+                ("out", "bad"),
+                true,
+            ),
+            (r#"{"reply_to":""}"#, None, ("out", "out"), true),
+            (r#"{"reply_to":["mine"]}"#, None, ("out", "out"), true),
+            (r#"{"reply_to":null}"#, None, ("out", "out"), false),
+            ("no JSON", None, ("out", "out"), false),
+        ] {
+            let route = reply(failures);
+            let m = message(json!({ "text": text }));
+            let input: serde_json::Value = serde_json::from_str(&envelope(&route, &m)).unwrap();
+            let reply = &input["bridge"]["reply"];
+            assert_eq!(reply["topics"], json!([expected.0]), "{text}");
+            assert_eq!(reply["failures"], json!([expected.1]), "{text}");
+            assert_eq!(route.reply.unwrap().address(&m).refused, refused, "{text}");
+        }
     }
 
     #[test]

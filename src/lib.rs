@@ -14,8 +14,12 @@
 //! 7. [`result`] tells what to publish where, [`claims`] stores what is too large for a message, and [`publisher`] publishes
 //!    once as far as known;
 //! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
+//!
+//! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
+#[cfg(feature = "cli")]
+mod backoff;
 pub mod claims;
 pub mod clock;
 pub mod config;
@@ -30,7 +34,10 @@ pub mod local;
 pub mod message;
 pub mod ports;
 pub mod publisher;
+#[cfg(feature = "cli")]
+pub mod relay;
 pub mod result;
+pub mod resume;
 pub mod retry;
 pub mod routes;
 pub mod secrets;

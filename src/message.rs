@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 use crate::json;
 use crate::signature::Verified;
 
+#[cfg(feature = "cli")]
+pub mod delivery;
+
 /// A message on a topic.
 #[derive(Clone, Debug)]
 pub struct TopicMessage {
@@ -31,7 +34,8 @@ pub struct TopicMessage {
 }
 
 /// What was published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Value {
     Text(String),
     /// Bytes, in the base64 they came in.

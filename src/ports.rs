@@ -5,6 +5,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::resume::TaskAnswer;
+
 /// The answer of a call.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
 
@@ -17,6 +19,12 @@ pub trait Workflows: Send + Sync {
         name: &'a str,
         input: &'a str,
     ) -> Answer<'a, Started>;
+}
+
+/// Step Functions, as whoever answers a task that waits.
+pub trait Tasks: Send + Sync {
+    /// Tells the task that waits on this token how it ended.
+    fn answer<'a>(&'a self, answer: &'a TaskAnswer) -> Answer<'a, Resumed>;
 }
 
 /// Step Functions, as the completion uses it.
@@ -124,6 +132,14 @@ pub enum Started {
     Now,
     /// There was an execution of that name already.
     Already,
+}
+
+/// What SendTaskSuccess or SendTaskFailure did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumed {
+    Now,
+    /// The task does not wait any more: it was answered before, or its time was over.
+    Closed,
 }
 
 /// Whether an event may be worked on.

@@ -4,6 +4,7 @@
 
 mod document;
 pub mod glob;
+mod path;
 pub mod pattern;
 mod template;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 pub use document::{Problem, Problems};
 pub use glob::Glob;
+pub use path::FieldPath;
 pub use pattern::Pattern;
 pub use template::{Placeholder, Template};
 
@@ -65,6 +67,17 @@ pub enum Target {
         source: String,
         detail_type: Template,
     },
+    /// A task of a workflow that waits for this answer.
+    Resume(Resume),
+}
+
+/// Where a message has the answer to a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    pub token: FieldPath,
+    pub output: FieldPath,
+    /// Where something stands, the task fails.
+    pub error: Option<FieldPath>,
 }
 
 /// The shape of an execution's input.
@@ -82,6 +95,28 @@ pub struct Reply {
     /// The same as `topics` where the document names none.
     pub failures: Vec<Template>,
     pub format: Format,
+    /// Where the sender may ask for another topic.
+    pub asked: Option<Asked>,
+}
+
+/// A topic that the message itself names for its reply.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The key `reply.from`.
+    pub from: FieldPath,
+    /// The key `reply.allow`: only such topics.
+    pub allow: Vec<Glob>,
+    /// Whether failures go there, too: the document names no topic for them.
+    pub failures: bool,
+}
+
+/// The topics of a reply to one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub topics: Vec<String>,
+    pub failures: Vec<String>,
+    /// The message asked for a topic that is not allowed.
+    pub refused: bool,
 }
 
 /// The shape of a successful result.
@@ -142,9 +177,11 @@ impl Route {
     /// Whether results of this route may go to this cache and topic.
     pub fn may_reply_to(&self, cache: &str, topic: &str) -> bool {
         self.reply.as_ref().is_some_and(|reply| {
-            let mut topics = reply.topics.iter().chain(&reply.failures);
             reply.cache.as_glob(&self.from).matches(cache)
-                && topics.any(|template| template.as_glob(&self.from).matches(topic))
+                && reply
+                    .globs(&self.from)
+                    .iter()
+                    .any(|glob| glob.matches(topic))
         })
     }
 
@@ -160,12 +197,56 @@ impl Route {
     }
 }
 
+impl Reply {
+    /// Where the reply to this message goes.
+    pub fn address(&self, message: &TopicMessage) -> Address {
+        let render = |templates: &[Template]| {
+            let topics = templates.iter().map(|template| template.render(message));
+            topics.collect::<Vec<_>>()
+        };
+        let mut address = Address {
+            topics: render(&self.topics),
+            failures: render(&self.failures),
+            refused: false,
+        };
+        let Some(asked) = &self.asked else {
+            return address;
+        };
+        if asked.from.find(message).is_none() {
+            return address;
+        }
+        let topic = asked.from.find_text(message).filter(|topic| {
+            !topic.is_empty() && asked.allow.iter().any(|allowed| allowed.matches(topic))
+        });
+        match topic {
+            Some(topic) => {
+                if asked.failures {
+                    address.failures = vec![topic.clone()];
+                }
+                address.topics = vec![topic];
+            }
+            None => address.refused = true,
+        }
+        address
+    }
+
+    /// What every topic of a reply matches one of, for messages that `from` takes.
+    fn globs(&self, from: &From) -> Vec<Glob> {
+        let templates = self.topics.iter().chain(&self.failures);
+        let allowed = self.asked.iter().flat_map(|asked| asked.allow.clone());
+        templates
+            .map(|template| template.as_glob(from))
+            .chain(allowed)
+            .collect()
+    }
+}
+
 impl Target {
     /// The unqualified ARN of the state machine, if it is one.
     pub(crate) fn state_machine(&self) -> Option<&str> {
         match self {
             Self::StateMachine { arn, .. } => Some(unqualified(arn)),
-            Self::EventBus { .. } => None,
+            Self::EventBus { .. } | Self::Resume(_) => None,
         }
     }
 }

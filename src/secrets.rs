@@ -71,7 +71,8 @@ impl SecretCache {
         old: &Arc<[SigningSecret]>,
         deadline: Instant,
     ) -> Option<Arc<[SigningSecret]>> {
-        let mut refresh_from = self.refresh_from.lock().await;
+        let locked = timeout_at(deadline, self.refresh_from.lock()).await;
+        let mut refresh_from = locked.ok()?;
         if let Some(kept) = self.kept().filter(|kept| kept != old) {
             return Some(kept);
         }
@@ -106,12 +107,15 @@ impl SecretCache {
     /// Fetches and keeps.
     async fn fetch(&self, deadline: Instant) -> Result<Arc<[SigningSecret]>, Fault> {
         // The previous version may well be missing, so it must not cost the answer.
-        let soon = deadline.min(Instant::now() + PREVIOUS_WITHIN);
+        let soon = || deadline.min(Instant::now() + PREVIOUS_WITHIN);
         let fetch = |stage, until| retry(Patience::until(until), move || self.store.fetch(stage));
-        let ((current, _), (previous, _)) = futures_util::join!(
-            fetch(Stage::Current, deadline),
-            fetch(Stage::Previous, soon)
-        );
+        let current = fetch(Stage::Current, deadline);
+        let ((current, _), (previous, _)) = if self.kept().is_none() {
+            futures_util::join!(current, fetch(Stage::Previous, soon()))
+        } else {
+            // A rotation may be under way: read in this order, the secret that it makes the previous one is not missed.
+            (current.await, fetch(Stage::Previous, soon()).await)
+        };
         let missing = || {
             Fault::later(
                 "NoSecretValue",
@@ -296,6 +300,35 @@ mod tests {
         assert_eq!(both.to_vec(), list(&["two", "one"]));
     }
 
+    /// A store whose secret is rotated while it is read.
+    struct Rotating(StdMutex<Vec<&'static str>>);
+
+    impl Secrets for Rotating {
+        fn fetch(&self, stage: Stage) -> Answer<'_, Option<String>> {
+            // The newest last.
+            let mut versions = self.0.lock().unwrap();
+            let place = versions.len() - usize::from(stage == Stage::Previous);
+            let found = versions[place - 1].to_owned();
+            if stage == Stage::Current && versions.len() == 3 {
+                versions.push("newest");
+            }
+            Box::pin(async { Ok(Some(found)) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_rotated_while_it_is_read_again_is_not_missed() {
+        let store = Arc::new(Rotating(StdMutex::new(vec!["older", "old"])));
+        let cache = SecretCache::new(store.clone());
+        let kept = cache.get(soon()).await.unwrap();
+        assert_eq!(kept.to_vec(), list(&["old", "older"]));
+        store.0.lock().unwrap().push("new");
+        let newer = cache.newer_than(&kept, soon()).await.unwrap();
+        // By now `newest` is current and `new` is previous.
+        assert!(newer.contains(&list(&["new"])[0]), "{}", newer.len());
+        assert!(!newer.contains(&list(&["old"])[0]));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_refresh_that_failed_is_repeated_soon() {
         let store = Store::new("one", None);
@@ -352,7 +385,8 @@ mod tests {
         };
         let (_, waited) = futures_util::join!(cache.newer_than(&old, soon()), get);
         assert_eq!(waited, Duration::ZERO);
-        assert_eq!(began.elapsed(), Duration::from_secs(1));
+        // Two reads, one after the other.
+        assert_eq!(began.elapsed(), Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]

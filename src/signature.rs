@@ -27,6 +27,11 @@ impl SigningSecret {
             .filter(|secret| !secret.is_empty())
             .map(Self)
     }
+
+    /// The signature of `body`: 64 lower-case hex digits.
+    pub fn sign(&self, body: &[u8]) -> String {
+        sign(&self.0, body)
+    }
 }
 
 impl fmt::Debug for SigningSecret {

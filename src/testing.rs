@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::dispatch::{Queues, Targets};
 use crate::ports::{
     Answer, Begun, Described, Event, EventBus, Executions, Fault, Items, Ledger, Objects, Queue,
-    Receipts, Secrets, Stage, Started, Topics, Workflows,
+    Receipts, Resumed, Secrets, Stage, Started, Tasks, Topics, Workflows,
 };
+use crate::resume::{TaskAnswer, Verdict};
 
 /// What a fake was asked, in order, as text.
 #[derive(Clone, Default)]
@@ -38,6 +39,7 @@ impl World {
         Targets {
             workflows: Arc::new(self.clone()),
             event_bus: Arc::new(self.clone()),
+            tasks: Arc::new(self.clone()),
         }
     }
 
@@ -111,6 +113,29 @@ impl Workflows for World {
                 Some(_) => Started::Already,
             }
         }))
+    }
+}
+
+impl Tasks for World {
+    fn answer<'a>(&'a self, answer: &'a TaskAnswer) -> Answer<'a, Resumed> {
+        let record = match &answer.verdict {
+            Verdict::Success(output) => format!("succeed {} {output}", answer.token),
+            Verdict::Failure { error, cause } => {
+                format!(
+                    "fail {} {error} {}",
+                    answer.token,
+                    cause.as_deref().unwrap_or("-")
+                )
+            }
+        };
+        let token = format!("token {}", answer.token);
+        Box::pin(self.call(
+            record,
+            move |state| match state.executions.insert(token, String::new()) {
+                None => Resumed::Now,
+                Some(_) => Resumed::Closed,
+            },
+        ))
     }
 }
 

@@ -27,10 +27,7 @@ pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webho
     };
     Ok(Arc::new(Webhook {
         routes: ssm::load_routes(&config.routes, aws).await?,
-        targets: Targets {
-            workflows: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(aws))),
-            event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(aws))),
-        },
+        targets: targets(aws),
         queues: Queues {
             parked: Arc::new(SqsQueue::new(aws, config.parking_queue_url)),
             dead_letters: Arc::new(SqsQueue::new(aws, config.dead_letter_queue_url)),
@@ -39,4 +36,14 @@ pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webho
         settings: config.settings,
         now_ms: clock::now_ms,
     }))
+}
+
+/// Everything that a route can name.
+pub fn targets(aws: &SdkConfig) -> Targets {
+    let step_functions = Arc::new(StepFunctions(aws_sdk_sfn::Client::new(aws)));
+    Targets {
+        workflows: step_functions.clone(),
+        event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(aws))),
+        tasks: step_functions,
+    }
 }

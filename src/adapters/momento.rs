@@ -104,7 +104,11 @@ impl Momento {
             let session = kept.session.as_ref();
             session.is_none_or(|session| Arc::ptr_eq(session, &lease.session))
         };
-        if is_old(&kept) && self.reads() == lease.reads && kept.may_read(&error) {
+        if is_old(&kept) && self.reads() == lease.reads {
+            if !kept.may_read(&error) {
+                // Whether the secret has a better key by now is not known yet.
+                return Err(Fault::later(refused.code, refused.text));
+            }
             self.read(&mut kept).await?;
         }
         Err(match &kept.fault {

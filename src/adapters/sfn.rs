@@ -6,13 +6,15 @@ use aws_sdk_sfn::types::ExecutionListItem;
 
 use super::aws::fault;
 use crate::ports::{
-    Answer, Described, ExecutionPage, Executions, Listed, Listing, Started, Workflows,
+    Answer, Described, ExecutionPage, Executions, Fault, Listed, Listing, Resumed, Started, Tasks,
+    Workflows,
 };
+use crate::resume::{TaskAnswer, Verdict};
 
 /// The most that ListExecutions gives at once.
 const PAGE: i32 = 1000;
 
-/// Starts, describes and lists executions.
+/// Starts, describes and lists executions, and answers their tasks.
 pub struct StepFunctions(pub Client);
 
 impl Workflows for StepFunctions {
@@ -40,6 +42,34 @@ impl Workflows for StepFunctions {
                 Err(e) => Err(fault(&e)),
             }
         })
+    }
+}
+
+impl Tasks for StepFunctions {
+    fn answer<'a>(&'a self, answer: &'a TaskAnswer) -> Answer<'a, Resumed> {
+        Box::pin(async move {
+            let token = &answer.token;
+            let fault = match &answer.verdict {
+                Verdict::Success(output) => {
+                    let call = self.0.send_task_success().task_token(token).output(output);
+                    call.send().await.err().map(|e| fault(&e))
+                }
+                Verdict::Failure { error, cause } => {
+                    let call = self.0.send_task_failure().task_token(token).error(error);
+                    let call = call.set_cause(cause.clone());
+                    call.send().await.err().map(|e| fault(&e))
+                }
+            };
+            fault.map_or(Ok(Resumed::Now), closed)
+        })
+    }
+}
+
+/// A task that waits no more is no fault.
+fn closed(fault: Fault) -> Result<Resumed, Fault> {
+    match fault.code.as_str() {
+        "TaskTimedOut" | "TaskDoesNotExist" => Ok(Resumed::Closed),
+        _ => Err(fault),
     }
 }
 
@@ -108,6 +138,18 @@ mod tests {
     use aws_sdk_sfn::types::ExecutionStatus;
 
     use super::*;
+
+    #[test]
+    fn a_task_that_waits_no_more_is_no_fault() {
+        for code in ["TaskTimedOut", "TaskDoesNotExist"] {
+            let fault = Fault::permanent(code, "");
+            assert_eq!(closed(fault), Ok(Resumed::Closed));
+        }
+        for code in ["InvalidToken", "InvalidOutput", "KmsAccessDeniedException"] {
+            let fault = Fault::permanent(code, "");
+            assert_eq!(closed(fault.clone()), Err(fault));
+        }
+    }
 
     #[test]
     fn dates_are_milliseconds_and_redrives_are_counted() {

@@ -4,15 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::Error;
-use workflow_bridge::adapters::{
-    aws, eventbridge::EventBridge, sfn::StepFunctions, sqs::SqsQueue, ssm,
-};
+use workflow_bridge::adapters::{aws, sqs::SqsQueue, ssm};
 use workflow_bridge::clock;
 use workflow_bridge::config::{RedriveConfig, environment};
-use workflow_bridge::dispatch::{Queues, Targets};
+use workflow_bridge::dispatch::Queues;
 use workflow_bridge::entrypoints::records::{self, Repeats};
 use workflow_bridge::entrypoints::redrive::Redrive;
-use workflow_bridge::telemetry;
+use workflow_bridge::{telemetry, wiring};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -26,10 +24,7 @@ async fn run() -> Result<(), Error> {
     let parked = Arc::new(SqsQueue::new(&aws, config.parking_queue_url));
     let redrive = Redrive {
         routes: ssm::load_routes(&config.routes, &aws).await?,
-        targets: Targets {
-            workflows: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
-            event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(&aws))),
-        },
+        targets: wiring::targets(&aws),
         repeats: Repeats::new(Some(parked.clone()), config.repeats, clock::now_ms),
         queues: Queues {
             parked,

@@ -95,9 +95,10 @@ impl<'a> Variables<'a> {
     }
 
     pub(super) fn repeats(&mut self, default: RepeatSettings) -> RepeatSettings {
-        // SQS makes a message invisible for at most 12 hours, and counts up to 1000 receives.
+        // SQS makes a message invisible for at most 12 hours from its receive on, trying it included, and counts up to 1000
+        // receives.
         let mut seconds = |variable, default: Duration| {
-            Duration::from_secs(self.number(variable, default.as_secs(), 1..=43_200))
+            Duration::from_secs(self.number(variable, default.as_secs(), 1..=43_000))
         };
         RepeatSettings {
             first: seconds("RETRY_AFTER_SECONDS", default.first),

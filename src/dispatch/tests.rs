@@ -69,6 +69,55 @@ async fn a_message_starts_one_execution_however_often_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_goes_to_the_task_that_waits_once() {
+    let world = World::default();
+    let to = json!({"to": {"resume": {"token": "json.token", "output": "json.answer", "error": "json.error"}}});
+    let said = async |text: &str| {
+        let outcomes = outcomes(&world, std::slice::from_ref(&to), json!({ "text": text })).await;
+        outcomes[0]
+    };
+    let yes = r#"{"token":"t1","answer":{"ok":true}}"#;
+    assert_eq!(said(yes).await, Outcome::Resumed);
+    // Again, or too late: Step Functions does not tell the two apart, and neither needs anybody.
+    assert_eq!(said(yes).await, Outcome::Closed);
+    let no = r#"{"token":"t2","error":{"error":"Denied","cause":"too dear"}}"#;
+    assert_eq!(said(no).await, Outcome::Resumed);
+    assert_eq!(
+        world.calls(),
+        [
+            r#"succeed t1 {"ok":true}"#,
+            r#"succeed t1 {"ok":true}"#,
+            "fail t2 Denied too dear"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_no_task_can_take_is_a_dead_letter_and_one_that_fails_is_parked() {
+    let to = json!({"to": {"resume": {"token": "json.token"}}});
+    for (behaviour, text, outcome) in [
+        (None, "no token", Outcome::DeadLettered),
+        (
+            Some(Fault::permanent("InvalidToken", "withheld")),
+            r#"{"token":"t"}"#,
+            Outcome::DeadLettered,
+        ),
+        (
+            Some(Fault::transient("ThrottlingException", "slow down")),
+            r#"{"token":"t"}"#,
+            Outcome::Parked,
+        ),
+    ] {
+        let world = World::default();
+        if let Some(fault) = behaviour {
+            world.make("succeed", Behaviour::Fails(fault));
+        }
+        let outcomes = outcomes(&world, std::slice::from_ref(&to), json!({ "text": text })).await;
+        assert_eq!(outcomes, [outcome], "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn twenty_deliveries_at_once_start_one_execution() {
     let world = World::default();
     let (m, r, t) = (message(json!({})), routes(&[json!({})]), world.targets());

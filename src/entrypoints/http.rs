@@ -343,6 +343,11 @@ fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
                 message.age_ms = message.map(|m| now_ms.saturating_sub(m.event_timestamp)),
                 targets = (!verdict.deliveries.is_empty())
                     .then(|| dispatch::outcomes(&verdict.deliveries)),
+                reply = verdict
+                    .deliveries
+                    .iter()
+                    .any(|delivery| delivery.reply_refused)
+                    .then_some("refused"),
                 error.text = verdict
                     .reason
                     .clone()

@@ -13,14 +13,16 @@ use crate::config::RepeatSettings;
 use crate::ports::Receipts;
 use crate::retry::{Patience, retry};
 
-/// How long a record is tried in one invocation; after that, the queue repeats it.
-const RECORD_WITHIN: Duration = Duration::from_secs(20);
+/// How long a record is tried in one invocation; after that, the queue repeats it. Five eighths are the target's: a target that
+/// is down must not hold up the records of the others for long.
+const RECORD_WITHIN: Duration = Duration::from_secs(8);
 
 /// What is left of an invocation for telling the queue when a record comes again, and for the answer.
 const ANSWERING: Duration = Duration::from_secs(3);
 
-/// A message older than this is not given back: SQS deletes it after 14 days, and nobody would know why.
-const LAST_AGE: Duration = Duration::from_secs(13 * 24 * 3600);
+/// A message older than this is not given back: SQS deletes it after 14 days, and nobody would know why. The three days between
+/// are for a backlog so long that a record waits for its turn.
+const LAST_AGE: Duration = Duration::from_secs(11 * 24 * 3600);
 
 /// Serves the batches of a queue until the environment ends. `handle` is told when its invocation ends.
 ///
@@ -269,9 +271,9 @@ mod tests {
         let day = 24 * 3600 * 1000;
         let all = batch(&[
             ("first", 1, now),
-            ("late", 149, now - 12 * day),
+            ("late", 149, now - 10 * day),
             ("last", 150, now),
-            ("old", 2, now - 13 * day),
+            ("old", 2, now - 11 * day),
         ]);
         let last = Mutex::new(Vec::new());
         let handle = async |record: Record<'_>, _: Instant| {

@@ -8,17 +8,19 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
 use super::http::Webhook;
+use crate::backoff::Backoff;
+use crate::relay::health::metrics;
+use crate::relay::status::Status;
 use crate::server::{self, Limits, health};
 
-/// The longest wait between two attempts to fetch the signing secret; the first one is [`FIRST_WAIT`], and each later one
-/// twice the last.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// The waits between two attempts to fetch the signing secret.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// Serves the webhook on `listener` until `stop` is there, and then finishes what is under way.
 ///
-/// A body has half of the budget to arrive, so that the other half is left for targets and queues. `missing` names what
-/// `/ready` has to wait for beside the signing secret.
+/// A body has half of the budget to arrive, so that the other half is left for targets and queues. Where a relay runs in the same
+/// process, `/ready` waits for it, too, and `/metrics` has its numbers.
 ///
 /// # Errors
 ///
@@ -27,7 +29,7 @@ pub async fn run(
     listener: TcpListener,
     webhook: Arc<Webhook>,
     limits: Limits,
-    missing: impl Fn() -> Vec<&'static str> + Send + Sync + 'static,
+    relay: Option<Arc<Status>>,
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let address = listener.local_addr()?;
@@ -35,12 +37,11 @@ pub async fn run(
         body_within: limits.body_within.min(webhook.settings.answer_within / 2),
         ..limits
     };
-    let missing = Arc::new(missing);
     let handler = {
         let webhook = webhook.clone();
         move |request, received| {
-            let (webhook, missing) = (webhook.clone(), missing.clone());
-            async move { answer(&webhook, &request, received, || missing()).await }
+            let (webhook, relay) = (webhook.clone(), relay.clone());
+            async move { answer(&webhook, &request, received, relay.as_deref()).await }
         }
     };
     let stop = async {
@@ -61,16 +62,19 @@ pub async fn answer<B: AsRef<[u8]>>(
     webhook: &Webhook,
     request: &Request<B>,
     received: Instant,
-    missing: impl FnOnce() -> Vec<&'static str>,
+    relay: Option<&Status>,
 ) -> Response<String> {
     let missing = || {
-        let mut missing = missing();
+        let mut missing = relay.map(Status::missing).unwrap_or_default();
         if !webhook.secrets.is_filled() {
             missing.insert(0, "signing secret");
         }
         missing
     };
     if let Some(response) = health(request, missing) {
+        return response;
+    }
+    if let Some(response) = relay.and_then(|status| metrics(request, status)) {
         return response;
     }
     let budget = webhook.settings.answer_within;
@@ -81,7 +85,7 @@ pub async fn answer<B: AsRef<[u8]>>(
 /// Fetches the signing secrets, for as long as that takes: before `/ready` says so no requests may come that would do it. Never
 /// ends, so that it can run beside what does.
 async fn fetch_secrets(webhook: &Webhook) -> std::convert::Infallible {
-    let mut wait = FIRST_WAIT;
+    let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         let deadline = Instant::now() + webhook.settings.answer_within;
         match webhook.secrets.get(deadline).await {
@@ -92,8 +96,7 @@ async fn fetch_secrets(webhook: &Webhook) -> std::convert::Infallible {
                 "no signing secret yet"
             ),
         }
-        sleep(wait.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
+        sleep(waits.pause()).await;
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::stack::Stack;
 use super::topics::broker::Value;
 use super::topics::{DeliveryOutcome, TopicsEvent};
+use crate::relay::destination::Attempt;
 use crate::routes::{Routes, Target};
 
 /// An execution of a short workflow ends within a few polls; a long one is asked less and less often.
@@ -32,6 +33,13 @@ pub enum Direction {
     Neither,
 }
 
+/// Who called the webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    Momento,
+    Relay,
+}
+
 /// Something that happened to a message.
 #[derive(Clone, Debug)]
 pub enum Happening {
@@ -46,6 +54,7 @@ pub enum Happening {
     },
     /// The webhook was called, or could not be.
     Answered {
+        by: Caller,
         topic: String,
         sequence: u64,
         took: Duration,
@@ -58,6 +67,8 @@ pub enum Happening {
         name: String,
         status: String,
         took: Duration,
+        /// The names of the states that it passed, in order.
+        states: Vec<String>,
         /// Error and cause of a failed one.
         failure: Option<String>,
     },
@@ -97,7 +108,10 @@ impl Flow {
             tell,
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(watcher.run(stack.topics().events()));
+        tasks.spawn(Arc::clone(&watcher).run(stack.topics().events()));
+        if let Some(attempts) = stack.relayed() {
+            tasks.spawn(watcher.run(attempts));
+        }
         Self {
             happenings,
             _tasks: tasks,
@@ -110,6 +124,76 @@ impl Flow {
     }
 }
 
+/// Something that is told of.
+trait Tell: Clone + Send + 'static {
+    fn tell(self, watcher: &Watcher) -> Happening;
+}
+
+impl Tell for TopicsEvent {
+    fn tell(self, watcher: &Watcher) -> Happening {
+        match self {
+            Self::Published(message) => Happening::Published {
+                direction: watcher.direction(&message.cache, &message.topic),
+                cache: message.cache.clone(),
+                topic: message.topic.clone(),
+                sequence: message.sequence,
+                bytes: message.value.bytes(),
+                text: match &message.value {
+                    Value::Text(text) => Some(text.clone()),
+                    Value::Binary(_) => None,
+                },
+            },
+            Self::WebhookDelivered {
+                message,
+                outcome,
+                elapsed,
+                ..
+            } => answered(
+                Caller::Momento,
+                &message.topic,
+                message.sequence,
+                elapsed,
+                match outcome {
+                    DeliveryOutcome::Answered { status, body } => Ok((status, body)),
+                    DeliveryOutcome::TimedOut => Err("no answer in time".to_owned()),
+                    DeliveryOutcome::Unreachable(reason) => Err(format!("unreachable: {reason}")),
+                    DeliveryOutcome::Dropped => {
+                        Err("not attempted: too many deliveries at once".to_owned())
+                    }
+                },
+            ),
+        }
+    }
+}
+
+impl Tell for Attempt {
+    fn tell(self, _: &Watcher) -> Happening {
+        let topic = &self.topic.topic;
+        answered(Caller::Relay, topic, self.number, self.took, self.answer)
+    }
+}
+
+fn answered(
+    by: Caller,
+    topic: &str,
+    sequence: u64,
+    took: Duration,
+    answer: Result<(u16, String), String>,
+) -> Happening {
+    let (status, answer) = match answer {
+        Ok((status, body)) => (Ok(status), serde_json::from_str(&body).unwrap_or_default()),
+        Err(reason) => (Err(reason), Answer::default()),
+    };
+    Happening::Answered {
+        by,
+        topic: topic.to_owned(),
+        sequence,
+        took,
+        status,
+        answer,
+    }
+}
+
 struct Watcher {
     client: Client,
     routes: Routes,
@@ -117,7 +201,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn run(self: Arc<Self>, mut events: broadcast::Receiver<TopicsEvent>) {
+    async fn run<E: Tell>(self: Arc<Self>, mut events: broadcast::Receiver<E>) {
         let mut following = JoinSet::new();
         loop {
             let event = match events.recv().await {
@@ -127,7 +211,7 @@ impl Watcher {
                 Err(broadcast::error::RecvError::Closed) => return,
             };
             while following.try_join_next().is_some() {}
-            let happening = self.read(event);
+            let happening = event.tell(&self);
             if let Happening::Answered {
                 sequence, answer, ..
             } = &happening
@@ -143,7 +227,7 @@ impl Watcher {
                         .find(|route| route.name == target.route)
                         .and_then(|route| match &route.to {
                             Target::StateMachine { arn, .. } => Some(arn.clone()),
-                            Target::EventBus { .. } => None,
+                            Target::EventBus { .. } | Target::Resume(_) => None,
                         });
                     let ending =
                         format!("-{sequence}-{}", answer.id.get(..16).unwrap_or(&answer.id));
@@ -154,51 +238,6 @@ impl Watcher {
             }
             if self.tell.send(happening).is_err() {
                 return;
-            }
-        }
-    }
-
-    fn read(&self, event: TopicsEvent) -> Happening {
-        match event {
-            TopicsEvent::Published(message) => Happening::Published {
-                direction: self.direction(&message.cache, &message.topic),
-                cache: message.cache.clone(),
-                topic: message.topic.clone(),
-                sequence: message.sequence,
-                bytes: message.value.bytes(),
-                text: match &message.value {
-                    Value::Text(text) => Some(text.clone()),
-                    Value::Binary(_) => None,
-                },
-            },
-            TopicsEvent::WebhookDelivered {
-                message,
-                outcome,
-                elapsed,
-                ..
-            } => {
-                let (status, answer) = match outcome {
-                    DeliveryOutcome::Answered { status, body } => {
-                        (Ok(status), serde_json::from_str(&body).unwrap_or_default())
-                    }
-                    DeliveryOutcome::TimedOut => {
-                        (Err("no answer in time".to_owned()), Answer::default())
-                    }
-                    DeliveryOutcome::Unreachable(reason) => {
-                        (Err(format!("unreachable: {reason}")), Answer::default())
-                    }
-                    DeliveryOutcome::Dropped => (
-                        Err("not attempted: too many deliveries at once".to_owned()),
-                        Answer::default(),
-                    ),
-                };
-                Happening::Answered {
-                    topic: message.topic.clone(),
-                    sequence: message.sequence,
-                    took: elapsed,
-                    status,
-                    answer,
-                }
             }
         }
     }
@@ -278,7 +317,19 @@ impl Watcher {
             name: name.to_owned(),
             status,
             took,
+            states: self.states(arn).await,
             failure,
         }
+    }
+
+    /// The states that an execution has entered so far, as far as its first page of history tells.
+    async fn states(&self, arn: &str) -> Vec<String> {
+        let history = self.client.get_execution_history().execution_arn(arn);
+        let Ok(history) = history.max_results(1000).send().await else {
+            return Vec::new();
+        };
+        let entered = history.events().iter();
+        let entered = entered.filter_map(|event| event.state_entered_event_details());
+        entered.map(|details| details.name().to_owned()).collect()
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use momento::TopicClient;
 use momento::topics::configurations::Laptop;
 use serde_json::Value;
+use tokio::sync::broadcast;
 
 use super::aws::Account;
 use super::build::Binaries;
@@ -17,12 +18,14 @@ use super::console::Progress;
 use super::deploy::{self, Deployed};
 use super::emulator::Emulator;
 use super::functions;
+use super::relay::Relay;
 use super::template;
-use super::topics::{TopicsOptions, TopicsServer, Webhook, local_api_key};
+use super::topics::{Limits, TopicsOptions, TopicsServer, Webhook, WebhookError, local_api_key};
 use super::workspace::{State, Workspace};
 use crate::adapters::ssm;
 use crate::adapters::topics;
 use crate::config::{MomentoEndpoint, RoutesSource};
+use crate::relay::destination::Attempt;
 use crate::routes::Routes;
 
 /// The stack's name in its account of the emulator.
@@ -30,6 +33,17 @@ const NAME: &str = "workflow-bridge";
 
 /// A change to the template before it is deployed.
 pub type Edit = Box<dyn FnOnce(&mut Value) -> Result<()> + Send>;
+
+/// How messages get from topics to the webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The Topics server delivers webhooks.
+    Webhooks,
+    /// A relay in this process subscribes to what the routes listen to.
+    Relay,
+    /// Not at all: whoever started the stack sees to it.
+    Nothing,
+}
 
 /// What to start. [`Options::new`] has the defaults of `bridge local`.
 pub struct Options {
@@ -40,6 +54,9 @@ pub struct Options {
     pub binaries: Binaries,
     /// The cache that the shipped routes listen to.
     pub cache: String,
+    pub delivery: Delivery,
+    /// What the Topics server holds.
+    pub limits: Limits,
     /// 0 takes a free port.
     pub topics_port: u16,
     /// 0 takes a free port.
@@ -59,6 +76,8 @@ impl Options {
             workspace,
             binaries,
             cache: "demo".to_owned(),
+            delivery: Delivery::Webhooks,
+            limits: Limits::default(),
             topics_port: 0,
             aws_port: 0,
             parameters: BTreeMap::new(),
@@ -70,6 +89,8 @@ impl Options {
 
 /// A deployed system. Dropping it stops everything that nothing else uses.
 pub struct Stack {
+    /// Before the topics: it ends first.
+    relay: Option<Relay>,
     topics: TopicsServer,
     account: Account,
     deployed: Deployed,
@@ -105,6 +126,7 @@ impl Stack {
         let topics = TopicsServer::start(TopicsOptions {
             listen: (Ipv4Addr::LOCALHOST, options.topics_port).into(),
             keys: [(api_key.clone(), None)].into(),
+            limits: options.limits,
             ..TopicsOptions::default()
         })
         .await
@@ -116,7 +138,7 @@ impl Stack {
         (options.edit)(&mut template).context("cannot edit the template")?;
         let folder = options.template.parent().unwrap_or_else(|| ".".as_ref());
         template::inline_definitions(&mut template, folder)?;
-        upload_code(&emulator, &account, &mut template, &options.binaries).await?;
+        let bucket = upload_code(&emulator, &account, &mut template, &options.binaries).await?;
 
         let signing_secret = random_secret();
         let mut parameters = options.parameters;
@@ -131,36 +153,35 @@ impl Stack {
                     .or_insert_with(|| value.to_owned());
             }
         }
-        let deployed = deploy::create(&account, NAME, &template, &parameters).await?;
+        let deployed = deploy::create(&account, NAME, &bucket, &template, &parameters).await?;
         put_secret(&account, &deployed, "SigningSecret", &signing_secret).await?;
         put_secret(&account, &deployed, "MomentoSecret", &api_key).await?;
 
         let webhook_url = webhook_url(&emulator, &deployed)?;
         let routes = deployed_routes(&account, &template, &deployed).await?;
-        // One webhook for what routes listen to, however many there are: the webhook function finds all of them. A
-        // pattern that another one covers would deliver twice.
-        let enabled = || {
-            routes
-                .iter()
-                .filter(|route| route.enabled)
-                .map(|route| &route.from)
-        };
-        for from in enabled() {
-            let (cache, topic) = (from.cache.as_str(), from.topic.as_str());
-            if enabled().any(|other| other != from && other.covers(cache, topic)) {
-                continue;
-            }
-            let webhook = Webhook {
-                cache: cache.to_owned(),
-                topic: topic.to_owned(),
-                url: webhook_url.clone(),
-                secret: signing_secret.clone(),
-                host: None,
-            };
-            topics.put_webhook(&format!("{cache}/{topic}"), webhook)?;
+        match options.delivery {
+            Delivery::Webhooks => put_webhooks(&topics, &routes, &webhook_url, &signing_secret)?,
+            Delivery::Relay | Delivery::Nothing => {}
         }
         step.done("deployed the template");
+        let relay = match options.delivery {
+            Delivery::Relay => {
+                let folder = emulator.run().path();
+                let cursors = folder.join(format!("relay-cursors-{}.json", account.id()));
+                let relay = Relay::start(
+                    &topics,
+                    &routes,
+                    &api_key,
+                    &webhook_url,
+                    &signing_secret,
+                    &cursors,
+                );
+                Some(relay.await?)
+            }
+            Delivery::Webhooks | Delivery::Nothing => None,
+        };
         Ok(Self {
+            relay,
             topics,
             account,
             deployed,
@@ -176,6 +197,11 @@ impl Stack {
     /// The Topics server, for its events and webhooks.
     pub fn topics(&self) -> &TopicsServer {
         &self.topics
+    }
+
+    /// The attempts of the relay from now on, where there is one.
+    pub fn relayed(&self) -> Option<broadcast::Receiver<Attempt>> {
+        self.relay.as_ref().map(Relay::attempts)
     }
 
     /// The emulator, which other stacks may share.
@@ -258,17 +284,47 @@ impl Stack {
 
     /// Stops the Topics server, and the emulator unless another stack uses it.
     pub async fn stop(self) {
+        drop(self.relay);
         self.topics.shutdown().await;
     }
 }
 
-/// Packs and uploads each function's binary and points the template to it.
+/// One webhook for what routes listen to, however many there are: the webhook function finds all of them. A pattern that another
+/// one covers would deliver twice.
+fn put_webhooks(
+    topics: &TopicsServer,
+    routes: &Routes,
+    url: &str,
+    secret: &str,
+) -> Result<(), WebhookError> {
+    let enabled = || {
+        let enabled = routes.iter().filter(|route| route.enabled);
+        enabled.map(|route| &route.from)
+    };
+    for from in enabled() {
+        let (cache, topic) = (from.cache.as_str(), from.topic.as_str());
+        if enabled().any(|other| other != from && other.covers(cache, topic)) {
+            continue;
+        }
+        let webhook = Webhook {
+            cache: cache.to_owned(),
+            topic: topic.to_owned(),
+            url: url.to_owned(),
+            secret: secret.to_owned(),
+            host: None,
+        };
+        topics.put_webhook(&format!("{cache}/{topic}"), webhook)?;
+    }
+    Ok(())
+}
+
+/// Packs and uploads each function's binary and points the template to it; gives the bucket.
 async fn upload_code(
     emulator: &Emulator,
     account: &Account,
     template: &mut Value,
     binaries: &Binaries,
-) -> Result<()> {
+) -> Result<String> {
     // Names of buckets are taken for all accounts.
     let bucket = format!("workflow-bridge-{}", account.id());
     account.create_bucket(&bucket).await?;
@@ -290,7 +346,7 @@ async fn upload_code(
         }
         template::set_code(template, &function, &bucket, &package.key);
     }
-    Ok(())
+    Ok(bucket)
 }
 
 /// Where the emulator serves the Function URL `https://<id>.lambda-url.<region>.on.aws/`.

@@ -1,5 +1,6 @@
 //! The deployment template as data: read from YAML, with what `sam package` would have done applied to it.
 
+mod replies;
 mod yaml;
 
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 
+pub use replies::check_replies;
 pub use yaml::parse;
 
 /// Reads `template.yaml` (or any CloudFormation file, JSON included) into its long form: `!Ref X` becomes
@@ -67,27 +69,34 @@ pub fn set_code(template: &mut Value, function: &str, bucket: &str, key: &str) {
         json!({ "Bucket": bucket, "Key": key });
 }
 
-/// Adds routes to the routes document, which stands under a `Fn::ToJsonString`.
+/// Adds routes to the routes document: each a parameter of its own, which the resource `Routes` names.
 pub fn add_routes(template: &mut Value, routes: &[Value]) -> Result<()> {
-    let mut found = false;
-    visit(template, &mut |key, value| {
-        if let Some(list) = value
-            .get_mut("routes")
-            .and_then(Value::as_array_mut)
-            .filter(|_| key == "Fn::ToJsonString")
-        {
-            list.extend_from_slice(routes);
-            found = true;
+    for route in routes {
+        let name = route["name"].as_str();
+        let name = name.context("expected a route with a name, found none")?;
+        let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+        let id = words.fold("Added".to_owned(), |id, word| {
+            let mut chars = word.chars();
+            let first = chars.next().map(|c| c.to_ascii_uppercase());
+            id + &first.into_iter().chain(chars).collect::<String>()
+        });
+        let properties = json!({ "Type": "String", "Value": { "Fn::ToJsonString": route } });
+        let parameter = json!({ "Type": "AWS::SSM::Parameter", "Properties": properties });
+        add_resource(template, &format!("{id}Route"), parameter)?;
+        let document = template.pointer_mut("/Resources/Routes/Properties/Value/Fn::Sub");
+        let text = document.as_ref().and_then(|document| document.as_str());
+        let (routes, end) = text.and_then(|text| text.rsplit_once(']')).context(
+            "expected `Routes` with a `!Sub` of the document in the template, found none to add to",
+        )?;
+        let more = format!("{routes},${{{id}Route.Value}}]{end}");
+        if let Some(document) = document {
+            *document = more.into();
         }
-    });
-    if !found {
-        bail!("expected `routes` under a `Fn::ToJsonString` in the template, found none to add to");
     }
     Ok(())
 }
 
-/// Adds a state machine and lets every rule that hears of other state machines hear of it too. `kind` is `STANDARD` or
-/// `EXPRESS`.
+/// Adds a state machine, and a rule that hears of its ends as the others do of theirs. `kind` is `STANDARD` or `EXPRESS`.
 pub fn add_state_machine(
     template: &mut Value,
     id: &str,
@@ -100,15 +109,15 @@ pub fn add_state_machine(
         id,
         json!({ "Type": "AWS::Serverless::StateMachine", "Properties": properties }),
     )?;
-    visit(template, &mut |key, value| {
-        let heard = value
-            .pointer_mut("/detail/stateMachineArn")
-            .and_then(Value::as_array_mut);
-        if let Some(list) = heard.filter(|_| key == "EventPattern") {
-            list.push(json!({ "Ref": id }));
-        }
-    });
-    Ok(())
+    let rules = of_type(template, "AWS::Events::Rule")?.map(|(_, rule)| rule);
+    let heard = "/Properties/EventPattern/detail/stateMachineArn";
+    let rule = rules.into_iter().find(|rule| rule.pointer(heard).is_some());
+    let mut rule = rule.cloned().context(
+        "expected a rule for the ends of executions in the template, found none to copy",
+    )?;
+    rule["Properties"]["EventPattern"]["detail"]["stateMachineArn"] = json!([{ "Ref": id }]);
+    rule["Properties"]["Name"] = json!({ "Fn::Sub": format!("${{AWS::StackName}}-{id}") });
+    add_resource(template, &format!("{id}Ends"), rule)
 }
 
 /// Adds a resource under a logical id that is still free.
@@ -145,20 +154,6 @@ fn resources_mut(template: &mut Value) -> Result<&mut Map<String, Value>> {
         .context("expected `Resources` in the template, found none")
 }
 
-/// Calls `each` for every key of every object, outermost first.
-fn visit(value: &mut Value, each: &mut impl FnMut(&str, &mut Value)) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                each(key, value);
-                visit(value, each);
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| visit(value, each)),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,10 +161,10 @@ mod tests {
 
     fn template() -> Value {
         parse(
-            "Resources:
+            r#"Resources:
   Routes:
     Type: AWS::SSM::Parameter
-    Properties: {Value: {Fn::ToJsonString: {routes: [{name: a}]}}}
+    Properties: {Value: !Sub '{"routes":[${ARoute.Value}]}'}
   Rule:
     Type: AWS::Events::Rule
     Properties: {EventPattern: {detail: {stateMachineArn: [!Ref Upper]}}}
@@ -180,7 +175,7 @@ mod tests {
   Upper:
     Type: AWS::Serverless::StateMachine
     Properties: {DefinitionUri: machines/upper.asl.json, DefinitionSubstitutions: {Topic: x}}
-",
+"#,
         )
         .unwrap()
     }
@@ -244,9 +239,13 @@ mod tests {
     fn routes_and_resources_are_added() {
         let mut template = template();
         add_routes(&mut template, &[json!({"name": "b"})]).unwrap();
-        let routes =
-            &template["Resources"]["Routes"]["Properties"]["Value"]["Fn::ToJsonString"]["routes"];
-        assert_eq!(*routes, json!([{"name": "a"}, {"name": "b"}]));
+        add_routes(&mut template, &[json!({"name": "big-one"})]).unwrap();
+        assert_eq!(
+            template["Resources"]["Routes"]["Properties"]["Value"]["Fn::Sub"],
+            r#"{"routes":[${ARoute.Value},${AddedBRoute.Value},${AddedBigOneRoute.Value}]}"#
+        );
+        let route = &template["Resources"]["AddedBRoute"]["Properties"]["Value"];
+        assert_eq!(*route, json!({"Fn::ToJsonString": {"name": "b"}}));
         add_resource(&mut template, "Queue", json!({"Type": "AWS::SQS::Queue"})).unwrap();
         assert!(add_resource(&mut template, "Queue", json!({})).is_err());
         add_state_machine(&mut template, "Lower", "STANDARD", json!({"StartAt": "A"})).unwrap();
@@ -254,13 +253,17 @@ mod tests {
             template["Resources"]["Lower"]["Properties"]["Definition"],
             json!({"StartAt": "A"})
         );
-        let heard = &template["Resources"]["Rule"]["Properties"]["EventPattern"]["detail"]["stateMachineArn"];
-        assert_eq!(*heard, json!([{"Ref": "Upper"}, {"Ref": "Lower"}]));
+        let heard = |rule: &str| {
+            template["Resources"][rule]["Properties"]["EventPattern"]["detail"]["stateMachineArn"]
+                .clone()
+        };
+        assert_eq!(heard("Rule"), json!([{"Ref": "Upper"}]));
+        assert_eq!(heard("LowerEnds"), json!([{"Ref": "Lower"}]));
         add_output(&mut template, "QueueUrl", json!({"Ref": "Queue"}));
         assert_eq!(
             template["Outputs"]["QueueUrl"]["Value"],
             json!({"Ref": "Queue"})
         );
-        assert!(add_routes(&mut json!({"Resources": {}}), &[]).is_err());
+        assert!(add_routes(&mut json!({"Resources": {}}), &[json!({"name": "a"})]).is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use reader::Reader;
 use serde_json::Value;
 
-use super::{EVENT_FIELDS, Format, From, Glob, Pattern, Reply, Route, Target, Template};
+use super::{Asked, EVENT_FIELDS, Format, From, Glob, Pattern, Reply, Route, Target, Template};
 
 /// Most characters in a route's name; it begins the names of executions.
 const NAME_MAX: usize = 32;
@@ -124,6 +124,12 @@ impl Reader {
             Some(other) => self.unexpected("loop", "`allowed`", other),
         };
         fields.finish(self);
+        if reply_value.is_some() && matches!(to, Some(Target::Resume(_))) {
+            self.problem(
+                "reply",
+                "expected no reply for an answer to a task, since the workflow that goes on has a reply of its own",
+            );
+        }
         if reply_value.is_some() && matches!(to, Some(Target::EventBus { .. })) {
             self.problem(
                 "reply",
@@ -204,13 +210,54 @@ impl Reader {
             Some(Value::String(s)) if s == "envelope" => Some(Format::Envelope),
             Some(other) => self.unexpected("reply.format", "`output` or `envelope`", other),
         };
+        let from = match fields.optional("from") {
+            None => Some(None),
+            Some(value) => self.path("reply.from", value).map(Some),
+        };
+        let allow = match fields.optional("allow") {
+            None => Some(Vec::new()),
+            Some(value) => self.globs("reply.allow", value),
+        };
+        let own_failures = fields.optional("failures").is_some();
         fields.finish(self);
+        let asked = match (from?, allow?) {
+            (None, allow) if allow.is_empty() => None,
+            (Some(from), allow) if !allow.is_empty() => Some(Asked {
+                from,
+                allow,
+                failures: !own_failures,
+            }),
+            _ => {
+                self.problem(
+                    "reply",
+                    "expected `from` and `allow` together: where the message names a topic, and which topics it may name",
+                );
+                return None;
+            }
+        };
         Some(Reply {
             cache: cache?,
             topics: topics?,
             failures: failures?,
             format: format?,
+            asked,
         })
+    }
+
+    fn globs(&mut self, key: &str, value: &Value) -> Option<Vec<Glob>> {
+        let list = self.list(key, value)?;
+        if list.is_empty() {
+            return self.unexpected(
+                key,
+                "at least one topic, with `*` for any run of characters",
+                value,
+            );
+        }
+        let read = list
+            .iter()
+            .enumerate()
+            .map(|(i, v)| self.text(&format!("{key}[{i}]"), v).map(Glob::new));
+        read.collect::<Vec<_>>().into_iter().collect()
     }
 
     fn templates(&mut self, key: &str, value: &Value) -> Option<Vec<Template>> {

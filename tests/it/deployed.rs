@@ -60,7 +60,19 @@ fn extend(template: &mut Value) -> Result<()> {
         "Output": "{% $states.input.message.text %}",
         "End": true,
     }});
+    let asks = json!({"Asks": {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::events:putEvents.waitForTaskToken",
+        "Arguments": {"Entries": [{
+            "Source": "workflow-bridge",
+            "DetailType": "Topic Publish",
+            "Detail": {"cache": "demo", "topic": "asked", "value": {"question": "{% $states.input.message.text %}", "token": "{% $states.context.Task.Token %}"}},
+        }]},
+        "TimeoutSeconds": 600,
+        "End": true,
+    }});
     for (name, states, kind) in [
+        ("AsksStateMachine", asks, "STANDARD"),
         ("FailsStateMachine", fails, "STANDARD"),
         ("WrapsStateMachine", wraps, "STANDARD"),
         ("TellsStateMachine", tells.clone(), "STANDARD"),
@@ -133,6 +145,19 @@ fn extend(template: &mut Value) -> Result<()> {
             route("logged", "logged-in", uppercase.clone()),
             json!({"topics": ["logged-out"]}),
         ),
+        replying(
+            route(
+                "asks",
+                "asks-in",
+                json!({"stateMachine": reference("AsksStateMachine")}),
+            ),
+            json!({"topics": ["asks-out"], "failures": ["asks-failed"], "from": "json.reply_to", "allow": ["asks-out-*"]}),
+        ),
+        route(
+            "answers",
+            "answers",
+            json!({"resume": {"token": "json.token", "output": "json.answer", "error": "json.error"}}),
+        ),
         route(
             "express",
             "express-in",
@@ -143,5 +168,6 @@ fn extend(template: &mut Value) -> Result<()> {
             json!({"topics": ["orders-out"]}),
         ),
     ];
-    add_routes(template, &more)
+    add_routes(template, &more)?;
+    crate::workflows::extend(template)
 }

@@ -11,7 +11,7 @@ use workflow_bridge::signature::sign;
 use crate::deployed::{RUNTIME, SOON, stack};
 
 /// Publishes `value` to `inbound` and returns what then comes on `outbound`.
-async fn round_trip(inbound: &str, value: &str, outbound: &str) -> String {
+pub async fn round_trip(inbound: &str, value: &str, outbound: &str) -> String {
     let stack = stack().await;
     let client = stack.momento_client().unwrap();
     let mut subscription = client.subscribe("demo", outbound).await.unwrap();
@@ -34,7 +34,7 @@ fn sqs(stack: &Stack) -> aws_sdk_sqs::Client {
 }
 
 /// The next message of a queue that `wanted` is true for; others go back.
-async fn received(queue: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub async fn received(queue: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let (stack, queue) = (stack().await, queue.to_owned());
     let receive = async {
         loop {
@@ -220,8 +220,50 @@ fn a_workflow_publishes_while_it_runs() {
     });
 }
 
+#[test]
+fn a_workflow_asks_and_goes_on_with_the_answer() {
+    RUNTIME.block_on(async {
+        let stack = stack().await;
+        let client = stack.momento_client().unwrap();
+        let mut asked = client.subscribe("demo", "asked").await.unwrap();
+        let mut ask = async |text: &str| {
+            client.publish("demo", "asks-in", text).await.unwrap();
+            let item = tokio::time::timeout(SOON, asked.next()).await;
+            match item.expect("a question").expect("a subscription").kind {
+                ValueKind::Text(text) => serde_json::from_str::<Value>(&text).unwrap(),
+                ValueKind::Binary(_) => panic!("binary"),
+            }
+        };
+        let question = ask(r#"{"reply_to":"asks-out-mo"}"#).await;
+        assert_eq!(question["question"], r#"{"reply_to":"asks-out-mo"}"#);
+        let yes = json!({"token": question["token"], "answer": {"yes": true}}).to_string();
+        let back = round_trip("answers", &yes, "asks-out-mo").await;
+        let back: Value = serde_json::from_str(&back).unwrap();
+        assert_eq!(back, json!({"yes": true}));
+        let outcome = async |text: &str, number| {
+            let (status, answer) = post(&message("answers", number, text)).await;
+            assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
+            answer["targets"][0]["outcome"].clone()
+        };
+        // The same answer again: the task is over.
+        assert_eq!(outcome(&yes, 701).await, "closed");
+        assert_eq!(outcome("yes, but to whom?", 702).await, "dead_lettered");
+
+        // Somebody says no, and the reply goes where it may.
+        let question = ask(r#"{"reply_to":"anywhere"}"#).await;
+        let no =
+            json!({"token": question["token"], "error": {"error": "Denied", "cause": "too dear"}});
+        let back = round_trip("answers", &no.to_string(), "asks-failed").await;
+        let back: Value = serde_json::from_str(&back).unwrap();
+        assert_eq!(
+            (&back["error"], &back["cause"]),
+            (&json!("Denied"), &json!("too dear"))
+        );
+    });
+}
+
 /// Posts a signed message to the Function URL and returns status and answer.
-async fn post(body: &str) -> (u16, Value) {
+pub async fn post(body: &str) -> (u16, Value) {
     let stack = stack().await;
     let request = reqwest::Client::new().post(stack.webhook_url());
     let request = request.header(
@@ -236,7 +278,7 @@ async fn post(body: &str) -> (u16, Value) {
     )
 }
 
-fn message(topic: &str, number: u64, text: &str) -> String {
+pub fn message(topic: &str, number: u64, text: &str) -> String {
     let now = workflow_bridge::clock::now_ms();
     json!({
         "cache": "demo", "topic": topic, "event_timestamp": now, "publish_timestamp": now,

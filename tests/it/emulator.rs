@@ -1,5 +1,5 @@
-//! The corrections that the local stack makes to its AWS emulator, tested in the emulator's own Python, and what needs no
-//! more of AWS than it.
+//! What is tested in the emulator's own Python: the corrections that the local stack makes to it, and the files that the
+//! relay is deployed with. Also what needs no more of AWS than the emulator.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +13,16 @@ use workflow_bridge::ports::Objects;
 
 #[tokio::test]
 async fn the_emulator_answers_as_aws_does() {
+    unittest("tests/emulator").await;
+}
+
+#[tokio::test]
+async fn the_files_that_deploy_the_relay_agree() {
+    unittest("tests/shipped").await;
+}
+
+/// Runs the tests in a folder of the clone, all of which have to pass.
+async fn unittest(folder: &'static str) {
     let workspace = Workspace::find().unwrap();
     let python = python::environment(&workspace, &Progress::silent())
         .await
@@ -22,7 +32,7 @@ async fn the_emulator_answers_as_aws_does() {
         let mut command = Command::new(python);
         // Bytecode beside the tests would dirty the clone.
         command
-            .args(["-B", "-m", "unittest", "discover", "-s", "tests/emulator"])
+            .args(["-B", "-m", "unittest", "discover", "-s", folder])
             .current_dir(root)
             .output()
     };

@@ -280,7 +280,7 @@ pub async fn executions(stack: &Stack, machine: &str) -> Vec<Execution> {
 pub async fn tell_of_ends(stack: &Stack, told: bool) {
     let events = aws_sdk_eventbridge::Client::new(stack.account().config());
     // The physical id of a rule may be `bus|name`.
-    let id = stack.resource("StatusChangesRule").unwrap();
+    let id = stack.resource("UppercaseEnds").unwrap();
     let name = id.rsplit(['|', '/']).next().unwrap();
     if told {
         events.enable_rule().name(name).send().await.unwrap();

@@ -4,6 +4,7 @@ mod answers;
 mod bounds;
 mod credentials;
 mod health;
+mod relay;
 mod stopping;
 
 use std::process::{ExitStatus, Stdio};

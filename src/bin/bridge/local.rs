@@ -1,6 +1,6 @@
 //! `bridge local`: the whole system on this machine.
 
-mod once;
+mod demo;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::build;
 use workflow_bridge::local::console::{Progress, Style, preview, seconds};
-use workflow_bridge::local::flow::{Direction, Flow, Happening};
-use workflow_bridge::local::{Emulator, Options, Stack, template};
+use workflow_bridge::local::flow::{Caller, Direction, Flow, Happening};
+use workflow_bridge::local::{Delivery, Emulator, Options, Stack, template};
 use workflow_bridge::routes::Target;
 
 /// Width of the shown beginning of a message.
@@ -26,12 +26,20 @@ const PREVIEW: usize = 60;
 /// account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into target/bridge.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
+    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  the same without any webhook\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
 )]
 pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
     #[arg(long)]
     once: bool,
+
+    /// Play a demonstration and exit, as `--once` does for `uppercase`
+    #[arg(long, value_name = "NAME", conflicts_with = "once", value_parser = play, long_help = demos())]
+    demo: Option<&'static demo::Play>,
+
+    /// Deliver no webhooks: a relay subscribes to the topics of the routes instead
+    #[arg(long)]
+    relay: bool,
 
     /// Template to deploy [default: the clone's template.yaml]
     #[arg(long, value_name = "FILE")]
@@ -60,18 +68,41 @@ pub struct Local {
     aws_port: u16,
 }
 
+/// The demonstration of that name.
+fn play(name: &str) -> Result<&'static demo::Play, String> {
+    let found = demo::PLAYS.iter().find(|play| play.name == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = demo::PLAYS.iter().map(|play| play.name).collect();
+        format!("expected one of {}, found `{name}`", names.join(", "))
+    })
+}
+
+fn demos() -> String {
+    let plays = demo::PLAYS.iter();
+    let plays = plays.map(|play| format!("\n- {}: {}", play.name, play.about));
+    let intro =
+        "Play a demonstration and exit; the exit code is 1 when something expected does not come";
+    format!("{intro}:{}", plays.collect::<String>())
+}
+
 impl Local {
     pub async fn run(self) -> Result<i32> {
         let began = Instant::now();
         let mut options = Options::new(build::Binaries::new())?;
         options.progress = Progress::shown();
         options.cache = self.cache;
+        if self.relay {
+            options.delivery = Delivery::Relay;
+        }
         options.topics_port = self.topics_port;
         options.aws_port = self.aws_port;
         if let Some(template) = self.template {
             options.template = template;
         }
-        let functions = template::functions(&template::read(&options.template)?)?;
+        let deployed = template::read(&options.template)?;
+        template::check_replies(&deployed)
+            .with_context(|| format!("`{}`", options.template.display()))?;
+        let functions = template::functions(&deployed)?;
         let mut names: Vec<_> = functions
             .iter()
             .map(|(_, binary)| binary.as_str())
@@ -87,9 +118,10 @@ impl Local {
             build::build(options.workspace.root(), &names, &options.progress).await?;
         let stack = Stack::start_in(emulator, options).await?;
         let ended = stack.emulator().ended();
-        if self.once {
+        let once = self.once.then(|| play(demo::ONCE).ok()).flatten();
+        if let Some(play) = self.demo.or(once) {
             return tokio::select! {
-                result = once::demonstrate(&stack) => result,
+                result = demo::demonstrate(&stack, play) => result,
                 error = ended => Err(error),
             };
         }
@@ -127,11 +159,19 @@ fn introduce(stack: &Stack, began: Instant) -> Result<()> {
         "  aws      {}  account {}",
         state.aws_endpoint, state.account
     )?;
-    writeln!(out, "  webhook  {}\n", state.webhook_url)?;
+    writeln!(out, "  webhook  {}", state.webhook_url)?;
+    if stack.relayed().is_some() {
+        writeln!(
+            out,
+            "  relay    subscribed to the topics of the routes; no webhook is delivered"
+        )?;
+    }
+    writeln!(out)?;
     for route in stack.routes().iter().filter(|route| route.enabled) {
         let target = match &route.to {
             Target::StateMachine { arn, .. } => arn.rsplit(':').next().unwrap_or(arn).to_owned(),
             Target::EventBus { name, .. } => format!("event bus {name}"),
+            Target::Resume(resume) => format!("the task whose token is at {}", resume.token),
         };
         writeln!(
             out,
@@ -198,6 +238,7 @@ fn line(style: Style, happening: &Happening) -> String {
             }
         }
         Happening::Answered {
+            by,
             topic,
             sequence,
             took,
@@ -208,6 +249,10 @@ fn line(style: Style, happening: &Happening) -> String {
                 style.dim(seconds(*took)),
                 style.bold(format_args!("{topic}#{sequence}")),
             );
+            let by = match by {
+                Caller::Momento => "webhook  ",
+                Caller::Relay => "relayed  ",
+            };
             match status {
                 Ok(code) => {
                     let said = format!("{code} {}", answer.code);
@@ -222,17 +267,18 @@ fn line(style: Style, happening: &Happening) -> String {
                         .map(|target| format!("{} {}", target.route, target.outcome))
                         .collect();
                     format!(
-                        "    webhook    {message}  {said}  {}  {took}",
+                        "    {by}  {message}  {said}  {}  {took}",
                         targets.join(", ")
                     )
                 }
-                Err(reason) => format!("    webhook    {message}  {}  {took}", style.bad(reason)),
+                Err(reason) => format!("    {by}  {message}  {}  {took}", style.bad(reason)),
             }
         }
         Happening::Execution {
             name,
             status,
             took,
+            states,
             failure,
         } => {
             let shown = match status.as_str() {
@@ -243,8 +289,9 @@ fn line(style: Style, happening: &Happening) -> String {
             let failure = failure
                 .as_deref()
                 .map_or(String::new(), |text| format!("  {}", preview(text, 200)));
+            let states = states.join(" → ");
             format!(
-                "    execution  {name}  {shown}{failure}  {}",
+                "    execution  {name}  {shown}{failure}  {states}  {}",
                 style.dim(seconds(*took))
             )
         }

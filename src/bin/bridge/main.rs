@@ -1,10 +1,12 @@
 //! The command line of workflow-bridge.
 
 mod connection;
+mod draw;
 mod health;
 mod listen;
 mod local;
 mod publish;
+mod relay;
 mod replay;
 mod secret;
 mod send;
@@ -51,8 +53,10 @@ enum Command {
     Sign(sign::Sign),
     Send(send::Send),
     Replay(replay::Replay),
+    Relay(relay::RelayCommand),
     Serve(serve::Serve),
     Health(health::Health),
+    Draw(draw::Draw),
 }
 
 fn main() {
@@ -84,8 +88,10 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Sign(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Replay(command) => command.run().await,
+        Command::Relay(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Health(command) => command.run().await,
+        Command::Draw(command) => command.run(),
     }
 }
 

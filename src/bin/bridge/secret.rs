@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use workflow_bridge::adapters::files::without_line_break;
 
 use crate::connection::running_stack;
 
@@ -51,34 +52,6 @@ impl SecretSource {
                     "no `--secret-env` or `--secret-file`, so the local stack's secret is used",
                 )?
                 .signing_secret),
-        }
-    }
-}
-
-fn without_line_break(mut text: String) -> String {
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_line_break_at_the_end_does_not_count() {
-        for (text, secret) in [
-            ("s", "s"),
-            ("s\n", "s"),
-            ("s\r\n", "s"),
-            ("s\n\n", "s\n"),
-            (" s ", " s "),
-        ] {
-            assert_eq!(without_line_break(text.to_owned()), secret);
         }
     }
 }

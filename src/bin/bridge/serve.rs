@@ -1,19 +1,21 @@
 //! `bridge serve`: the webhook as an HTTP server, for a container or a plain host.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
+use aws_config::SdkConfig;
 use clap::Args;
-use workflow_bridge::adapters::aws;
+use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::{WebhookConfig, environment};
 use workflow_bridge::entrypoints::http::Webhook;
 use workflow_bridge::entrypoints::serve;
+use workflow_bridge::relay::destination::{Destination, Door};
+use workflow_bridge::secrets::SecretCache;
 use workflow_bridge::server::Limits;
 use workflow_bridge::{telemetry, wiring};
 
-use crate::Signals;
 use crate::listen::{listen, raise_open_files};
+use crate::relay::{self, Aws, RelayOptions};
 
 /// Serve the webhook over HTTP, without Lambda
 ///
@@ -21,7 +23,7 @@ use crate::listen::{listen, raise_open_files};
 /// the load balancer. GET /live answers 200; GET /ready answers 200 once the signing secret is there, else 503.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=… PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://… \\\n    cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nAlso read: MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED and AWS_LAMBDA_LOG_LEVEL, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up end it in order: what is under way is finished, for at most 20 s, and the exit code is 0."
+    after_help = "Example:\n  ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=… PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://… \\\n    cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nWith `--relay`, one process does it all: it subscribes to the topics, and whoever posts is answered as well.\n\nAlso read: MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED and AWS_LAMBDA_LOG_LEVEL, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up end it in order: what is under way is finished, for at most 20 s, and the exit code is 0."
 )]
 pub struct Serve {
     /// Address and port to listen on; port 0 is a free one
@@ -42,22 +44,43 @@ pub struct Serve {
         value_parser = clap::value_parser!(u32).range(1..=100_000)
     )]
     max_in_flight: u32,
+
+    /// Relay topics to this very webhook, too, in one process and without HTTP between
+    #[arg(long)]
+    relay: bool,
+
+    #[command(flatten, next_help_heading = "Options of --relay")]
+    relay_options: RelayOptions,
 }
 
 impl Serve {
     pub async fn run(self) -> Result<i32> {
         telemetry::init(&environment);
         let config = WebhookConfig::read(&environment)?;
+        let signing_secret_id = config.signing_secret_id.clone();
         let listener = listen(&self.listen, "--listen").await?;
-        let webhook = webhook(config).await?;
+        let aws = Aws::default();
+        let webhook = webhook(config, aws.config().await).await?;
         raise_open_files();
-        let mut signals = Signals::new()?;
-        crate::ENDS_IN_ORDER.store(true, Ordering::Relaxed);
-        let stop = async move {
-            signals.next().await;
-        };
         let limits = limits(self.max_in_flight);
-        serve::run(listener, webhook, limits, Vec::new, stop).await?;
+        if !self.relay {
+            serve::run(listener, webhook, limits, None, relay::stop()?).await?;
+            return Ok(0);
+        }
+        let destination = Destination {
+            door: Door::Here(webhook.clone()),
+            secrets: SecretCache::new(aws.secret(&signing_secret_id).await),
+            watch: None,
+            now_ms,
+        };
+        let relay = self.relay_options.relay(destination, &aws).await?;
+        let status = Some(relay.status.clone());
+        let stop = relay::stop()?;
+        let serving = async {
+            let served = serve::run(listener, webhook, limits, status, stop.clone()).await;
+            served.map_err(anyhow::Error::from)
+        };
+        tokio::try_join!(serving, relay::run(relay, None, stop.clone()))?;
         Ok(0)
     }
 }
@@ -73,10 +96,9 @@ fn limits(max_in_flight: u32) -> Limits {
 }
 
 /// The webhook that the environment describes.
-async fn webhook(config: WebhookConfig) -> Result<Arc<Webhook>> {
-    let aws = aws::config().await;
+async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webhook>> {
     if aws.region().is_none() {
         bail!("expected an AWS region, found none: set AWS_REGION");
     }
-    Ok(wiring::webhook(config, &aws).await?)
+    Ok(wiring::webhook(config, aws).await?)
 }

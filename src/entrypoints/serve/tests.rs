@@ -46,9 +46,9 @@ fn asking(method: &str, path: &str) -> Request<Vec<u8>> {
 async fn ask(
     webhook: &Webhook,
     request: &Request<Vec<u8>>,
-    missing: &[&'static str],
+    relay: Option<&Status>,
 ) -> (u16, Value) {
-    let response = answer(webhook, request, Instant::now(), || missing.to_vec()).await;
+    let response = answer(webhook, request, Instant::now(), relay).await;
     assert_eq!(response.headers()["content-type"], "application/json");
     let body = serde_json::from_str(response.body()).unwrap();
     (response.status().as_u16(), body)
@@ -61,18 +61,31 @@ async fn ready_waits_for_all_that_is_missing() {
     let live = (200, json!({"status": "live"}));
     let ready = (200, json!({"status": "ready"}));
     let missing = |what: Value| (503, json!({"status": "not ready", "missing": what}));
+    let topics = "subscriptions of all topics";
+    let relay = Status::new(1);
     for method in ["GET", "HEAD"] {
-        assert_eq!(ask(&webhook, &asking(method, "/live"), &["x"]).await, live);
-        let both = ask(&webhook, &asking(method, "/ready"), &["x"]).await;
-        assert_eq!(both, missing(json!(["signing secret", "x"])));
+        assert_eq!(
+            ask(&webhook, &asking(method, "/live"), Some(&relay)).await,
+            live
+        );
+        let both = ask(&webhook, &asking(method, "/ready"), Some(&relay)).await;
+        assert_eq!(both, missing(json!(["signing secret", topics])));
     }
     assert!(world.calls().is_empty());
     let until = Instant::now() + Duration::from_secs(1);
     webhook.secrets.get(until).await.unwrap();
-    let one = ask(&webhook, &asking("GET", "/ready"), &["x"]).await;
-    assert_eq!(one, missing(json!(["x"])));
-    let none = ask(&webhook, &asking("GET", "/ready?x"), &[]).await;
-    assert_eq!(none, ready);
+    let one = ask(&webhook, &asking("GET", "/ready"), Some(&relay)).await;
+    assert_eq!(one, missing(json!([topics])));
+    let subscribed = relay.subscribed();
+    for relay in [None, Some(&relay)] {
+        let none = ask(&webhook, &asking("GET", "/ready?x"), relay).await;
+        assert_eq!(none, ready);
+    }
+    drop(subscribed);
+    let asking = asking("GET", "/metrics");
+    let metrics = answer(&webhook, &asking, Instant::now(), Some(&relay)).await;
+    let topics = "workflow_bridge_relay_topics 1";
+    assert!(metrics.body().contains(topics));
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,10 +99,10 @@ async fn everything_else_is_the_webhooks() {
         ("POST", "/ready", 401),
         ("POST", "/any", 401),
     ] {
-        let found = ask(&webhook, &asking(method, path), &[]).await.0;
+        let found = ask(&webhook, &asking(method, path), None).await.0;
         assert_eq!(found, status, "{method} {path}");
     }
-    assert_eq!(ask(&webhook, &message(), &[]).await.0, 200);
+    assert_eq!(ask(&webhook, &message(), None).await.0, 200);
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +115,7 @@ async fn the_budget_begins_with_the_head() {
     for waited in [0, 1500, 3999, 9000] {
         let received = Instant::now();
         tokio::time::advance(Duration::from_millis(waited)).await;
-        let answered = answer(&webhook, &message(), received, Vec::new).await;
+        let answered = answer(&webhook, &message(), received, None).await;
         assert_eq!(answered.status(), 503);
         let took = received.elapsed();
         assert!(took <= Duration::from_millis(4000.max(waited)), "{took:?}");

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use reqwest::{Client, Response, Url, redirect};
-use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast};
 
 use super::TopicsEvent;
-use super::broker::{Message, Value, now_ms};
+use super::broker::Message;
+use crate::clock;
+use crate::message::delivery::DeliveryBody;
 use crate::routes::Glob;
 use crate::signature;
 
@@ -84,22 +85,6 @@ struct Target {
     webhook: Webhook,
     url: Url,
     host: Option<HeaderValue>,
-}
-
-/// The body, its fields in Momento's order.
-#[derive(Serialize)]
-struct Payload<'a> {
-    cache: &'a str,
-    topic: &'a str,
-    /// When the message was published, in milliseconds since the epoch.
-    event_timestamp: u64,
-    /// When this request was made, in milliseconds since the epoch.
-    publish_timestamp: u64,
-    topic_sequence_number: u64,
-    /// `""` for a publisher without one.
-    token_id: &'a str,
-    #[serde(flatten)]
-    value: &'a Value,
 }
 
 impl Webhooks {
@@ -223,15 +208,17 @@ impl Target {
         client: &Client,
         message: &Message,
     ) -> Result<(u16, String), Box<dyn std::error::Error + Send + Sync>> {
-        let body = serde_json::to_vec(&Payload {
+        let body = DeliveryBody {
             cache: &message.cache,
             topic: &message.topic,
-            event_timestamp: message.at_ms,
-            publish_timestamp: now_ms(),
+            event_timestamp: i64::try_from(message.at_ms).unwrap_or(i64::MAX),
+            publish_timestamp: clock::now_ms(),
             topic_sequence_number: message.sequence,
+            sequence_page: None,
             token_id: message.token_id.as_deref().unwrap_or_default(),
             value: &message.value,
-        })?;
+        };
+        let body = body.to_json();
         let signature = signature::sign(&self.webhook.secret, &body);
         let mut request = client
             .post(self.url.clone())

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::ReadRoute;
 use super::reader::Reader;
-use crate::routes::{Glob, Input, Route, Target};
+use crate::routes::{Input, Route, Target};
 
 impl Reader {
     /// A payload carries nothing of its message, so a reply to it cannot depend on one.
@@ -24,6 +24,12 @@ impl Reader {
             ("reply.topics", &reply.topics),
             ("reply.failures", &reply.failures),
         ];
+        if reply.asked.is_some() {
+            self.problem(
+                "reply.from",
+                "expected no topic from the message, since the input `payload` does not carry it to its reply; use the input `envelope`",
+            );
+        }
         let mut seen = HashSet::new();
         for (key, templates) in all {
             for template in templates
@@ -52,12 +58,7 @@ impl Reader {
                 continue;
             };
             let cache = reply.cache.as_glob(&route.from);
-            let topics: Vec<Glob> = reply
-                .topics
-                .iter()
-                .chain(&reply.failures)
-                .map(|topic| topic.as_glob(&route.from))
-                .collect();
+            let topics = reply.globs(&route.from);
             let hears = |other: &Route| {
                 other.from.cache.intersects(&cache)
                     && topics

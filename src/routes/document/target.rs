@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::reader::Reader;
-use crate::routes::{Input, Target, Template};
+use crate::routes::{FieldPath, Input, Resume, Target, Template};
 
 /// Most characters in the ARN of a state machine, by StartExecution's model.
 const ARN_MAX: usize = 256;
@@ -50,25 +50,51 @@ impl Reader {
                         detail_type,
                     })
             }
-            [None, None, Some(_)] => {
-                self.problem(
-                    "to.resume",
-                    "expected `stateMachine` or `eventBus`, found `resume`, which this version does not serve yet",
-                );
-                None
-            }
+            [None, None, Some(value)] => self.resume(value),
             _ => {
                 // These belong to one of the targets, which may only be misspelt.
                 for key in ["input", "source", "detailType"] {
                     fields.optional(key);
                 }
                 let found = given.iter().flatten().count();
-                self.problem("to", format!("expected exactly one of `stateMachine` and `eventBus`, found {found} of them"));
+                self.problem("to", format!("expected exactly one of `stateMachine`, `eventBus` and `resume`, found {found} of them"));
                 None
             }
         };
         fields.finish(self);
         target
+    }
+
+    fn resume(&mut self, value: &Value) -> Option<Target> {
+        let mut fields = self.object("to.resume", value)?;
+        let token = fields
+            .required(self, "token")
+            .and_then(|v| self.path("to.resume.token", v));
+        let output = match fields.optional("output") {
+            None => FieldPath::parse("json").ok(),
+            Some(value) => self.path("to.resume.output", value),
+        };
+        let error = match fields.optional("error") {
+            None => Some(None),
+            Some(value) => self.path("to.resume.error", value).map(Some),
+        };
+        fields.finish(self);
+        Some(Target::Resume(Resume {
+            token: token?,
+            output: output?,
+            error: error?,
+        }))
+    }
+
+    pub(super) fn path(&mut self, key: &str, value: &Value) -> Option<FieldPath> {
+        let text = self.text(key, value)?;
+        match FieldPath::parse(text) {
+            Ok(path) => Some(path),
+            Err(problem) => {
+                self.problem(key, problem);
+                None
+            }
+        }
     }
 
     fn state_machine(&mut self, key: &str, value: &Value) -> Option<String> {

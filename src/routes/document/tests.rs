@@ -121,8 +121,48 @@ fn every_value_is_checked() {
             "`to.source`: unknown key",
         ),
         (
-            json!({"to": {"resume": {"token": "json.token"}}}),
-            "`to.resume`",
+            json!({"to": {"resume": {}}}),
+            "`to.resume.token`: expected this key",
+        ),
+        (
+            json!({"to": {"resume": {"token": "token"}}}),
+            "`to.resume.token`: expected a path",
+        ),
+        (
+            json!({"to": {"resume": {"token": "json.t", "error": "json."}}}),
+            "`to.resume.error`: expected a path",
+        ),
+        (
+            json!({"to": {"resume": {"token": "json.t", "input": "payload"}}}),
+            "`to.resume.input`: unknown key",
+        ),
+        (
+            json!({"to": {"resume": {"token": "json.t"}}, "reply": {"topics": ["t"]}}),
+            "`reply`: expected no reply for an answer",
+        ),
+        (
+            json!({"reply": {"topics": ["t"], "from": "json.reply_to"}}),
+            "`reply`: expected `from` and `allow` together",
+        ),
+        (
+            json!({"reply": {"topics": ["t"], "allow": ["r/*"]}}),
+            "`reply`: expected `from` and `allow` together",
+        ),
+        (
+            json!({"reply": {"topics": ["t"], "from": "json.reply_to", "allow": []}}),
+            "`reply.allow`: expected at least one topic",
+        ),
+        (
+            json!({"reply": {"topics": ["t"], "from": "reply_to", "allow": ["r/*"]}}),
+            "`reply.from`: expected a path",
+        ),
+        (
+            json!({"to": {"stateMachine": MACHINE, "input": "payload"}, "reply": {"topics": ["t"], "from": "json.r", "allow": ["r/*"]}}),
+            "`reply.from`: expected no topic from the message",
+        ),
+        (
+            json!({"reply": {"topics": ["t"], "from": "json.r", "allow": ["room-*"]}}),
+            "`reply`: expected no topic that a route listens to",
         ),
         (bus(""), "`to.eventBus`"),
         (bus("no spaces"), "`to.eventBus`"),
@@ -181,6 +221,9 @@ fn good_values_are_taken() {
         json!({"to": {"eventBus": "b", "source": "chat", "detailType": "{topic}"}}),
         json!({"from": {"cache": "*", "topic": "*"}, "enabled": false}),
         json!({"reply": {"cache": "other", "topics": ["{topic}"], "failures": ["f"], "format": "envelope"}}),
+        json!({"to": {"resume": {"token": "json.token"}}}),
+        json!({"to": {"resume": {"token": "json.t.0", "output": "text", "error": "json.no"}}}),
+        json!({"reply": {"topics": ["t"], "from": "json.reply_to", "allow": ["r/*", "s"]}}),
         json!({"where": {"$or": [{"token_id": ["a"]}, {"json": {"n": [{"numeric": [">", 1]}]}}]}}),
     ] {
         Routes::parse(&document(std::slice::from_ref(&fields)))

@@ -69,7 +69,7 @@ pub struct Tally {
 
 impl Tally {
     pub fn failed(&self) -> bool {
-        self.not_sent > 0 || self.not_deleted > 0 || self.broke_off.is_some()
+        self.not_sent > 0 || self.not_deleted > 0 || self.came_back > 0 || self.broke_off.is_some()
     }
 }
 

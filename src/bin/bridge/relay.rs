@@ -1,0 +1,408 @@
+//! `bridge relay`: topics read by subscription and delivered to the webhook, where Momento delivers no webhooks itself.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use aws_config::SdkConfig;
+use axum::body::Bytes;
+use axum::http::Request;
+use clap::Args;
+use futures_util::FutureExt as _;
+use tokio::sync::OnceCell;
+use workflow_bridge::adapters::dynamodb::DynamoLedger;
+use workflow_bridge::adapters::eventbridge::EventBridge;
+use workflow_bridge::adapters::files::{SecretFile, SecretText};
+use workflow_bridge::adapters::secrets::SecretsManager;
+use workflow_bridge::adapters::subscriptions::Subscriptions;
+use workflow_bridge::adapters::{aws, ssm};
+use workflow_bridge::clock::now_ms;
+use workflow_bridge::config::{MomentoEndpoint, RoutesSource, environment};
+use workflow_bridge::ports::Secrets;
+use workflow_bridge::relay::cursors::{CursorStore, Cursors, FileStore, TableStore};
+use workflow_bridge::relay::destination::{Destination, Door};
+use workflow_bridge::relay::gaps::{Bus, Gaps};
+use workflow_bridge::relay::status::Status;
+use workflow_bridge::relay::{Relay, TopicName, health, topics};
+use workflow_bridge::routes::Routes;
+use workflow_bridge::secrets::SecretCache;
+use workflow_bridge::server::{self, Limits};
+use workflow_bridge::telemetry;
+
+use crate::listen::{listen, raise_open_files};
+use crate::{ENDS_IN_ORDER, Signals};
+
+/// The file of the cursors, where no other place is named.
+const CURSORS: &str = "relay-cursors.json";
+
+/// Deliver topics to the webhook by subscribing to them, where Momento delivers no webhooks
+///
+/// Each message becomes the same signed POST that Momento's webhooks send, until the answer is 2xx; each topic stays in
+/// order. What was delivered survives a restart; what Momento no longer has is reported as a gap. Runs until it is stopped.
+#[derive(Args)]
+#[command(
+    after_help = "Example, with a webhook on AWS and the topics of its routes:\n  export MOMENTO_API_KEY=… MOMENTO_ENDPOINT=cell-us-east-1-1.prod.a.momentohq.com\n  cargo bridge relay --routes routes.json --webhook https://….lambda-url.us-east-1.on.aws/ \\\n    --secret-file signing-secret --health 127.0.0.1:8081\n\nEvery option has a variable, for containers. Logs are JSON, a line each. docs/relay.md tells the rest; to try it all on this machine: cargo bridge local --relay"
+)]
+pub struct RelayCommand {
+    #[command(flatten)]
+    what: RelayOptions,
+
+    /// URL of the webhook
+    #[arg(long, value_name = "URL", env = "WEBHOOK_URL")]
+    webhook: String,
+
+    #[command(flatten)]
+    secret: SigningOptions,
+
+    /// Serve /live, /ready and /metrics here
+    #[arg(long, value_name = "ADDRESS:PORT", env = "HEALTH_LISTEN")]
+    health: Option<String>,
+}
+
+/// What is relayed, and how; for `bridge serve --relay`, too.
+#[derive(Args)]
+pub struct RelayOptions {
+    /// Topic to relay, as CACHE/TOPIC; may be repeated [default: the exact topics of the routes]
+    #[arg(
+        long = "topic",
+        value_name = "CACHE/TOPIC",
+        env = "RELAY_TOPICS",
+        value_delimiter = ',',
+        value_parser = topics::parse
+    )]
+    topics: Vec<TopicName>,
+
+    /// Where a topic begins that was never relayed: a sequence number, from 1 on [default: with the next message]
+    #[arg(long = "from", value_name = "CACHE/TOPIC=N", value_parser = from)]
+    from: Vec<(TopicName, u64)>,
+
+    /// File with the routes document [default: the variable ROUTES, which may also be `ssm:NAME`]
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
+
+    /// Momento endpoint, or an `http://` URL of a local server
+    #[arg(long, value_name = "HOST", env = "MOMENTO_ENDPOINT")]
+    momento_endpoint: Option<String>,
+
+    /// Secrets Manager secret with the API key [default: the variable MOMENTO_API_KEY]
+    #[arg(long, value_name = "ID", env = "MOMENTO_SECRET_ID")]
+    momento_secret_id: Option<String>,
+
+    /// File with the API key
+    #[arg(long, value_name = "FILE", env = "MOMENTO_API_KEY_FILE")]
+    momento_key_file: Option<PathBuf>,
+
+    /// Where cursors are kept: a file, or dynamodb:TABLE [default: relay-cursors.json in $STATE_DIRECTORY or here]
+    #[arg(long, value_name = "PLACE", env = "RELAY_STATE")]
+    state: Option<String>,
+
+    /// Requests to the webhook under way at once
+    #[arg(
+        long,
+        value_name = "N",
+        env = "RELAY_CONCURRENCY",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..=10_000)
+    )]
+    concurrency: u16,
+
+    /// Event bus that is told of gaps [default: none]
+    #[arg(long, value_name = "NAME", env = "GAP_EVENT_BUS")]
+    gap_bus: Option<String>,
+
+    /// Seconds without a sign of life after which a subscription is opened anew
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "RELAY_QUIET_SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    quiet_seconds: u64,
+}
+
+/// Where the signing secret is.
+#[derive(Args)]
+#[group(multiple = false)]
+struct SigningOptions {
+    /// Secrets Manager secret with the signing secret
+    #[arg(long, value_name = "ID", env = "SIGNING_SECRET_ID")]
+    signing_secret_id: Option<String>,
+
+    /// File that holds the signing secret; a line break at its end does not count
+    #[arg(long, value_name = "FILE", env = "SIGNING_SECRET_FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Variable that holds the signing secret
+    #[arg(long, value_name = "VARIABLE")]
+    secret_env: Option<String>,
+}
+
+fn from(text: &str) -> Result<(TopicName, u64), String> {
+    let expected = || {
+        format!("expected a topic and a sequence number, such as `demo/orders=42`, found `{text}`")
+    };
+    let (topic, number) = text.rsplit_once('=').ok_or_else(expected)?;
+    let number = number.parse().map_err(|_| expected())?;
+    if number == 0 {
+        // In Momento's protocol 0 means the next message.
+        return Err(format!(
+            "expected a sequence number from 1 on, found `{text}`"
+        ));
+    }
+    Ok((topics::parse(topic)?, number))
+}
+
+impl RelayCommand {
+    pub async fn run(self) -> Result<i32> {
+        telemetry::init(&environment);
+        let aws = Aws::default();
+        let destination = Destination {
+            door: Door::http(&self.webhook).map_err(|text| anyhow!(text))?,
+            secrets: SecretCache::new(self.secret.store(&aws).await?),
+            watch: None,
+            now_ms,
+        };
+        let listener = match &self.health {
+            Some(address) => Some(listen(address, "--health").await?),
+            None => None,
+        };
+        let relay = self.what.relay(destination, &aws).await?;
+        let status = relay.status.clone();
+        let stop = stop()?;
+        let Some(listener) = listener else {
+            run(relay, None, stop).await?;
+            return Ok(0);
+        };
+        let address = listener.local_addr()?;
+        let handler = move |request: Request<Bytes>, _| {
+            let answer = health::answer(&request, &status);
+            async { answer }
+        };
+        // The endpoints answer for as long as anything is under way.
+        let never = std::future::pending();
+        tokio::select! {
+            result = run(relay, Some(address), stop) => result?,
+            () = server::serve(listener, Limits::default(), handler, never) => {}
+        }
+        Ok(0)
+    }
+}
+
+/// The first signal that asks to stop; a second one ends the command at once.
+pub fn stop() -> Result<impl Future<Output = ()> + Clone> {
+    let mut signals = Signals::new()?;
+    ENDS_IN_ORDER.store(true, Ordering::Relaxed);
+    let stop = async move {
+        signals.next().await;
+    };
+    // Boxed, since it is waited for in many places.
+    Ok(stop.boxed().shared())
+}
+
+impl SigningOptions {
+    async fn store(&self, aws: &Aws) -> Result<Arc<dyn Secrets>> {
+        Ok(
+            match (&self.signing_secret_id, &self.secret_file, &self.secret_env) {
+                (Some(id), ..) => aws.secret(id).await,
+                (_, Some(file), _) => Arc::new(SecretFile(file.clone())),
+                (.., Some(variable)) => {
+                    let secret = std::env::var(variable)
+                        .ok()
+                        .filter(|secret| !secret.is_empty());
+                    Arc::new(SecretText(secret.with_context(|| {
+                        format!(
+                            "expected the signing secret in the variable `{variable}`, found none"
+                        )
+                    })?))
+                }
+                _ => bail!(
+                    "expected the signing secret, found none: name it with `--signing-secret-id`, `--secret-file` or `--secret-env`"
+                ),
+            },
+        )
+    }
+}
+
+impl RelayOptions {
+    /// A relay of these topics to `destination`, that has not begun.
+    pub async fn relay(self, destination: Destination, aws: &Aws) -> Result<Relay> {
+        let topics = self.topics(aws).await?;
+        let status = Arc::new(Status::new(topics.len()));
+        let endpoint = self.momento_endpoint.as_deref().context(
+            "expected Momento's endpoint, found none: name it with `--momento-endpoint` or in MOMENTO_ENDPOINT",
+        )?;
+        let endpoint = MomentoEndpoint::parse(endpoint).map_err(|text| anyhow!(text))?;
+        let subscriptions = Subscriptions::new(self.api_key(aws).await?, endpoint, topics.len())?;
+        let bus = match self.gap_bus {
+            None => None,
+            Some(name) => Some(Bus {
+                name,
+                event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(
+                    aws.config().await,
+                ))),
+            }),
+        };
+        let store = store(self.state.as_deref(), aws).await?;
+        let from: HashMap<_, _> = self.from.into_iter().collect();
+        if let Some(unknown) = from.keys().find(|topic| !topics.contains(topic)) {
+            bail!("expected a topic that is relayed in `--from`, found `{unknown}`");
+        }
+        Ok(Relay {
+            topics,
+            from,
+            subscriptions: Arc::new(subscriptions),
+            destination: Arc::new(destination),
+            cursors: Arc::new(Cursors::new(store)),
+            gaps: Arc::new(Gaps {
+                status: status.clone(),
+                bus,
+                metric: |line| println!("{line}"),
+                now_ms,
+            }),
+            status,
+            concurrency: self.concurrency.into(),
+            quiet_for: Duration::from_secs(self.quiet_seconds),
+            now_ms,
+        })
+    }
+
+    /// The listed topics, else those of the routes.
+    async fn topics(&self, aws: &Aws) -> Result<Vec<TopicName>> {
+        let routes = self.routes(aws).await?;
+        if self.topics.is_empty() {
+            let routes = routes.context("expected topics to relay, found none: list them with `--topic CACHE/TOPIC`, or give the routes document with `--routes` or in the variable ROUTES")?;
+            return topics::of_routes(&routes).map_err(|text| anyhow!(text));
+        }
+        let mut listed = self.topics.clone();
+        listed.sort();
+        listed.dedup();
+        for topic in routes
+            .iter()
+            .flat_map(|routes| topics::without_route(&listed, routes))
+        {
+            tracing::warn!(
+                message.cache = topic.cache,
+                message.topic = topic.topic,
+                "no enabled route takes this topic: its messages will be unrouted"
+            );
+        }
+        Ok(listed)
+    }
+
+    async fn routes(&self, aws: &Aws) -> Result<Option<Routes>> {
+        if let Some(file) = &self.routes {
+            let document = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the routes in `{}`", file.display()))?;
+            return Ok(Some(Routes::parse(&document)?));
+        }
+        let Some(value) = environment("ROUTES").filter(|value| !value.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let routes = match RoutesSource::of(&value) {
+            RoutesSource::Inline(document) => Routes::parse(&document)?,
+            parameter => ssm::load_routes(&parameter, aws.config().await).await?,
+        };
+        Ok(Some(routes))
+    }
+
+    async fn api_key(&self, aws: &Aws) -> Result<Arc<dyn Secrets>> {
+        let variable = environment("MOMENTO_API_KEY").filter(|key| !key.is_empty());
+        Ok(
+            match (&self.momento_secret_id, &self.momento_key_file, variable) {
+                (Some(id), ..) => aws.secret(id).await,
+                (_, Some(file), _) => Arc::new(SecretFile(file.clone())),
+                (.., Some(key)) => Arc::new(SecretText(key)),
+                _ => bail!(
+                    "expected a Momento API key, found none: name it with `--momento-secret-id` or `--momento-key-file`, or set MOMENTO_API_KEY"
+                ),
+            },
+        )
+    }
+}
+
+/// The cursors' place: `dynamodb:TABLE`, or a file.
+async fn store(state: Option<&str>, aws: &Aws) -> Result<Box<dyn CursorStore>> {
+    if let Some(table) = state.and_then(|state| state.strip_prefix("dynamodb:")) {
+        if table.is_empty() {
+            bail!("expected the name of a table after `dynamodb:`, found none");
+        }
+        let table = DynamoLedger::new(aws.config().await, table.to_owned(), now_ms);
+        return Ok(Box::new(TableStore(Arc::new(table))));
+    }
+    let path = match (state, environment("STATE_DIRECTORY")) {
+        (Some(path), _) => PathBuf::from(path),
+        (None, Some(folder)) => Path::new(&folder).join(CURSORS),
+        (None, None) => PathBuf::from(CURSORS),
+    };
+    Ok(Box::new(FileStore::open(&path)?))
+}
+
+/// AWS's configuration, read when something first needs it: a relay on a plain host needs none.
+#[derive(Default)]
+pub struct Aws(OnceCell<SdkConfig>);
+
+impl Aws {
+    pub async fn config(&self) -> &SdkConfig {
+        self.0.get_or_init(aws::config).await
+    }
+
+    pub async fn secret(&self, id: &str) -> Arc<dyn Secrets> {
+        Arc::new(SecretsManager {
+            client: aws_sdk_secretsmanager::Client::new(self.config().await),
+            id: id.to_owned(),
+        })
+    }
+}
+
+/// Relays until `stop` is there. `listening` is for the log: where the health endpoints are.
+///
+/// # Errors
+///
+/// What has to be mended before it can start, or cursors that cannot be saved at the end.
+pub async fn run(
+    relay: Relay,
+    listening: Option<SocketAddr>,
+    stop: impl Future<Output = ()> + Clone,
+) -> Result<()> {
+    raise_open_files();
+    let (topics, place) = (relay.topics.len(), relay.destination.place());
+    let running = tokio::select! {
+        running = relay.start() => running?,
+        () = stop.clone() => return Ok(()),
+    };
+    tracing::info!(
+        topics,
+        webhook = place,
+        server.address = listening.map(tracing::field::display),
+        "relaying"
+    );
+    let stopped = running.until(stop).await;
+    stopped.context("cannot save the cursors: the next start relays messages again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_may_begin_at_a_number() {
+        let (topic, number) = from("demo/a=b=42").unwrap();
+        assert_eq!((topic.to_string().as_str(), number), ("demo/a=b", 42));
+        for wrong in ["demo/a", "demo/a=", "demo/a=-1", "a=1", "demo/a=0"] {
+            assert!(from(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_for_cursors_is_a_file_or_a_table() {
+        let aws = Aws::default();
+        let error = store(Some("dynamodb:"), &aws).await.err().unwrap();
+        assert!(error.to_string().contains("name of a table"));
+        assert!(store(Some("/proc/none/cursors"), &aws).await.is_err());
+    }
+}

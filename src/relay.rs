@@ -1,0 +1,315 @@
+//! The relay: topics read by subscription, and each message handed to the webhook as the very same signed POST that Momento's
+//! webhooks send. The rest of the system cannot tell the two apart.
+//!
+//! For each topic:
+//!
+//! 1. a [`reader`] keeps a [subscription](crate::adapters::subscriptions) open, knows by its [`track`] what is new, what comes
+//!    again and what is missing, and queues it;
+//! 2. a [`courier`] takes it from the queue, in order, and hands it to the [`destination`] until the answer is 2xx;
+//! 3. then, and only then, the topic's [cursor](cursors) moves on.
+//!
+//! What Momento no longer has is told by [`gaps`]. All topics share connections, requests under way and memory.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+pub mod courier;
+pub mod cursors;
+pub mod destination;
+pub mod gaps;
+pub mod health;
+pub mod reader;
+pub mod status;
+pub mod topics;
+pub mod track;
+
+use crate::adapters::subscriptions::{Subscription, Subscriptions};
+use crate::ports::{Fault, FaultKind};
+use courier::Courier;
+use cursors::Cursors;
+use destination::Destination;
+use gaps::Gaps;
+use reader::{FIRST_WAIT, Reader};
+use status::Status;
+use track::{Cursor, Track};
+
+/// Entries that wait for one topic's courier.
+const QUEUE: usize = 256;
+/// Bytes of messages that wait, of all topics together.
+const ROOM: usize = 64 * 1024 * 1024;
+/// Subscriptions that are being opened at once.
+const OPENING: usize = 32;
+/// How long the webhook and Momento are waited for at the start, before that is an error.
+const START_WITHIN: Duration = Duration::from_secs(15);
+/// How long what is under way may take once the relay is told to stop. ECS kills a task after 30 s.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// Topics that a start-up error names.
+const NAMED: usize = 10;
+
+/// A topic and the cache it is in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicName {
+    pub cache: String,
+    pub topic: String,
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.cache, self.topic)
+    }
+}
+
+/// A relay that has not begun.
+pub struct Relay {
+    /// All different.
+    pub topics: Vec<TopicName>,
+    /// Where topics without a cursor begin, as `--from` says: a number on the current page.
+    pub from: HashMap<TopicName, u64>,
+    pub subscriptions: Arc<Subscriptions>,
+    pub destination: Arc<Destination>,
+    pub cursors: Arc<Cursors>,
+    pub gaps: Arc<Gaps>,
+    pub status: Arc<Status>,
+    /// Requests to the webhook under way at once.
+    pub concurrency: usize,
+    /// A subscription without a sign of life for so long is opened anew.
+    pub quiet_for: Duration,
+    /// In ms since the epoch.
+    pub now_ms: fn() -> i64,
+}
+
+/// Why a relay does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot read the signing secret: {0}")]
+    Secret(Fault),
+    #[error("cannot use the webhook at `{place}`: {}", .fault.text)]
+    Webhook { place: String, fault: Fault },
+    #[error("cannot load the cursors: {0}")]
+    Cursors(Fault),
+    #[error("cannot subscribe:{}", lines(.0))]
+    Topics(Vec<(TopicName, Fault)>),
+}
+
+fn lines(faults: &[(TopicName, Fault)]) -> String {
+    let shown = faults.iter().take(NAMED);
+    let mut text: String = shown
+        .map(|(topic, fault)| format!("\n- `{topic}`: {fault}{}", remedy(fault)))
+        .collect();
+    if faults.len() > NAMED {
+        text += &format!("\n- and {} more", faults.len() - NAMED);
+    }
+    text
+}
+
+/// What to do, beyond Momento's words.
+fn remedy(fault: &Fault) -> &'static str {
+    match fault.code.as_str() {
+        "Unauthenticated" => "; give the relay an API key of version 2 of this endpoint",
+        "PermissionDenied" => "; give the API key the permission to subscribe",
+        "NotFound" => "; create the cache, or name another one",
+        "ResourceExhausted" => "; ask Momento for more subscriptions",
+        _ => "",
+    }
+}
+
+/// A relay that runs. Dropping it ends it at once.
+pub struct Running {
+    status: Arc<Status>,
+    cursors: Arc<Cursors>,
+    stop: watch::Sender<bool>,
+    readers: JoinSet<()>,
+    couriers: JoinSet<()>,
+}
+
+impl Relay {
+    /// Looks whether the webhook and Momento can be used, and begins.
+    ///
+    /// # Errors
+    ///
+    /// When something has to be mended first, or when webhook or Momento are not reached within 15 s.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let signing = async || self.destination.signing().await;
+        patiently("the signing secret", signing)
+            .await
+            .map_err(StartError::Secret)?;
+        let probe = async || self.destination.probe().await;
+        patiently("the webhook", probe)
+            .await
+            .map_err(|fault| StartError::Webhook {
+                place: self.destination.place(),
+                fault,
+            })?;
+        let mut kept = self
+            .cursors
+            .load(&self.topics)
+            .await
+            .map_err(StartError::Cursors)?;
+        for (topic, &next) in &self.from {
+            kept.entry(topic.clone())
+                .or_insert(Cursor { page: 0, next });
+        }
+        let (stop, stopping) = watch::channel(false);
+        let opening = Arc::new(Semaphore::new(OPENING));
+        let room = Arc::new(Semaphore::new(ROOM));
+        let turns = Arc::new(Semaphore::new(self.concurrency));
+        let mut readers = Vec::new();
+        let mut couriers = JoinSet::new();
+        for (index, topic) in self.topics.iter().enumerate() {
+            let (entries, queue) = mpsc::channel(QUEUE);
+            readers.push(Reader {
+                topic: topic.clone(),
+                index,
+                subscriptions: self.subscriptions.clone(),
+                opening: opening.clone(),
+                room: room.clone(),
+                status: self.status.clone(),
+                quiet_for: self.quiet_for,
+                now_ms: self.now_ms,
+                track: Track::new(kept.get(topic).copied()),
+                entries,
+            });
+            let courier = Courier {
+                topic: topic.clone(),
+                destination: self.destination.clone(),
+                turns: turns.clone(),
+                cursors: self.cursors.clone(),
+                gaps: self.gaps.clone(),
+                status: self.status.clone(),
+                stop: stopping.clone(),
+            };
+            couriers.spawn(courier.run(queue));
+        }
+        let opened = open_all(&readers).await?;
+        let mut reading = JoinSet::new();
+        for (reader, first) in readers.into_iter().zip(opened) {
+            reading.spawn(reader.run(first));
+        }
+        let cursors = self.cursors.clone();
+        reading.spawn(async move { cursors.keep().await });
+        Ok(Running {
+            status: self.status,
+            cursors: self.cursors,
+            stop,
+            readers: reading,
+            couriers,
+        })
+    }
+}
+
+/// Opens every topic's subscription. One that Momento only has no answer for is left to its reader, as long as another one was
+/// opened.
+async fn open_all(readers: &[Reader]) -> Result<Vec<Option<Subscription>>, StartError> {
+    let deadline = Instant::now() + START_WITHIN;
+    let mut told = false;
+    loop {
+        let opens = readers.iter().map(Reader::open);
+        let opened: Vec<_> = stream::iter(opens).buffered(OPENING).collect().await;
+        let none = opened.iter().all(Result::is_err);
+        let faults = || {
+            let faults = readers.iter().zip(&opened).filter_map(|(reader, opened)| {
+                Some((reader.topic.clone(), opened.as_ref().err()?.clone()))
+            });
+            faults.collect::<Vec<_>>()
+        };
+        let lasting: Vec<_> = faults()
+            .into_iter()
+            .filter(|(_, fault)| fault.kind != FaultKind::Transient)
+            .collect();
+        if !lasting.is_empty() {
+            return Err(StartError::Topics(lasting));
+        }
+        if !none || readers.is_empty() {
+            return Ok(opened.into_iter().map(Result::ok).collect());
+        }
+        if Instant::now() >= deadline {
+            return Err(StartError::Topics(faults()));
+        }
+        if let (false, Some((_, fault))) = (told, faults().first()) {
+            waiting_for("Momento", fault);
+            told = true;
+        }
+        sleep(FIRST_WAIT * 5).await;
+    }
+}
+
+/// Asks again for a while, unless something has to be mended.
+async fn patiently(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let deadline = Instant::now() + START_WITHIN;
+    let mut told = false;
+    loop {
+        match ask().await {
+            Err(fault) if fault.kind == FaultKind::Transient && Instant::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    waiting_for(what, &fault);
+                }
+                sleep(FIRST_WAIT * 5).await;
+            }
+            settled => return settled,
+        }
+    }
+}
+
+fn waiting_for(what: &str, fault: &Fault) {
+    tracing::warn!(
+        error.code = fault.code,
+        error.text = fault.text,
+        "waiting for {what}, for {} s at most",
+        START_WITHIN.as_secs()
+    );
+}
+
+impl Running {
+    /// Waits for `stop`, then finishes what is under way, within 20 s, and saves how far it came.
+    ///
+    /// # Errors
+    ///
+    /// When the cursors cannot be saved: the next start relays some messages again.
+    pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), Fault> {
+        tokio::select! {
+            () = stop => {}
+            () = self.tell_now_and_then() => {}
+        }
+        self.stop.send_replace(true);
+        let finished = timeout(STOP_WITHIN, async {
+            while self.couriers.join_next().await.is_some() {}
+        });
+        let in_time = finished.await.is_ok();
+        self.couriers.shutdown().await;
+        self.readers.shutdown().await;
+        let flushed = timeout(STOP_WITHIN / 4, self.cursors.flush()).await;
+        flushed.unwrap_or_else(|_| Err(Fault::timed_out()))?;
+        let (delivered, refused) = self.status.done();
+        tracing::info!(
+            delivered,
+            refused,
+            in_time,
+            "stopped; the next start goes on here"
+        );
+        Ok(())
+    }
+
+    /// A line a minute, while something happens.
+    async fn tell_now_and_then(&self) {
+        let mut told = (0, 0);
+        loop {
+            sleep(Duration::from_secs(60)).await;
+            let done = self.status.done();
+            if done != told {
+                tracing::info!(delivered = done.0, refused = done.1, "relaying");
+                told = done;
+            }
+        }
+    }
+}

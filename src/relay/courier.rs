@@ -1,0 +1,198 @@
+//! Delivering one topic's messages, in order, each for as long as it takes.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+
+use super::TopicName;
+use super::cursors::Cursors;
+use super::destination::{Answered, Destination, Refusal};
+use super::gaps::Gaps;
+use super::reader::Entry;
+use super::status::Status;
+use crate::adapters::subscriptions::Message;
+use crate::backoff::Backoff;
+
+/// The waits between attempts at one message.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// How long a 401 may be due to a rotation: a webhook looks for newer secrets every 30 s.
+const ROTATION: Duration = Duration::from_secs(40);
+
+/// Delivers one topic.
+pub struct Courier {
+    pub topic: TopicName,
+    pub destination: Arc<Destination>,
+    /// Requests under way at once, of all topics.
+    pub turns: Arc<Semaphore>,
+    pub cursors: Arc<Cursors>,
+    pub gaps: Arc<Gaps>,
+    pub status: Arc<Status>,
+    /// `true` once nothing new shall begin.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Courier {
+    /// Delivers what comes until it ends, or until it is told to stop: then the request under way is finished, and nothing
+    /// else begun.
+    pub async fn run(mut self, mut entries: mpsc::Receiver<Entry>) {
+        loop {
+            let entry = tokio::select! {
+                biased;
+                () = stopped(&mut self.stop) => return,
+                entry = entries.recv() => entry,
+            };
+            let done = match entry {
+                None => return,
+                Some(Entry::Begin(cursor)) => Some(cursor),
+                Some(Entry::Gap(gap)) => {
+                    self.gaps.report(&self.topic, &gap).await;
+                    Some(gap.until)
+                }
+                Some(Entry::Message {
+                    message,
+                    received_ms,
+                    after,
+                    _room,
+                }) => match self.deliver(&message, received_ms).await {
+                    ControlFlow::Continue(()) => after,
+                    ControlFlow::Break(()) => return,
+                },
+            };
+            if let Some(cursor) = done {
+                self.cursors.advance(&self.topic, cursor);
+            }
+        }
+    }
+
+    /// Breaks when the relay stops before the message is done.
+    async fn deliver(&mut self, message: &Message, received_ms: i64) -> ControlFlow<()> {
+        let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut unauthorized_since = None;
+        let mut attempts = 0;
+        let status = self.status.clone();
+        // From the first attempt that fails to the end, later attempts included.
+        let mut waiting = None;
+        loop {
+            let (answered, newer) = self.attempt(message, received_ms, attempts).await?;
+            attempts += 1;
+            let reason = match answered {
+                Answered::Taken => {
+                    self.status.delivered();
+                    self.taken(message, attempts);
+                    return ControlFlow::Continue(());
+                }
+                Answered::Unauthorized(refusal) => {
+                    let since = *unauthorized_since.get_or_insert_with(Instant::now);
+                    if newer {
+                        unauthorized_since = None;
+                    } else if since.elapsed() >= ROTATION {
+                        self.skip(message, attempts, &refusal);
+                        return ControlFlow::Continue(());
+                    }
+                    "it answers 401: the signing secrets differ".to_owned()
+                }
+                Answered::Refused(refusal) => {
+                    self.skip(message, attempts, &refusal);
+                    return ControlFlow::Continue(());
+                }
+                Answered::NotNow(reason) => {
+                    unauthorized_since = None;
+                    reason
+                }
+            };
+            let pause = waits.pause();
+            self.not_taken(message, attempts, &reason, pause);
+            status.retried();
+            waiting.get_or_insert_with(|| status.waiting());
+            tokio::select! {
+                () = stopped(&mut self.stop) => return ControlFlow::Break(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One request, which is not broken off by a stop; and whether the next one will be signed with newer secrets.
+    async fn attempt(
+        &mut self,
+        message: &Message,
+        received_ms: i64,
+        attempts: usize,
+    ) -> ControlFlow<(), (Answered, bool)> {
+        let turn = tokio::select! {
+            biased;
+            () = stopped(&mut self.stop) => return ControlFlow::Break(()),
+            turn = self.turns.acquire() => turn,
+        };
+        let _in_flight = self.status.in_flight();
+        let (answered, signed) = self
+            .destination
+            .post(&self.topic, message, received_ms, attempts)
+            .await;
+        drop(turn);
+        let newer = match (&answered, &signed) {
+            (Answered::Unauthorized(_), Some(signed)) => {
+                self.destination.newer_secrets(signed).await
+            }
+            _ => false,
+        };
+        ControlFlow::Continue((answered, newer))
+    }
+
+    fn taken(&self, message: &Message, attempts: usize) {
+        if attempts > 1 {
+            tracing::info!(
+                message.cache = self.topic.cache,
+                message.topic = self.topic.topic,
+                message.sequence = message.number,
+                message.page = message.page,
+                attempts,
+                "the webhook took a message at last"
+            );
+        }
+    }
+
+    /// A line for the first attempts, then ever more rarely.
+    fn not_taken(&self, message: &Message, attempts: usize, reason: &str, pause: Duration) {
+        if attempts.is_power_of_two() {
+            tracing::warn!(
+                message.cache = self.topic.cache,
+                message.topic = self.topic.topic,
+                message.sequence = message.number,
+                message.page = message.page,
+                attempts,
+                retry_in_ms = pause.as_millis() as u64,
+                error.text = reason,
+                "the webhook does not take a message; its topic waits"
+            );
+        }
+    }
+
+    fn skip(&self, message: &Message, attempts: usize, refusal: &Refusal) {
+        self.status.refused();
+        tracing::error!(
+            message.cache = self.topic.cache,
+            message.topic = self.topic.topic,
+            message.sequence = message.number,
+            message.page = message.page,
+            attempts,
+            http.status = refusal.status,
+            code = refusal.code,
+            "skipped a message that the webhook refuses: its settings and the relay's do not fit"
+        );
+    }
+}
+
+/// Waits for the word to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Whoever could say so is gone with the relay.
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! Telling of gaps: in the log, as a metric, and as an event that a rule can act on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::TopicName;
+use super::status::Status;
+use super::track::{Cursor, Gap};
+use crate::ports::{Event, EventBus};
+use crate::retry::{Patience, retry};
+
+/// How long an event is tried to be put. The log has the gap in any case.
+const PUT_WITHIN: Duration = Duration::from_secs(20);
+
+/// Source and detail-type of the events.
+pub const SOURCE: &str = "workflow-bridge";
+pub const DETAIL_TYPE: &str = "Sequence Gap";
+
+/// A bus for the events.
+pub struct Bus {
+    pub name: String,
+    pub event_bus: Arc<dyn EventBus>,
+}
+
+/// Tells of gaps.
+pub struct Gaps {
+    pub status: Arc<Status>,
+    /// Without one, there are no events.
+    pub bus: Option<Bus>,
+    /// Where a line in CloudWatch's embedded metric format goes, which is standard output where logs go there.
+    pub metric: fn(&str),
+    pub now_ms: fn() -> i64,
+}
+
+/// The detail of an event.
+#[derive(Serialize)]
+struct Detail<'a> {
+    cache: &'a str,
+    topic: &'a str,
+    /// How many messages are missing, at least.
+    missed: u64,
+    /// Whether `missed` is the whole number.
+    exact: bool,
+    /// The first missing message.
+    from: Place,
+    /// The first message after the gap.
+    until: Place,
+}
+
+#[derive(Serialize)]
+struct Place {
+    sequence_page: u64,
+    topic_sequence_number: u64,
+}
+
+impl From<Cursor> for Place {
+    fn from(cursor: Cursor) -> Self {
+        Self {
+            sequence_page: cursor.page,
+            topic_sequence_number: cursor.next,
+        }
+    }
+}
+
+impl Gaps {
+    /// Tells once; a crash soon after may tell again. An event that the bus does not take within 20 s is given up with a line
+    /// in the log.
+    pub async fn report(&self, topic: &TopicName, gap: &Gap) {
+        self.status.gap(gap.missed);
+        tracing::warn!(
+            message.cache = topic.cache,
+            message.topic = topic.topic,
+            gap.missed = gap.missed,
+            gap.exact = gap.exact,
+            gap.from.page = gap.from.page,
+            gap.from.sequence = gap.from.next,
+            gap.until.page = gap.until.page,
+            gap.until.sequence = gap.until.next,
+            "Momento has lost messages, or no longer keeps them"
+        );
+        (self.metric)(&metric(gap.missed, (self.now_ms)()));
+        let Some(bus) = &self.bus else { return };
+        let detail = Detail {
+            cache: &topic.cache,
+            topic: &topic.topic,
+            missed: gap.missed,
+            exact: gap.exact,
+            from: gap.from.into(),
+            until: gap.until.into(),
+        };
+        let detail = serde_json::to_string(&detail).expect("strings and numbers always serialize");
+        let event = Event {
+            bus: &bus.name,
+            source: SOURCE,
+            detail_type: DETAIL_TYPE,
+            detail: &detail,
+        };
+        let patience = Patience::until(Instant::now() + PUT_WITHIN);
+        let (put, _) = retry(patience, || bus.event_bus.put(event)).await;
+        if let Err(fault) = put {
+            tracing::error!(
+                message.cache = topic.cache,
+                message.topic = topic.topic,
+                error.code = fault.code,
+                error.text = fault.text,
+                "no event tells of the gap: the bus did not take it"
+            );
+        }
+    }
+}
+
+/// A line in CloudWatch's embedded metric format.
+fn metric(missed: u64, now_ms: i64) -> String {
+    json!({
+        "_aws": {
+            "Timestamp": now_ms,
+            "CloudWatchMetrics": [{
+                "Namespace": "workflow-bridge",
+                "Dimensions": [["service"]],
+                "Metrics": [{"Name": "gap", "Unit": "Count"}],
+            }],
+        },
+        "service": "relay",
+        "gap": missed,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::ports::{Answer, Fault};
+
+    /// A bus that refuses the first event.
+    #[derive(Default)]
+    struct Taken(Mutex<Vec<serde_json::Value>>);
+
+    impl EventBus for Taken {
+        fn put<'a>(&'a self, event: Event<'a>) -> Answer<'a, ()> {
+            let mut taken = self.0.lock().unwrap();
+            taken.push(json!([
+                event.bus,
+                event.source,
+                event.detail_type,
+                serde_json::from_str::<serde_json::Value>(event.detail).unwrap()
+            ]));
+            let first = taken.len() == 1;
+            Box::pin(async move {
+                if first {
+                    return Err(Fault::transient("ThrottlingException", "slow down"));
+                }
+                Ok(())
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_becomes_an_event_though_the_bus_is_busy() {
+        let bus = Arc::new(Taken::default());
+        let gaps = Gaps {
+            status: Arc::new(Status::new(1)),
+            bus: Some(Bus {
+                name: "default".into(),
+                event_bus: bus.clone(),
+            }),
+            metric: |_| {},
+            now_ms: || 17,
+        };
+        let topic = TopicName {
+            cache: "demo".into(),
+            topic: "orders".into(),
+        };
+        let gap = Gap {
+            from: Cursor { page: 7, next: 5 },
+            until: Cursor { page: 7, next: 9 },
+            missed: 4,
+            exact: true,
+        };
+        gaps.report(&topic, &gap).await;
+        let events = bus.0.lock().unwrap();
+        assert_eq!(events.len(), 2);
+        assert_eq!(
+            events[1],
+            json!(["default", "workflow-bridge", "Sequence Gap", {
+                "cache": "demo", "topic": "orders", "missed": 4, "exact": true,
+                "from": {"sequence_page": 7, "topic_sequence_number": 5},
+                "until": {"sequence_page": 7, "topic_sequence_number": 9},
+            }])
+        );
+        assert!(
+            gaps.status
+                .metrics()
+                .contains("workflow_bridge_relay_missed_total 4")
+        );
+    }
+
+    #[test]
+    fn the_metric_is_in_the_embedded_format() {
+        let line: serde_json::Value = serde_json::from_str(&metric(4, 17)).unwrap();
+        assert_eq!(line["_aws"]["Timestamp"], 17);
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Dimensions"], json!([["service"]]));
+        assert_eq!(
+            (&line["gap"], &line["service"]),
+            (&json!(4), &json!("relay"))
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! What the relay is doing, in numbers: for its health endpoints and for whoever scrapes them.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counters and gauges of one relay.
+#[derive(Debug)]
+pub struct Status {
+    topics: u64,
+    subscribed: AtomicU64,
+    in_flight: AtomicU64,
+    waiting: AtomicU64,
+    received: AtomicU64,
+    delivered: AtomicU64,
+    retried: AtomicU64,
+    refused: AtomicU64,
+    repeated: AtomicU64,
+    subscriptions: AtomicU64,
+    gaps: AtomicU64,
+    missed: AtomicU64,
+}
+
+/// Something that goes on, counted for as long as this lives.
+#[derive(Debug)]
+pub struct Ongoing<'a>(&'a AtomicU64);
+
+impl Drop for Ongoing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+fn ongoing(gauge: &AtomicU64) -> Ongoing<'_> {
+    gauge.fetch_add(1, Relaxed);
+    Ongoing(gauge)
+}
+
+impl Status {
+    pub fn new(topics: usize) -> Self {
+        Self {
+            topics: topics as u64,
+            subscribed: AtomicU64::default(),
+            in_flight: AtomicU64::default(),
+            waiting: AtomicU64::default(),
+            received: AtomicU64::default(),
+            delivered: AtomicU64::default(),
+            retried: AtomicU64::default(),
+            refused: AtomicU64::default(),
+            repeated: AtomicU64::default(),
+            subscriptions: AtomicU64::default(),
+            gaps: AtomicU64::default(),
+            missed: AtomicU64::default(),
+        }
+    }
+
+    /// A topic has a subscription.
+    pub fn subscribed(&self) -> Ongoing<'_> {
+        self.subscriptions.fetch_add(1, Relaxed);
+        ongoing(&self.subscribed)
+    }
+
+    /// A POST is under way.
+    pub fn in_flight(&self) -> Ongoing<'_> {
+        ongoing(&self.in_flight)
+    }
+
+    /// The webhook has not taken a message yet that it was given.
+    pub fn waiting(&self) -> Ongoing<'_> {
+        ongoing(&self.waiting)
+    }
+
+    /// An attempt has to be repeated.
+    pub fn retried(&self) {
+        self.retried.fetch_add(1, Relaxed);
+    }
+
+    pub fn received(&self) {
+        self.received.fetch_add(1, Relaxed);
+    }
+
+    pub fn delivered(&self) {
+        self.delivered.fetch_add(1, Relaxed);
+    }
+
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub fn repeated(&self) {
+        self.repeated.fetch_add(1, Relaxed);
+    }
+
+    pub fn gap(&self, missed: u64) {
+        self.gaps.fetch_add(1, Relaxed);
+        self.missed.fetch_add(missed, Relaxed);
+    }
+
+    /// What was delivered and refused so far.
+    pub fn done(&self) -> (u64, u64) {
+        (self.delivered.load(Relaxed), self.refused.load(Relaxed))
+    }
+
+    /// What keeps the relay from being ready: every topic has to be subscribed to, and no message may
+    /// have failed that was not taken since.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let mut missing = Vec::new();
+        if self.subscribed.load(Relaxed) < self.topics {
+            missing.push("subscriptions of all topics");
+        }
+        if self.waiting.load(Relaxed) > 0 {
+            missing.push("a webhook that takes the messages");
+        }
+        missing
+    }
+
+    /// All numbers in Prometheus's text format.
+    pub fn metrics(&self) -> String {
+        let rows = [
+            ("topics", "gauge", "Topics that are relayed.", self.topics),
+            (
+                "subscribed",
+                "gauge",
+                "Topics with an open subscription.",
+                self.subscribed.load(Relaxed),
+            ),
+            (
+                "in_flight",
+                "gauge",
+                "Requests to the webhook under way.",
+                self.in_flight.load(Relaxed),
+            ),
+            (
+                "waiting",
+                "gauge",
+                "Messages whose last attempt failed.",
+                self.waiting.load(Relaxed),
+            ),
+            (
+                "received_total",
+                "counter",
+                "Messages received.",
+                self.received.load(Relaxed),
+            ),
+            (
+                "delivered_total",
+                "counter",
+                "Messages answered 2xx.",
+                self.delivered.load(Relaxed),
+            ),
+            (
+                "retried_total",
+                "counter",
+                "Attempts that have to be repeated.",
+                self.retried.load(Relaxed),
+            ),
+            (
+                "refused_total",
+                "counter",
+                "Messages answered 4xx and skipped.",
+                self.refused.load(Relaxed),
+            ),
+            (
+                "repeated_total",
+                "counter",
+                "Messages that Momento gave again.",
+                self.repeated.load(Relaxed),
+            ),
+            (
+                "subscriptions_total",
+                "counter",
+                "Subscriptions opened.",
+                self.subscriptions.load(Relaxed),
+            ),
+            (
+                "gaps_total",
+                "counter",
+                "Gaps found.",
+                self.gaps.load(Relaxed),
+            ),
+            (
+                "missed_total",
+                "counter",
+                "Messages missing in gaps, at least.",
+                self.missed.load(Relaxed),
+            ),
+        ];
+        let mut text = String::new();
+        for (name, kind, help, value) in rows {
+            let name = format!("workflow_bridge_relay_{name}");
+            let _ = write!(
+                text,
+                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+            );
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_when_all_is_subscribed_and_nothing_waits() {
+        let status = Status::new(2);
+        let first = status.subscribed();
+        assert_eq!(status.missing(), ["subscriptions of all topics"]);
+        let _second = status.subscribed();
+        assert!(status.missing().is_empty());
+        let waiting = status.waiting();
+        assert_eq!(status.missing(), ["a webhook that takes the messages"]);
+        drop(waiting);
+        assert!(status.missing().is_empty());
+        drop(first);
+        assert_eq!(status.missing().len(), 1);
+    }
+
+    #[test]
+    fn metrics_are_in_the_text_format() {
+        let status = Status::new(3);
+        status.received();
+        status.gap(4);
+        let text = status.metrics();
+        assert!(text.contains("# TYPE workflow_bridge_relay_received_total counter\nworkflow_bridge_relay_received_total 1\n"));
+        assert!(text.contains("\nworkflow_bridge_relay_missed_total 4\n"));
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.split_once(' ').unwrap();
+            assert!(name.starts_with("workflow_bridge_relay_") && value.parse::<u64>().is_ok());
+        }
+    }
+}

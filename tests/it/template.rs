@@ -1,0 +1,77 @@
+//! The numbers of the shipped template, beside those of the code.
+
+use serde_json::Value;
+use workflow_bridge::local::template;
+use workflow_bridge::local::workspace::Workspace;
+
+const DAY: u64 = 24 * 3600;
+
+fn shipped() -> Value {
+    let workspace = Workspace::find().unwrap();
+    template::read(&workspace.root().join("template.yaml")).unwrap()
+}
+
+fn number(template: &Value, path: &str) -> u64 {
+    let value = template.pointer(path);
+    let value = value.and_then(Value::as_u64);
+    value.unwrap_or_else(|| panic!("expected a number at {path}"))
+}
+
+/// Seconds until a record was received so often, when each wait doubles from 30 s to `longest` and nothing shortens it.
+fn waits(receives: u64, longest: u64) -> u64 {
+    let mut wait = 30;
+    let mut sum = 0;
+    for _ in 1..receives {
+        sum += wait;
+        wait = (wait * 2).min(longest);
+    }
+    sum
+}
+
+#[test]
+fn a_queue_outlasts_what_waits_in_it() {
+    let template = shipped();
+    for (queue, function, receives, longest) in [
+        ("ParkedQueue", "RedriveFunction", "ParkedReceives", 7200),
+        (
+            "CompletionsQueue",
+            "CompletionFunction",
+            "ResultReceives",
+            1800,
+        ),
+    ] {
+        let of_queue = |name| number(&template, &format!("/Resources/{queue}/Properties/{name}"));
+        let retention = of_queue("MessageRetentionPeriod");
+        let within = number(
+            &template,
+            &format!("/Resources/{function}/Properties/Timeout"),
+        );
+        // As Lambda's documentation asks for.
+        assert!(of_queue("VisibilityTimeout") >= 6 * within, "{queue}");
+        // The bridge writes the dead letter; SQS moves what it could not write, and deletes nothing before that.
+        let parameter = |name| number(&template, &format!("/Parameters/{receives}/{name}"));
+        let backstop = of_queue("RedrivePolicy/maxReceiveCount");
+        assert!(parameter("MaxValue") < backstop, "{queue}");
+        assert!(waits(backstop, longest) < retention, "{queue}");
+        // "About ten days", with waits that are shortened by up to a quarter.
+        let days = waits(parameter("Default"), longest) * 7 / 8;
+        assert!((10 * DAY..11 * DAY).contains(&days), "{queue}: {days} s");
+    }
+}
+
+#[test]
+fn what_a_person_has_to_look_at_is_kept_for_as_long_as_sqs_can() {
+    let template = shipped();
+    for queue in ["DeadLetterQueue", "CompletionsDeadLetterQueue"] {
+        let path = format!("/Resources/{queue}/Properties/MessageRetentionPeriod");
+        assert_eq!(number(&template, &path), 14 * DAY);
+    }
+}
+
+#[test]
+fn an_answer_leaves_time_before_momento_gives_up() {
+    let template = shipped();
+    let most = number(&template, "/Parameters/AnswerWithinMs/MaxValue");
+    let within = number(&template, "/Resources/WebhookFunction/Properties/Timeout");
+    assert!(most < 5000 && within * 1000 > most);
+}
