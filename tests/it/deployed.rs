@@ -168,5 +168,6 @@ fn extend(template: &mut Value) -> Result<()> {
             json!({"topics": ["orders-out"]}),
         ),
     ];
-    add_routes(template, &more)
+    add_routes(template, &more)?;
+    crate::workflows::extend(template)
 }

@@ -21,6 +21,8 @@ mod matrix;
 mod messages;
 mod new;
 mod proxy;
+mod relay;
+mod relay_bench;
 mod replay;
 mod rotation;
 mod serve;

@@ -1,0 +1,161 @@
+//! Executions of shipped workflows, and of variants in which the test answers in the place of a service.
+//!
+//! The emulator's workflow engine calls its own services, where no fault can be put in between. So a variant has the shipped
+//! definition, retries and catches included, except that one task asks the test on a topic and waits for its answer.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::StreamExt as _;
+use momento::topics::{Subscription, ValueKind};
+use serde_json::{Value, json};
+use workflow_bridge::local::template::add_state_machine;
+use workflow_bridge::local::workspace::Workspace;
+
+use crate::deployed::{SOON, stack};
+
+/// Adds a state machine that is the shipped one of `workflow` with a changed definition.
+pub fn add_variant(
+    template: &mut Value,
+    workflow: &str,
+    id: &str,
+    change: impl FnOnce(&mut Value),
+) -> Result<()> {
+    let file = format!("statemachines/{workflow}.asl.json");
+    let text = std::fs::read_to_string(Workspace::find()?.root().join(file))?;
+    let mut definition = serde_json::from_str(&text)?;
+    change(&mut definition);
+    add_state_machine(template, id, "STANDARD", definition)?;
+    let (first, rest) = workflow.split_at(1);
+    let shipped = format!("{}{rest}StateMachine", first.to_uppercase());
+    let shipped = &template["Resources"][shipped]["Properties"];
+    let substitutions = shipped.get("DefinitionSubstitutions").cloned();
+    template["Resources"][id]["Properties"]["DefinitionSubstitutions"] =
+        substitutions.context("expected substitutions in the shipped state machine, found none")?;
+    Ok(())
+}
+
+/// Lets a task ask on `topic` instead of what it does, and retry every second.
+pub fn ask_instead(definition: &mut Value, state: &str, topic: &str) {
+    let task = &mut definition["States"][state];
+    task["Resource"] = json!("arn:aws:states:::events:putEvents.waitForTaskToken");
+    task["Arguments"] = json!({"Entries": [{
+        "Source": "workflow-bridge",
+        "DetailType": "Topic Publish",
+        "Detail": {"cache": "demo", "topic": topic, "value": "{% $states.context.Task.Token %}"},
+    }]});
+    task["TimeoutSeconds"] = json!(600);
+    retry_every_second(definition, state);
+}
+
+pub fn retry_every_second(definition: &mut Value, state: &str) {
+    let retriers = definition["States"][state]["Retry"].as_array_mut();
+    for retrier in retriers.into_iter().flatten() {
+        retrier["BackoffRate"] = json!(1);
+    }
+}
+
+/// How often a task is tried again after an error that no retrier names.
+pub fn retries(workflow: &str, state: &str) -> u64 {
+    let root = Workspace::find().unwrap().root().to_owned();
+    let text = std::fs::read_to_string(root.join(format!("statemachines/{workflow}.asl.json")));
+    let definition: Value = serde_json::from_str(&text.unwrap()).unwrap();
+    let retriers = definition["States"][state]["Retry"].as_array().unwrap();
+    let retries = retriers.last().unwrap()["MaxAttempts"].as_u64().unwrap();
+    assert!(
+        retries > 2,
+        "expected a task that is tried again, found {retries} retries"
+    );
+    retries
+}
+
+/// A topic of the shared stack, listened to.
+pub struct Listener(Subscription);
+
+impl Listener {
+    pub async fn on(topic: &str) -> Self {
+        let client = stack().await.momento_client().unwrap();
+        Self(client.subscribe("demo", topic).await.unwrap())
+    }
+
+    pub async fn text(&mut self) -> String {
+        let item = tokio::time::timeout(SOON, self.0.next()).await;
+        let Ok(Some(item)) = item else {
+            panic!(
+                "nothing more; the functions' log:\n{}",
+                stack().await.logs().await.unwrap()
+            )
+        };
+        match item.kind {
+            ValueKind::Text(text) => text,
+            ValueKind::Binary(_) => panic!("binary"),
+        }
+    }
+
+    pub async fn json(&mut self) -> Value {
+        let text = self.text().await;
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    }
+}
+
+/// A message as workflows get it.
+pub fn message(id: &str, topic: &str, number: u64, text: &str) -> Value {
+    json!({
+        "id": id, "cache": "demo", "topic": topic, "topic_sequence_number": number,
+        "event_timestamp": 1_704_296_470_564_u64, "token_id": "mo", "text": text, "json": null,
+    })
+}
+
+/// Starts an execution as no delivery would, under a name of its own, which replies to `topic`. The ARN of it.
+pub async fn start(machine: &str, message: &Value, topic: &str) -> String {
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let stack = stack().await;
+    let reply =
+        json!({"cache": "demo", "topics": [topic], "failures": [topic], "format": "output"});
+    let bridge = json!({"version": 1, "route": "by-hand", "reply": reply});
+    let call = aws_sdk_sfn::Client::new(stack.account().config())
+        .start_execution()
+        .state_machine_arn(stack.resource(machine).unwrap())
+        .name(format!(
+            "by-hand-{}",
+            STARTED.fetch_add(1, Ordering::Relaxed)
+        ))
+        .input(json!({"message": message, "bridge": bridge}).to_string());
+    call.send().await.unwrap().execution_arn
+}
+
+/// Runs an execution to its end, and returns its reply or its failure.
+pub async fn run(machine: &str, message: &Value, topic: &str) -> Value {
+    let mut replies = Listener::on(topic).await;
+    start(machine, message, topic).await;
+    replies.json().await
+}
+
+/// Answers a task that asked, with its result or with an error and a cause.
+pub async fn answer(token: &str, with: Result<Value, (&str, &str)>) {
+    let sfn = aws_sdk_sfn::Client::new(stack().await.account().config());
+    match with {
+        Ok(output) => {
+            let call = sfn.send_task_success().task_token(token);
+            call.output(output.to_string()).send().await.unwrap();
+        }
+        Err((error, cause)) => {
+            let call = sfn.send_task_failure().task_token(token);
+            call.error(error).cause(cause).send().await.unwrap();
+        }
+    }
+}
+
+/// An item of a table of the template, by its key `id`.
+pub async fn item(table: &str, id: &str) -> Option<BTreeMap<String, AttributeValue>> {
+    let stack = stack().await;
+    let call = aws_sdk_dynamodb::Client::new(stack.account().config())
+        .get_item()
+        .table_name(stack.resource(table).unwrap())
+        .key("id", AttributeValue::S(id.to_owned()))
+        .consistent_read(true);
+    let found = call.send().await.unwrap().item?;
+    Some(found.into_iter().collect())
+}

@@ -1,0 +1,142 @@
+//! Each message is an item, once.
+
+use anyhow::Result;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+
+use super::running::{
+    Listener, add_variant, answer, ask_instead, item, message, retries, run, start,
+};
+use crate::deployed::RUNTIME;
+use crate::e2e::round_trip;
+
+const THROTTLED: (&str, &str) = (
+    "DynamoDB.ProvisionedThroughputExceededException",
+    "The level of configured provisioned throughput for the table was exceeded.",
+);
+
+pub fn extend(template: &mut Value) -> Result<()> {
+    add_variant(
+        template,
+        "store",
+        "StoreThrottledStateMachine",
+        |definition| {
+            ask_instead(definition, "Store", "store-throttled");
+        },
+    )?;
+    add_variant(
+        template,
+        "store",
+        "StoreNowhereStateMachine",
+        |definition| {
+            definition["States"]["Store"]["Arguments"]["TableName"] = json!("no-such-table");
+        },
+    )
+}
+
+/// What is stored under an id, as JSON.
+async fn stored(id: &str) -> Value {
+    let item = item("StoreTable", id).await.unwrap_or_default();
+    let plain = item.into_iter().map(|(name, value)| match value {
+        AttributeValue::S(text) => (name, json!(text)),
+        AttributeValue::N(number) => (name, json!(number.parse::<u64>().unwrap())),
+        other => panic!("{name}: {other:?}"),
+    });
+    Value::Object(plain.collect())
+}
+
+#[test]
+fn a_message_is_an_item_and_the_reply_says_what_was_stored() {
+    RUNTIME.block_on(async {
+        let reply = round_trip("store-in", r#"{"order": 7}"#, "store-out").await;
+        let reply: Value = serde_json::from_str(&reply).unwrap();
+        assert_eq!(reply["repeat"], false);
+        let said = &reply["stored"];
+        assert_eq!(
+            (&said["cache"], &said["topic"], &said["text"]),
+            (
+                &json!("demo"),
+                &json!("store-in"),
+                &json!(r#"{"order": 7}"#)
+            )
+        );
+        assert_eq!(&stored(said["id"].as_str().unwrap()).await, said);
+    });
+}
+
+#[test]
+fn a_message_that_has_little_is_stored_as_it_is() {
+    RUNTIME.block_on(async {
+        let mut binary = message("store-binary", "t", 0, "");
+        binary["text"] = json!(null);
+        binary["binary"] = json!("AAEC");
+        binary["token_id"] = json!(null);
+        let reply = run("StoreStateMachine", &binary, "store-binary-out").await;
+        let expected = json!({
+            "id": "store-binary", "cache": "demo", "topic": "t", "topic_sequence_number": 0,
+            "event_timestamp": 1_704_296_470_564_u64, "binary": "AAEC",
+        });
+        assert_eq!(reply, json!({"stored": expected, "repeat": false}));
+        assert_eq!(stored("store-binary").await, expected);
+    });
+}
+
+#[test]
+fn a_message_that_comes_again_is_a_success_and_changes_nothing() {
+    RUNTIME.block_on(async {
+        let mut replies = Listener::on("store-again").await;
+        let first = message("store-again", "t", 3, "first");
+        for _ in 0..20 {
+            start("StoreStateMachine", &first, "store-again").await;
+        }
+        let mut repeats = 0;
+        for _ in 0..20 {
+            let reply = replies.json().await;
+            assert_eq!(reply["stored"]["text"], "first", "{reply}");
+            repeats += u32::from(reply["repeat"] == true);
+        }
+        assert_eq!(repeats, 19);
+        let other = message("store-again", "t", 3, "other");
+        let reply = run("StoreStateMachine", &other, "store-again-other").await;
+        assert_eq!(reply["repeat"], true);
+        assert_eq!(stored("store-again").await["text"], "first");
+    });
+}
+
+#[test]
+fn a_throttled_table_is_tried_again_until_it_gives_way_or_fails_the_execution() {
+    RUNTIME.block_on(async {
+        let mut asked = Listener::on("store-throttled").await;
+        let mut replies = Listener::on("store-throttled-out").await;
+        let (machine, topic) = ("StoreThrottledStateMachine", "store-throttled-out");
+
+        start(machine, &message("store-gives-way", "t", 1, "x"), topic).await;
+        for _ in 0..retries("store", "Store") {
+            answer(&asked.text().await, Err(THROTTLED)).await;
+        }
+        answer(&asked.text().await, Ok(json!({}))).await;
+        let reply = replies.json().await;
+        let said = (&reply["stored"]["id"], &reply["repeat"]);
+        assert_eq!(said, (&json!("store-gives-way"), &json!(false)));
+
+        start(machine, &message("store-fails", "t", 2, "x"), topic).await;
+        for _ in 0..=retries("store", "Store") {
+            answer(&asked.text().await, Err(THROTTLED)).await;
+        }
+        let failure = replies.json().await;
+        assert_eq!(
+            (&failure["status"], &failure["error"], &failure["cause"]),
+            (&json!("FAILED"), &json!(THROTTLED.0), &json!(THROTTLED.1))
+        );
+        assert_eq!(failure["in_reply_to"]["topic_sequence_number"], 2);
+    });
+}
+
+#[test]
+fn a_missing_table_fails_at_once() {
+    RUNTIME.block_on(async {
+        let lost = message("store-nowhere", "t", 1, "x");
+        let failure = run("StoreNowhereStateMachine", &lost, "store-nowhere").await;
+        assert_eq!(failure["error"], "DynamoDB.ResourceNotFoundException");
+    });
+}
