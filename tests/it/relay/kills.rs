@@ -127,7 +127,7 @@ async fn fail(proxy: &Proxy, seed: u64, mut ended: watch::Receiver<()>) -> usize
         let ended = timeout(Duration::from_millis(ms), ended.changed());
         ended.await.is_err()
     };
-    while goes_on(rng.u64(200..1000)).await {
+    while goes_on(rng.u64(500..3000)).await {
         let kinds = [Fault::Status(503), Fault::LoseReply, Fault::Refuse];
         proxy.fault(rng.choice(kinds).unwrap(), Span::Until);
         faults += 1;
@@ -151,7 +151,7 @@ async fn live_and_die(
         let found = cursors(state);
         let relay = command.spawn();
         // Sometimes before it has begun.
-        let life = Duration::from_millis(rng.u64(100..2000));
+        let life = Duration::from_millis(rng.u64(200..5000));
         let over = timeout(life, ended.changed()).await.is_ok();
         if over {
             until("all is delivered", async || cursors(state) == *all).await;
