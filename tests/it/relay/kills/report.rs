@@ -160,7 +160,9 @@ pub async fn check(report: &mut Report, stack: &Stack, lives: &[Life], published
     if report.executed + report.missing != report.messages as usize {
         problems.push("the counts do not add up".to_owned());
     }
-    if report.missing == 0 || report.executed == 0 || report.kills == 0 {
+    // In a short run the schedule may well be kind.
+    let long = report.messages >= 2_000;
+    if report.executed == 0 || (long && (report.missing == 0 || report.kills == 0)) {
         problems.push("nothing went wrong: it proves nothing".to_owned());
     }
     report.problems = problems;
