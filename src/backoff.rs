@@ -27,6 +27,13 @@ impl Backoff {
         wait.mul_f64(1.0 - fastrand::f64() / 2.0)
     }
 
+    /// Begins anew where something had worked for longer than the longest wait: failures so rare are no flood.
+    pub fn worked_for(&mut self, time: Duration) {
+        if time >= self.longest {
+            self.reset();
+        }
+    }
+
     /// Begins anew, after something worked.
     pub fn reset(&mut self) {
         self.wait = self.first;
@@ -45,6 +52,10 @@ mod tests {
             let wait = waits.pause();
             assert!(ms(full / 2) <= wait && wait <= ms(full), "{wait:?}");
         }
+        waits.worked_for(ms(999));
+        assert!(waits.pause() >= ms(500));
+        waits.worked_for(ms(1000));
+        assert!(waits.pause() <= ms(200));
         waits.reset();
         assert!(waits.pause() <= ms(200));
     }

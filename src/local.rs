@@ -22,6 +22,7 @@ pub mod build;
 pub mod claim;
 pub mod console;
 mod deploy;
+pub mod drawing;
 mod emulator;
 pub mod flow;
 mod functions;

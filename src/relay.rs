@@ -89,7 +89,9 @@ pub struct Relay {
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot use the webhook at `{place}`: {fault}")]
+    #[error("cannot read the signing secret: {0}")]
+    Secret(Fault),
+    #[error("cannot use the webhook at `{place}`: {}", .fault.text)]
     Webhook { place: String, fault: Fault },
     #[error("cannot load the cursors: {0}")]
     Cursors(Fault),
@@ -135,7 +137,12 @@ impl Relay {
     ///
     /// When something has to be mended first, or when webhook or Momento are not reached within 15 s.
     pub async fn start(self) -> Result<Running, StartError> {
-        patiently(async || self.destination.probe().await)
+        let signing = async || self.destination.signing().await;
+        patiently("the signing secret", signing)
+            .await
+            .map_err(StartError::Secret)?;
+        let probe = async || self.destination.probe().await;
+        patiently("the webhook", probe)
             .await
             .map_err(|fault| StartError::Webhook {
                 place: self.destination.place(),
@@ -202,6 +209,7 @@ impl Relay {
 /// opened.
 async fn open_all(readers: &[Reader]) -> Result<Vec<Option<Subscription>>, StartError> {
     let deadline = Instant::now() + START_WITHIN;
+    let mut told = false;
     loop {
         let opens = readers.iter().map(Reader::open);
         let opened: Vec<_> = stream::iter(opens).buffered(OPENING).collect().await;
@@ -225,21 +233,41 @@ async fn open_all(readers: &[Reader]) -> Result<Vec<Option<Subscription>>, Start
         if Instant::now() >= deadline {
             return Err(StartError::Topics(faults()));
         }
+        if let (false, Some((_, fault))) = (told, faults().first()) {
+            waiting_for("Momento", fault);
+            told = true;
+        }
         sleep(FIRST_WAIT * 5).await;
     }
 }
 
 /// Asks again for a while, unless something has to be mended.
-async fn patiently(mut ask: impl AsyncFnMut() -> Result<(), Fault>) -> Result<(), Fault> {
+async fn patiently(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let deadline = Instant::now() + START_WITHIN;
+    let mut told = false;
     loop {
         match ask().await {
             Err(fault) if fault.kind == FaultKind::Transient && Instant::now() < deadline => {
+                if !std::mem::replace(&mut told, true) {
+                    waiting_for(what, &fault);
+                }
                 sleep(FIRST_WAIT * 5).await;
             }
             settled => return settled,
         }
     }
+}
+
+fn waiting_for(what: &str, fault: &Fault) {
+    tracing::warn!(
+        error.code = fault.code,
+        error.text = fault.text,
+        "waiting for {what}, for {} s at most",
+        START_WITHIN.as_secs()
+    );
 }
 
 impl Running {

@@ -82,7 +82,8 @@ pub async fn answer<B: AsRef<[u8]>>(
     webhook.answer(request, left).await
 }
 
-/// Fetches the signing secrets, for as long as that takes: before `/ready` says so no requests may come that would do it.
+/// Fetches the signing secrets, for as long as that takes: before `/ready` says so no requests may come that would do it. Never
+/// ends, so that it can run beside what does.
 async fn fetch_secrets(webhook: &Webhook) -> std::convert::Infallible {
     let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {

@@ -23,10 +23,12 @@ pub struct Deployed {
     pub resources: BTreeMap<String, String>,
 }
 
-/// Deploys `template` under `name`. The error of a failed deployment lists each resource that failed with its reason.
+/// Deploys `template` under `name`, from `bucket`: in a request itself a template may have no more than 51,200 bytes. The error
+/// of a failed deployment lists each resource that failed with its reason.
 pub async fn create(
     account: &Account,
     name: &str,
+    bucket: &str,
     template: &Value,
     parameters: &BTreeMap<String, String>,
 ) -> Result<Deployed> {
@@ -37,10 +39,14 @@ pub async fn create(
             .parameter_value(value)
             .build()
     });
+    let key = format!("{name}.json");
+    account
+        .put_object(bucket, &key, template.to_string().into_bytes())
+        .await?;
     client
         .create_stack()
         .stack_name(name)
-        .template_body(template.to_string())
+        .template_url(format!("{}/{bucket}/{key}", account.endpoint()))
         .set_parameters(Some(parameters.collect()))
         .capabilities(Capability::CapabilityIam)
         .capabilities(Capability::CapabilityNamedIam)

@@ -1,4 +1,4 @@
-//! The local AWS emulator: a MiniStack process that `emulator/start.py` starts, with the corrections beside that file.
+//! The local AWS emulator: a MiniStack process that `emulator/start.py` starts, with the corrections and stand-ins beside that file.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -19,8 +19,9 @@ use super::python;
 use super::workspace::{RunFolder, Workspace};
 
 /// The program that starts it, and the modules that this program imports.
-const PROGRAM: [(&str, &str); 9] = [
+const PROGRAM: [(&str, &str); 11] = [
     ("start.py", include_str!("emulator/start.py")),
+    ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
         "corrections/__init__.py",
         include_str!("emulator/corrections/__init__.py"),
@@ -48,6 +49,10 @@ const PROGRAM: [(&str, &str); 9] = [
     (
         "corrections/tables.py",
         include_str!("emulator/corrections/tables.py"),
+    ),
+    (
+        "corrections/tasks.py",
+        include_str!("emulator/corrections/tasks.py"),
     ),
     (
         "corrections/templates.py",
@@ -208,7 +213,7 @@ mod tests {
         let modules = fs::read_dir(sources.join("corrections")).unwrap();
         let mut found: Vec<_> = modules
             .map(|entry| format!("corrections/{}", entry.unwrap().file_name().display()))
-            .chain(["start.py".to_owned()])
+            .chain(["start.py".to_owned(), "stand_ins.py".to_owned()])
             .collect();
         found.sort();
         let mut embedded = PROGRAM.map(|(name, _)| name.to_owned());

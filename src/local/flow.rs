@@ -67,6 +67,8 @@ pub enum Happening {
         name: String,
         status: String,
         took: Duration,
+        /// The names of the states that it passed, in order.
+        states: Vec<String>,
         /// Error and cause of a failed one.
         failure: Option<String>,
     },
@@ -315,7 +317,19 @@ impl Watcher {
             name: name.to_owned(),
             status,
             took,
+            states: self.states(arn).await,
             failure,
         }
+    }
+
+    /// The states that an execution has entered so far, as far as its first page of history tells.
+    async fn states(&self, arn: &str) -> Vec<String> {
+        let history = self.client.get_execution_history().execution_arn(arn);
+        let Ok(history) = history.max_results(1000).send().await else {
+            return Vec::new();
+        };
+        let entered = history.events().iter();
+        let entered = entered.filter_map(|event| event.state_entered_event_details());
+        entered.map(|details| details.name().to_owned()).collect()
     }
 }

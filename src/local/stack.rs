@@ -138,7 +138,7 @@ impl Stack {
         (options.edit)(&mut template).context("cannot edit the template")?;
         let folder = options.template.parent().unwrap_or_else(|| ".".as_ref());
         template::inline_definitions(&mut template, folder)?;
-        upload_code(&emulator, &account, &mut template, &options.binaries).await?;
+        let bucket = upload_code(&emulator, &account, &mut template, &options.binaries).await?;
 
         let signing_secret = random_secret();
         let mut parameters = options.parameters;
@@ -153,7 +153,7 @@ impl Stack {
                     .or_insert_with(|| value.to_owned());
             }
         }
-        let deployed = deploy::create(&account, NAME, &template, &parameters).await?;
+        let deployed = deploy::create(&account, NAME, &bucket, &template, &parameters).await?;
         put_secret(&account, &deployed, "SigningSecret", &signing_secret).await?;
         put_secret(&account, &deployed, "MomentoSecret", &api_key).await?;
 
@@ -318,13 +318,13 @@ fn put_webhooks(
     Ok(())
 }
 
-/// Packs and uploads each function's binary and points the template to it.
+/// Packs and uploads each function's binary and points the template to it; gives the bucket.
 async fn upload_code(
     emulator: &Emulator,
     account: &Account,
     template: &mut Value,
     binaries: &Binaries,
-) -> Result<()> {
+) -> Result<String> {
     // Names of buckets are taken for all accounts.
     let bucket = format!("workflow-bridge-{}", account.id());
     account.create_bucket(&bucket).await?;
@@ -346,7 +346,7 @@ async fn upload_code(
         }
         template::set_code(template, &function, &bucket, &package.key);
     }
-    Ok(())
+    Ok(bucket)
 }
 
 /// Where the emulator serves the Function URL `https://<id>.lambda-url.<region>.on.aws/`.

@@ -1,5 +1,6 @@
 //! The deployment template as data: read from YAML, with what `sam package` would have done applied to it.
 
+mod replies;
 mod yaml;
 
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 
+pub use replies::check_replies;
 pub use yaml::parse;
 
 /// Reads `template.yaml` (or any CloudFormation file, JSON included) into its long form: `!Ref X` becomes

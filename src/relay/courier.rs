@@ -73,8 +73,11 @@ impl Courier {
         let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut unauthorized_since = None;
         let mut attempts = 0;
+        let status = self.status.clone();
+        // From the first attempt that fails to the end, later attempts included.
+        let mut waiting = None;
         loop {
-            let answered = self.attempt(message, received_ms, attempts).await?;
+            let (answered, newer) = self.attempt(message, received_ms, attempts).await?;
             attempts += 1;
             let reason = match answered {
                 Answered::Taken => {
@@ -84,7 +87,9 @@ impl Courier {
                 }
                 Answered::Unauthorized(refusal) => {
                     let since = *unauthorized_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= ROTATION {
+                    if newer {
+                        unauthorized_since = None;
+                    } else if since.elapsed() >= ROTATION {
                         self.skip(message, attempts, &refusal);
                         return ControlFlow::Continue(());
                     }
@@ -101,8 +106,8 @@ impl Courier {
             };
             let pause = waits.pause();
             self.not_taken(message, attempts, &reason, pause);
-            let status = self.status.clone();
-            let _waiting = status.waiting();
+            status.retried();
+            waiting.get_or_insert_with(|| status.waiting());
             tokio::select! {
                 () = stopped(&mut self.stop) => return ControlFlow::Break(()),
                 () = tokio::time::sleep(pause) => {}
@@ -110,13 +115,13 @@ impl Courier {
         }
     }
 
-    /// One request, which is not broken off by a stop.
+    /// One request, which is not broken off by a stop; and whether the next one will be signed with newer secrets.
     async fn attempt(
         &mut self,
         message: &Message,
         received_ms: i64,
         attempts: usize,
-    ) -> ControlFlow<(), Answered> {
+    ) -> ControlFlow<(), (Answered, bool)> {
         let turn = tokio::select! {
             biased;
             () = stopped(&mut self.stop) => return ControlFlow::Break(()),
@@ -128,11 +133,13 @@ impl Courier {
             .post(&self.topic, message, received_ms, attempts)
             .await;
         drop(turn);
-        if let (Answered::Unauthorized(_), Some(signed)) = (&answered, &signed) {
-            // What it finds counts from the next attempt on.
-            self.destination.newer_secrets(signed).await;
-        }
-        ControlFlow::Continue(answered)
+        let newer = match (&answered, &signed) {
+            (Answered::Unauthorized(_), Some(signed)) => {
+                self.destination.newer_secrets(signed).await
+            }
+            _ => false,
+        };
+        ControlFlow::Continue((answered, newer))
     }
 
     fn taken(&self, message: &Message, attempts: usize) {
@@ -186,3 +193,6 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
         std::future::pending().await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,6 +156,16 @@ impl Destination {
         self.secrets.newer_than(refused, deadline).await.is_some()
     }
 
+    /// Whether there is a signing secret.
+    ///
+    /// # Errors
+    ///
+    /// As the store says.
+    pub async fn signing(&self) -> Result<(), Fault> {
+        let secrets = self.secrets.get(Instant::now() + SECRET_WITHIN).await;
+        secrets.map(drop)
+    }
+
     /// Whether the webhook can be reached, and, where it says that it is a bridge, takes what is signed like this: a message
     /// that is far too old, which no bridge routes. Nothing else is sent to what is no bridge.
     ///
@@ -163,7 +173,10 @@ impl Destination {
     ///
     /// A fault that passes, or one that names what to mend.
     pub async fn probe(&self) -> Result<(), Fault> {
-        let unreachable = |reason| Fault::transient("Unreachable", reason);
+        let unreachable = |reason: String| {
+            let text = format!("{reason}; start it, or name another URL");
+            Fault::transient("Unreachable", text)
+        };
         let hello = self.exchange(Method::GET, Vec::new(), None).await;
         let (status, hello) = hello.map_err(unreachable)?;
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {

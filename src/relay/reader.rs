@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::TopicName;
 use super::status::Status;
@@ -83,7 +83,10 @@ impl Reader {
             let fault = match opened {
                 Err(fault) => fault,
                 Ok(subscription) => {
-                    match self.read(subscription, &mut waits, &mut failures).await {
+                    let began = Instant::now();
+                    let end = self.read(subscription, &mut waits, &mut failures).await;
+                    waits.worked_for(began.elapsed());
+                    match end {
                         End::Stop => return,
                         End::Fault(fault) => fault,
                     }
@@ -134,7 +137,10 @@ impl Reader {
                 }
             };
             let told = match said {
-                Said::Heartbeat => Ok(()),
+                Said::Heartbeat => {
+                    self.track.idle();
+                    Ok(())
+                }
                 Said::Discontinuity(cursor) => self.discontinuity(cursor).await,
                 Said::Message(message) => {
                     if *failures > 0 {

@@ -64,10 +64,14 @@ impl Status {
         ongoing(&self.in_flight)
     }
 
-    /// A message waits for its next attempt.
+    /// The webhook has not taken a message yet that it was given.
     pub fn waiting(&self) -> Ongoing<'_> {
-        self.retried.fetch_add(1, Relaxed);
         ongoing(&self.waiting)
+    }
+
+    /// An attempt has to be repeated.
+    pub fn retried(&self) {
+        self.retried.fetch_add(1, Relaxed);
     }
 
     pub fn received(&self) {
@@ -96,7 +100,8 @@ impl Status {
         (self.delivered.load(Relaxed), self.refused.load(Relaxed))
     }
 
-    /// What keeps the relay from being ready: every topic has to be subscribed to, and no message may wait for another attempt.
+    /// What keeps the relay from being ready: every topic has to be subscribed to, and no message may
+    /// have failed that was not taken since.
     pub fn missing(&self) -> Vec<&'static str> {
         let mut missing = Vec::new();
         if self.subscribed.load(Relaxed) < self.topics {
@@ -127,7 +132,7 @@ impl Status {
             (
                 "waiting",
                 "gauge",
-                "Messages that wait for another attempt.",
+                "Messages whose last attempt failed.",
                 self.waiting.load(Relaxed),
             ),
             (

@@ -46,6 +46,8 @@ pub struct Track {
     next: Option<Cursor>,
     /// Whether something may have gone unseen since the last message, because there was no subscription.
     away: bool,
+    /// Whether Momento had nothing to send after the last message: else a new page may have cost what was under way.
+    idle: bool,
     /// Recent gaps of the page, of which single messages may come late: topics promise no order.
     missing: VecDeque<Range<u64>>,
 }
@@ -56,6 +58,7 @@ impl Track {
         Self {
             next,
             away: true,
+            idle: false,
             missing: VecDeque::new(),
         }
     }
@@ -70,9 +73,14 @@ impl Track {
         self.away = true;
     }
 
+    /// Momento has nothing to send but that it lives.
+    pub fn idle(&mut self) {
+        self.idle = true;
+    }
+
     /// A message came. A gap lies before it.
     pub fn message(&mut self, page: u64, number: u64) -> (Option<Gap>, Seen) {
-        let away = std::mem::take(&mut self.away);
+        let unsure = self.unsure();
         let here = Cursor { page, next: number };
         let after = Cursor {
             page,
@@ -83,7 +91,7 @@ impl Track {
             return (None, Seen::New);
         };
         if next.page != page {
-            let gap = self.turn(next, here, away);
+            let gap = self.turn(next, here, unsure);
             self.next = Some(after);
             return (gap, Seen::New);
         }
@@ -97,11 +105,11 @@ impl Track {
 
     /// Momento says that messages go on at `number` of `page`.
     pub fn discontinuity(&mut self, page: u64, number: u64) -> Option<Gap> {
-        let away = std::mem::take(&mut self.away);
+        let unsure = self.unsure();
         let here = Cursor { page, next: number };
         let gap = match self.wanted(page) {
             None => None,
-            Some(next) if next.page != page => self.turn(next, here, away),
+            Some(next) if next.page != page => self.turn(next, here, unsure),
             // It may name a number that was seen already. What is repeated then does no harm; what is not would be lost.
             Some(next) => self.skip(next, here),
         };
@@ -133,12 +141,21 @@ impl Track {
         })
     }
 
-    /// A new page. Without an interruption nothing is missing, unless its first messages are.
-    fn turn(&mut self, next: Cursor, here: Cursor, away: bool) -> Option<Gap> {
+    /// Whether something may have come after the last message that was not given.
+    fn unsure(&mut self) -> bool {
+        let (away, idle) = (
+            std::mem::take(&mut self.away),
+            std::mem::take(&mut self.idle),
+        );
+        away || !idle
+    }
+
+    /// A new page. Nothing is missing if nothing was under way before it, unless its first messages are.
+    fn turn(&mut self, next: Cursor, here: Cursor, unsure: bool) -> Option<Gap> {
         self.missing.clear();
         // The first number of a page is 0 or 1; nobody says which.
         let missed = here.next.saturating_sub(1);
-        (away || missed > 0).then_some(Gap {
+        (unsure || missed > 0).then_some(Gap {
             from: next,
             until: here,
             missed,
@@ -225,20 +242,33 @@ mod tests {
 
     #[test]
     fn a_new_page_is_a_gap_when_something_can_be_missing() {
-        // Seen while it happened.
+        // Seen while nothing else happened.
         let mut track = Track::new(Some(at(7, 5)));
         track.message(7, 5);
+        track.idle();
         assert_eq!(track.message(9, 1), (None, Seen::New));
+        track.idle();
         assert_eq!(track.discontinuity(11, 0), None);
+        track.idle();
         assert_eq!(
             track.discontinuity(12, 3),
             gap(at(11, 0), at(12, 3), 2, false)
         );
-        // Happened meanwhile.
-        track.lost();
+        // Right behind a message, behind which more may have been.
+        track.message(12, 3);
+        track.idle();
+        track.message(12, 4);
         assert_eq!(
-            track.message(13, 0),
-            (gap(at(12, 3), at(13, 0), 0, false), Seen::New)
+            track.discontinuity(13, 0),
+            gap(at(12, 5), at(13, 0), 0, false)
+        );
+        // Happened meanwhile; that the next subscription lives says nothing of it.
+        track.idle();
+        track.lost();
+        track.idle();
+        assert_eq!(
+            track.message(14, 0),
+            (gap(at(13, 0), at(14, 0), 0, false), Seen::New)
         );
         let mut track = Track::new(Some(at(7, 5)));
         assert_eq!(track.discontinuity(8, 0), gap(at(7, 5), at(8, 0), 0, false));

@@ -2,13 +2,13 @@
 
 mod bounds;
 mod http2;
-mod stopping;
+mod sockets;
 mod times;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
 
 use super::*;
@@ -111,7 +111,7 @@ fn parse(answer: &str) -> (u16, Value) {
 }
 
 /// Reads one answer from a connection that stays open.
-async fn read_answer(connection: &mut DuplexStream) -> (u16, Value) {
+async fn read_answer(connection: &mut (impl AsyncRead + Unpin)) -> (u16, Value) {
     let mut answer = String::new();
     loop {
         let byte = connection.read_u8().await.unwrap();

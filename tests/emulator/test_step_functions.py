@@ -83,6 +83,16 @@ class EndOfExecutions(Running):
         self.assertEqual(json.loads(succeeded["output"]), {"b": 1})
         self.assertEqual(succeeded["outputDetails"], {"included": True})
 
+    def test_success_has_the_output_of_its_last_state(self):
+        following = self.ends()
+        inner = {"StartAt": "One", "States": {"One": {"Type": "Succeed", "Output": "{% $states.input & '!' %}"}}}
+        states = {
+            "Each": {"Type": "Map", "Items": ["a", "b"], "ItemProcessor": inner, "Next": "Done"},
+            "Done": {"Type": "Succeed", "Output": {"all": "{% $states.input %}"}},
+        }
+        self.start(self.machine(states, QueryLanguage="JSONata"))
+        self.assertEqual(json.loads(following()["detail"]["output"]), {"all": ["a!", "b!"]})
+
     def test_failure(self):
         following = self.ends()
         states = {"Fail": {"Type": "Fail", "Error": "Broken", "Cause": "by design"}}

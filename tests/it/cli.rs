@@ -31,7 +31,7 @@ fn succeeded(output: &Output) -> String {
 #[test]
 fn every_command_teaches() {
     let commands = [
-        "local", "publish", "tail", "sign", "send", "replay", "serve", "health",
+        "local", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health", "draw",
     ];
     for command in commands {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());
@@ -73,6 +73,30 @@ fn once_ends_with_hello_in_capitals_and_two_at_once_do_not_disturb_each_other() 
         let out = succeeded(output);
         assert!(out.contains("`hello` came back as `HELLO`"), "{out}");
     }
+}
+
+#[test]
+fn every_demonstration_plays_to_its_end() {
+    let unknown = bridge(&["local", "--demo", "nope"]).output().unwrap();
+    let said = String::from_utf8(unknown.stderr).unwrap();
+    let names = said.split("expected one of ").nth(1).unwrap();
+    let names: Vec<_> = names.split(", found").next().unwrap().split(", ").collect();
+    assert!(names.contains(&"uppercase"), "{names:?}");
+    for name in names {
+        let mut command = bridge(&["local", "--demo", name]);
+        let out = succeeded(&command.output().unwrap());
+        assert!(
+            out.contains("✓ ") && out.contains(&format!("{name}: ")),
+            "{out}"
+        );
+    }
+}
+
+#[test]
+fn once_goes_all_the_way_without_a_webhook() {
+    let output = bridge(&["local", "--relay", "--once"]).output().unwrap();
+    let out = succeeded(&output);
+    assert!(out.contains("`hello` came back as `HELLO`"), "{out}");
 }
 
 /// A running `bridge local`, and all that belongs to it.

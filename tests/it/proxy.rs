@@ -156,6 +156,20 @@ impl Proxy {
         self.shared.open()
     }
 
+    /// Resets all connections, once.
+    pub fn cut(&self) {
+        self.shared.state().reset_all();
+    }
+
+    /// Lets all connections that there are go silent for good.
+    pub fn freeze(&self) {
+        for line in &self.shared.state().lines {
+            if let Some(line) = line.upgrade() {
+                line.freeze();
+            }
+        }
+    }
+
     pub fn counters(&self) -> Counters {
         self.shared.counters.borrow().clone()
     }

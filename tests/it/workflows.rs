@@ -1,8 +1,13 @@
 //! The workflows that are shipped, each in the deployed stack: what goes in, what comes back, and what happens when something
 //! fails on the way.
 
+mod approve;
+mod express_enrich;
+mod listener;
+mod on_the_bus;
 mod running;
 mod store;
+mod translate_chat;
 
 use anyhow::Result;
 use serde_json::Value;

@@ -31,11 +31,12 @@ class RelayStack(Running):
     maxDiff = None
 
     def deploy(self, name, body, parameters):
-        """Creates a stack; gives its outputs."""
+        """Creates a stack from the bucket, as a request takes no long template; gives its outputs."""
+        self.client("s3").put_object(Bucket=self.bucket, Key=f"{name}.yaml", Body=body)
         stacks = self.client("cloudformation")
         stacks.create_stack(
             StackName=name,
-            TemplateBody=body,
+            TemplateURL=f"http://127.0.0.1:{self.emulator.port}/{self.bucket}/{name}.yaml",
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
@@ -54,13 +55,13 @@ class RelayStack(Running):
         with zipfile.ZipFile(nothing, "w") as archive:
             archive.writestr("bootstrap", "")
         objects = self.client("s3")
-        bucket = f"code-{time.monotonic_ns()}"  # buckets are not an account's own
-        objects.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        objects.put_object(Bucket=bucket, Key="nothing.zip", Body=nothing.getvalue())
+        self.bucket = f"code-{time.monotonic_ns()}"  # buckets are not an account's own
+        objects.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        objects.put_object(Bucket=self.bucket, Key="nothing.zip", Body=nothing.getvalue())
         # The emulator refers to the secrets of a stack by name, where AWS does by ARN, so these are the operator's own.
         secret = lambda name: self.client("secretsmanager").create_secret(Name=name, SecretString="unused")["ARN"]
         secrets = {"SigningSecretArn": secret("signing"), "MomentoSecretArn": secret("momento")}
-        self.first = self.deploy("bridge", first_stack(bucket), {"MomentoEndpoint": "cell.example.com"} | secrets)
+        self.first = self.deploy("bridge", first_stack(self.bucket), {"MomentoEndpoint": "cell.example.com"} | secrets)
 
         words = shlex.split(self.first["DeployRelay"])
         self.assertEqual(words[:3], ["aws", "cloudformation", "deploy"])

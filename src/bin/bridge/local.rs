@@ -1,6 +1,6 @@
 //! `bridge local`: the whole system on this machine.
 
-mod once;
+mod demo;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::build;
@@ -32,6 +32,10 @@ pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
     #[arg(long)]
     once: bool,
+
+    /// Play a demonstration and exit, as `--once` does for `uppercase`
+    #[arg(long, value_name = "NAME", conflicts_with = "once", value_parser = play, long_help = demos())]
+    demo: Option<&'static demo::Play>,
 
     /// Deliver no webhooks: a relay subscribes to the topics of the routes instead
     #[arg(long)]
@@ -64,6 +68,23 @@ pub struct Local {
     aws_port: u16,
 }
 
+/// The demonstration of that name.
+fn play(name: &str) -> Result<&'static demo::Play, String> {
+    let found = demo::PLAYS.iter().find(|play| play.name == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = demo::PLAYS.iter().map(|play| play.name).collect();
+        format!("expected one of {}, found `{name}`", names.join(", "))
+    })
+}
+
+fn demos() -> String {
+    let plays = demo::PLAYS.iter();
+    let plays = plays.map(|play| format!("\n- {}: {}", play.name, play.about));
+    let intro =
+        "Play a demonstration and exit; the exit code is 1 when something expected does not come";
+    format!("{intro}:{}", plays.collect::<String>())
+}
+
 impl Local {
     pub async fn run(self) -> Result<i32> {
         let began = Instant::now();
@@ -78,7 +99,10 @@ impl Local {
         if let Some(template) = self.template {
             options.template = template;
         }
-        let functions = template::functions(&template::read(&options.template)?)?;
+        let deployed = template::read(&options.template)?;
+        template::check_replies(&deployed)
+            .with_context(|| format!("`{}`", options.template.display()))?;
+        let functions = template::functions(&deployed)?;
         let mut names: Vec<_> = functions
             .iter()
             .map(|(_, binary)| binary.as_str())
@@ -94,9 +118,10 @@ impl Local {
             build::build(options.workspace.root(), &names, &options.progress).await?;
         let stack = Stack::start_in(emulator, options).await?;
         let ended = stack.emulator().ended();
-        if self.once {
+        let once = self.once.then(|| play(demo::ONCE).ok()).flatten();
+        if let Some(play) = self.demo.or(once) {
             return tokio::select! {
-                result = once::demonstrate(&stack) => result,
+                result = demo::demonstrate(&stack, play) => result,
                 error = ended => Err(error),
             };
         }
@@ -253,6 +278,7 @@ fn line(style: Style, happening: &Happening) -> String {
             name,
             status,
             took,
+            states,
             failure,
         } => {
             let shown = match status.as_str() {
@@ -263,8 +289,9 @@ fn line(style: Style, happening: &Happening) -> String {
             let failure = failure
                 .as_deref()
                 .map_or(String::new(), |text| format!("  {}", preview(text, 200)));
+            let states = states.join(" → ");
             format!(
-                "    execution  {name}  {shown}{failure}  {}",
+                "    execution  {name}  {shown}{failure}  {states}  {}",
                 style.dim(seconds(*took))
             )
         }

@@ -1,6 +1,7 @@
 //! The command line of workflow-bridge.
 
 mod connection;
+mod draw;
 mod health;
 mod listen;
 mod local;
@@ -55,6 +56,7 @@ enum Command {
     Relay(relay::RelayCommand),
     Serve(serve::Serve),
     Health(health::Health),
+    Draw(draw::Draw),
 }
 
 fn main() {
@@ -89,6 +91,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Relay(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Health(command) => command.run().await,
+        Command::Draw(command) => command.run(),
     }
 }
 

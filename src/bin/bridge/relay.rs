@@ -76,7 +76,7 @@ pub struct RelayOptions {
     )]
     topics: Vec<TopicName>,
 
-    /// Where a topic begins that was never relayed: a sequence number [default: with the next message]
+    /// Where a topic begins that was never relayed: a sequence number, from 1 on [default: with the next message]
     #[arg(long = "from", value_name = "CACHE/TOPIC=N", value_parser = from)]
     from: Vec<(TopicName, u64)>,
 
@@ -148,6 +148,12 @@ fn from(text: &str) -> Result<(TopicName, u64), String> {
     };
     let (topic, number) = text.rsplit_once('=').ok_or_else(expected)?;
     let number = number.parse().map_err(|_| expected())?;
+    if number == 0 {
+        // In Momento's protocol 0 means the next message.
+        return Err(format!(
+            "expected a sequence number from 1 on, found `{text}`"
+        ));
+    }
     Ok((topics::parse(topic)?, number))
 }
 
@@ -375,7 +381,8 @@ pub async fn run(
         server.address = listening.map(tracing::field::display),
         "relaying"
     );
-    Ok(running.until(stop).await?)
+    let stopped = running.until(stop).await;
+    stopped.context("cannot save the cursors: the next start relays messages again")
 }
 
 #[cfg(test)]
@@ -386,7 +393,7 @@ mod tests {
     fn a_topic_may_begin_at_a_number() {
         let (topic, number) = from("demo/a=b=42").unwrap();
         assert_eq!((topic.to_string().as_str(), number), ("demo/a=b", 42));
-        for wrong in ["demo/a", "demo/a=", "demo/a=-1", "a=1"] {
+        for wrong in ["demo/a", "demo/a=", "demo/a=-1", "a=1", "demo/a=0"] {
             assert!(from(wrong).is_err(), "{wrong}");
         }
     }

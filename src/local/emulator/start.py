@@ -8,7 +8,7 @@ ends, which is when the program that started it is gone for whatever reason, or 
 files live in one new folder under FOLDER (default: the system's temporary folder), which it removes at the end.
 
 The emulator is ministack, in exactly one version: the corrections in the folder beside this file replace functions of it
-by name.
+by name. `stand_ins.py` beside it answers for two services that ministack lacks.
 """
 
 import argparse
@@ -26,7 +26,8 @@ import threading
 import urllib.request
 
 sys.dont_write_bytecode = True  # nothing appears beside the sources
-from corrections import event_bridge, functions, queues, step_functions, tables, templates  # noqa: E402
+import stand_ins  # noqa: E402
+from corrections import event_bridge, functions, queues, step_functions, tables, tasks, templates  # noqa: E402
 
 sys.dont_write_bytecode = False
 
@@ -59,17 +60,19 @@ def main():
 
     # Only now, because ministack reads its environment while it is imported.
     from ministack import app
-    from ministack.core import iam_evaluator, responses
-    from ministack.services import dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions
+    from ministack.core import iam_evaluator, responses, router
+    from ministack.services import dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions, translate
     from ministack.services.cloudformation import provisioners
 
     logging.getLogger("kms").setLevel(logging.ERROR)  # it would warn of a package that nothing here needs
     step_functions.correct(stepfunctions, eventbridge)
+    tasks.correct(stepfunctions)
     event_bridge.correct(eventbridge)
     functions.correct(lambda_svc, iam_evaluator, responses, settings)
     queues.correct(sqs, lambda_svc)
     tables.correct(dynamodb)
     templates.correct(provisioners, dynamodb, s3)
+    stand_ins.put(app, router, responses, stepfunctions, translate)
 
     threading.Thread(target=announce, args=(port, quiet_stdout()), daemon=True).start()
     asyncio.run(serve(functions.join_repeated_headers(app.app), listener))

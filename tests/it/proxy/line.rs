@@ -19,6 +19,8 @@ struct Wire {
     waiting: [Option<Waker>; 2],
     /// Reset it as soon as all that was handed over before is written.
     armed: bool,
+    /// Nothing comes and goes any more, and nobody is told.
+    frozen: bool,
 }
 
 impl Line {
@@ -29,6 +31,7 @@ impl Line {
             stream: Some(stream),
             waiting: [None, None],
             armed: false,
+            frozen: false,
         })))
     }
 
@@ -40,6 +43,11 @@ impl Line {
     /// Ends the connection with FIN, now.
     pub fn close(&self) {
         self.wire().cut(false);
+    }
+
+    /// Lets the connection go silent, as one whose other end lost its power.
+    pub fn freeze(&self) {
+        self.wire().frozen = true;
     }
 
     /// Bytes with which the connection is reset once they, and what came before them, are on their way.
@@ -74,10 +82,17 @@ impl Wire {
     }
 
     /// The connection, for a task that reads (0) or writes (1).
-    fn stream(&mut self, side: usize, context: &Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
+    fn stream(
+        &mut self,
+        side: usize,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<Pin<&mut TcpStream>>> {
         self.waiting[side] = Some(context.waker().clone());
-        let stream = self.stream.as_mut().map(Pin::new);
-        stream.ok_or_else(|| io::ErrorKind::ConnectionReset.into())
+        match &mut self.stream {
+            Some(_) if self.frozen => Poll::Pending,
+            Some(stream) => Poll::Ready(Ok(Pin::new(stream))),
+            None => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
     }
 }
 
@@ -117,7 +132,7 @@ impl AsyncRead for Served {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.0.wire().stream(0, context)?.poll_read(context, buffer)
+        ready!(self.0.wire().stream(0, context))?.poll_read(context, buffer)
     }
 }
 
@@ -127,12 +142,12 @@ impl AsyncWrite for Served {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.wire().stream(1, context)?.poll_write(context, bytes)
+        ready!(self.0.wire().stream(1, context))?.poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut wire = self.0.wire();
-        ready!(wire.stream(1, context)?.poll_flush(context))?;
+        ready!(ready!(wire.stream(1, context))?.poll_flush(context))?;
         if wire.armed {
             wire.cut(true);
         }
@@ -140,6 +155,6 @@ impl AsyncWrite for Served {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.wire().stream(1, context)?.poll_shutdown(context)
+        ready!(self.0.wire().stream(1, context))?.poll_shutdown(context)
     }
 }

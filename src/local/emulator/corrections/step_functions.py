@@ -16,7 +16,7 @@ FORBIDDEN_IN_NAME = re.compile(
 
 def correct(sfn, eventbridge):
     start, fail, describe = sfn._start_execution, sfn._fail_execution, sfn._describe_execution
-    put_events = sfn._invoke_events_put_events
+    put_events, output_path = sfn._invoke_events_put_events, sfn._apply_output_path
     qualifiers = {}  # execution ARN -> the version and alias it was started through
 
     def machine_of(execution):
@@ -122,7 +122,14 @@ def correct(sfn, eventbridge):
             raise sfn._ExecutionError("EventBridge.FailedEntry", json.dumps(result))
         return result
 
+    def apply_output_path(state, data, context=None):
+        """What a state gives on; the emulator forgets the `Output` of a Succeed state."""
+        if state.get("Type") == "Succeed" and sfn._state_query_language(state, context) == "JSONata":
+            return sfn._apply_jsonata_output(state, data, context, default=data)
+        return output_path(state, data, context)
+
     sfn._SERVICE_DISPATCH["arn:aws:states:::events:putEvents"] = put_events_task
+    sfn._apply_output_path = apply_output_path
     sfn._start_execution, sfn._describe_execution = start_execution, describe_execution
     sfn._fail_execution = fail_execution
     sfn._emit_execution_status_event = emit_status_event

@@ -1,4 +1,4 @@
-//! Stopping, and the bound of connections, on real sockets.
+//! On real sockets: stopping, the bound of connections, and what a reset would take away.
 
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -62,17 +62,23 @@ async fn what_is_under_way_is_finished_and_what_is_idle_is_not_waited_for() {
 #[tokio::test]
 async fn a_request_without_a_sender_is_waited_for() {
     let (echo, address, stop, serving) = start(Limits::default()).await;
-    let mut gone = TcpStream::connect(address).await.unwrap();
-    gone.write_all(post("/wait", "hello").as_bytes())
+    let stream = TcpStream::connect(address).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    // Only HTTP/2 tells that its sender is gone while its request is being handled.
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
         .await
         .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::post("http://h/wait").body(String::new()).unwrap();
+    let asking = tokio::spawn(client.send_request(request));
     until(|| echo.0.began.load(Ordering::SeqCst) == 1).await;
-    drop(gone);
-    stop.send(()).unwrap();
-    // Until the listener is closed, and then some.
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
+    for task in [asking.abort_handle(), connection.abort_handle()] {
+        task.abort();
     }
+    drop((client, asking.await, connection.await));
+    stop.send(()).unwrap();
+    // What is idle is given a second at most, so whatever is still there after that waits for the request.
+    sleep(Duration::from_millis(1500)).await;
     assert!(!serving.is_finished());
     echo.0.go_on.notify_one();
     serving.await.unwrap();
@@ -104,12 +110,12 @@ async fn over_the_bound_of_connections_none_is_accepted_until_one_ends() {
         ..Limits::default()
     };
     let (echo, address, _stop, _serving) = start(limits).await;
+    let get = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
     let mut open = Vec::new();
-    for n in 1..=2 {
+    for _ in 0..2 {
         let mut connection = TcpStream::connect(address).await.unwrap();
-        let get = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
         connection.write_all(get).await.unwrap();
-        until(|| echo.0.ended.load(Ordering::SeqCst) == n).await;
+        assert_eq!(read_answer(&mut connection).await.0, 200);
         open.push(connection);
     }
     let mut waiting = TcpStream::connect(address).await.unwrap();
@@ -117,16 +123,27 @@ async fn over_the_bound_of_connections_none_is_accepted_until_one_ends() {
         .write_all(post("/", "hello").as_bytes())
         .await
         .unwrap();
-    // Those that are open go on meanwhile.
-    for _ in 0..20 {
-        let n = echo.0.ended.load(Ordering::SeqCst);
-        let get = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
+    // Those that are open go on meanwhile, for longer than the other one would have taken.
+    for _ in 0..50 {
         open[0].write_all(get).await.unwrap();
-        until(|| echo.0.ended.load(Ordering::SeqCst) > n).await;
+        assert_eq!(read_answer(&mut open[0]).await.0, 200);
     }
-    assert_eq!(echo.0.ended.load(Ordering::SeqCst), 22);
+    assert_eq!(echo.0.ended.load(Ordering::SeqCst), 52);
     open.pop();
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).await.unwrap();
     assert_eq!(parse(&answer).0, 200);
+}
+
+#[tokio::test]
+async fn a_sender_that_is_refused_gets_everything_out_and_the_answer_in() {
+    let (_echo, address, _stop, _serving) = start(Limits::default()).await;
+    for size in [2, 6] {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = post("/", &"x".repeat(size * 1024 * 1024));
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(parse(&answer), (413, refused("too_large")));
+    }
 }

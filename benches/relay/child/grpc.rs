@@ -1,0 +1,71 @@
+//! A subscriber by Momento's protocol, without anything around it.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use momento_protos::cache_client::pubsub::pubsub_client::PubsubClient;
+use momento_protos::cache_client::pubsub::subscription_item::Kind;
+use momento_protos::cache_client::pubsub::{SubscriptionItem, SubscriptionRequest, topic_value};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Streaming};
+
+use super::{CACHE, Source, Tally, broken, topic};
+
+/// Streams that share a connection, as in Momento's SDKs.
+const STREAMS_PER_CHANNEL: usize = 100;
+
+/// Returns when all subscriptions are open.
+pub async fn subscribe(source: &Source, tally: &Arc<Tally>) -> Result<()> {
+    let endpoint = Endpoint::from_shared(source.endpoint.clone())?;
+    let key: MetadataValue<Ascii> = source.key.parse().context("expected a key in ASCII")?;
+    let topics: Vec<_> = (0..source.topics).map(topic).collect();
+    for topics in topics.chunks(STREAMS_PER_CHANNEL) {
+        let channel = endpoint.connect().await?;
+        for topic in topics {
+            let mut stream = open(channel.clone(), &key, topic).await?;
+            let (topic, tally) = (topic.clone(), tally.clone());
+            tokio::spawn(async move {
+                loop {
+                    match stream.message().await {
+                        Ok(Some(item)) => note(&tally, item),
+                        Ok(None) => broken(&topic, "the stream is at its end"),
+                        Err(status) => broken(&topic, status.message()),
+                    }
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn open(
+    channel: Channel,
+    key: &MetadataValue<Ascii>,
+    topic: &str,
+) -> Result<Streaming<SubscriptionItem>> {
+    let mut request = Request::new(SubscriptionRequest {
+        cache_name: CACHE.to_owned(),
+        topic: topic.to_owned(),
+        resume_at_topic_sequence_number: 0,
+        sequence_page: 0,
+    });
+    request.metadata_mut().insert("authorization", key.clone());
+    let stream = PubsubClient::new(channel).subscribe(request).await;
+    let mut stream = stream.context("cannot subscribe")?.into_inner();
+    // The server begins with a heartbeat, and the subscription is there when it comes.
+    stream
+        .message()
+        .await?
+        .context("expected a heartbeat, found the end")?;
+    Ok(stream)
+}
+
+fn note(tally: &Tally, item: SubscriptionItem) {
+    let Some(Kind::Item(item)) = item.kind else {
+        return;
+    };
+    if let Some(topic_value::Kind::Text(text)) = item.value.and_then(|value| value.kind) {
+        tally.note(&text);
+    }
+}

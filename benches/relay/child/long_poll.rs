@@ -1,0 +1,129 @@
+//! A subscriber by the documented HTTP API: one request after the other for each topic, each on a connection of its own.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use reqwest::Client;
+use reqwest::header::AUTHORIZATION;
+use serde::Deserialize;
+use tokio::task::JoinSet;
+
+use super::{CACHE, Source, Tally, broken, topic};
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    items: Vec<Element<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Element<'a> {
+    #[serde(borrow)]
+    Item(Item<'a>),
+    Discontinuity(Discontinuity),
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    sequence_page: u64,
+    topic_sequence_number: u64,
+    #[serde(borrow)]
+    value: Value<'a>,
+}
+
+#[derive(Deserialize)]
+struct Value<'a> {
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Discontinuity {
+    new_topic_sequence: u64,
+    new_sequence_page: u64,
+}
+
+/// One topic.
+struct Poller {
+    client: Client,
+    url: String,
+    key: String,
+    tally: Arc<Tally>,
+    /// The number of the next message, and its page.
+    place: (u64, u64),
+}
+
+/// Returns when every topic's place is known, after which nothing can be missed. With `forget` there is no place: each
+/// request asks for what comes next, and this returns at once. `gap` is waited between an answer and the next request.
+pub async fn subscribe(
+    source: &Source,
+    tally: &Arc<Tally>,
+    forget: bool,
+    gap: Duration,
+) -> Result<()> {
+    let client = Client::builder().http1_only().no_proxy().build()?;
+    let mut opening = JoinSet::new();
+    for number in 0..source.topics {
+        let name = topic(number);
+        let mut poller = Poller {
+            client: client.clone(),
+            url: format!("{}/topics/{CACHE}/{name}", source.endpoint),
+            key: source.key.clone(),
+            tally: tally.clone(),
+            // A message that is not there yet: the answer, at once, is a discontinuity with number and page.
+            place: (1, 0),
+        };
+        opening.spawn(async move {
+            if !forget {
+                poller.poll().await?;
+            }
+            tokio::spawn(async move {
+                loop {
+                    if forget {
+                        poller.place = (0, 0);
+                    }
+                    if let Err(error) = poller.poll().await {
+                        broken(&name, &format!("{error:#}"));
+                    }
+                    if !gap.is_zero() {
+                        tokio::time::sleep(gap).await;
+                    }
+                }
+            });
+            anyhow::Ok(())
+        });
+    }
+    while let Some(opened) = opening.join_next().await {
+        opened??;
+    }
+    Ok(())
+}
+
+impl Poller {
+    async fn poll(&mut self) -> Result<()> {
+        let (sequence, page) = self.place;
+        let url = format!(
+            "{}?sequence_number={sequence}&sequence_page={page}",
+            self.url
+        );
+        let request = self.client.get(url).header(AUTHORIZATION, &self.key);
+        let answer = request.send().await?.error_for_status()?;
+        let body = answer.bytes().await?;
+        self.tally.requests.fetch_add(1, Ordering::Relaxed);
+        let answer: Answer<'_> = serde_json::from_slice(&body).context("expected items")?;
+        for element in answer.items {
+            self.place = match element {
+                Element::Item(item) => {
+                    self.tally.note(&item.value.text);
+                    (item.topic_sequence_number + 1, item.sequence_page)
+                }
+                Element::Discontinuity(gap) => (gap.new_topic_sequence, gap.new_sequence_page),
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser};
+
+use crate::child::Child;
+use crate::subject::Subject;
+
+#[derive(Parser)]
+#[command(
+    name = "relay",
+    about = "What subscribing to topics costs, over gRPC and by long-poll, and what the relay adds"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub options: Options,
+
+    #[command(subcommand)]
+    pub child: Option<Child>,
+}
+
+#[derive(Args)]
+pub struct Options {
+    /// How many topics, one set of runs for each number
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,100,1000",
+          value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    pub topics: Vec<u16>,
+
+    /// Which subjects; `grpc` is what the ratios refer to
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_enum,
+          default_values_t = Subject::ALL)]
+    pub subjects: Vec<Subject>,
+
+    /// One round and short runs: to see that everything works, not to tell figures
+    #[arg(long)]
+    quick: bool,
+
+    /// Also write everything that was measured to a file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Options {
+    pub fn rounds(&self) -> usize {
+        if self.quick { 1 } else { 3 }
+    }
+
+    pub fn effort(&self) -> Effort {
+        match self.quick {
+            true => Effort {
+                paced: Duration::from_secs(1),
+                full: Duration::from_secs(1),
+                most: 20_000,
+            },
+            false => Effort {
+                paced: Duration::from_secs(4),
+                full: Duration::from_secs(4),
+                most: 1_000_000,
+            },
+        }
+    }
+}
+
+/// How long a run takes.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// Publishing at a low rate.
+    pub paced: Duration,
+    /// Publishing as fast as the subject reads, at most.
+    pub full: Duration,
+    /// Messages published at full speed, at most.
+    pub most: u64,
+}

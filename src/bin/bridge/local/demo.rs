@@ -1,0 +1,429 @@
+//! The demonstrations of `bridge local`: a workflow used from outside, with every hop as it happens.
+
+mod plays;
+
+use std::collections::{HashMap, VecDeque};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use futures_util::stream::select_all;
+use futures_util::{Stream, StreamExt};
+use momento::TopicClient;
+use momento::topics::ValueKind;
+use workflow_bridge::local::Stack;
+use workflow_bridge::local::console::{Style, preview, seconds};
+use workflow_bridge::local::flow::{Flow, Happening};
+use workflow_bridge::local::process::last_lines;
+
+use super::{PREVIEW, line};
+pub use plays::{ONCE, PLAYS};
+
+/// How long one step may take. Most take well under a second on an idle machine, cold starts included.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// The end of an execution is learned by asking, so it may become known after the result was received.
+const LATE: Duration = Duration::from_secs(2);
+
+/// A demonstration.
+pub struct Play {
+    pub name: &'static str,
+    /// One line for `--help`.
+    pub about: &'static str,
+    /// What has happened at its end.
+    pub done: &'static str,
+    pub steps: &'static [Step],
+}
+
+/// Something that whoever uses a workflow does or sees. All topics are those of the stack's cache.
+pub enum Step {
+    Publish {
+        topic: &'static str,
+        text: &'static str,
+    },
+    /// Publishes what it makes of the text that was received last.
+    Answer {
+        topic: &'static str,
+        make: fn(&str) -> String,
+    },
+    /// Waits for a message on a topic.
+    Receive {
+        topic: &'static str,
+        /// Whether it is the one; others on the topic are passed over.
+        is: fn(&str) -> bool,
+        /// For people: what is waited for.
+        what: &'static str,
+    },
+    /// Waits for a message in a queue of the template.
+    Dequeue {
+        /// Logical id.
+        queue: &'static str,
+        is: fn(&str) -> bool,
+        what: &'static str,
+    },
+}
+
+/// What is known of the way so far.
+#[derive(Default)]
+struct Path {
+    answered: Option<(bool, String)>,
+    execution: Option<(String, Option<String>)>,
+    /// Executions that were started and have not ended.
+    open: usize,
+}
+
+/// Plays it and returns the exit code.
+pub async fn demonstrate(stack: &Stack, play: &Play) -> Result<i32> {
+    let style = Style::for_stdout();
+    let client = stack.momento_client()?;
+    let mut stage = Stage {
+        stack,
+        inbox: Box::pin(subscribe(stack, &client, play).await?),
+        client,
+        flow: Flow::watch(stack),
+        waiting: HashMap::new(),
+        last: String::new(),
+        path: Path::default(),
+        began: Instant::now(),
+        style,
+    };
+    writeln!(
+        std::io::stdout(),
+        "\n{}: {}\n",
+        style.bold(play.name),
+        play.about
+    )?;
+    for step in play.steps {
+        let played = tokio::time::timeout(WITHIN, stage.play(step)).await;
+        let Ok(played) = played else {
+            let why = stage.path.explain();
+            eprintln!(
+                "\n{} {} did not come within {} s: {why}",
+                style.bad("✗"),
+                step.what(),
+                WITHIN.as_secs()
+            );
+            eprintln!("\n{}", evidence(stack).await);
+            return Ok(1);
+        };
+        played?;
+    }
+    let total = stage.began.elapsed();
+    stage.see_the_end().await?;
+    writeln!(
+        std::io::stdout(),
+        "\n{} {} in {}",
+        style.good("✓"),
+        play.done,
+        seconds(total)
+    )?;
+    Ok(0)
+}
+
+/// What comes on the topics that the play waits for.
+async fn subscribe(
+    stack: &Stack,
+    client: &TopicClient,
+    play: &Play,
+) -> Result<impl Stream<Item = (&'static str, String)> + use<>> {
+    let mut subscriptions = Vec::new();
+    let mut topics: Vec<_> = play.steps.iter().filter_map(Step::topic).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    for topic in topics {
+        let subscribed = client.subscribe(stack.cache(), topic).await;
+        let subscription = subscribed
+            .map_err(|error| anyhow!("cannot subscribe to `{topic}`: {}", error.message))?;
+        let texts = subscription.filter_map(move |item| {
+            std::future::ready(match item.kind {
+                ValueKind::Text(text) => Some((topic, text)),
+                ValueKind::Binary(_) => None,
+            })
+        });
+        subscriptions.push(texts.boxed());
+    }
+    Ok(select_all(subscriptions))
+}
+
+impl Step {
+    fn topic(&self) -> Option<&'static str> {
+        match self {
+            Self::Receive { topic, .. } => Some(topic),
+            Self::Publish { .. } | Self::Answer { .. } | Self::Dequeue { .. } => None,
+        }
+    }
+
+    fn what(&self) -> String {
+        match self {
+            Self::Publish { topic, .. } | Self::Answer { topic, .. } => {
+                format!("the publication to {topic}")
+            }
+            Self::Receive { topic, what, .. } => format!("{what} on {topic}"),
+            Self::Dequeue { queue, what, .. } => format!("{what} in {queue}"),
+        }
+    }
+}
+
+type Inbox = std::pin::Pin<Box<dyn Stream<Item = (&'static str, String)>>>;
+
+/// A play that is under way.
+struct Stage<'a> {
+    stack: &'a Stack,
+    client: TopicClient,
+    flow: Flow,
+    inbox: Inbox,
+    /// What came before somebody waited for it.
+    waiting: HashMap<&'static str, VecDeque<String>>,
+    /// What was received last.
+    last: String,
+    path: Path,
+    began: Instant,
+    style: Style,
+}
+
+impl Stage<'_> {
+    async fn play(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Publish { topic, text } => {
+                self.publish(topic, (*text).to_owned()).await?;
+            }
+            Step::Answer { topic, make } => {
+                let text = make(&self.last);
+                self.publish(topic, text).await?;
+            }
+            Step::Receive { topic, is, .. } => {
+                self.last = self.receive(topic, *is).await?;
+                let shown = preview(&self.last, PREVIEW);
+                let received = self.style.bold("received");
+                self.tell(&format!(
+                    "← {received}  {shown}  by a subscriber of {topic}"
+                ))?;
+            }
+            Step::Dequeue { queue, is, .. } => {
+                let text = self.dequeue(queue, *is).await?;
+                let shown = preview(&text, PREVIEW);
+                let received = self.style.bold("received");
+                self.tell(&format!("← {received}  {shown}  from the queue {queue}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish(&mut self, topic: &str, text: String) -> Result<()> {
+        self.path = Path {
+            open: self.path.open,
+            ..Path::default()
+        };
+        let published = self.client.publish(self.stack.cache(), topic, text).await;
+        published.map_err(|error| anyhow!("cannot publish to `{topic}`: {}", error.message))?;
+        Ok(())
+    }
+
+    async fn receive(&mut self, topic: &'static str, is: fn(&str) -> bool) -> Result<String> {
+        loop {
+            let waiting = self.waiting.entry(topic).or_default();
+            while let Some(text) = waiting.pop_front() {
+                if is(&text) {
+                    return Ok(text);
+                }
+            }
+            tokio::select! {
+                Some(happening) = self.flow.next() => self.see(&happening)?,
+                Some((topic, text)) = self.inbox.next() => {
+                    self.waiting.entry(topic).or_default().push_back(text);
+                }
+                else => bail!("the stack stopped"),
+            }
+        }
+    }
+
+    async fn dequeue(&mut self, queue: &str, is: fn(&str) -> bool) -> Result<String> {
+        let sqs = aws_sdk_sqs::Client::new(self.stack.account().config());
+        let url = self.stack.resource(queue)?;
+        loop {
+            let receive = sqs
+                .receive_message()
+                .queue_url(url)
+                .wait_time_seconds(1)
+                .send();
+            tokio::pin!(receive);
+            let received = loop {
+                tokio::select! {
+                    received = &mut receive => break received,
+                    Some(happening) = self.flow.next() => self.see(&happening)?,
+                }
+            };
+            let received = received.with_context(|| format!("cannot receive from `{queue}`"))?;
+            for message in received.messages() {
+                if let Some(body) = message.body().filter(|body| is(body)) {
+                    return Ok(body.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Shows what is still on its way: executions that nobody has seen the end of.
+    async fn see_the_end(&mut self) -> Result<()> {
+        let until = tokio::time::Instant::now() + LATE;
+        while self.path.open > 0 {
+            match tokio::time::timeout_at(until, self.flow.next()).await {
+                Ok(Some(happening)) => self.see(&happening)?,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, happening: &Happening) -> Result<()> {
+        self.path.note(happening);
+        self.tell(&line(self.style, happening))
+    }
+
+    fn tell(&self, text: &str) -> Result<()> {
+        writeln!(
+            std::io::stdout(),
+            "{:>8}  {text}",
+            seconds(self.began.elapsed())
+        )
+        .context("cannot write to standard output")
+    }
+}
+
+impl Path {
+    fn note(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Published { .. } => {}
+            Happening::Answered { status, answer, .. } => {
+                let said = match status {
+                    Ok(code) => format!("{code} {}", answer.code),
+                    Err(reason) => reason.clone(),
+                };
+                let outcomes = || answer.targets.iter().map(|target| target.outcome.as_str());
+                self.open += outcomes().filter(|outcome| *outcome == "started").count();
+                let taken = ["started", "event_put", "resumed"];
+                let taken = outcomes().any(|outcome| taken.contains(&outcome));
+                self.answered = Some((*status == Ok(200) && taken, said));
+            }
+            Happening::Execution {
+                status, failure, ..
+            } => {
+                if status != "RUNNING" {
+                    self.open = self.open.saturating_sub(1);
+                }
+                self.execution = Some((status.clone(), failure.clone()));
+            }
+        }
+    }
+
+    /// The first hop that is missing.
+    fn explain(&self) -> String {
+        match (&self.answered, &self.execution) {
+            (None, _) => "the webhook was not called, or did not answer".to_owned(),
+            (Some((false, said)), _) => {
+                format!("the webhook handed the message to nobody, it answered `{said}`")
+            }
+            (Some(_), None) => "no execution is known to have ended".to_owned(),
+            (Some(_), Some((status, failure))) if status != "SUCCEEDED" => {
+                let failure = failure.as_deref();
+                let failure = failure.map_or(String::new(), |text| format!(": {text}"));
+                format!("the execution is {status}{failure}")
+            }
+            _ => "the execution succeeded, but its result was not published: see the queues and the completion function below".to_owned(),
+        }
+    }
+}
+
+/// What helps to find the cause: messages that stayed in queues, and what functions and emulator printed.
+async fn evidence(stack: &Stack) -> String {
+    let queues = match waiting(stack).await {
+        Ok(lines) if lines.is_empty() => "    (all empty)".to_owned(),
+        Ok(lines) => lines.join("\n"),
+        Err(error) => format!("    ({error:#})"),
+    };
+    let logs = match stack.logs().await {
+        Ok(text) if text.is_empty() => "    (they printed nothing)".to_owned(),
+        Ok(text) => last_lines(&text, 30),
+        Err(error) => format!("    ({error:#})"),
+    };
+    format!(
+        "queues:\n{queues}\n\nlast log lines of the functions:\n{logs}\n\nlast lines of the emulator:\n{}",
+        stack.emulator().last_words()
+    )
+}
+
+/// A line for each queue that holds messages.
+async fn waiting(stack: &Stack) -> Result<Vec<String>> {
+    use aws_sdk_sqs::types::QueueAttributeName::{
+        ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesNotVisible as Taken,
+    };
+    let client = aws_sdk_sqs::Client::new(stack.account().config());
+    let mut lines = Vec::new();
+    for url in client
+        .list_queues()
+        .send()
+        .await
+        .context("cannot list the queues")?
+        .queue_urls()
+    {
+        let answer = client
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(Waiting)
+            .attribute_names(Taken)
+            .send()
+            .await;
+        let answer = answer.with_context(|| format!("cannot ask the queue `{url}`"))?;
+        let count = |name| {
+            answer
+                .attributes()
+                .and_then(|all| all.get(&name))
+                .map_or("0", String::as_str)
+        };
+        let (waiting, taken) = (count(Waiting), count(Taken));
+        if (waiting, taken) != ("0", "0") {
+            lines.push(format!(
+                "    {}: {waiting} waiting, {taken} being worked on",
+                url.rsplit('/').next().unwrap_or(url)
+            ));
+        }
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_missing_hop_is_named() {
+        let mut path = Path::default();
+        assert!(path.explain().contains("not called"));
+        path.answered = Some((false, "503 not_stored".into()));
+        assert!(path.explain().contains("`503 not_stored`"));
+        path.answered = Some((true, "200 accepted".into()));
+        assert!(path.explain().contains("no execution"));
+        path.execution = Some(("FAILED".into(), Some("Boom: why".into())));
+        assert!(path.explain().contains("FAILED: Boom: why"));
+        path.execution = Some(("SUCCEEDED".into(), None));
+        assert!(path.explain().contains("not published"));
+    }
+
+    #[test]
+    fn plays_have_names_of_their_own_and_wait_for_something() {
+        let names: std::collections::BTreeSet<_> = PLAYS.iter().map(|play| play.name).collect();
+        assert_eq!(names.len(), PLAYS.len());
+        for play in PLAYS {
+            assert!(
+                matches!(play.steps.first(), Some(Step::Publish { .. })),
+                "{}",
+                play.name
+            );
+            assert!(
+                !matches!(play.steps.last(), Some(Step::Publish { .. })),
+                "{}",
+                play.name
+            );
+        }
+        assert_eq!(ONCE, PLAYS[0].name);
+    }
+}

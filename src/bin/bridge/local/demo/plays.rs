@@ -1,0 +1,91 @@
+//! What the demonstrations publish and wait for, one for each workflow.
+
+use serde_json::{Value, json};
+
+use super::{Play, Step};
+
+/// The one of `--once`.
+pub const ONCE: &str = "uppercase";
+
+pub const PLAYS: &[Play] = &[
+    Play {
+        name: "uppercase",
+        about: "`hello` goes in, `HELLO` comes back",
+        done: "`hello` came back as `HELLO`",
+        steps: &[
+            publish("uppercase-in", "hello"),
+            receive("uppercase-out", "`HELLO`", |text| text == "HELLO"),
+        ],
+    },
+    Play {
+        name: "approve",
+        about: "a person is asked, and the workflow goes on with the answer",
+        done: "the question was answered, and the workflow went on",
+        steps: &[
+            publish("approve-in", r#"{"question": "May we buy the kettle?"}"#),
+            receive("approve-ask", "the question", |text| {
+                text.contains("kettle")
+            }),
+            Step::Answer {
+                topic: "approve-answers",
+                make: yes,
+            },
+            receive("approve-out", "the outcome", |text| {
+                text.contains("approved")
+            }),
+        ],
+    },
+    Play {
+        name: "translate-chat",
+        about: "a chat in four languages, told by stand-ins for Amazon Translate and Comprehend",
+        done: "a message was passed on in four languages, by stand-ins",
+        steps: &[
+            publish("chat", "Good morning, all"),
+            receive("chat-de", "German", |text| text.contains("Good morning")),
+            receive("chat-es", "Spanish", |text| text.contains("Good morning")),
+            receive("chat-fr", "French", |text| text.contains("Good morning")),
+            receive("chat-ja", "Japanese", |text| text.contains("Good morning")),
+            receive("translate-chat-out", "what was done", |text| {
+                text.contains("translated")
+            }),
+        ],
+    },
+    Play {
+        name: "express-enrich",
+        about: "a message comes back with what is known about it, from an EXPRESS workflow",
+        done: "a message came back with what is known about it",
+        steps: &[
+            publish("enrich-in", r#"{"order": 7}"#),
+            receive("enrich-out", "what is known about it", |text| {
+                text.contains(r#""order":7"#) || text.contains(r#""order": 7"#)
+            }),
+        ],
+    },
+    Play {
+        name: "on-the-bus",
+        about: "a message becomes an event, and a rule puts it into a queue",
+        done: "a message came out of the queue as an event",
+        steps: &[
+            publish("on-the-bus-in", r#"{"order": 7}"#),
+            Step::Dequeue {
+                queue: "OnTheBusQueue",
+                is: |body| body.contains("on-the-bus-in"),
+                what: "the event",
+            },
+        ],
+    },
+];
+
+/// An answer to a question of `approve`, by its token.
+fn yes(question: &str) -> String {
+    let question: Value = serde_json::from_str(question).unwrap_or_default();
+    json!({"token": question["token"], "answer": {"approved": true, "by": "Ada"}}).to_string()
+}
+
+const fn publish(topic: &'static str, text: &'static str) -> Step {
+    Step::Publish { topic, text }
+}
+
+const fn receive(topic: &'static str, what: &'static str, is: fn(&str) -> bool) -> Step {
+    Step::Receive { topic, is, what }
+}

@@ -1,0 +1,214 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use super::*;
+use crate::adapters::files::SecretText;
+use crate::config::{Unrouted, WebhookSettings};
+use crate::entrypoints::http::Webhook;
+use crate::message::Value;
+use crate::ports::{Answer, Secrets, Stage};
+use crate::relay::cursors::CursorStore;
+use crate::relay::destination::{Attempt, Door};
+use crate::relay::track::{Cursor, Gap};
+use crate::routes::Routes;
+use crate::secrets::SecretCache;
+use crate::testing::World;
+use tokio::sync::broadcast;
+
+/// The signing secret `old`, and after some time `new`.
+struct Rotated(Instant);
+
+impl Secrets for Rotated {
+    fn fetch(&self, stage: Stage) -> Answer<'_, Option<String>> {
+        let text = if Instant::now() < self.0 {
+            "old"
+        } else {
+            "new"
+        };
+        let text = (stage == Stage::Current).then(|| text.to_owned());
+        Box::pin(async { Ok(text) })
+    }
+}
+
+/// Forgets everything but the last cursor.
+#[derive(Clone, Default)]
+struct Last(Arc<Mutex<Option<Cursor>>>);
+
+impl CursorStore for Last {
+    fn load<'a>(&'a self, _: &'a [TopicName]) -> Answer<'a, HashMap<TopicName, Cursor>> {
+        Box::pin(async { Ok(HashMap::new()) })
+    }
+
+    fn save<'a>(&'a self, changed: &'a BTreeMap<TopicName, Cursor>) -> Answer<'a, ()> {
+        *self.0.lock().unwrap() = changed.values().next().copied();
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A courier of one topic to a webhook in this process, which routes nothing and believes the secret `new`.
+struct Scene {
+    courier: Courier,
+    attempts: broadcast::Receiver<Attempt>,
+    stop: watch::Sender<bool>,
+    saved: Last,
+}
+
+impl Scene {
+    fn new(secrets: Arc<dyn Secrets>) -> Self {
+        let world = World::default();
+        let webhook = Webhook {
+            routes: Routes::parse(r#"{"routes": []}"#).unwrap(),
+            targets: world.targets(),
+            queues: world.queues(),
+            secrets: SecretCache::new(Arc::new(SecretText("new".to_owned()))),
+            settings: WebhookSettings {
+                max_age: Duration::from_secs(60),
+                max_skew: Duration::from_secs(30),
+                answer_within: Duration::from_secs(4),
+                unrouted: Unrouted::Ignore,
+            },
+            now_ms: || 0,
+        };
+        let (watch, attempts) = broadcast::channel(1024);
+        let (stop, stopping) = watch::channel(false);
+        let status = Arc::new(Status::new(1));
+        let saved = Last::default();
+        let courier = Courier {
+            topic: TopicName {
+                cache: "demo".to_owned(),
+                topic: "in".to_owned(),
+            },
+            destination: Arc::new(Destination {
+                door: Door::Here(Arc::new(webhook)),
+                secrets: SecretCache::new(secrets),
+                watch: Some(watch),
+                now_ms: || 0,
+            }),
+            turns: Arc::new(Semaphore::new(1)),
+            cursors: Arc::new(Cursors::new(Box::new(saved.clone()))),
+            gaps: Arc::new(Gaps {
+                status: status.clone(),
+                bus: None,
+                metric: |_| {},
+                now_ms: || 0,
+            }),
+            status,
+            stop: stopping,
+        };
+        Self {
+            courier,
+            attempts,
+            stop,
+            saved,
+        }
+    }
+
+    /// Delivers these and returns what was delivered and refused, the statuses, and the cursor.
+    async fn run(mut self, entries: Vec<Entry>) -> ((u64, u64), Vec<u16>, Option<Cursor>) {
+        let (sender, queue) = mpsc::channel(16);
+        for entry in entries {
+            sender.try_send(entry).unwrap();
+        }
+        drop(sender);
+        let (status, cursors) = (self.courier.status.clone(), self.courier.cursors.clone());
+        self.courier.run(queue).await;
+        cursors.flush().await.unwrap();
+        let mut statuses = Vec::new();
+        while let Ok(attempt) = self.attempts.try_recv() {
+            statuses.push(attempt.answer.unwrap().0);
+        }
+        drop(self.stop);
+        let saved = *self.saved.0.lock().unwrap();
+        (status.done(), statuses, saved)
+    }
+}
+
+fn at(next: u64) -> Cursor {
+    Cursor { page: 7, next }
+}
+
+fn message(number: u64) -> Entry {
+    Entry::Message {
+        message: Message {
+            page: 7,
+            number,
+            token_id: String::new(),
+            value: Value::Text("hello".to_owned()),
+        },
+        received_ms: 0,
+        after: Some(at(number + 1)),
+        _room: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_comes_within_half_a_minute_costs_no_message() {
+    // The waits are random: each must do.
+    for seconds in [0, 1, 5, 20, 29].repeat(20) {
+        let rotated = Rotated(Instant::now() + Duration::from_secs(seconds));
+        let entries = vec![message(0), message(1)];
+        let (done, statuses, saved) = Scene::new(Arc::new(rotated)).run(entries).await;
+        assert_eq!(done, (2, 0), "{seconds} s: {statuses:?}");
+        assert_eq!(saved, Some(at(2)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_never_comes_costs_each_message_after_40_seconds() {
+    let began = Instant::now();
+    let wrong = Arc::new(SecretText("other".to_owned()));
+    let (done, statuses, saved) = Scene::new(wrong).run(vec![message(0)]).await;
+    assert_eq!(done, (0, 1));
+    assert!(statuses.iter().all(|&status| status == 401), "{statuses:?}");
+    assert!((7..=12).contains(&statuses.len()), "{statuses:?}");
+    let took = began.elapsed();
+    assert!(
+        ROTATION <= took && took <= ROTATION + LONGEST_WAIT,
+        "{took:?}"
+    );
+    assert_eq!(saved, Some(at(1)), "it goes on behind it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_secrets_the_right_one_is_found() {
+    let several = Arc::new(SecretText(r#"["older", "old", "new"]"#.to_owned()));
+    let (done, statuses, _) = Scene::new(several).run(vec![message(0)]).await;
+    assert_eq!((done, statuses), ((1, 0), vec![401, 401, 200]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn gaps_and_beginnings_move_the_cursor_in_their_order() {
+    let right = || Arc::new(SecretText("new".to_owned()));
+    let (done, _, saved) = Scene::new(right()).run(vec![Entry::Begin(at(5))]).await;
+    assert_eq!((done, saved), ((0, 0), Some(at(5))));
+    let gap = Gap {
+        from: at(5),
+        until: at(9),
+        missed: 4,
+        exact: true,
+    };
+    let scene = Scene::new(right());
+    let status = scene.courier.status.clone();
+    let (done, _, saved) = scene.run(vec![message(4), Entry::Gap(gap)]).await;
+    assert_eq!((done, saved), ((1, 0), Some(at(9))));
+    assert!(status.metrics().contains("relay_missed_total 4\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_to_stop_begins_nothing_and_moves_no_cursor() {
+    let scene = Scene::new(Arc::new(SecretText("new".to_owned())));
+    scene.stop.send_replace(true);
+    let (done, statuses, saved) = scene.run(vec![message(0)]).await;
+    assert_eq!((done, statuses, saved), ((0, 0), vec![], None));
+
+    // In the middle of a wait.
+    let scene = Scene::new(Arc::new(SecretText("other".to_owned())));
+    let (stop, began) = (scene.stop.clone(), Instant::now());
+    let stopping = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        stop.send_replace(true);
+    };
+    let ((done, _, saved), ()) = tokio::join!(scene.run(vec![message(0)]), stopping);
+    assert_eq!((done, saved), ((0, 0), None));
+    assert_eq!(began.elapsed(), Duration::from_secs(20));
+}

@@ -1,0 +1,49 @@
+"""Step Functions: tasks that wait for an answer."""
+
+from running import Running, until
+
+
+class Waiting(Running):
+    def ask(self, **more):
+        """Starts an execution that asks; gives its ARN and the token."""
+        url, _ = self.queue(name="questions")
+        task = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+            "Arguments": {"QueueUrl": url, "MessageBody": "{% $states.context.Task.Token %}"},
+            "End": True,
+        }
+        machine = self.machine({"Ask": task | more}, QueryLanguage="JSONata")
+        arn = self.start(machine, input='{"seconds": 1}')["executionArn"]
+        return arn, self.queues.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"][0]["Body"]
+
+    def ended(self, arn):
+        description = until(lambda: (found := self.states.describe_execution(executionArn=arn))["status"] != "RUNNING" and found)
+        return description["status"], description.get("error"), description.get("output")
+
+    def yes(self, token):
+        return self.refused(self.states.send_task_success, taskToken=token, output="true")
+
+    def test_one_answer_ends_the_task_and_another_comes_too_late(self):
+        arn, token = self.ask()
+        self.states.send_task_success(taskToken=token, output='"yes"')
+        self.assertEqual(self.yes(token), "TaskTimedOut")  # at once
+        self.assertEqual(self.ended(arn), ("SUCCEEDED", None, '"yes"'))
+        self.assertEqual(self.yes(token), "TaskTimedOut")  # and later
+        self.assertEqual(self.refused(self.states.send_task_failure, taskToken=token), "TaskTimedOut")
+        self.assertEqual(self.refused(self.states.send_task_heartbeat, taskToken=token), "TaskTimedOut")
+
+    def test_the_time_of_a_task_may_be_an_expression(self):
+        arn, token = self.ask(TimeoutSeconds="{% $states.input.seconds %}")
+        self.assertEqual(self.ended(arn)[:2], ("FAILED", "States.Timeout"))
+        self.assertEqual(self.yes(token), "TaskTimedOut")
+
+    def test_a_token_that_nobody_gave(self):
+        self.assertEqual(self.yes("guessed"), "InvalidToken")
+        self.assertEqual(self.refused(self.states.send_task_failure, taskToken="guessed"), "InvalidToken")
+
+    def test_an_answer_that_is_no_json_changes_nothing(self):
+        arn, token = self.ask()
+        self.assertEqual(self.refused(self.states.send_task_success, taskToken=token, output="yes"), "InvalidOutput")
+        self.states.send_task_failure(taskToken=token, error="Denied", cause="too dear")
+        self.assertEqual(self.ended(arn)[:2], ("FAILED", "Denied"))

@@ -1,0 +1,146 @@
+//! Where a relay goes on after it ended, however it ended.
+
+use super::hook::Reply;
+use super::{CACHE, PATIENCE, Scene, texts};
+use tokio::time::{Instant, timeout};
+
+#[tokio::test]
+async fn after_a_stop_it_goes_on_with_what_was_not_delivered() {
+    let scene = Scene::new().await;
+    let relay = scene.relay(&["in", "other"]).await;
+    scene.publish("in", texts(0..5));
+    scene.hook.takes("in", 5).await;
+    let lines = relay.stop().await;
+    assert_eq!(lines.last().unwrap()["delivered"], 5, "{lines:#?}");
+    // While nobody is there; `other` had a subscription and never a message.
+    scene.publish("in", texts(5..8));
+    scene.publish("other", texts(0..2));
+    let relay = scene.relay(&["in", "other"]).await;
+    scene.publish("in", texts(8..10));
+    assert_eq!(scene.hook.takes("in", 10).await, texts(0..10));
+    assert_eq!(scene.hook.takes("other", 2).await, texts(0..2));
+    let lines = relay.stop().await;
+    assert!(
+        lines.iter().all(|line| line["level"] != "WARN"),
+        "{lines:#?}"
+    );
+    assert_eq!(scene.hook.posts().len(), 12, "nothing came twice");
+}
+
+#[tokio::test]
+async fn a_stop_finishes_the_request_under_way() {
+    let scene = Scene::new().await;
+    let relay = scene.relay(&["in"]).await;
+    scene.hook.always(Reply::Hang);
+    scene.publish("in", texts(0..3));
+    scene.hook.wait("a request", |posts| posts.len() == 1).await;
+    relay.terminate();
+    // It still reads, so it has heard the signal when nothing is taken from it any more.
+    scene.hook.always(Reply::Status(200));
+    let (status, complaint) = relay.ended().await;
+    assert_eq!(status.code(), Some(0), "{complaint}");
+    let relay = scene.relay(&["in"]).await;
+    assert_eq!(scene.hook.takes("in", 3).await, texts(0..3));
+    relay.stop().await;
+    assert_eq!(scene.hook.posts().len(), 3, "nothing came twice");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_webhook_that_is_down() {
+    let scene = Scene::new().await;
+    let relay = scene.relay(&["in"]).await;
+    scene.hook.always(Reply::Status(503));
+    scene.publish("in", texts(0..3));
+    // By then it waits for more than 3 s.
+    scene
+        .hook
+        .wait("six attempts", |posts| posts.len() == 6)
+        .await;
+    let began = Instant::now();
+    let attempts = scene.hook.posts().len();
+    relay.stop().await;
+    assert!(began.elapsed().as_secs() < 10, "it waited for the webhook");
+    scene.hook.always(Reply::Status(200));
+    let relay = scene.relay(&["in"]).await;
+    assert_eq!(scene.hook.takes("in", 3).await, texts(0..3));
+    relay.stop().await;
+    assert!(scene.hook.posts().len() <= attempts + 4);
+}
+
+#[tokio::test]
+async fn a_kill_brings_what_was_not_saved_again_and_loses_nothing() {
+    let scene = Scene::new().await;
+    let relay = scene.relay(&["in"]).await;
+    scene.publish("in", texts(0..50));
+    scene.hook.wait("some", |posts| posts.len() >= 10).await;
+    relay.kill().await;
+    let saved = scene.cursors()["cursors"][0]["next"].as_u64().unwrap_or(0);
+    let before = scene.hook.posts().len() as u64;
+    let relay = scene.relay(&["in"]).await;
+    scene
+        .hook
+        .wait("all", |posts| {
+            posts.iter().any(|post| post.body["text"] == "49")
+        })
+        .await;
+    relay.stop().await;
+    let expected: Vec<_> = [texts(0..before), texts(saved..50)].concat();
+    let taken: Vec<_> = scene
+        .hook
+        .posts()
+        .iter()
+        .map(|post| post.body["text"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(saved <= before, "a cursor is never ahead");
+    assert_eq!(taken, expected);
+}
+
+#[tokio::test]
+async fn a_topic_may_begin_in_the_past() {
+    let scene = Scene::remembering(10).await;
+    scene.publish("in", texts(0..12));
+    scene.publish("late", texts(0..12));
+    let command = scene
+        .command(&["in", "late"])
+        .option("--from", format!("{CACHE}/in=7"))
+        .option("--from", format!("{CACHE}/late=1"));
+    let relay = command.start().await;
+    assert_eq!(scene.hook.takes("in", 5).await, texts(7..12));
+    // The server forgot 0 and 1.
+    assert_eq!(scene.hook.takes("late", 10).await, texts(2..12));
+    let gaps = relay.says("Momento has lost messages", 1).await;
+    assert_eq!(
+        (&gaps[0]["gap.missed"], &gaps[0]["message.topic"]),
+        (&1.into(), &"late".into())
+    );
+    relay.stop().await;
+    // It is for a topic without a cursor: a restart does not begin there again.
+    let relay = command.start().await;
+    scene.publish("in", texts(12..13));
+    assert_eq!(scene.hook.takes("in", 6).await, texts(7..13));
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn cursors_that_cannot_be_saved_stop_nothing_and_are_told() {
+    let scene = Scene::new().await;
+    let relay = scene.relay(&["in"]).await;
+    scene.publish("in", texts(0..1));
+    scene.cursors_of(&relay, "in", 1).await;
+    // A folder in the place of the new file.
+    let new = scene.folder.file("cursors.new");
+    std::fs::create_dir(&new).unwrap();
+    scene.publish("in", texts(1..3));
+    scene.hook.takes("in", 3).await;
+    relay.says("cursors cannot be saved", 1).await;
+    std::fs::remove_dir(&new).unwrap();
+    scene.cursors_of(&relay, "in", 3).await;
+    // And at the end, where it can only say so.
+    std::fs::create_dir(&new).unwrap();
+    scene.publish("in", texts(3..4));
+    scene.hook.takes("in", 4).await;
+    relay.terminate();
+    let (status, complaint) = timeout(PATIENCE, relay.ended()).await.unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(complaint.contains("cursors"), "{complaint}");
+}

@@ -1,0 +1,176 @@
+//! A relay that is killed at random moments, and comes back after random pauses, some of them longer than the Topics server
+//! remembers: each message starts one execution, or is in a gap.
+//!
+//! ```text
+//! cargo test --all-features --test it relay::kills -- --nocapture
+//! RELAY_MESSAGES=10000 RELAY_SEED=42 cargo test --all-features --test it relay::kills -- --nocapture
+//! ```
+//!
+//! Without `RELAY_MESSAGES` there are 400; without `RELAY_SEED` the seed is new each time. It is printed, and in front of
+//! anything that failed, too. A seed repeats when the relay is killed and for how long, not what it was doing then.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use workflow_bridge::clock::now_ms;
+
+use super::deployed::{command, relayed};
+use super::process::{Folder, RelayCommand};
+use crate::deployed::RUNTIME;
+use crate::messages::until;
+
+mod report;
+
+use report::{Gap, Report, check};
+
+/// Topics with a route each, named as they are.
+const TOPICS: [&str; 4] = ["killed-0", "killed-1", "killed-2", "killed-3"];
+/// As often a message is published, on one topic after the other.
+const EVERY: Duration = Duration::from_millis(30);
+const LOST: &str = "Momento has lost messages, or no longer keeps them";
+
+/// By topic, when each message was published, in ms since the epoch.
+type Published = BTreeMap<&'static str, Vec<i64>>;
+
+/// One life of the relay.
+#[derive(Debug, Default)]
+struct Life {
+    /// The cursors that it found, by topic.
+    found: BTreeMap<String, u64>,
+    gaps: Vec<Gap>,
+}
+
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("expected a number in `{name}`, found `{text}`")))
+}
+
+#[test]
+fn every_message_is_executed_once_or_told_to_be_missing() {
+    let messages = setting("RELAY_MESSAGES").unwrap_or(400);
+    let seed = setting("RELAY_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    eprintln!("kills: seed {seed}, {messages} messages");
+    let report = RUNTIME.block_on(run(messages, seed));
+    eprintln!("{report}");
+    assert!(
+        report.problems.is_empty(),
+        "seed {seed}; repeat with `RELAY_MESSAGES={messages} RELAY_SEED={seed} cargo test --all-features --test it relay::kills -- --nocapture`:\n{}",
+        report.problems.join("\n")
+    );
+}
+
+async fn run(messages: u64, seed: u64) -> Report {
+    let began = Instant::now();
+    let stack = relayed().await;
+    let folder = Folder::new();
+    let state = folder.file("cursors");
+    let mut command = command(stack)
+        .option("--state", state.display())
+        .option("--gap-bus", "default");
+    for topic in TOPICS {
+        command = command.option("--topic", format!("demo/{topic}"));
+    }
+    // Cursors from the very beginning: what is published before the first start counts, too.
+    command.start().await.stop().await;
+
+    let (end, ended) = watch::channel(());
+    let publishing = async {
+        let mut published = Published::new();
+        for number in 0..messages {
+            let topic = TOPICS[(number % TOPICS.len() as u64) as usize];
+            published.entry(topic).or_default().push(now_ms());
+            let text = format!("message {number}");
+            stack
+                .topics()
+                .publish("demo", topic, text.as_str())
+                .unwrap();
+            sleep(EVERY).await;
+        }
+        drop(end);
+        published
+    };
+    let mut report = Report {
+        seed,
+        messages,
+        ..Report::default()
+    };
+    let all = TOPICS.iter().zip(0..);
+    let all = all
+        .map(|(topic, index)| ((*topic).to_owned(), of_topic(messages, index)))
+        .collect();
+    let lives = live_and_die(&command, &state, &all, seed, ended);
+    let (published, lives) = tokio::join!(publishing, lives);
+    report.kills = lives.len() - 1;
+    check(&mut report, stack, &lives, &published).await;
+    report.took = began.elapsed();
+    report
+}
+
+/// Kills relays until all is published; the last one lives until it has delivered everything.
+async fn live_and_die(
+    command: &RelayCommand,
+    state: &Path,
+    all: &BTreeMap<String, u64>,
+    seed: u64,
+    mut ended: watch::Receiver<()>,
+) -> Vec<Life> {
+    let mut rng = Rng::with_seed(seed);
+    let mut lives = Vec::new();
+    loop {
+        let found = cursors(state);
+        let relay = command.spawn();
+        // Sometimes before it has begun.
+        let life = Duration::from_millis(rng.u64(100..3000));
+        let over = timeout(life, ended.changed()).await.is_ok();
+        if over {
+            until("all is delivered", async || cursors(state) == *all).await;
+        }
+        let lines = if over {
+            relay.stop().await
+        } else {
+            relay.kill().await
+        };
+        lives.push(Life {
+            found,
+            gaps: lines
+                .iter()
+                .filter(|line| line["message"] == LOST)
+                .map(Gap::logged)
+                .collect(),
+        });
+        if over {
+            return lives;
+        }
+        let pause = if rng.u8(..4) == 0 {
+            rng.u64(3000..6000)
+        } else {
+            rng.u64(..500)
+        };
+        // A pause ends, too, when there is nothing more to miss.
+        let _ = timeout(Duration::from_millis(pause), ended.changed()).await;
+    }
+}
+
+fn cursors(state: &Path) -> BTreeMap<String, u64> {
+    let document: Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
+    let cursors = document["cursors"].as_array().unwrap().iter();
+    cursors
+        .map(|cursor| {
+            (
+                cursor["topic"].as_str().unwrap().to_owned(),
+                cursor["next"].as_u64().unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// How many messages the topic of this index gets.
+fn of_topic(messages: u64, index: u64) -> u64 {
+    messages.saturating_sub(index).div_ceil(TOPICS.len() as u64)
+}

@@ -1,0 +1,194 @@
+//! What a run was, and whether its counts add up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use aws_sdk_sfn::types::ExecutionStatus;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use serde_json::Value;
+use workflow_bridge::input::sequence_in_name;
+use workflow_bridge::local::Stack;
+
+use super::super::deployed::{MACHINE, REMEMBERED};
+use super::{Life, Published, TOPICS, of_topic};
+use crate::messages::{drain, executions, until};
+
+/// Messages that were told to be missing.
+#[derive(Debug)]
+pub struct Gap {
+    topic: String,
+    numbers: Range<u64>,
+    /// When it was logged, in ms since the epoch; 0 for an event.
+    at_ms: i64,
+}
+
+#[derive(Debug, Default)]
+pub struct Report {
+    pub seed: u64,
+    pub messages: u64,
+    pub kills: usize,
+    pub executed: usize,
+    pub missing: usize,
+    /// Told as missing though they were executed: the cursor was not saved before the kill.
+    pub both: usize,
+    pub gaps: usize,
+    /// Gaps that were told more than once, or by overlapping ones.
+    pub again: usize,
+    pub took: Duration,
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "kills: seed {}, {:.0?}", self.seed, self.took)?;
+        writeln!(
+            f,
+            "  messages    {}, with {} kills",
+            self.messages, self.kills
+        )?;
+        writeln!(f, "  executed    {}, each once", self.executed)?;
+        writeln!(
+            f,
+            "  missing     {}, told in {} gaps",
+            self.missing, self.gaps
+        )?;
+        writeln!(
+            f,
+            "  in both     {}: delivered, killed before that was saved, and gone at the next start",
+            self.both
+        )?;
+        write!(
+            f,
+            "  told again  {}: killed between the telling and the saving",
+            self.again
+        )
+    }
+}
+
+impl Gap {
+    /// As a log line has it.
+    pub fn logged(line: &Value) -> Self {
+        assert_eq!(line["gap.exact"], true, "{line}");
+        let number = |end: &str| line[end].as_u64().unwrap();
+        let numbers = number("gap.from.sequence")..number("gap.until.sequence");
+        assert_eq!(number("gap.missed"), numbers.end - numbers.start, "{line}");
+        let at = DateTime::from_str(line["timestamp"].as_str().unwrap(), Format::DateTime);
+        Self {
+            topic: line["message.topic"].as_str().unwrap().to_owned(),
+            numbers,
+            at_ms: at.unwrap().to_millis().unwrap(),
+        }
+    }
+
+    /// As an event has it.
+    fn put(event: &Value) -> Self {
+        let detail = &event["detail"];
+        let number = |end: &str| detail[end]["topic_sequence_number"].as_u64().unwrap();
+        Self {
+            topic: detail["topic"].as_str().unwrap().to_owned(),
+            numbers: number("from")..number("until"),
+            at_ms: 0,
+        }
+    }
+}
+
+/// The numbers of a topic that gaps tell of.
+fn missing<'a>(gaps: impl Iterator<Item = &'a Gap>, topic: &str) -> BTreeSet<u64> {
+    let of_topic = gaps.filter(|gap| gap.topic == topic);
+    of_topic.flat_map(|gap| gap.numbers.clone()).collect()
+}
+
+/// Compares what there is with what there should be.
+pub async fn check(report: &mut Report, stack: &Stack, lives: &[Life], published: &Published) {
+    until("ended executions", async || {
+        let executions = executions(stack, MACHINE).await;
+        let mut statuses = executions.iter().map(|one| &one.status);
+        statuses.all(|status| *status == ExecutionStatus::Succeeded)
+    })
+    .await;
+    let executions = executions(stack, MACHINE).await;
+    let events: Vec<Gap> = drain(stack, "GapQueue")
+        .await
+        .iter()
+        .map(Gap::put)
+        .collect();
+    let gaps = || lives.iter().flat_map(|life| &life.gaps);
+    let mut problems = Vec::new();
+    for (index, topic) in TOPICS.into_iter().enumerate() {
+        let mut times: BTreeMap<u64, usize> = BTreeMap::new();
+        for one in &executions {
+            if let Some(number) = sequence_in_name(&one.name, topic) {
+                *times.entry(number).or_default() += 1;
+            }
+        }
+        times
+            .iter()
+            .filter(|(_, times)| **times > 1)
+            .for_each(|(number, times)| {
+                problems.push(format!("{topic}#{number} was executed {times} times"));
+            });
+        let executed: BTreeSet<u64> = times.into_keys().collect();
+        // A cursor goes beyond a gap only when it was told in both ways.
+        for (how, told) in [
+            ("log", missing(gaps(), topic)),
+            ("bus", missing(events.iter(), topic)),
+        ] {
+            let all: BTreeSet<u64> = (0..of_topic(report.messages, index as u64)).collect();
+            let accounted: BTreeSet<u64> = executed.union(&told).copied().collect();
+            let lost: Vec<_> = all.difference(&accounted).collect();
+            let invented: Vec<_> = accounted.difference(&all).collect();
+            if !lost.is_empty() || !invented.is_empty() {
+                problems.push(format!("{topic}, {how}: neither executed nor told: {lost:?}; never published: {invented:?}"));
+            }
+        }
+        let told = missing(gaps(), topic);
+        report.executed += executed.len();
+        report.missing += told.difference(&executed).count();
+        report.both += told.intersection(&executed).count();
+        for life in lives {
+            unexplained(life, topic, &executed, &published[topic], &mut problems);
+        }
+    }
+    report.gaps = gaps().count();
+    let told: u64 = gaps().map(|gap| gap.numbers.end - gap.numbers.start).sum();
+    report.again = told as usize - report.missing - report.both;
+    if report.executed + report.missing != report.messages as usize {
+        problems.push("the counts do not add up".to_owned());
+    }
+    if report.missing == 0 || report.executed == 0 || report.kills == 0 {
+        problems.push("nothing went wrong: it proves nothing".to_owned());
+    }
+    report.problems = problems;
+}
+
+/// A message that is told to be missing was gone by then, and was not known to be delivered.
+fn unexplained(
+    life: &Life,
+    topic: &str,
+    executed: &BTreeSet<u64>,
+    published: &[i64],
+    problems: &mut Vec<String>,
+) {
+    let found = life.found[topic];
+    let gaps = life.gaps.iter().filter(|gap| gap.topic == topic);
+    for (index, Gap { numbers, at_ms, .. }) in gaps.enumerate() {
+        let by_then = published.partition_point(|at| at <= at_ms) as u64;
+        let forgotten = by_then.saturating_sub(REMEMBERED as u64);
+        if numbers.end > forgotten {
+            problems.push(format!(
+                "{topic}: {numbers:?} was told when the server still had {forgotten} and later ones"
+            ));
+        }
+        // The first one may hold what the life before delivered and could not save; a later one holds nothing delivered.
+        let delivered: Vec<_> = numbers
+            .clone()
+            .filter(|number| executed.contains(number))
+            .collect();
+        if numbers.start < found || (index > 0 && !delivered.is_empty()) {
+            problems.push(format!("{topic}: {numbers:?} was told with the cursor at {found} and {delivered:?} executed"));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A chat that is read in many languages. The emulator's translations show that they are none: `[fr] hello`.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::listener::{Listener, run};
+use crate::deployed::RUNTIME;
+use crate::e2e::{message, post};
+
+/// As the template has them.
+const LANGUAGES: [&str; 4] = ["de", "es", "fr", "ja"];
+
+async fn listeners() -> Vec<Listener> {
+    let topics = LANGUAGES.map(|language| format!("chat-{language}"));
+    join_all(topics.iter().map(|topic| Listener::on(topic))).await
+}
+
+/// Sends a message, and gives what the workflow tells of it on `topic`.
+async fn said(text: &str, number: u64, topic: &str) -> Value {
+    let mut told = Listener::on(topic).await;
+    let (status, answer) = post(&message("chat", number, text)).await;
+    assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
+    told.of(&answer["id"]).await
+}
+
+fn parts(told: &Value) -> (&Value, &Value, &Value, &Value) {
+    (
+        &told["outcome"],
+        &told["language"],
+        &told["published"],
+        &told["failed"],
+    )
+}
+
+#[test]
+fn a_message_comes_back_in_each_language() {
+    RUNTIME.block_on(async {
+        for (number, language, text, bare) in [
+            (810_000, "en", "Good morning, all", "Good morning, all"),
+            (810_001, "de", "[de] Guten Tag", "Guten Tag"),
+            // Nobody can tell the language of these.
+            (810_002, "en", ":-)", ":-)"),
+            (810_003, "en", "[xx] Hello?", "Hello?"),
+        ] {
+            let mut chats = listeners().await;
+            let told = said(text, number, "translate-chat-out").await;
+            let published = LANGUAGES.map(|language| format!("chat-{language}"));
+            assert_eq!(
+                parts(&told),
+                (
+                    &json!("translated"),
+                    &json!(language),
+                    &json!(published),
+                    &json!([])
+                )
+            );
+            for (language, chat) in LANGUAGES.iter().zip(&mut chats) {
+                let translated = format!("[{language}] {bare}");
+                chat.text(|heard| heard == translated).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_toxic_message_is_stopped() {
+    RUNTIME.block_on(async {
+        let mut chat = Listener::on("chat-de").await;
+        // The second one has to be translated before it is found, and the third one is toxic in its last segment.
+        let long = format!("{}toxic", "such fine words ".repeat(200));
+        for (number, text) in [
+            (820_000, "You toxic thing"),
+            (820_001, "[fr] Toxic, vraiment"),
+            (820_002, long.as_str()),
+        ] {
+            let told = said(text, number, "translate-chat-out").await;
+            assert_eq!(told["outcome"], "stopped", "{told}");
+            assert_eq!(
+                (&told["published"], &told["labels"], &told["toxicity"]),
+                (&json!([]), &json!(["INSULT"]), &json!(0.99))
+            );
+        }
+        said("And a kind word", 820_003, "translate-chat-out").await;
+        chat.text(|heard| {
+            assert!(!heard.to_lowercase().contains("toxic"), "{heard}");
+            heard == "[de] And a kind word"
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_message_without_text_is_a_failure() {
+    RUNTIME.block_on(async {
+        for (number, text) in [(830_000, ""), (830_001, " \n")] {
+            let envelope = said(text, number, "translate-chat-failed").await;
+            assert_eq!(envelope["error"], "TranslateChatNoText");
+        }
+    });
+}
+
+fn definition(languages: &str) -> String {
+    include_str!("../../../statemachines/translate-chat.asl.json")
+        .replace("${Languages}", languages)
+        .replace("${Toxicity}", "0.5")
+        .replace("\"MaxAttempts\": 4", "\"MaxAttempts\": 0")
+}
+
+fn input(topic: &str) -> Value {
+    json!({"message": {"id": "1", "cache": "demo", "topic": topic, "text": "hello", "json": null}})
+}
+
+#[test]
+fn a_language_that_fails_stops_no_other() {
+    RUNTIME.block_on(async {
+        let mut german = Listener::on("babel-de").await;
+        let mut french = Listener::on("babel-fr").await;
+        let (status, told) = run(&definition("de, xx,fr"), input("babel")).await;
+        assert_eq!(status, "SUCCEEDED");
+        assert_eq!(
+            parts(&told),
+            (
+                &json!("partly"),
+                &json!("en"),
+                &json!(["babel-de", "babel-fr"]),
+                &json!([{
+                    "language": "xx",
+                    "error": "Translate.UnsupportedLanguagePairException",
+                    "cause": "Unsupported language pair: en to xx",
+                }])
+            )
+        );
+        german.text(|text| text == "[de] hello").await;
+        french.text(|text| text == "[fr] hello").await;
+    });
+}
+
+#[test]
+fn nothing_done_is_a_failure() {
+    RUNTIME.block_on(async {
+        let german = definition("de");
+        for (definition, error) in [
+            (definition("xx"), "TranslateChatNotTranslated"),
+            (
+                german.replace("\"workflow-bridge\"", "\"aws.nobody\""),
+                "TranslateChatNotTranslated",
+            ),
+            // Comprehend refuses: what nobody has checked goes nowhere.
+            (
+                german.replace("\"LanguageCode\": \"en\"", "\"LanguageCode\": \"de\""),
+                "TranslateChatNotChecked",
+            ),
+            // Translate refuses the text, so there is nothing to check.
+            (
+                german.replacen("{% $message.text %}", "", 1),
+                "TranslateChatNotChecked",
+            ),
+        ] {
+            assert_eq!(
+                run(&definition, input("silence")).await,
+                ("FAILED".to_owned(), json!(error))
+            );
+        }
+    });
+}
