@@ -3,6 +3,7 @@
 
 mod approve;
 mod count;
+mod enqueue;
 mod express_enrich;
 mod listener;
 mod on_the_bus;
@@ -16,5 +17,6 @@ use serde_json::Value;
 /// Adds what the tests of the workflows need besides the shipped template: variants that meet faults.
 pub fn extend(template: &mut Value) -> Result<()> {
     count::extend(template)?;
+    enqueue::extend(template)?;
     store::extend(template)
 }
