@@ -30,6 +30,7 @@ mod package;
 pub mod process;
 pub mod python;
 mod relay;
+pub mod scaffold;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod stack;

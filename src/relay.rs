@@ -116,6 +116,9 @@ fn remedy(fault: &Fault) -> &'static str {
         "Unauthenticated" => "; give the relay an API key of version 2 of this endpoint",
         "PermissionDenied" => "; give the API key the permission to subscribe",
         "NotFound" => "; create the cache, or name another one",
+        "Unavailable" | "TimedOut" => {
+            "; is the endpoint right, and may this machine connect to it?"
+        }
         "ResourceExhausted" => "; ask Momento for more subscriptions",
         _ => "",
     }

@@ -5,8 +5,9 @@
 //! BENCH_ROUNDS=9 BENCH_SECONDS=10 BENCH_CONNECTIONS=64 cargo bench --features cli --bench serve
 //! ```
 //!
-//! `wrk` sends the load. The cases take turns in every round, so that whatever else the machine does hits all of them, and the
-//! medians over the rounds are shown. Everything runs on this machine: `wrk`, the server and the stub of AWS share its cores.
+//! `wrk` sends the load. The cases take turns in every round, so that whatever else the machine does hits all of them. Shown are
+//! the medians over the rounds, and the median of how a case compares to another one in the same round, which bears noise best.
+//! Everything runs on this machine: `wrk`, the server and the stub of AWS share its cores.
 
 mod servers;
 
@@ -45,6 +46,8 @@ struct Case {
     method: &'static str,
     path: &'static str,
     slow: bool,
+    /// The case of the same round that it is compared to.
+    beside: usize,
 }
 
 const CASES: [Case; 6] = [
@@ -55,13 +58,18 @@ const CASES: [Case; 6] = [
         ..Case::of("`bridge serve`: `GET /live`", 2)
     },
     Case::of("axum: reads the body, calls StartExecution", 1),
-    Case::of("`bridge serve`: a signed message", 2),
+    Case {
+        beside: 2,
+        ..Case::of("`bridge serve`: a signed message", 2)
+    },
     Case {
         slow: true,
+        beside: 0,
         ..Case::of("axum: as the first, beside 200 slow connections", 0)
     },
     Case {
         slow: true,
+        beside: 3,
         ..Case::of(
             "`bridge serve`: a signed message, beside 200 slow connections",
             2,
@@ -77,6 +85,7 @@ impl Case {
             method: "POST",
             path: "/",
             slow: false,
+            beside: 0,
         }
     }
 }
@@ -151,7 +160,7 @@ async fn measure() {
     let _ = std::fs::remove_file(script);
     report(&found, rounds, seconds, connections);
     println!(
-        "\nMost memory of `bridge serve`: {}.",
+        "\nBeside: median, and the middle half, of the quotients within each round.\nMost memory of `bridge serve`: {}.",
         servers[2].most_memory()
     );
 }
@@ -225,15 +234,30 @@ fn report(found: &[Vec<Figures>], rounds: usize, seconds: usize, connections: us
     println!(
         "{connections} connections, {rounds} rounds of {seconds} s, {cores} cores shared by all, medians:\n"
     );
-    println!("| | requests/s | lowest to highest | p50 | p99 | failed |");
-    println!("|---|---|---|---|---|---|");
-    for (case, figures) in CASES.iter().zip(found) {
+    println!("| | | requests/s | lowest to highest | p50 | p99 | failed | beside |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for (number, (case, figures)) in CASES.iter().zip(found).enumerate() {
+        let mut ratios: Vec<f64> = figures
+            .iter()
+            .zip(&found[case.beside])
+            .map(|(this, other)| this.per_second / other.per_second)
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let last = ratios.len() - 1;
+        let ratio = format!(
+            "{:.2} ({:.2} to {:.2}) of {}",
+            ratios[last.div_ceil(2)],
+            ratios[last / 4],
+            ratios[last - last / 4],
+            case.beside + 1
+        );
         let per_second = |bound: fn(f64, f64) -> f64| {
             let all = figures.iter().map(|figures| figures.per_second);
             all.reduce(bound).unwrap_or_default()
         };
         println!(
-            "| {} | {:.0} | {:.0} to {:.0} | {:.2} ms | {:.2} ms | {} |",
+            "| {} | {} | {:.0} | {:.0} to {:.0} | {:.2} ms | {:.2} ms | {} | {ratio} |",
+            number + 1,
             case.what,
             median(figures, |figures| figures.per_second),
             per_second(f64::min),

@@ -1,6 +1,7 @@
 //! The deployment template as data: read from YAML, with what `sam package` would have done applied to it.
 
 mod replies;
+mod routes;
 mod yaml;
 
 use std::path::Path;
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 
 pub use replies::check_replies;
+pub use routes::routes_document;
 pub use yaml::parse;
 
 /// Reads `template.yaml` (or any CloudFormation file, JSON included) into its long form: `!Ref X` becomes

@@ -29,7 +29,7 @@ const CACHE: &str = "demo";
 const SECRET: &str = "whsec-of-the-relay-tests";
 
 /// How long a condition is awaited; it only ends a test that would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A Topics server, a webhook, and a folder for what a relay keeps.
 struct Scene {

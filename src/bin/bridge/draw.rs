@@ -10,7 +10,7 @@ use workflow_bridge::local::workspace::Workspace;
 
 /// Draw state machines into their pages
 ///
-/// Draws each state machine as a Mermaid flowchart and writes it into docs/workflows/<name>.md, between the two lines
+/// Draws each state machine as a Mermaid flowchart and writes it into docs/workflows/NAME.md, between the two lines
 /// `<!-- drawing -->`. The picture of one without a page is printed, and `--check` passes it over.
 #[derive(Args)]
 #[command(

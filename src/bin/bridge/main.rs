@@ -5,6 +5,7 @@ mod draw;
 mod health;
 mod listen;
 mod local;
+mod new;
 mod publish;
 mod relay;
 mod replay;
@@ -57,6 +58,7 @@ enum Command {
     Serve(serve::Serve),
     Health(health::Health),
     Draw(draw::Draw),
+    New(new::New),
 }
 
 fn main() {
@@ -92,6 +94,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Serve(command) => command.run().await,
         Command::Health(command) => command.run().await,
         Command::Draw(command) => command.run(),
+        Command::New(command) => command.run(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::deployed::{SOON, binaries, stack};
 use crate::messages::{tell_of_ends, until};
 
 /// Messages of each topic that the server remembers.
-pub const REMEMBERED: usize = 25;
+pub const REMEMBERED: usize = 40;
 /// The state machine of all routes.
 pub const MACHINE: &str = "UppercaseStateMachine";
 

@@ -1,12 +1,13 @@
 //! A relay that is killed at random moments, and comes back after random pauses, some of them longer than the Topics server
-//! remembers: each message starts one execution, or is in a gap.
+//! remembers: each message starts one execution, or is in a gap. Meanwhile the webhook is away now and then, or its answers are
+//! lost.
 //!
 //! ```text
 //! cargo test --all-features --test it relay::kills -- --nocapture
 //! RELAY_MESSAGES=10000 RELAY_SEED=42 cargo test --all-features --test it relay::kills -- --nocapture
 //! ```
 //!
-//! Without `RELAY_MESSAGES` there are 400; without `RELAY_SEED` the seed is new each time. It is printed, and in front of
+//! Without `RELAY_MESSAGES` there are 500; without `RELAY_SEED` the seed is new each time. It is printed, and in front of
 //! anything that failed, too. A seed repeats when the relay is killed and for how long, not what it was doing then.
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use super::deployed::{command, relayed};
 use super::process::{Folder, RelayCommand};
 use crate::deployed::RUNTIME;
 use crate::messages::until;
+use crate::proxy::{Fault, Proxy, Span};
 
 mod report;
 
@@ -53,7 +55,7 @@ fn setting(name: &str) -> Option<u64> {
 
 #[test]
 fn every_message_is_executed_once_or_told_to_be_missing() {
-    let messages = setting("RELAY_MESSAGES").unwrap_or(400);
+    let messages = setting("RELAY_MESSAGES").unwrap_or(500);
     let seed = setting("RELAY_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     eprintln!("kills: seed {seed}, {messages} messages");
     let report = RUNTIME.block_on(run(messages, seed));
@@ -70,7 +72,11 @@ async fn run(messages: u64, seed: u64) -> Report {
     let stack = relayed().await;
     let folder = Folder::new();
     let state = folder.file("cursors");
+    let emulator = stack.emulator().endpoint();
+    let proxy = Proxy::start(emulator).await.unwrap();
+    let webhook = stack.webhook_url().replace(emulator, &proxy.endpoint());
     let mut command = command(stack)
+        .variable("WEBHOOK_URL", &webhook)
         .option("--state", state.display())
         .option("--gap-bus", "default");
     for topic in TOPICS {
@@ -104,12 +110,31 @@ async fn run(messages: u64, seed: u64) -> Report {
     let all = all
         .map(|(topic, index)| ((*topic).to_owned(), of_topic(messages, index)))
         .collect();
+    let faults = fail(&proxy, seed, ended.clone());
     let lives = live_and_die(&command, &state, &all, seed, ended);
-    let (published, lives) = tokio::join!(publishing, lives);
-    report.kills = lives.len() - 1;
+    let (published, lives, faults) = tokio::join!(publishing, lives, faults);
+    (report.kills, report.faults) = (lives.len() - 1, faults);
     check(&mut report, stack, &lives, &published).await;
     report.took = began.elapsed();
     report
+}
+
+/// Lets the webhook fail now and then until all is published; returns how often.
+async fn fail(proxy: &Proxy, seed: u64, mut ended: watch::Receiver<()>) -> usize {
+    let mut rng = Rng::with_seed(seed.wrapping_add(1));
+    let mut faults = 0;
+    let mut goes_on = async |ms| {
+        let ended = timeout(Duration::from_millis(ms), ended.changed());
+        ended.await.is_err()
+    };
+    while goes_on(rng.u64(500..3000)).await {
+        let kinds = [Fault::Status(503), Fault::LoseReply, Fault::Refuse];
+        proxy.fault(rng.choice(kinds).unwrap(), Span::Until);
+        faults += 1;
+        goes_on(rng.u64(200..1000)).await;
+        proxy.heal().unwrap();
+    }
+    faults
 }
 
 /// Kills relays until all is published; the last one lives until it has delivered everything.
@@ -126,7 +151,7 @@ async fn live_and_die(
         let found = cursors(state);
         let relay = command.spawn();
         // Sometimes before it has begun.
-        let life = Duration::from_millis(rng.u64(100..3000));
+        let life = Duration::from_millis(rng.u64(200..5000));
         let over = timeout(life, ended.changed()).await.is_ok();
         if over {
             until("all is delivered", async || cursors(state) == *all).await;
@@ -147,10 +172,11 @@ async fn live_and_die(
         if over {
             return lives;
         }
-        let pause = if rng.u8(..4) == 0 {
-            rng.u64(3000..6000)
+        // The first pause is a long one in any case: without a gap, nothing is proven.
+        let pause = if lives.len() == 1 || rng.u8(..8) == 0 {
+            rng.u64(5500..7500)
         } else {
-            rng.u64(..500)
+            rng.u64(..300)
         };
         // A pause ends, too, when there is nothing more to miss.
         let _ = timeout(Duration::from_millis(pause), ended.changed()).await;

@@ -54,7 +54,10 @@ async fn what_is_not_reached_is_waited_for_and_named() {
         .but("--state", scene.folder.file("others").display());
     let (webhook, momento) = join(
         says(&no_webhook, &["webhook", &shown, "refused"]),
-        says(&no_momento, &["`demo/in`", "cannot subscribe"]),
+        says(
+            &no_momento,
+            &["`demo/in`", "cannot subscribe", "is the endpoint right"],
+        ),
     )
     .await;
     assert!(!webhook.contains("hunter2"), "{webhook}");

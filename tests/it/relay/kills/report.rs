@@ -30,6 +30,8 @@ pub struct Report {
     pub seed: u64,
     pub messages: u64,
     pub kills: usize,
+    /// Of the webhook.
+    pub faults: usize,
     pub executed: usize,
     pub missing: usize,
     /// Told as missing though they were executed: the cursor was not saved before the kill.
@@ -46,8 +48,8 @@ impl fmt::Display for Report {
         writeln!(f, "kills: seed {}, {:.0?}", self.seed, self.took)?;
         writeln!(
             f,
-            "  messages    {}, with {} kills",
-            self.messages, self.kills
+            "  messages    {}, with {} kills and {} faults of the webhook",
+            self.messages, self.kills, self.faults
         )?;
         writeln!(f, "  executed    {}, each once", self.executed)?;
         writeln!(

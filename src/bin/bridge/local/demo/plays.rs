@@ -36,6 +36,15 @@ pub const PLAYS: &[Play] = &[
         ],
     },
     Play {
+        name: "store",
+        about: "a message becomes an item of a table, once",
+        done: "a message was stored, and the reply says so",
+        steps: &[
+            publish("store-in", r#"{"order": 7}"#),
+            receive("store-out", "what was stored", |text| text.contains("id")),
+        ],
+    },
+    Play {
         name: "translate-chat",
         about: "a chat in four languages, told by stand-ins for Amazon Translate and Comprehend",
         done: "a message was passed on in four languages, by stand-ins",
