@@ -81,7 +81,8 @@ fn result(number: u64) -> String {
     text(number).to_uppercase()
 }
 
-fn setting(name: &str) -> Option<u64> {
+/// A number from the environment.
+pub fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     let number = text.parse();
     Some(number.unwrap_or_else(|_| panic!("expected a number in `{name}`, found `{text}`")))

@@ -2,6 +2,8 @@
 //! fails on the way.
 
 mod approve;
+mod count;
+mod enqueue;
 mod express_enrich;
 mod listener;
 mod on_the_bus;
@@ -14,5 +16,7 @@ use serde_json::Value;
 
 /// Adds what the tests of the workflows need besides the shipped template: variants that meet faults.
 pub fn extend(template: &mut Value) -> Result<()> {
+    count::extend(template)?;
+    enqueue::extend(template)?;
     store::extend(template)
 }

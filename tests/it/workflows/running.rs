@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::StreamExt as _;
-use momento::topics::{Subscription, ValueKind};
 use serde_json::{Value, json};
 use workflow_bridge::local::template::add_state_machine;
 use workflow_bridge::local::workspace::Workspace;
 
-use crate::deployed::{SOON, stack};
+use super::listener::Listener;
+use crate::deployed::stack;
 
 /// Adds a state machine that is the shipped one of `workflow` with a changed definition.
 pub fn add_variant(
@@ -71,35 +70,6 @@ pub fn retries(workflow: &str, state: &str) -> u64 {
     retries
 }
 
-/// A topic of the shared stack, listened to.
-pub struct Listener(Subscription);
-
-impl Listener {
-    pub async fn on(topic: &str) -> Self {
-        let client = stack().await.momento_client().unwrap();
-        Self(client.subscribe("demo", topic).await.unwrap())
-    }
-
-    pub async fn text(&mut self) -> String {
-        let item = tokio::time::timeout(SOON, self.0.next()).await;
-        let Ok(Some(item)) = item else {
-            panic!(
-                "nothing more; the functions' log:\n{}",
-                stack().await.logs().await.unwrap()
-            )
-        };
-        match item.kind {
-            ValueKind::Text(text) => text,
-            ValueKind::Binary(_) => panic!("binary"),
-        }
-    }
-
-    pub async fn json(&mut self) -> Value {
-        let text = self.text().await;
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
-    }
-}
-
 /// A message as workflows get it.
 pub fn message(id: &str, topic: &str, number: u64, text: &str) -> Value {
     json!({
@@ -130,7 +100,7 @@ pub async fn start(machine: &str, message: &Value, topic: &str) -> String {
 pub async fn run(machine: &str, message: &Value, topic: &str) -> Value {
     let mut replies = Listener::on(topic).await;
     start(machine, message, topic).await;
-    replies.json().await
+    replies.next_json().await
 }
 
 /// Answers a task that asked, with its result or with an error and a cause.

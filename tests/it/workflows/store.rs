@@ -4,9 +4,8 @@ use anyhow::Result;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use super::running::{
-    Listener, add_variant, answer, ask_instead, item, message, retries, run, start,
-};
+use super::listener::Listener;
+use super::running::{add_variant, answer, ask_instead, item, message, retries, run, start};
 use crate::deployed::RUNTIME;
 use crate::e2e::round_trip;
 
@@ -91,7 +90,7 @@ fn a_message_that_comes_again_is_a_success_and_changes_nothing() {
         }
         let mut repeats = 0;
         for _ in 0..20 {
-            let reply = replies.json().await;
+            let reply = replies.next_json().await;
             assert_eq!(reply["stored"]["text"], "first", "{reply}");
             repeats += u32::from(reply["repeat"] == true);
         }
@@ -112,18 +111,18 @@ fn a_throttled_table_is_tried_again_until_it_gives_way_or_fails_the_execution() 
 
         start(machine, &message("store-gives-way", "t", 1, "x"), topic).await;
         for _ in 0..retries("store", "Store") {
-            answer(&asked.text().await, Err(THROTTLED)).await;
+            answer(&asked.next().await, Err(THROTTLED)).await;
         }
-        answer(&asked.text().await, Ok(json!({}))).await;
-        let reply = replies.json().await;
+        answer(&asked.next().await, Ok(json!({}))).await;
+        let reply = replies.next_json().await;
         let said = (&reply["stored"]["id"], &reply["repeat"]);
         assert_eq!(said, (&json!("store-gives-way"), &json!(false)));
 
         start(machine, &message("store-fails", "t", 2, "x"), topic).await;
         for _ in 0..=retries("store", "Store") {
-            answer(&asked.text().await, Err(THROTTLED)).await;
+            answer(&asked.next().await, Err(THROTTLED)).await;
         }
-        let failure = replies.json().await;
+        let failure = replies.next_json().await;
         assert_eq!(
             (&failure["status"], &failure["error"], &failure["cause"]),
             (&json!("FAILED"), &json!(THROTTLED.0), &json!(THROTTLED.1))
