@@ -45,6 +45,29 @@ pub const PLAYS: &[Play] = &[
         ],
     },
     Play {
+        name: "count",
+        about: "messages are counted by topic and by publisher",
+        done: "a message was counted",
+        steps: &[
+            publish("count-in", "one"),
+            receive("count-out", "the totals", |text| text.contains("events")),
+        ],
+    },
+    Play {
+        name: "enqueue",
+        about: "a message goes into a queue, in the order of its topic",
+        done: "a message came out of the queue",
+        steps: &[
+            publish("enqueue-in", "one"),
+            receive("enqueue-out", "that it was sent", |text| !text.is_empty()),
+            Step::Dequeue {
+                queue: "EnqueueQueue",
+                is: |body| body.contains("one"),
+                what: "the message",
+            },
+        ],
+    },
+    Play {
         name: "translate-chat",
         about: "a chat in four languages, told by stand-ins for Amazon Translate and Comprehend",
         done: "a message was passed on in four languages, by stand-ins",
