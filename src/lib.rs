@@ -32,6 +32,7 @@ pub mod letter;
 #[cfg(feature = "cli")]
 pub mod local;
 pub mod message;
+pub mod metrics;
 pub mod ports;
 pub mod publisher;
 #[cfg(feature = "cli")]
