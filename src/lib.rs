@@ -50,6 +50,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod wiring;
+pub mod xray;
 
 /// The version of this bridge.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
