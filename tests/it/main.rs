@@ -19,6 +19,7 @@ mod ledger;
 mod lost;
 mod matrix;
 mod messages;
+mod metrics;
 mod new;
 mod proxy;
 mod relay;
