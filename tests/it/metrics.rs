@@ -79,7 +79,7 @@ async fn send(stack: &Stack, numbers: std::ops::Range<u64>, seen: &mut Seen) -> 
         let http = &http;
         async move {
             let secret = stack.signing_secret();
-            let text = format!("message {number}");
+            let text = format!("payload of {number}");
             let plain = body("uppercase-in", number, &text);
             let post = |body: String| async move { post_signed(http, stack, secret, &body).await };
             let repeat = (number % 10 == 3).then(|| plain.clone());
@@ -273,6 +273,14 @@ async fn run(messages: u64) {
         assert_eq!(total(metric), 0, "{metric:?}");
     }
 
+    for hidden in [
+        "payload of",
+        "PAYLOAD OF",
+        stack.signing_secret(),
+        "xxxxxxxx",
+    ] {
+        assert!(!logs.contains(hidden), "`{hidden}` in the logs");
+    }
     correlated(&logs, &seen, swept);
     one_trace_each(&segments.lock().unwrap(), &seen);
 }
