@@ -72,11 +72,14 @@ pub fn check(
             format!("expected {who} to be allowed {text}"),
         );
     }
+    let sure = routes_are_known(routes, findings);
     // The same statement may stand in several roles.
     let mut more: BTreeMap<(String, Code, String), BTreeSet<&str>> = BTreeMap::new();
     for (role, needs, who) in &roles {
         for grant in &role.grants {
-            if let Some((code, text)) = wide::problem(template, grant, needs, machines) {
+            if let Some((code, text)) = wide::problem(template, grant, needs, machines)
+                && (sure || code != Code::IamUnneeded)
+            {
                 more.entry((grant.pointer.clone(), code, text))
                     .or_default()
                     .extend(who);
@@ -99,6 +102,26 @@ pub fn check(
             text,
         );
     }
+}
+
+/// Whether a right that no route needs is surely one too many: a route that cannot be read may be why.
+fn routes_are_known(routes: &[Route], findings: &Findings) -> bool {
+    let doubts = [
+        Code::RoutesMissing,
+        Code::RouteUnparsable,
+        Code::RouteNotNamed,
+        Code::UnknownReference,
+    ];
+    let doubtful = findings
+        .found
+        .iter()
+        .any(|finding| doubts.contains(&finding.code));
+    let known = |route: &Route| {
+        route
+            .machine()
+            .is_none_or(|arn| !super::template::is_unresolved(arn))
+    };
+    !doubtful && routes.iter().all(known)
 }
 
 fn who_are(functions: &[&str]) -> String {

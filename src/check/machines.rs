@@ -61,35 +61,6 @@ pub fn check<'s>(
         }
         machines.push(machine);
     }
-    for route in routes {
-        // Another stack's state machine is not looked for; one of this template has a made-up ARN.
-        let written = template
-            .value()
-            .pointer(&format!("{}/stateMachine", route.target()));
-        let id = written.and_then(|written| {
-            written["Ref"]
-                .as_str()
-                .or(written["Fn::GetAtt"][0].as_str())
-        });
-        let resource = id.and_then(|id| template.resource(id));
-        if let Some(resource) = resource.filter(|resource| {
-            !kinds.contains(&resource.kind())
-                && !resource.kind().starts_with("AWS::StepFunctions::")
-        }) {
-            let text = format!(
-                "route `{}`: expected a state machine, found `{}`, which is of type {}; name a state machine",
-                route.name(),
-                resource.id,
-                resource.kind()
-            );
-            findings.add(
-                template.source,
-                &format!("{}/stateMachine", route.target()),
-                Code::DefinitionMissing,
-                text,
-            );
-        }
-    }
     machines
 }
 

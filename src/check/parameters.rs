@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::code::Code;
 use super::finding::Findings;
+use super::secrets::looks_secret;
 use super::template::{Template, listed};
 use crate::local::template::{below, text};
 
@@ -13,6 +14,10 @@ pub fn check(template: &Template, findings: &mut Findings) {
         let Some(default) = parameter.get("Default").and_then(text) else {
             continue;
         };
+        // What looks like a secret is told elsewhere, and repeated nowhere.
+        if looks_secret(&default) {
+            continue;
+        }
         if let Some(problem) = problem(parameter, &default) {
             let pointer = format!("{}/Default", below("/Parameters", id));
             let text = format!(

@@ -173,8 +173,9 @@ impl Walk<'_, '_> {
     fn is_resource(&self, id: &str) -> bool {
         let is_part = |resource: super::template::Resource| {
             let after = id.strip_prefix(resource.id);
-            let named =
-                after.is_some_and(|after| after.starts_with(|c: char| c.is_ascii_uppercase()));
+            let named = after.is_some_and(|after| {
+                after.starts_with(|c: char| c == '.' || c.is_ascii_uppercase())
+            });
             named && resource.kind().starts_with("AWS::Serverless::")
         };
         self.template.resource(id).is_some()

@@ -3,6 +3,7 @@
 mod gather;
 mod matching;
 
+use gather::Content;
 use serde_json::Value;
 
 use super::code::Code;
@@ -59,30 +60,40 @@ pub fn check_bare(source: &Source, findings: &mut Findings) -> usize {
 /// Checks the routes of a template's functions, and gives them.
 pub fn check(template: &Template, functions: &[Function], findings: &mut Findings) -> Vec<Route> {
     let source = template.source;
-    let mut routes = Vec::new();
+    let mut routes: Vec<Route> = Vec::new();
     let mut named = Vec::new();
-    for document in gather::documents(template, functions) {
-        let Some(value) = document.value else {
-            let text = "expected a JSON object with a list `routes`, found something else once its parts are put in; look at commas and brackets between the parts";
-            findings.add(source, &document.pointer, Code::RouteUnparsable, text);
-            named.extend(document.pieces);
-            continue;
-        };
-        parse(
-            source,
-            &value,
-            &document.pointer,
-            &document.routes,
-            findings,
-        );
-        named.extend(document.pieces);
-        routes.extend(document.routes);
-    }
-    if routes.is_empty() && named.is_empty() && !functions.is_empty() {
+    let documents = gather::documents(template, functions);
+    if documents.is_empty() && !functions.is_empty() {
         let text = "expected a parameter `Routes` with the routes document, or the document in the functions' variable `ROUTES`, found neither; add it, since no function starts without";
         findings.add(source, "/Resources", Code::RoutesMissing, text);
     }
-    matching::check(source, &routes, findings);
+    for document in documents {
+        named.extend(document.pieces);
+        match document.value {
+            Content::Json(value) => {
+                parse(
+                    source,
+                    &value,
+                    &document.pointer,
+                    &document.routes,
+                    findings,
+                );
+                matching::check(source, &document.routes, findings);
+            }
+            Content::Broken => {
+                let text = "expected a JSON object with a list `routes`, found something else once its parts are put in; look at commas and brackets between the parts";
+                findings.add(source, &document.pointer, Code::RouteUnparsable, text);
+            }
+            Content::Unknown => {}
+        }
+        // Functions may have documents of their own, with the same routes.
+        for route in document.routes {
+            let same = |other: &Route| other.pointer == route.pointer && other.value == route.value;
+            if !routes.iter().any(same) {
+                routes.push(route);
+            }
+        }
+    }
     unnamed(template, &named, findings);
     for route in &routes {
         let written = source.value.pointer(&route.pointer);

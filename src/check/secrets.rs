@@ -134,7 +134,7 @@ fn of_id(
             Code::SecretInPlain,
             text,
         );
-    } else if is_secret("", value) || (!value.starts_with("arn:") && is_random(value)) {
+    } else if looks_secret(value) {
         plain(template, &variable.pointer, &what, findings);
     }
 }
@@ -151,6 +151,11 @@ fn is_secret(name: &str, value: &str) -> bool {
         || value.starts_with("-----BEGIN ")
         || (value.starts_with("AKIA") && value.len() == 20 && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()));
     begins || (names_a_secret(name) && is_random(value))
+}
+
+/// Whether a value that should be a name or an ARN looks like a secret.
+pub fn looks_secret(value: &str) -> bool {
+    is_secret("", value) || (!value.starts_with("arn:") && is_random(value))
 }
 
 /// Long, of mixed characters, and no path or sentence.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::code::Code;
 use super::finding::Findings;
 use super::functions::{Function, Part};
+use super::secrets::looks_secret;
 use super::template::{Template, is_unresolved};
 use crate::config::{
     CompletionConfig, Lookup, RedriveConfig, RepeatSettings, SweepConfig, VariableProblems,
@@ -39,7 +40,8 @@ fn at(function: &Function, variable: &str) -> String {
     }
 }
 
-/// What the function would say, without what depends on a value that nobody knows yet.
+/// What the function would say, without what depends on a value that nobody knows yet, or
+/// that nobody should see again.
 fn problems(function: &Function, lookup: Lookup) -> Vec<(String, String)> {
     let read = |problems: Result<(), VariableProblems>| problems.err().map(|problems| problems.0);
     let problems = match function.part {
@@ -51,7 +53,9 @@ fn problems(function: &Function, lookup: Lookup) -> Vec<(String, String)> {
     let problems = problems.into_iter().flatten();
     let problems = problems.map(|problem| (problem.variable.to_owned(), problem.text));
     problems
-        .filter(|(variable, _)| lookup(variable).is_none_or(|text| !is_unresolved(&text)))
+        .filter(|(variable, _)| {
+            lookup(variable).is_none_or(|text| !is_unresolved(&text) && !looks_secret(&text))
+        })
         .collect()
 }
 

@@ -77,6 +77,15 @@ const JSON_PATH: Table = &[
     ("ToleratedFailurePercentagePath", &["Map"]),
 ];
 
+/// Whether a field belongs to the language that a state is not in.
+pub(super) fn is_foreign(state: &State, field: &str) -> bool {
+    let other = match state.language {
+        Language::Jsonata => JSON_PATH,
+        Language::JsonPath => JSONATA,
+    };
+    has(other, field, state.kind)
+}
+
 fn has(table: Table, field: &str, kind: &str) -> bool {
     table
         .iter()

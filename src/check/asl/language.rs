@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::fields::is_foreign;
 use super::{Checker, State, is_computed, shown};
 use crate::check::code::Code;
 use crate::local::template::below;
@@ -61,10 +62,10 @@ impl Checker<'_> {
     /// Expressions in all that a state says itself.
     pub(super) fn texts(&mut self, state: &State) {
         const MACHINES: [&str; 3] = ["Branches", "ItemProcessor", "Iterator"];
-        let own = state
-            .map
-            .iter()
-            .filter(|(key, _)| !MACHINES.contains(&key.as_str()) && *key != "Comment");
+        // What belongs to the other language altogether is told as such.
+        let own =
+            |key: &str| !MACHINES.contains(&key) && key != "Comment" && !is_foreign(state, key);
+        let own = state.map.iter().filter(|(key, _)| own(key));
         for (key, value) in own {
             self.text(state, value, &state.at(key));
         }
@@ -88,7 +89,9 @@ impl Checker<'_> {
                         let bare = key.trim_end_matches(".$");
                         self.add(&at, Code::AslQueryLanguage, format!("state `{}`: expected JSONata, found the key `{key}` of JSONPath; write `\"{bare}\": \"{{% … %}}\"`", state.name));
                     }
-                    self.text(state, inner, &at);
+                    if state.language == Language::Jsonata || key != "Condition" {
+                        self.text(state, inner, &at);
+                    }
                 }
             }
             _ => {}

@@ -3,6 +3,7 @@
 use crate::check::functions::{Function, Part, property};
 use crate::check::machines::Machine;
 use crate::check::routes::Route;
+use crate::check::secrets::looks_secret;
 use crate::check::template::{Template, is_unresolved};
 use crate::config::RoutesSource;
 use crate::local::template::{ACCOUNT, REGION};
@@ -136,7 +137,7 @@ impl Needs<'_, '_> {
     ) {
         let shown = match &resource {
             None => "its resource".to_owned(),
-            Some(arn) => format!("`{}`", shown(self.template, arn)),
+            Some(arn) => shown(self.template, arn),
         };
         self.all.push(Need {
             action,
@@ -156,7 +157,9 @@ impl Needs<'_, '_> {
     }
 
     fn secret(&mut self, variable: &str, why: &str) {
-        let Some(id) = self.function.variable(variable) else {
+        // A secret in plain is told elsewhere, and repeated nowhere.
+        let id = self.function.variable(variable);
+        let Some(id) = id.filter(|id| !looks_secret(id)) else {
             return;
         };
         let known = self
@@ -338,7 +341,7 @@ impl Needs<'_, '_> {
     }
 }
 
-/// The logical id of the template's resource with this ARN, or else the ARN.
+/// The logical id of the template's resource with this ARN, or else the ARN, for a sentence.
 pub fn shown(template: &Template, arn: &str) -> String {
     let machine = arn.replacen(":execution:", ":stateMachine:", 1);
     let owner = template.resources().find(|resource| {
@@ -354,8 +357,8 @@ pub fn shown(template: &Template, arn: &str) -> String {
         })
     });
     match owner {
-        Some(owner) if arn.contains(":execution:") => format!("executions of {}", owner.id),
-        Some(owner) => owner.id.to_owned(),
-        None => arn.to_owned(),
+        Some(owner) if arn.contains(":execution:") => format!("executions of `{}`", owner.id),
+        Some(owner) => format!("`{}`", owner.id),
+        None => format!("`{arn}`"),
     }
 }

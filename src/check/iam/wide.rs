@@ -91,7 +91,7 @@ pub fn problem(
         return Some((
             Code::IamUnneeded,
             format!(
-                "`{action}` on `{}`, which it never calls; remove the statement",
+                "`{action}` on {}, which it never calls; remove the statement",
                 shown(template, resource)
             ),
         ));
@@ -113,7 +113,7 @@ pub fn problem(
         (
             Code::IamUnneeded,
             format!(
-                "`{action}` on `{}`, {why}; remove the statement, or add what was meant to use it",
+                "`{action}` on {}, {why}; remove the statement, or add what was meant to use it",
                 shown(template, resource)
             ),
         )

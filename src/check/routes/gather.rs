@@ -13,11 +13,18 @@ use crate::local::template::{PIECE, below};
 pub struct Document {
     /// What is written where, before its functions are called.
     pub pointer: String,
-    /// `None` where it is no JSON.
-    pub value: Option<Value>,
+    pub value: Content,
     pub routes: Vec<Route>,
     /// The parameters that it takes routes from.
     pub pieces: Vec<String>,
+}
+
+pub enum Content {
+    Json(Value),
+    /// No routes document, whatever it is.
+    Broken,
+    /// Known later: it is in a parameter of another stack, say.
+    Unknown,
 }
 
 /// The document in the parameter `Routes`, and those that a function's `ROUTES` has instead.
@@ -64,32 +71,32 @@ fn written_at(template: &Template, pointer: &str, text: Option<&str>) -> String 
     }
 }
 
-/// `None` where nothing can be told of it: it is in a parameter of another stack, say.
 fn read(template: &Template, pointer: &str) -> Option<Document> {
     let raw = template.value().pointer(pointer)?;
     let text = template.resolver.with_pieces().text(raw)?;
-    if is_unresolved(&text) && serde_json::from_str::<Value>(&text).is_err() {
-        return None;
-    }
-    if let RoutesSource::Parameter(_) = RoutesSource::of(&text) {
-        return None;
-    }
+    let parsed = serde_json::from_str(&text).ok();
+    let content = match parsed.filter(|value: &Value| value["routes"].is_array()) {
+        Some(value) => Content::Json(value),
+        None if is_unresolved(&text) => Content::Unknown,
+        None if matches!(RoutesSource::of(&text), RoutesSource::Parameter(_)) => Content::Unknown,
+        None => Content::Broken,
+    };
+    let list = match &content {
+        Content::Json(value) => value["routes"].as_array().cloned(),
+        Content::Broken | Content::Unknown => None,
+    };
     let mut found = Document {
         pointer: pointer.to_owned(),
-        value: serde_json::from_str(&text)
-            .ok()
-            .filter(|value: &Value| value["routes"].is_array()),
+        value: content,
         routes: Vec::new(),
         pieces: pieces_of(&text),
     };
-    let list = found
-        .value
-        .as_ref()
-        .and_then(|value| value["routes"].as_array());
     let inside = format!("{pointer}/Fn::ToJsonString/routes");
     let places = template.value().pointer(&inside).is_some();
-    for (i, value) in list.into_iter().flatten().enumerate() {
+    for (i, value) in list.iter().flatten().enumerate() {
         found.routes.push(match piece(value) {
+            // That there is no such parameter is told elsewhere.
+            Some(id) if template.resource(id).is_none() => continue,
             Some(id) => {
                 let pointer = format!(
                     "{}/Properties/Value/Fn::ToJsonString",
