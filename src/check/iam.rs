@@ -32,11 +32,11 @@ pub fn check(
             continue;
         };
         let needs = needs::of(template, function, routes, machines);
-        let open = needs.iter().filter(|need| {
-            !role.opaque
-                && !(role.by_sam && need.given_by_sam())
-                && !role.grants.iter().any(|grant| covers(grant, need))
-        });
+        let given = |need: &Need| {
+            let by_policy = role.grants.iter().any(|grant| covers(grant, need));
+            role.opaque || by_policy || (role.by_sam && need.given_by_sam())
+        };
+        let open = needs.iter().filter(|need| !given(need));
         for need in open {
             let pointer = if need.pointer.is_empty() {
                 role.pointer.clone()

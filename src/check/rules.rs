@@ -272,18 +272,14 @@ fn lets_in(statement: &Value, queue: &str, rule: &str) -> bool {
         Glob::new(resource).matches(queue)
     });
     let conditions = statement["Condition"].as_object().into_iter().flatten();
-    let by_source = conditions.filter_map(|(_, keys)| {
+    let mut by_source = conditions.filter_map(|(_, keys)| {
         let (_, arns) = keys
             .as_object()?
             .iter()
             .find(|(key, _)| key.eq_ignore_ascii_case("aws:SourceArn"))?;
         Some(any(arns, &|arn| Glob::new(arn).matches(rule)))
     });
-    statement["Effect"] == "Allow"
-        && from_events
-        && sends
-        && to_queue
-        && by_source.fold(true, |all, one| all && one)
+    statement["Effect"] == "Allow" && from_events && sends && to_queue && by_source.all(|fits| fits)
 }
 
 fn many(value: &Value) -> Vec<Value> {

@@ -113,17 +113,10 @@ fn covers_name(wide: &str, narrow: &str) -> bool {
 fn impossible(pattern: &Map<String, Value>, from: &Value) -> Option<(String, String)> {
     for (name, kinds) in FIELDS {
         match pattern.get(name) {
-            Some(Value::Object(inner)) if !inner.is_empty() => {
-                // Nothing inside it is met by `exists: false` alone.
-                if !Value::Object(inner.clone())
-                    .to_string()
-                    .contains("\"exists\":false")
-                {
-                    return Some((
-                        name.to_owned(),
-                        format!("`{name}` is a plain value with no fields inside it"),
-                    ));
-                }
+            // `exists: false` alone is met by what has nothing inside it.
+            Some(inner @ Value::Object(_)) if !inner.to_string().contains("\"exists\":false") => {
+                let why = format!("`{name}` is a plain value with no fields inside it");
+                return Some((name.to_owned(), why));
             }
             Some(Value::Array(list)) if !list.is_empty() => {
                 if !list.iter().any(|matcher| kind_fits(matcher, kinds)) {
