@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use workflow_bridge::check::check;
 use workflow_bridge::local::template;
 
-use super::{Scratch, found, root};
+use super::{Scratch, fixtures, found, root};
 
 /// The shipped template with its state machines, as JSON in a folder of its own.
 fn shipped(scratch: &Scratch) -> Value {
@@ -104,5 +105,36 @@ fn the_shipped_template_has_no_right_and_no_rule_to_spare() {
                 .any(|finding| finding.contains(" iam-missing") || finding.contains(" rule-")),
             "{pointer} is not missed: {found:?}"
         );
+    }
+}
+
+/// Whatever stands where something else should, there is an answer.
+#[test]
+fn nothing_that_a_file_says_makes_it_panic() {
+    let scratch = Scratch::new("anything");
+    let wrap = "{\"Resources\": {\"M\": {\"Type\": \"AWS::Serverless::StateMachine\", \"Properties\": {\"Definition\": null}}}}";
+    let file = scratch.0.join("template.json");
+    let base = template::read(&fixtures().join("base.yaml")).unwrap();
+    let definition = fs::read_to_string(fixtures().join("definitions/nested.asl.json")).unwrap();
+    let mut inline: Value = serde_json::from_str(wrap).unwrap();
+    inline["Resources"]["M"]["Properties"]["Definition"] =
+        serde_json::from_str(&definition).unwrap();
+    for document in [base, inline] {
+        let mut all = Vec::new();
+        pointers(&document, "", &|pointer, _| !pointer.is_empty(), &mut all);
+        for (i, pointer) in all.iter().enumerate() {
+            let others = [
+                Value::Null,
+                7.into(),
+                "${x".into(),
+                json!([[]]),
+                json!({"Ref": 1}),
+            ];
+            let mut mutant = document.clone();
+            // Each place gets one of them, and all of them come to all kinds of places.
+            *mutant.pointer_mut(pointer).unwrap() = others[i % others.len()].clone();
+            fs::write(&file, mutant.to_string()).unwrap();
+            check(&file);
+        }
     }
 }
