@@ -93,7 +93,7 @@ fn warn(template: &Path) {
         let style = Style::for_stderr();
         eprintln!(
             "{}\n{}",
-            style.bold("AWS would not take this as it is (`cargo bridge check` says the same):"),
+            style.bold("What `cargo bridge check` finds; most of it would show on AWS only:"),
             report.shown(style)
         );
     }
