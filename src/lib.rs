@@ -15,11 +15,15 @@
 //!    once as far as known;
 //! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
 //!
+//! `check` (feature `cli`) tells what is wrong with a template before it is deployed.
+//!
 //! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
 #[cfg(feature = "cli")]
 mod backoff;
+#[cfg(feature = "cli")]
+pub mod check;
 pub mod claims;
 pub mod clock;
 pub mod config;
