@@ -8,7 +8,7 @@
 //! 2. [`signature`] believes the bytes or refuses them;
 //! 3. [`message`] reads them, and gives the message its id;
 //! 4. [`routes`] tells which targets the message has;
-//! 5. [`dispatch`] makes it executions ([`input`]) and events, through the [`ports`] that [`adapters`] implement,
+//! 5. [`dispatch`] makes it executions ([`input`]) and events ([`request`]), through the [`ports`] that [`adapters`] implement,
 //!    or a [`letter`] in a queue, from where [`entrypoints::redrive`] tries again;
 //! 6. [`entrypoints::completions`] takes what EventBridge says of an execution's end;
 //! 7. [`result`] tells what to publish where, [`claims`] stores what is too large for a message, and [`publisher`] publishes
@@ -36,6 +36,7 @@ pub mod ports;
 pub mod publisher;
 #[cfg(feature = "cli")]
 pub mod relay;
+pub mod request;
 pub mod result;
 pub mod resume;
 pub mod retry;
