@@ -15,6 +15,8 @@
 //!    once as far as known;
 //! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
 //!
+//! `explain` (feature `cli`) tells all that of one message, and calls nothing.
+//!
 //! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
@@ -25,6 +27,8 @@ pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod entrypoints;
+#[cfg(feature = "cli")]
+pub mod explain;
 pub mod input;
 pub mod json;
 pub mod ledger;

@@ -4,6 +4,8 @@
 
 mod document;
 pub mod glob;
+#[cfg(feature = "cli")]
+mod obstacle;
 mod path;
 pub mod pattern;
 mod template;
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 
 pub use document::{Problem, Problems};
 pub use glob::Glob;
+#[cfg(feature = "cli")]
+pub use obstacle::Obstacle;
 pub use path::FieldPath;
 pub use pattern::Pattern;
 pub use template::{Placeholder, Template};

@@ -12,6 +12,7 @@ mod deployed;
 mod drawing;
 mod e2e;
 mod emulator;
+mod explain;
 mod faulty;
 mod killed;
 mod lambda;

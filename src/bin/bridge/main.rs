@@ -2,6 +2,7 @@
 
 mod connection;
 mod draw;
+mod explain;
 mod health;
 mod listen;
 mod local;
@@ -51,6 +52,7 @@ enum Command {
     Local(local::Local),
     Publish(publish::Publish),
     Tail(tail::Tail),
+    Explain(explain::Explain),
     Sign(sign::Sign),
     Send(send::Send),
     Replay(replay::Replay),
@@ -87,6 +89,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Local(command) => command.run().await,
         Command::Publish(command) => command.run().await,
         Command::Tail(command) => command.run().await,
+        Command::Explain(command) => command.run().await,
         Command::Sign(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Replay(command) => command.run().await,
