@@ -43,6 +43,8 @@ mod written;
 use matcher::Matcher;
 #[cfg(feature = "cli")]
 pub use mismatch::Mismatch;
+#[cfg(feature = "cli")]
+pub(super) use operators::OPERATORS;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::iter::from_fn;

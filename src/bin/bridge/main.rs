@@ -10,6 +10,7 @@ mod new;
 mod publish;
 mod relay;
 mod replay;
+mod schema;
 mod secret;
 mod send;
 mod serve;
@@ -61,6 +62,7 @@ enum Command {
     Health(health::Health),
     Draw(draw::Draw),
     New(new::New),
+    Schema(schema::Schema),
 }
 
 fn main() {
@@ -98,6 +100,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Health(command) => command.run().await,
         Command::Draw(command) => command.run(),
         Command::New(command) => command.run(),
+        Command::Schema(command) => command.run(),
     }
 }
 
