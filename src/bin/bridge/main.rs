@@ -41,7 +41,7 @@ static ENDS_IN_ORDER: AtomicBool = AtomicBool::new(false);
     bin_name = "cargo bridge",
     version,
     max_term_width = 100,
-    after_help = "Try it:\n  cargo bridge local --once            a message goes all the way and back\n  cargo bridge local                   keep it running, and in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello"
+    after_help = "Try it:\n  cargo bridge local --once            # a message goes all the way and back\n  cargo bridge local                   # keep it running, and in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\n`cargo bridge COMMAND --help` tells each option with its unit, default and variable, and gives examples. Exit codes: 0 for done, 1 for a failure, 2 for a command line that is wrong, 128 and the number for a signal. NO_COLOR switches colours off."
 )]
 struct Cli {
     #[command(subcommand)]
