@@ -4,6 +4,10 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
+use workflow_bridge::signature::sign;
+
+use crate::lambda::{Aws, MACHINE, SECRET, routes};
+use crate::webhook::{TRIGGERS, body as signed_body, event, webhook};
 
 const ROUTES: &str = r#"{"routes": [
     {"name": "orders", "from": {"cache": "demo", "topic": "orders/*"}, "where": {"$or": [{"json": {"kind": ["order"]}}, {"token_id": [{"prefix": "shop-"}]}]},
@@ -23,10 +27,14 @@ fn body(text: &str) -> Value {
 
 /// The output for `event` on standard input, with [`ROUTES`] in the variable.
 fn explain(event: &str, arguments: &[&str]) -> Output {
+    explain_with(ROUTES, event, arguments)
+}
+
+fn explain_with(routes: &str, event: &str, arguments: &[&str]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_bridge"))
         .args(["explain", "--event", "-"])
         .args(arguments)
-        .env("ROUTES", ROUTES)
+        .env("ROUTES", routes)
         // No home, no account, no way to anything.
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -190,4 +198,51 @@ fn a_mistake_says_what_to_do() {
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains(expected), "{expected}\n{error}");
     }
+}
+
+#[tokio::test]
+async fn what_it_shows_is_what_the_webhook_asks_for() {
+    let routes = routes(json!([
+        {"name": "envelope", "from": {"cache": "chat", "topic": "in"}, "to": {"stateMachine": MACHINE},
+         "reply": {"topics": ["{topic}-out"], "from": "json.to", "allow": ["mine"]}},
+        {"name": "payload", "from": {"cache": "*", "topic": "in"}, "to": {"stateMachine": MACHINE, "input": "payload"}},
+        {"name": "bus", "from": {"cache": "chat", "topic": "in"}, "to": {"eventBus": "audit", "source": "chat"}},
+        {"name": "task", "from": {"cache": "chat", "topic": "in"}, "to": {"resume": {"token": "json.token", "output": "json.n"}}},
+        {"name": "other", "from": {"cache": "chat", "topic": "in"}, "where": {"text": ["no"]}, "to": {"stateMachine": MACHINE}},
+    ]));
+    let function = webhook(&[("ROUTES", &routes)], Aws::Answers).await;
+    let body = signed_body(r#"{\"n\": 9007199254740993.10, \"to\": \"mine\", \"token\": \"t\"}"#);
+    let event = event(
+        TRIGGERS[0].1,
+        &body,
+        &[&sign(SECRET, body.as_bytes())],
+        true,
+    );
+    let answer = function.invoke(event.clone()).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+
+    let output = explain_with(&routes, &event.to_string(), &["--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let does = |n: usize| &told["routes"][n]["does"];
+    let mut started = function.aws().bodies("StartExecution");
+    started.sort_by_key(|call| call["name"].to_string());
+    assert_eq!(started.len(), 2);
+    for (n, call) in started.iter().enumerate() {
+        assert_eq!(call["stateMachineArn"], does(n)["state_machine"]);
+        assert_eq!(call["name"], does(n)["name"]);
+        assert_eq!(call["input"], does(n)["input"]);
+    }
+    let put = &function.aws().bodies("PutEvents")[0]["Entries"][0];
+    for (asked, shown) in [
+        ("EventBusName", "bus"),
+        ("Source", "source"),
+        ("DetailType", "detail_type"),
+        ("Detail", "detail"),
+    ] {
+        assert_eq!(put[asked], does(2)[shown], "{asked}");
+    }
+    let resumed = &function.aws().bodies("SendTaskSuccess")[0];
+    assert_eq!(resumed["taskToken"], does(3)["token"]);
+    assert_eq!(resumed["output"], does(3)["output"]);
+    assert_eq!(does(4), &Value::Null);
 }
