@@ -198,6 +198,13 @@ fn a_port_that_is_taken_is_named() {
         ],
     );
     serve("8080").ends(1, &["expected ADDRESS:PORT such as `127.0.0.1:8080`"]);
+    let port = taken.local_addr().unwrap().port().to_string();
+    for option in ["--topics-port", "--aws-port"] {
+        let found = format!(
+            "expected port {port} of this machine to be free for `{option}`: choose another"
+        );
+        Try::new(&["local", "--once", option, &port]).ends(1, &[&found, "in use"]);
+    }
     Try::new(&["serve"]).ends(
         1,
         &[

@@ -3,6 +3,7 @@
 mod demo;
 
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,6 +69,16 @@ pub struct Local {
     aws_port: u16,
 }
 
+/// Tells of a port that is taken now, rather than after the build.
+fn free(option: &str, port: u16) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    listener.map(drop).with_context(|| {
+        format!(
+            "expected port {port} of this machine to be free for `{option}`: choose another, or leave it out for one that is"
+        )
+    })
+}
+
 /// The demonstration of that name.
 fn play(name: &str) -> Result<&'static demo::Play, String> {
     let found = demo::PLAYS.iter().find(|play| play.name == name);
@@ -94,6 +105,8 @@ impl Local {
         if self.relay {
             options.delivery = Delivery::Relay;
         }
+        free("--topics-port", self.topics_port)?;
+        free("--aws-port", self.aws_port)?;
         options.topics_port = self.topics_port;
         options.aws_port = self.aws_port;
         if let Some(template) = self.template {
