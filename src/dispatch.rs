@@ -11,10 +11,14 @@ use tokio::time::Instant;
 
 use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
-use crate::ports::{Event, EventBus, Fault, FaultKind, Queue, Resumed, Started, Tasks, Workflows};
+use crate::metrics::{Measurements, Metric};
+use crate::ports::{
+    Event, EventBus, Fault, FaultKind, NewExecution, Queue, Resumed, Started, Tasks, Workflows,
+};
 use crate::request::{Request, request};
 use crate::retry::{Patience, retry};
 use crate::routes::{Route, Routes};
+use crate::xray::Tracer;
 
 /// Where messages belong.
 #[derive(Clone)]
@@ -22,6 +26,8 @@ pub struct Targets {
     pub workflows: Arc<dyn Workflows>,
     pub event_bus: Arc<dyn EventBus>,
     pub tasks: Arc<dyn Tasks>,
+    /// Tells the trace that executions and events become a part of.
+    pub tracer: Tracer,
 }
 
 /// Where messages wait that their targets did not take.
@@ -63,6 +69,8 @@ pub struct Delivery {
     pub outcome: Outcome,
     /// How many times the target was asked.
     pub attempts: u32,
+    /// How long until the target had it, or had not.
+    pub took: Duration,
     /// Why the target has not got it.
     pub fault: Option<Fault>,
     /// Why the queue has not got it either.
@@ -92,7 +100,38 @@ pub enum Outcome {
     NotStored,
 }
 
+impl Delivery {
+    /// Counts what came of the route.
+    pub fn measure(&self, measured: &mut Measurements) {
+        let route = Some(self.route.as_str());
+        match self.outcome {
+            Outcome::NotStored => {}
+            Outcome::Parked => measured.count_route(Metric::Parked, route),
+            Outcome::DeadLettered => {
+                let reason = self.fault.as_ref().map(|fault| Reason::of(fault).name());
+                measured.add(Metric::DeadLettered, 1, route, reason);
+            }
+            outcome => outcome.measure(&self.route, self.took, measured),
+        }
+    }
+}
+
 impl Outcome {
+    /// Counts a target that took a message, `took` after the bridge had it.
+    pub fn measure(self, route: &str, took: Duration, measured: &mut Measurements) {
+        let metric = match self {
+            Self::Started => Metric::Started,
+            Self::Duplicate => Metric::Duplicate,
+            Self::EventPut => Metric::EventPut,
+            Self::Resumed => Metric::Resumed,
+            Self::Closed => Metric::Closed,
+            Self::Parked | Self::DeadLettered | Self::NotStored => return,
+        };
+        measured.count_route(metric, Some(route));
+        let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+        measured.add(Metric::AcceptedToStarted, took, Some(route), None);
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -146,7 +185,9 @@ async fn climb_down(
     queues: &Queues,
     ladder: Ladder,
 ) -> Delivery {
+    let began = Instant::now();
     let (result, attempts) = attempt(delivered.message, route, targets, ladder.target).await;
+    let took = began.elapsed();
     let reply_refused = {
         let reply = route.reply.as_ref();
         reply.is_some_and(|reply| reply.asked.is_some() && reply.address(delivered.message).refused)
@@ -158,6 +199,7 @@ async fn climb_down(
                 route,
                 outcome,
                 attempts,
+                took,
                 fault: None,
                 queue_fault: None,
                 reply_refused,
@@ -189,6 +231,7 @@ async fn climb_down(
             Outcome::NotStored
         },
         attempts,
+        took,
         fault: Some(fault),
         queue_fault: sent.err(),
         reply_refused,
@@ -223,14 +266,20 @@ pub async fn attempt(
         Err(fault) => return (Err(fault), 0),
     };
     let patience = Patience::until(deadline);
+    let trace = targets.tracer.of(message).header();
     match &request {
         Request::Start {
             state_machine,
             name,
             input,
         } => {
-            let start = || targets.workflows.start(state_machine, name, input);
-            let (result, attempts) = retry(patience, start).await;
+            let execution = NewExecution {
+                state_machine,
+                name,
+                input,
+                trace: &trace,
+            };
+            let (result, attempts) = retry(patience, || targets.workflows.start(execution)).await;
             let outcome = result.map(|started| match started {
                 Started::Now => Outcome::Started,
                 Started::Already => Outcome::Duplicate,
@@ -248,6 +297,7 @@ pub async fn attempt(
                 source,
                 detail_type,
                 detail,
+                trace: Some(&trace),
             };
             let (result, attempts) = retry(patience, || targets.event_bus.put(event)).await;
             (result.map(|()| Outcome::EventPut), attempts)

@@ -36,6 +36,7 @@ pub mod letter;
 #[cfg(feature = "cli")]
 pub mod local;
 pub mod message;
+pub mod metrics;
 pub mod ports;
 pub mod publisher;
 #[cfg(feature = "cli")]
@@ -54,6 +55,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod wiring;
+pub mod xray;
 
 /// The version of this bridge.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -20,6 +20,7 @@ mod ledger;
 mod lost;
 mod matrix;
 mod messages;
+mod metrics;
 mod mistakes;
 mod new;
 mod proxy;
