@@ -15,13 +15,16 @@
 //!    once as far as known;
 //! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
 //!
-//! `explain` (feature `cli`) tells all that of one message, and calls nothing.
+//! `check` (feature `cli`) tells what is wrong with a template before it is deployed. `explain` (likewise) tells all of the
+//! above of one message, and calls nothing.
 //!
 //! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
 #[cfg(feature = "cli")]
 mod backoff;
+#[cfg(feature = "cli")]
+pub mod check;
 pub mod claims;
 pub mod clock;
 pub mod config;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "cli")]
 pub use document::schema;
-pub use document::{Problem, Problems};
+pub use document::{LOOP, Problem, Problems};
 pub use glob::Glob;
 #[cfg(feature = "cli")]
 pub use obstacle::Obstacle;

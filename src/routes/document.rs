@@ -9,6 +9,7 @@ mod target;
 use std::collections::HashSet;
 use std::fmt;
 
+pub use checks::LOOP;
 use reader::Reader;
 #[cfg(feature = "cli")]
 pub use schema::schema;

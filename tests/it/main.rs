@@ -5,6 +5,7 @@
 #![cfg(feature = "cli")]
 
 mod chaos;
+mod check;
 mod cli;
 mod completion;
 mod crashes;
