@@ -3,6 +3,7 @@
 mod demo;
 
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +28,7 @@ const PREVIEW: usize = 60;
 /// account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into target/bridge.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  the same without any webhook\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
+    after_help = "Examples:\n  cargo bridge local --once          # send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  # the same without any webhook\n  cargo bridge local                 # keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
 )]
 pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
@@ -69,6 +70,16 @@ pub struct Local {
     aws_port: u16,
 }
 
+/// Tells of a port that is taken now, rather than after the build.
+fn free(option: &str, port: u16) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    listener.map(drop).with_context(|| {
+        format!(
+            "expected port {port} of this machine to be free for `{option}`: choose another, or leave it out for one that is"
+        )
+    })
+}
+
 /// The demonstration of that name.
 fn play(name: &str) -> Result<&'static demo::Play, String> {
     let found = demo::PLAYS.iter().find(|play| play.name == name);
@@ -108,12 +119,15 @@ impl Local {
         if self.relay {
             options.delivery = Delivery::Relay;
         }
+        free("--topics-port", self.topics_port)?;
+        free("--aws-port", self.aws_port)?;
         options.topics_port = self.topics_port;
         options.aws_port = self.aws_port;
         if let Some(template) = self.template {
             options.template = template;
         }
-        let deployed = template::read(&options.template)?;
+        let deployed = template::read(&options.template)
+            .context("cannot use the template (`--template` names another)")?;
         template::check_replies(&deployed)
             .with_context(|| format!("`{}`", options.template.display()))?;
         warn(&options.template);
