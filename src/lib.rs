@@ -13,13 +13,15 @@
 //! 6. [`entrypoints::completions`] takes what EventBridge says of an execution's end;
 //! 7. [`result`] tells what to publish where, [`claims`] stores what is too large for a message, and [`publisher`] publishes
 //!    once as far as known;
-//! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
+//! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`];
+//! 9. [`entrypoints::canary`] sends a message the whole way round, and tells by [`metrics`] whether it came back.
 //!
 //! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
 #[cfg(feature = "cli")]
 mod backoff;
+pub mod canary;
 pub mod claims;
 pub mod clock;
 pub mod config;

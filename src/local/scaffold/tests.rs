@@ -118,7 +118,10 @@ fn the_copy_of_uppercase_reads_as_if_written_by_hand() {
     ] {
         assert!(made.piece.contains(part), "{part}\n{}", made.piece);
     }
-    assert!(made.template.contains("          ${UppercaseRoute.Value},\n"));
+    assert!(
+        made.template
+            .contains("          ${UppercaseRoute.Value},\n")
+    );
     assert!(
         made.template
             .contains(",\n          ${Shout2Route.Value}\n          ]}\n")
