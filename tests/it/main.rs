@@ -9,6 +9,7 @@ mod chaos;
 mod cli;
 mod completion;
 mod crashes;
+mod dashboard;
 mod deployed;
 mod drawing;
 mod e2e;
