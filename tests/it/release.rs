@@ -104,10 +104,7 @@ fn a_new_release_publishes_a_version_and_a_changed_route_alone_does_not() {
     let template = with_versions();
     let first = translated(&template, "1764166800");
     let published = version(&first);
-    assert_eq!(
-        version(&translated(&template, "1764166801")) == published,
-        false
-    );
+    assert_ne!(version(&translated(&template, "1764166801")), published);
     // The trap that the page warns of, in each of its forms.
     assert_eq!(
         version(&translated(&other_route(&template), "1764166800")),
