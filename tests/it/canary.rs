@@ -1,12 +1,14 @@
 //! The canary in the deployed stack: its message goes the whole way round, or the log and the metric say how far it came.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use workflow_bridge::local::topics::local_api_key;
 use workflow_bridge::local::{Delivery, Edit, Options, Stack};
 
 use crate::deployed::{RUNTIME, binaries, stack};
+use crate::lambda::{Aws, AwsStub, Function, MACHINE};
 use crate::messages::{Publications, invoke, put_secret, until};
 
 async fn deploy(delivery: Delivery, edit: Edit) -> Stack {
@@ -178,4 +180,43 @@ fn a_workflow_that_fails_is_told() {
         assert!(last["error.text"].as_str().unwrap().contains("FAILED") || last["error.text"].as_str().unwrap().contains("RUNNING"), "{last}");
         stack.stop().await;
     });
+}
+
+/// The real binary: neither a Momento that accepts connections and says nothing nor a secret without a key fails it.
+#[tokio::test]
+async fn a_momento_that_hangs_and_a_secret_without_a_key_fail_no_invocation() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    for (secret, code) in [
+        (local_api_key(), "TimedOut"),
+        ("no key".to_owned(), "BadApiKey"),
+    ] {
+        let variables = [
+            ("MOMENTO_SECRET_ID", "key"),
+            ("MOMENTO_ENDPOINT", endpoint.as_str()),
+            ("CANARY_CACHE", "demo"),
+            ("CANARY_STATE_MACHINE", MACHINE),
+            ("CANARY_WITHIN_SECONDS", "2"),
+        ];
+        let aws = AwsStub::new(&secret, Aws::Answers);
+        let binary = env!("CARGO_BIN_EXE_canary");
+        let function = Function::start(binary, &variables, Duration::from_secs(90), aws).await;
+        assert_eq!(function.invoke(json!({})).await, Value::Null);
+        let log = function.stop().await;
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let lines: Vec<Value> = lines.collect();
+        let told = lines
+            .iter()
+            .find(|line| line["reached"] == "canary")
+            .unwrap();
+        assert!(
+            [code, "CancelledError"].contains(&told["error.code"].as_str().unwrap()),
+            "{told}"
+        );
+        let metric = lines.iter().find(|line| line["canary"] == 1).unwrap();
+        assert_eq!(metric["outcome"], "failed");
+        assert!(!log.contains(&secret), "{log}");
+    }
 }

@@ -33,6 +33,7 @@ fn translated(template: &Value, release: &str) -> Value {
         .args(["-c", TRANSLATE])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let input = json!([template, {"Release": release, "MomentoEndpoint": "a.b"}]);
@@ -40,7 +41,8 @@ fn translated(template: &Value, release: &str) -> Value {
     stdin.write_all(input.to_string().as_bytes()).unwrap();
     drop(stdin);
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
