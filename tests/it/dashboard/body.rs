@@ -204,6 +204,11 @@ fn metric(properties: &Map<String, Value>, problems: &mut Vec<String>) {
             problems,
         );
     }
+    // One value for all of the time leaves nothing to draw.
+    let both = ["setPeriodToTimeRange", "sparkline"]
+        .iter()
+        .all(|flag| properties.get(*flag) == Some(&Value::Bool(true)));
+    check(!both, || "a sparkline of one period".to_owned(), problems);
     check(
         properties.get("period").is_none_or(is_period),
         || "bad period".to_owned(),
@@ -327,6 +332,13 @@ fn what_cloudwatch_would_not_take_is_a_problem() {
         (with("/properties", json!([])), "no properties"),
         (with("/properties/view", json!("line")), "view"),
         (with("/properties/region", json!(1)), "no region"),
+        (
+            with(
+                "/properties",
+                json!({"view": "singleValue", "region": "r", "metrics": [["a", "b"]], "sparkline": true, "setPeriodToTimeRange": true}),
+            ),
+            "a sparkline",
+        ),
         (with("/properties/metrics", json!([])), "1 to 500 metrics"),
         (
             with("/properties/metrics", json!([["a", "b", "c"]])),
