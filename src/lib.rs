@@ -16,12 +16,16 @@
 //! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`];
 //! 9. [`entrypoints::canary`] sends a message the whole way round, and tells by [`metrics`] whether it came back.
 //!
+//! `check` (feature `cli`) tells what is wrong with a template before it is deployed.
+//!
 //! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
 #[cfg(feature = "cli")]
 mod backoff;
 pub mod canary;
+#[cfg(feature = "cli")]
+pub mod check;
 pub mod claims;
 pub mod clock;
 pub mod config;
@@ -52,6 +56,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod wiring;
+pub mod xray;
 
 /// The version of this bridge.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -11,7 +11,7 @@ mod template;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use document::{Problem, Problems};
+pub use document::{LOOP, Problem, Problems};
 pub use glob::Glob;
 pub use path::FieldPath;
 pub use pattern::Pattern;

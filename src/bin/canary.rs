@@ -15,7 +15,7 @@ use workflow_bridge::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init(&environment);
+    telemetry::init("canary", &environment);
     telemetry::exit(run().await)
 }
 
@@ -39,7 +39,8 @@ async fn run() -> Result<(), Error> {
         now_ms: clock::now_ms,
     };
     // Whatever the schedule sends says no more than that it is time.
-    lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        telemetry::invoked(&event.context.request_id);
         let mut value = [0; 16];
         getrandom::fill(&mut value)?;
         canary.handle(&hex::encode(value)).await;

@@ -7,6 +7,7 @@ mod target;
 use std::collections::HashSet;
 use std::fmt;
 
+pub use checks::LOOP;
 use reader::Reader;
 use serde_json::Value;
 

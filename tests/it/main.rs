@@ -6,6 +6,7 @@
 
 mod canary;
 mod chaos;
+mod check;
 mod cli;
 mod completion;
 mod crashes;
@@ -21,6 +22,7 @@ mod ledger;
 mod lost;
 mod matrix;
 mod messages;
+mod metrics;
 mod new;
 mod operations;
 mod proxy;

@@ -3,13 +3,14 @@
 mod demo;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use workflow_bridge::check::check;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::build;
 use workflow_bridge::local::console::{Progress, Style, preview, seconds};
@@ -85,6 +86,19 @@ fn demos() -> String {
     format!("{intro}:{}", plays.collect::<String>())
 }
 
+/// Says what `bridge check` finds. The emulator takes most of it, so it may be meant.
+fn warn(template: &Path) {
+    let report = check(template);
+    if !report.findings.is_empty() {
+        let style = Style::for_stderr();
+        eprintln!(
+            "{}\n{}",
+            style.bold("What `cargo bridge check` finds; most of it would show on AWS only:"),
+            report.shown(style)
+        );
+    }
+}
+
 impl Local {
     pub async fn run(self) -> Result<i32> {
         let began = Instant::now();
@@ -102,6 +116,7 @@ impl Local {
         let deployed = template::read(&options.template)?;
         template::check_replies(&deployed)
             .with_context(|| format!("`{}`", options.template.display()))?;
+        warn(&options.template);
         let functions = template::functions(&deployed)?;
         let mut names: Vec<_> = functions
             .iter()

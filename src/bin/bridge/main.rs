@@ -1,5 +1,6 @@
 //! The command line of workflow-bridge.
 
+mod check;
 mod connection;
 mod draw;
 mod health;
@@ -57,6 +58,7 @@ enum Command {
     Relay(relay::RelayCommand),
     Serve(serve::Serve),
     Health(health::Health),
+    Check(check::Check),
     Draw(draw::Draw),
     New(new::New),
 }
@@ -93,6 +95,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Relay(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Health(command) => command.run().await,
+        Command::Check(command) => command.run(),
         Command::Draw(command) => command.run(),
         Command::New(command) => command.run(),
     }

@@ -62,7 +62,10 @@ pub fn parse_json(text: &str) -> Result<(Value, Places), Problem> {
         let what = what
             .rsplit_once(" at line ")
             .map_or(what.as_str(), |(what, _)| what);
-        Problem::new(place, format!("expected JSON, found {what}"))
+        Problem::new(
+            place,
+            format!("expected JSON, found an error in it: {what}"),
+        )
     };
     let value = serde_json::from_str(text).map_err(wrong)?;
     let root: &RawValue = serde_json::from_str(text).map_err(wrong)?;
@@ -177,9 +180,12 @@ mod tests {
         for (text, expected) in [
             (
                 "{\n\"a\": 1,}",
-                "line 2 column 8: expected JSON, found trailing comma",
+                "line 2 column 8: expected JSON, found an error in it: trailing comma",
             ),
-            ("", "line 1 column 1: expected JSON, found EOF"),
+            (
+                "",
+                "line 1 column 1: expected JSON, found an error in it: EOF",
+            ),
             (
                 "{\"a\": 1,\n \"a\": 2}",
                 "line 2 column 7: expected each name once, found `a` twice",

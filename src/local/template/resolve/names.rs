@@ -86,6 +86,10 @@ impl Resolver<'_> {
     /// What `Fn::GetAtt` gives.
     pub(super) fn attribute(&self, id: &str, attribute: &str, depth: usize) -> Value {
         let Some(resource) = self.template["Resources"].get(id) else {
+            // Whoever puts routes together leaves out what is not there.
+            if self.pieces && attribute == "Value" {
+                return serde_json::json!({ PIECE: id }).to_string().into();
+            }
             return match attribute {
                 "Arn" | "Alias" | "Version" => self.made_by_sam(id, depth),
                 _ => None,
