@@ -158,6 +158,20 @@ pub struct SweepConfig {
     pub grace: Duration,
 }
 
+/// All settings of the canary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryConfig {
+    /// Name or ARN of the secret with the API key: `MOMENTO_SECRET_ID`.
+    pub momento_secret_id: String,
+    pub momento_endpoint: MomentoEndpoint,
+    /// The cache that its route listens to: `CANARY_CACHE`.
+    pub cache: String,
+    /// ARN of its workflow: `CANARY_STATE_MACHINE`.
+    pub state_machine: String,
+    /// The time for a round trip: `CANARY_WITHIN_SECONDS`, 60.
+    pub within: Duration,
+}
+
 /// Where Momento is: `MOMENTO_ENDPOINT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MomentoEndpoint {
@@ -277,6 +291,23 @@ impl SweepConfig {
             ledger_table: variables.text("LEDGER_TABLE"),
             completions_queue_url: variables.url("COMPLETIONS_QUEUE_URL"),
             grace: Duration::from_secs(variables.number("SWEEP_GRACE_SECONDS", 120, 0..=3600)),
+        };
+        variables.done(config)
+    }
+}
+
+impl CanaryConfig {
+    /// # Errors
+    ///
+    /// Every variable that is missing, empty or unparsable.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
+        let mut variables = Variables::new(lookup);
+        let config = Self {
+            momento_secret_id: variables.text("MOMENTO_SECRET_ID"),
+            momento_endpoint: variables.momento_endpoint(),
+            cache: variables.text("CANARY_CACHE"),
+            state_machine: variables.text("CANARY_STATE_MACHINE"),
+            within: Duration::from_secs(variables.number("CANARY_WITHIN_SECONDS", 60, 1..=600)),
         };
         variables.done(config)
     }

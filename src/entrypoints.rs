@@ -1,5 +1,6 @@
 //! Where invocations arrive. Statuses, retries of records and event shapes are decided here and nowhere else.
 
+pub mod canary;
 pub mod completions;
 pub mod http;
 pub mod lambda;

@@ -13,7 +13,8 @@
 //! 6. [`entrypoints::completions`] takes what EventBridge says of an execution's end;
 //! 7. [`result`] tells what to publish where, [`claims`] stores what is too large for a message, and [`publisher`] publishes
 //!    once as far as known;
-//! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
+//! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`];
+//! 9. [`entrypoints::canary`] sends a message the whole way round, and tells by [`metrics`] whether it came back.
 //!
 //! `check` (feature `cli`) tells what is wrong with a template before it is deployed. `explain` (likewise) tells all of the
 //! above of one message, and calls nothing.
@@ -23,6 +24,7 @@
 pub mod adapters;
 #[cfg(feature = "cli")]
 mod backoff;
+pub mod canary;
 #[cfg(feature = "cli")]
 pub mod check;
 pub mod claims;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::stream::BoxStream;
+
 use crate::resume::TaskAnswer;
 
 /// The answer of a call.
@@ -102,6 +104,15 @@ pub trait Secrets: Send + Sync {
 pub trait Topics: Send + Sync {
     fn publish<'a>(&'a self, cache: &'a str, topic: &'a str, value: &'a str) -> Answer<'a, ()>;
 }
+
+/// Momento Topics, as somebody who listens.
+pub trait TopicsHeard: Send + Sync {
+    /// Subscribes: what is published from now on is heard.
+    fn listen<'a>(&'a self, cache: &'a str, topic: &'a str) -> Answer<'a, Heard>;
+}
+
+/// The texts of a topic, as they come. Binary values are left out; after an interruption some may be missing or come twice.
+pub type Heard = BoxStream<'static, String>;
 
 /// Items of a Momento cache.
 pub trait Items: Send + Sync {

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use momento::topics::Configuration;
+use futures_util::StreamExt;
+use futures_util::future::ready;
 use momento::topics::configurations::Lambda;
+use momento::topics::{Configuration, ValueKind};
 use momento::{CredentialProvider, MomentoResult, TopicClient};
 
 use super::momento::{Momento, credentials};
 use crate::config::MomentoEndpoint;
-use crate::ports::{Answer, Fault, Topics};
+use crate::ports::{Answer, Fault, Heard, Topics, TopicsHeard};
 
-/// Publishes.
+/// Publishes, and listens.
 pub struct MomentoTopics(pub Arc<Momento>);
 
 impl MomentoTopics {
@@ -19,11 +21,31 @@ impl MomentoTopics {
         let result = lease.topics().await?.publish(cache, topic, value).await;
         self.0.settle(lease, result).await.map(|_| ())
     }
+
+    async fn listen_once(&self, cache: &str, topic: &str) -> Result<Heard, Fault> {
+        let lease = self.0.lease().await?;
+        let result = lease.topics().await?.subscribe(cache, topic).await;
+        let values = self.0.settle(lease, result).await?;
+        let texts = values.filter_map(|value| {
+            ready(match value.kind {
+                ValueKind::Text(text) => Some(text),
+                ValueKind::Binary(_) => None,
+            })
+        });
+        Ok(texts.boxed())
+    }
 }
 
 impl Topics for MomentoTopics {
     fn publish<'a>(&'a self, cache: &'a str, topic: &'a str, value: &'a str) -> Answer<'a, ()> {
         Box::pin(self.publish_once(cache, topic, value))
+    }
+}
+
+impl TopicsHeard for MomentoTopics {
+    /// The SDK subscribes again by itself, without a pause and without end: for as long as somebody waits for a reply.
+    fn listen<'a>(&'a self, cache: &'a str, topic: &'a str) -> Answer<'a, Heard> {
+        Box::pin(self.listen_once(cache, topic))
     }
 }
 

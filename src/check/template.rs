@@ -29,10 +29,19 @@ impl<'s> Template<'s> {
         &self.source.value
     }
 
+    /// All but those whose condition does not hold with the defaults of the parameters.
     pub fn resources(&self) -> impl Iterator<Item = Resource<'s>> + use<'s> {
         let resources = self.value()["Resources"].as_object();
-        let resources = resources.into_iter().flatten();
-        resources.map(|(id, value)| Resource { id, value })
+        let mut resources: Vec<_> = resources
+            .into_iter()
+            .flatten()
+            .map(|(id, value)| Resource { id, value })
+            .collect();
+        resources.retain(|resource| {
+            let condition = resource.value["Condition"].as_str();
+            condition.and_then(|name| self.resolver.condition(name)) != Some(false)
+        });
+        resources.into_iter()
     }
 
     pub fn of_type(&self, kind: &'static str) -> impl Iterator<Item = Resource<'s>> + use<'s> {

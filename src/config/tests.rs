@@ -148,3 +148,20 @@ fn the_sweep_has_settings_of_its_own() {
     let VariableProblems(list) = SweepConfig::read(&|_| None).unwrap_err();
     assert_eq!(list.len(), 3);
 }
+
+#[test]
+fn the_canary_names_what_it_lacks() {
+    let base = [
+        ("MOMENTO_SECRET_ID", "key"),
+        ("MOMENTO_ENDPOINT", "cell-us-east-1-1.prod.a.momentohq.com"),
+        ("CANARY_CACHE", "demo"),
+        ("CANARY_STATE_MACHINE", "arn"),
+    ];
+    let config = CanaryConfig::read(&with(&base, &[])).unwrap();
+    assert_eq!(config.within, Duration::from_secs(60));
+    let VariableProblems(list) =
+        CanaryConfig::read(&with(&base, &[("CANARY_WITHIN_SECONDS", "0")])).unwrap_err();
+    assert_eq!(list[0].variable, "CANARY_WITHIN_SECONDS");
+    let VariableProblems(list) = CanaryConfig::read(&|_| None).unwrap_err();
+    assert_eq!(list.len(), 4);
+}

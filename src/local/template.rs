@@ -89,7 +89,12 @@ pub fn add_routes(template: &mut Value, routes: &[Value]) -> Result<()> {
         let properties = json!({ "Type": "String", "Value": { "Fn::ToJsonString": route } });
         let parameter = json!({ "Type": "AWS::SSM::Parameter", "Properties": properties });
         add_resource(template, &format!("{id}Route"), parameter)?;
-        let document = template.pointer_mut("/Resources/Routes/Properties/Value/Fn::Sub");
+        // The document alone, or with the variables in it.
+        let sub = template.pointer_mut("/Resources/Routes/Properties/Value/Fn::Sub");
+        let document = match sub {
+            Some(Value::Array(parts)) => parts.first_mut(),
+            text => text,
+        };
         let text = document.as_ref().and_then(|document| document.as_str());
         let (routes, end) = text.and_then(|text| text.rsplit_once(']')).context(
             "expected `Routes` with a `!Sub` of the document in the template, found none to add to",

@@ -25,6 +25,7 @@ pub fn binaries() -> Binaries {
         ("redrive", env!("CARGO_BIN_EXE_redrive")),
         ("completion", env!("CARGO_BIN_EXE_completion")),
         ("sweep", env!("CARGO_BIN_EXE_sweep")),
+        ("canary", env!("CARGO_BIN_EXE_canary")),
     ];
     built
         .map(|(name, path)| (name.to_owned(), path.into()))

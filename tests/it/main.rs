@@ -4,11 +4,13 @@
 //! `proxy` puts faults between them and the local servers.
 #![cfg(feature = "cli")]
 
+mod canary;
 mod chaos;
 mod check;
 mod cli;
 mod completion;
 mod crashes;
+mod dashboard;
 mod deployed;
 mod drawing;
 mod e2e;
@@ -24,9 +26,11 @@ mod messages;
 mod metrics;
 mod mistakes;
 mod new;
+mod operations;
 mod proxy;
 mod relay;
 mod relay_bench;
+mod release;
 mod replay;
 mod rotation;
 mod serve;

@@ -44,6 +44,18 @@ async fn every_missing_variable_is_named() {
             "{webhook}"
         );
     }
+    let canary = reason(env!("CARGO_BIN_EXE_canary"), &[]).await;
+    for variable in [
+        "MOMENTO_SECRET_ID",
+        "MOMENTO_ENDPOINT",
+        "CANARY_CACHE",
+        "CANARY_STATE_MACHINE",
+    ] {
+        assert!(
+            canary.contains(&format!("`{variable}`: expected a value, found none")),
+            "{canary}"
+        );
+    }
     let completion = reason(
         env!("CARGO_BIN_EXE_completion"),
         &[("MAX_MESSAGE_BYTES", "")],

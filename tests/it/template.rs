@@ -75,3 +75,22 @@ fn an_answer_leaves_time_before_momento_gives_up() {
     let within = number(&template, "/Resources/WebhookFunction/Properties/Timeout");
     assert!(most < 5000 && within * 1000 > most);
 }
+
+/// Lambda's limit, with the canary's route and room for the names that AWS makes up.
+#[test]
+fn a_functions_environment_fits() {
+    let template = shipped();
+    let resolver = template::Resolver::new(&template).with("CanaryMinutes", 5.into());
+    let globals = &template["Globals"]["Function"]["Environment"]["Variables"];
+    for (function, _) in template::functions(&template).unwrap() {
+        let own = &template["Resources"][&function]["Properties"]["Environment"]["Variables"];
+        let variables = [globals, own].map(|variables| resolver.value(variables));
+        let all = variables
+            .iter()
+            .flat_map(|variables| variables.as_object().unwrap());
+        let bytes: usize = all
+            .map(|(name, value)| name.len() + template::text(value).unwrap_or_default().len())
+            .sum();
+        assert!(bytes < 4096 - 500, "{function}: {bytes} bytes");
+    }
+}

@@ -116,10 +116,12 @@ class RelayStack(Running):
                 "RELAY_STATE": f"dynamodb:{self.first['LedgerTableName']}",
                 "RELAY_CONCURRENCY": "16",
                 "GAP_EVENT_BUS": "default",
+                "POWERTOOLS_METRICS_NAMESPACE": "workflow-bridge/bridge",
                 "HEALTH_LISTEN": "127.0.0.1:8080",
             },
         )
-        self.assertLessEqual(set(variables) - {"AWS_REGION"}, documented())
+        # No options, but what every part of the bridge has.
+        self.assertLessEqual(set(variables) - {"AWS_REGION", "POWERTOOLS_METRICS_NAMESPACE"}, documented())
 
         parameter = self.client("ssm").get_parameter(Name=variables["ROUTES"].removeprefix("ssm:"))["Parameter"]
         self.assertIn("uppercase-in", [route["from"]["topic"] for route in json.loads(parameter["Value"])["routes"]])

@@ -109,7 +109,7 @@ pub fn name_routes(template: &str, ids: &[String]) -> Result<String> {
     }
     let block = &template[begin..end];
     let list = block.find("\"routes\":[").context(expected)?;
-    let close = list + block[list..].rfind(']').context(expected)?;
+    let close = list + block[list..].find("]}").context(expected)?;
     let last = block[..close].trim_end();
     let comma = match last.chars().next_back() {
         Some('[') => "",

@@ -35,6 +35,8 @@ impl Renaming {
         let is_route = |id: &&String| route(template, id)["name"].is_string();
         // In the order in which the functions see them.
         let document = template.pointer("/Resources/Routes/Properties/Value/Fn::Sub");
+        // The document alone, or with the variables in it.
+        let document = document.map(|sub| sub.get(0).unwrap_or(sub));
         let document = document.and_then(Value::as_str).unwrap_or_default();
         let place = |id: &String| document.find(&format!("${{{id}.Value}}"));
         let mut routes: Vec<_> = piece.ids().iter().filter(is_route).cloned().collect();

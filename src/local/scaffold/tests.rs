@@ -27,7 +27,7 @@ fn every_shipped_workflow_can_be_copied_twice() {
         let made = scaffold(&text, "my-copy", like, read).unwrap();
         // Nothing but the piece and the names was added: without them it is the text as it was.
         let without = made.template.replacen(&made.piece, "", 1);
-        let without = without.replace(",\n        ${MyCopy", "${MyCopy");
+        let without = without.replace(",\n          ${MyCopy", "${MyCopy");
         let without = made
             .named
             .iter()
@@ -118,10 +118,13 @@ fn the_copy_of_uppercase_reads_as_if_written_by_hand() {
     ] {
         assert!(made.piece.contains(part), "{part}\n{}", made.piece);
     }
-    assert!(made.template.contains("        ${UppercaseRoute.Value},\n"));
     assert!(
         made.template
-            .contains(",\n        ${Shout2Route.Value}\n        ]}\n")
+            .contains("          ${UppercaseRoute.Value},\n")
+    );
+    assert!(
+        made.template
+            .contains(",\n          ${Shout2Route.Value}\n          ]}\n")
     );
     assert_eq!(
         (&made.inbound, &made.outbound),
@@ -270,7 +273,7 @@ fn a_template_of_another_layout_is_left_alone() {
             "  OtherLogGroup:",
             "`OtherLogGroup`",
         ),
-        ("        ${UppercaseRoute.Value},\n", "", "found none"),
+        ("          ${UppercaseRoute.Value},\n", "", "found none"),
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text);

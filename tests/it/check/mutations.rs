@@ -62,10 +62,16 @@ fn without(value: &Value, pointer: &str) -> Value {
 #[test]
 fn the_shipped_template_has_no_right_and_no_rule_to_spare() {
     let scratch = Scratch::new("mutations");
-    let template = shipped(&scratch);
+    let mut template = shipped(&scratch);
+    // With the canary, which is not deployed by default.
+    template["Parameters"]["CanaryMinutes"]["Default"] = json!(5);
     let file = scratch.0.join("template.json");
     let mut taken = Vec::new();
     for (id, resource) in template["Resources"].as_object().unwrap() {
+        // What the canary's own function needs is not known to the check: it has no routes.
+        if id == "CanaryRole" {
+            continue;
+        }
         let kind = resource["Type"].as_str().unwrap();
         let text = resource.to_string();
         let of_functions = kind == "AWS::IAM::Policy"

@@ -1,0 +1,50 @@
+//! The canary as a Lambda function, behind a schedule.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use workflow_bridge::adapters::{
+    aws, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, topics::MomentoTopics,
+};
+use workflow_bridge::clock;
+use workflow_bridge::config::{CanaryConfig, environment};
+use workflow_bridge::entrypoints::canary::CanaryHandler;
+use workflow_bridge::metrics::Metrics;
+use workflow_bridge::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init("canary", &environment);
+    telemetry::exit(run().await)
+}
+
+async fn run() -> Result<(), Error> {
+    let config = CanaryConfig::read(&environment)?;
+    let aws = aws::config().await;
+    let key = Arc::new(SecretsManager {
+        client: aws_sdk_secretsmanager::Client::new(&aws),
+        id: config.momento_secret_id,
+    });
+    let canary = CanaryHandler {
+        momento: Box::new(move || {
+            let momento = Momento::new(key.clone(), config.momento_endpoint.clone());
+            Arc::new(MomentoTopics(Arc::new(momento)))
+        }),
+        listing: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
+        cache: config.cache,
+        state_machine: config.state_machine,
+        within: config.within,
+        metrics: Metrics::new(&environment),
+        now_ms: clock::now_ms,
+    };
+    // Whatever the schedule sends says no more than that it is time.
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        telemetry::invoked(&event.context.request_id);
+        let mut value = [0; 16];
+        getrandom::fill(&mut value)?;
+        canary.handle(&hex::encode(value)).await;
+        Ok::<_, Error>(())
+    }))
+    .await
+}
