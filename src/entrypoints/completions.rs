@@ -142,12 +142,26 @@ impl Completion {
             None if record.is_last => Reason::GaveUp,
             None => {
                 tracing::warn!(error.code = code, error.text = %failed, "a record goes back to the queue");
+                self.measure_wait(record);
                 return Ended::Again;
             }
             Some(reason) => reason,
         };
         tracing::error!(error.code = code, error.text = %failed, reason = reason.name(), "cannot publish an event");
         self.bury(record, &failed, reason, ladder.queue).await
+    }
+
+    /// Tells how long a record that goes back has waited since it was first in the queue.
+    fn measure_wait(&self, record: Record<'_>) {
+        let Some(sent_at) = record.sent_at else {
+            return;
+        };
+        let event: Option<Event> = serde_json::from_str(record.body).ok();
+        let route = event.and_then(|event| self.route_of(event.detail.get()));
+        let age = (self.repeats.now_ms)().saturating_sub(sent_at).max(0);
+        let mut measured = Measurements::default();
+        measured.add(Metric::ResultAge, age, route.as_deref(), None);
+        self.metrics.write(measured);
     }
 
     async fn bury(

@@ -91,6 +91,8 @@ metrics! {
     Published = "published", Count, [Route];
     /// Of them, results of executions that had ended more than a minute before.
     PublishedLate = "published_late", Count, [Route];
+    /// How long a result, or an event of a workflow, that could not be published has waited.
+    ResultAge = "result_age", Milliseconds, [Route];
     /// Values that were stored for a claim, being too large for a topic.
     Claimed = "claimed", Count, [Route];
     /// Messages of a topic that Momento did not give to the relay.

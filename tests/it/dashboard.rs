@@ -25,6 +25,7 @@ const EVERYTHING: [(&str, i64); 2] = [("NoSuccessMinutes", 30), ("CanaryMinutes"
 /// Metrics with routes whose sum over all routes is enough to look at.
 const NOT_BY_ROUTE: [Metric; 7] = [
     Metric::ParkedAge,
+    Metric::ResultAge,
     Metric::PublishedLate,
     Metric::Claimed,
     Metric::SweepFound,

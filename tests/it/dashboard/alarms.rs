@@ -138,6 +138,7 @@ fn what_a_parameter_allows_stays_within_the_limits() {
                     ("CanaryMinutes", minutes.as_i64().unwrap()),
                     ("NoSuccessMinutes", quiet),
                     ("ParkedAlarmSeconds", parked),
+                    ("ResultAlarmSeconds", parked),
                 ];
                 let resolver = resolver(&template, &parameters);
                 for (id, alarm) in of(&template, &resolver) {

@@ -39,7 +39,7 @@ impl Sums {
         let directives = aws.get("CloudWatchMetrics").and_then(Value::as_array);
         for directive in directives.ok_or("`CloudWatchMetrics` is no list")? {
             let namespace = directive["Namespace"].as_str().unwrap_or_default();
-            if !namespace.starts_with("workflow-bridge") || namespace.len() > 255 {
+            if !namespace.starts_with("workflow-bridge/") || namespace.len() > 255 {
                 return Err(format!("namespace `{namespace}`"));
             }
             let sets = directive["Dimensions"].as_array();
