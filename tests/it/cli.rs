@@ -32,7 +32,7 @@ fn succeeded(output: &Output) -> String {
 fn every_command_teaches() {
     let commands = [
         "local", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health", "draw",
-        "new",
+        "new", "plan",
     ];
     for command in commands {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());

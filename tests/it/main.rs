@@ -26,6 +26,7 @@ mod relay;
 mod relay_bench;
 mod replay;
 mod rotation;
+mod scaling;
 mod serve;
 mod sizes;
 mod startup;

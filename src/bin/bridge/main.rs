@@ -6,6 +6,7 @@ mod health;
 mod listen;
 mod local;
 mod new;
+mod plan;
 mod publish;
 mod relay;
 mod replay;
@@ -59,6 +60,7 @@ enum Command {
     Health(health::Health),
     Draw(draw::Draw),
     New(new::New),
+    Plan(plan::Plan),
 }
 
 fn main() {
@@ -95,6 +97,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Health(command) => command.run().await,
         Command::Draw(command) => command.run(),
         Command::New(command) => command.run(),
+        Command::Plan(command) => command.run(),
     }
 }
 

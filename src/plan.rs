@@ -1,0 +1,118 @@
+//! What a number of messages needs: which quotas it meets, in which order, and what a month of it costs.
+//!
+//! A [`Question`] becomes a [`Load`] (rates, things at once, bytes), by the factors of [`model`], which a test counts in the
+//! deployed stack. The load is held against the limits of [`quotas`] and multiplied with the prices of [`prices`]. All of it is
+//! arithmetic: nothing is asked of AWS or of Momento. docs/scaling.md has the formulas in words.
+
+pub mod model;
+pub mod prices;
+pub mod quotas;
+mod text;
+
+use serde::Serialize;
+
+pub use model::{Architecture, Load, Question, RegionClass, Unplannable};
+pub use prices::Cost;
+pub use quotas::Limit;
+
+/// How well a number is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Read at its owner's: a service model, a price list, an official page of the last twelve months, or this code.
+    High,
+    /// Read at its owner's in part, or longer ago.
+    Medium,
+    /// At second hand, or from general knowledge.
+    Low,
+}
+
+/// Where a number comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    pub confidence: Confidence,
+    /// Who says so, and when it was read.
+    pub text: &'static str,
+}
+
+impl Source {
+    pub(crate) const fn high(text: &'static str) -> Self {
+        Self {
+            confidence: Confidence::High,
+            text,
+        }
+    }
+
+    pub(crate) const fn medium(text: &'static str) -> Self {
+        Self {
+            confidence: Confidence::Medium,
+            text,
+        }
+    }
+
+    pub(crate) const fn low(text: &'static str) -> Self {
+        Self {
+            confidence: Confidence::Low,
+            text,
+        }
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    pub question: Question,
+    pub load: Load,
+    /// The one that is hit first stands first.
+    pub limits: Vec<Limit>,
+    /// By part, in the order of a message's way; US dollars a month.
+    pub costs: Vec<Cost>,
+    /// The sum of [`Plan::costs`].
+    pub dollars_a_month: f64,
+    /// Whether it fits, and what comes first.
+    pub verdict: String,
+}
+
+/// Plans for a question.
+///
+/// # Errors
+///
+/// Where the question asks for what cannot be; says what, and what could be.
+pub fn plan(question: Question) -> Result<Plan, Unplannable> {
+    let load = Load::of(&question)?;
+    let limits = quotas::limits(&question, &load);
+    let costs = prices::costs(&question, &load);
+    Ok(Plan {
+        verdict: verdict(&limits),
+        dollars_a_month: costs.iter().map(|cost| cost.dollars_a_month).sum(),
+        question,
+        load,
+        limits,
+        costs,
+    })
+}
+
+/// The answer in one sentence, or two.
+fn verdict(limits: &[Limit]) -> String {
+    let Some(first) = limits.first() else {
+        return "Nothing limits it.".to_owned();
+    };
+    let share = text::percent(first.used_percent);
+    if first.used_percent <= 100.0 {
+        return format!("It fits: nearest to its limit is {} ({share}).", first.name);
+    }
+    let over = limits.iter().filter(|limit| limit.used_percent > 100.0);
+    let others: Vec<&str> = over.skip(1).map(|limit| limit.name).collect();
+    let then = match others.as_slice() {
+        [] => "; nothing else is over its limit".to_owned(),
+        [one] => format!(", then {one}"),
+        [two, rest @ ..] => format!(", then {two} and {} more", rest.len()),
+    };
+    format!(
+        "It does not fit as it is: {} is hit first ({share}){then}. First: {}.",
+        first.name, first.what_to_do
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+//! `bridge plan` and docs/scaling.md: its factors are counted in the deployed stack, and its page is what the command prints.
+//!
+//! ```text
+//! WRITE_SCALING=1 cargo test --all-features --test it scaling    # writes the page's outputs anew
+//! cargo test --all-features --test it measure_durations -- --ignored --nocapture
+//! ```
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use workflow_bridge::local::console::Progress;
+use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::local::{Emulator, Stack};
+use workflow_bridge::plan::model::{BATCH, FACTORS, Log};
+
+use crate::deployed::RUNTIME;
+use crate::faulty::{Dependency, FaultyStack};
+use crate::messages::{Publications, body, post_signed, settle};
+
+const WRITE: &str = "WRITE_SCALING";
+const MESSAGES: u64 = 120;
+const AT_ONCE: usize = 6;
+
+/// A stack with an account, and an emulator, of its own.
+async fn deployed() -> FaultyStack {
+    let workspace = Workspace::find().unwrap();
+    let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
+    let emulator = Arc::new(emulator.unwrap());
+    FaultyStack::start(emulator, &[], |_| Ok(())).await.unwrap()
+}
+
+async fn send(stack: &Stack, topic: &str) {
+    let http = reqwest::Client::new();
+    let posts = stream::iter(0..MESSAGES).map(|number| {
+        let http = &http;
+        let body = body(topic, number, &"x".repeat(200));
+        async move { post_signed(http, stack, stack.signing_secret(), &body).await }
+    });
+    let mut posts = std::pin::pin!(posts.buffer_unordered(AT_ONCE));
+    while let Some((status, answer)) = posts.next().await {
+        assert_eq!(
+            (status, &answer["targets"][0]["outcome"]),
+            (200, &json!("started"))
+        );
+    }
+}
+
+/// What the functions have called so far.
+fn calls(faulty: &FaultyStack) -> Vec<(&'static str, usize)> {
+    let of = |dependency, operation| {
+        let counters = faulty.proxy(dependency).counters();
+        (operation, counters.of(operation).seen)
+    };
+    let all = |dependency, name| (name, faulty.proxy(dependency).counters().all().seen);
+    vec![
+        of(Dependency::StepFunctions, "StartExecution"),
+        of(Dependency::StepFunctions, "DescribeExecution"),
+        of(Dependency::DynamoDb, "UpdateItem"),
+        of(Dependency::Momento, "/cache_client.pubsub.Pubsub/Publish"),
+        all(Dependency::StepFunctions, "calls of Step Functions"),
+        all(Dependency::Sqs, "calls of SQS"),
+        all(Dependency::EventBridge, "calls of EventBridge"),
+    ]
+}
+
+#[test]
+fn the_factors_are_what_a_message_causes() {
+    RUNTIME.block_on(async {
+        let faulty = deployed().await;
+        let stack = &faulty.stack;
+        let publications = Publications::of(stack);
+        let messages = usize::try_from(MESSAGES).unwrap();
+        let mut before = calls(&faulty);
+        // STANDARD, whose end is told by Step Functions; EXPRESS, which tells by itself.
+        for (topic, reply) in [
+            ("uppercase-in", "uppercase-out"),
+            ("enrich-in", "enrich-out"),
+        ] {
+            send(stack, topic).await;
+            publications.wait(reply, messages).await;
+            settle(stack, &["UppercaseStateMachine"]).await;
+            let after = calls(&faulty);
+            for ((operation, before), (_, after)) in before.iter().zip(&after) {
+                let factor = match *operation {
+                    "StartExecution" | "calls of Step Functions" => FACTORS.starts,
+                    "DescribeExecution" => FACTORS.describes,
+                    "UpdateItem" => FACTORS.ledger_writes,
+                    "calls of SQS" => FACTORS.sqs_calls,
+                    "calls of EventBridge" => 0.0,
+                    _ => FACTORS.publications,
+                };
+                let counted = (after - before) as f64 / MESSAGES as f64;
+                eprintln!("scaling: {topic}: {counted} {operation}");
+                assert_eq!(counted, factor, "{topic}: {operation}");
+            }
+            before = after;
+        }
+        let logs = Logs::of(&stack.logs().await.unwrap());
+        let secrets = faulty.proxy(Dependency::SecretsManager).counters();
+        let fetched = secrets.of("GetSecretValue").seen as f64;
+        let webhooks = logs.starts("webhook") * FACTORS.webhook_secrets;
+        assert_eq!(
+            fetched,
+            webhooks + logs.starts("completion") * FACTORS.completion_secrets
+        );
+        // A result is in one batch, and a batch has ten at most.
+        let (batches, results) = (logs.batches.len() as f64, 2.0 * MESSAGES as f64);
+        eprintln!("scaling: {results} results in {batches} batches");
+        assert_eq!(logs.batches.iter().sum::<u64>() as f64, results);
+        assert!((results / BATCH..=results).contains(&batches));
+
+        logs.compare("webhook", 2 * MESSAGES, FACTORS.webhook_log, None);
+        let batch = Some((batches, FACTORS.batch_log));
+        logs.compare("completion", 2 * MESSAGES, FACTORS.completion_log, batch);
+        let (without, routes) = (logs.metrics(None), logs.metrics(Some("uppercase")));
+        eprintln!("scaling: metrics {without:?}, by route {routes:?}");
+        assert_eq!(without.len() as f64, FACTORS.metrics);
+        assert_eq!(routes.len() as f64, FACTORS.metrics_by_route);
+    });
+}
+
+/// What the functions wrote: the part, the line, and its length in bytes.
+struct Logs {
+    lines: Vec<(String, Value, usize)>,
+    /// Records of each batch.
+    batches: Vec<u64>,
+}
+
+impl Logs {
+    fn of(logs: &str) -> Self {
+        let lines = logs.lines().filter_map(|line| {
+            let (group, message) = line.split_once(": ")?;
+            let part = ["webhook", "completion"].into_iter();
+            let mut part = part.filter(|part| group.to_lowercase().contains(part));
+            let parsed: Value = serde_json::from_str(message).ok()?;
+            Some((part.next()?.to_owned(), parsed, message.len()))
+        });
+        let lines: Vec<_> = lines.collect();
+        let handled = lines
+            .iter()
+            .filter(|(_, line, _)| line["message"] == "handled a batch");
+        let batches = handled.filter_map(|(_, line, _)| line["records"].as_u64());
+        Self {
+            batches: batches.collect(),
+            lines,
+        }
+    }
+
+    /// How many processes of a part were started, by their first invocations.
+    fn starts(&self, part: &str) -> f64 {
+        let cold = self
+            .lines
+            .iter()
+            .filter(|(of, line, _)| of == part && line["cold_start"] == true);
+        let requests: BTreeSet<_> = cold
+            .map(|(_, line, _)| line["function_request_id"].to_string())
+            .collect();
+        requests.len() as f64
+    }
+
+    /// Holds what a part logged against the plan's figure, which may be a quarter off: names differ in length.
+    fn compare(&self, part: &str, messages: u64, a_message: Log, batch: Option<(f64, Log)>) {
+        let lines = self.lines.iter().filter(|(of, ..)| of == part);
+        let (mut bytes, mut count) = (0.0, 0.0);
+        for (_, _, length) in lines {
+            bytes += *length as f64;
+            count += 1.0;
+        }
+        let (batches, a_batch) = batch.unwrap_or((0.0, a_message));
+        let messages = messages as f64;
+        let planned = Log {
+            bytes: a_message.bytes * messages + a_batch.bytes * batches,
+            lines: a_message.lines * messages + a_batch.lines * batches,
+        };
+        eprintln!(
+            "scaling: {part}: {} bytes and {} lines for each of {messages} messages, {batches} batches",
+            bytes / messages,
+            count / messages
+        );
+        for (found, planned) in [(bytes, planned.bytes), (count, planned.lines)] {
+            let share = found / planned;
+            assert!(
+                (0.75..=1.25).contains(&share),
+                "{part}: {found}, planned {planned}"
+            );
+        }
+    }
+
+    /// The metrics that were written without a dimension, or for a route.
+    fn metrics(&self, route: Option<&str>) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for (_, line, _) in &self.lines {
+            let directives = line["_aws"]["CloudWatchMetrics"].as_array();
+            for directive in directives.into_iter().flatten() {
+                let by_route = json!(["route"]);
+                let sets = directive["Dimensions"].as_array().unwrap();
+                let counts = match route {
+                    None => sets.contains(&json!([])),
+                    Some(route) => sets.contains(&by_route) && line["route"] == route,
+                };
+                let metrics = directive["Metrics"].as_array().into_iter().flatten();
+                let found = metrics.filter(|_| counts);
+                names.extend(found.filter_map(|metric| Some(metric["Name"].as_str()?.to_owned())));
+            }
+        }
+        names
+    }
+}
+
+fn planned(arguments: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_bridge"))
+        .args(arguments.split(' ').skip(2))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The page with every block `$ cargo bridge plan …` as the command prints it now.
+fn regenerated(page: &str) -> String {
+    let mut new = String::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        new.push_str(line);
+        new.push('\n');
+        if let Some(command) = line.strip_prefix("$ ") {
+            new.push_str(&planned(command));
+            let end = lines.find(|line| line.starts_with("```"));
+            new.push_str(end.expect("the block of a command ends"));
+            new.push('\n');
+        }
+    }
+    new
+}
+
+#[test]
+fn the_page_is_what_the_command_prints() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scaling.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    assert_eq!(page.matches("\n$ cargo bridge plan ").count(), 3);
+    let new = regenerated(&page);
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::write(path, new).unwrap();
+        return;
+    }
+    assert!(
+        page == new,
+        "docs/scaling.md is not what `bridge plan` prints; if that is meant, rewrite it with `{WRITE}=1 cargo test --all-features --test it scaling` and look at the difference"
+    );
+}
+
+/// The median, in ms.
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
+
+/// Invokes the completion with so many results, in SQS's place, and tells how long it took.
+async fn complete(stack: &Stack, first: usize, count: usize) -> Duration {
+    let machine = stack.resource("UppercaseStateMachine").unwrap();
+    let executions = machine.replace(":stateMachine:", ":execution:");
+    let now = workflow_bridge::clock::now_ms();
+    let records: Vec<Value> = (first..first + count)
+        .map(|number| {
+            let name = format!("uppercase-uppercase-in-{number}-{number:016x}");
+            let input = json!({
+                "message": {"id": format!("{number:032x}"), "cache": "demo", "topic": "uppercase-in", "topic_sequence_number": number, "event_timestamp": now, "token_id": "mo", "text": "x".repeat(200), "json": null},
+                "bridge": {"version": 1, "route": "uppercase", "reply": {"cache": "demo", "topics": ["uppercase-out"], "failures": [], "format": "output"}},
+            });
+            let event = json!({
+                "id": name, "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
+                "detail": {
+                    "executionArn": format!("{executions}:{name}"), "stateMachineArn": machine, "name": name, "status": "SUCCEEDED",
+                    "startDate": now - 100, "stopDate": now, "input": input.to_string(), "output": json!("X".repeat(200)).to_string(),
+                    "inputDetails": {"included": true}, "outputDetails": {"included": true}, "redriveCount": 0, "error": null, "cause": null,
+                },
+            });
+            json!({"messageId": name, "receiptHandle": name, "body": event.to_string(), "attributes": {"ApproximateReceiveCount": "1"}, "eventSource": "aws:sqs"})
+        })
+        .collect();
+    let account = stack.account();
+    let function = stack.resource("CompletionFunction").unwrap();
+    let url = format!(
+        "{}/2015-03-31/functions/{function}/invocations",
+        account.endpoint()
+    );
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0",
+        account.id()
+    );
+    let request = reqwest::Client::new().post(url);
+    let request = request.header("authorization", authorization);
+    let began = Instant::now();
+    let response = request.body(json!({"Records": records}).to_string());
+    let text = response.send().await.unwrap().text().await.unwrap();
+    let took = began.elapsed();
+    assert_eq!(text, r#"{"batchItemFailures":[]}"#);
+    took
+}
+
+/// Figures for docs/scaling.md: medians of a hundred warm invocations, one after the other.
+#[test]
+#[ignore = "a measurement, for docs/scaling.md"]
+fn measure_durations() {
+    RUNTIME.block_on(async {
+        let faulty = deployed().await;
+        let stack = &faulty.stack;
+        let http = reqwest::Client::new();
+        let (mut empty, mut posts) = (Vec::new(), Vec::new());
+        for number in 0..101 {
+            let began = Instant::now();
+            http.get(stack.webhook_url()).send().await.unwrap();
+            empty.push(began.elapsed());
+            let body = body("uppercase-in", number, &"x".repeat(200));
+            let began = Instant::now();
+            let (status, _) = post_signed(&http, stack, stack.signing_secret(), &body).await;
+            posts.push(began.elapsed());
+            assert_eq!(status, 200);
+            settle(stack, &["UppercaseStateMachine"]).await;
+        }
+        let (empty, posts) = (median(empty), median(posts));
+        eprintln!("webhook: {posts:.1} ms, of which the emulator {empty:.1} ms");
+        for results in [0, 1, 10] {
+            let mut times = Vec::new();
+            for number in 0..101 {
+                times.push(complete(stack, 1_000_000 * results + number * 10, results).await);
+            }
+            eprintln!("completion of {results} results: {:.1} ms", median(times));
+        }
+    });
+}
