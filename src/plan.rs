@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use model::{Architecture, Load, Question, RegionClass, Unplannable};
 pub use prices::Cost;
-pub use quotas::Limit;
+pub use quotas::{Limit, Owner};
 
 /// How well a number is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -92,25 +92,47 @@ pub fn plan(question: Question) -> Result<Plan, Unplannable> {
     })
 }
 
-/// The answer in one sentence, or two.
+/// The answer in a sentence or three.
 fn verdict(limits: &[Limit]) -> String {
     let Some(first) = limits.first() else {
         return "Nothing limits it.".to_owned();
     };
-    let share = text::percent(first.used_percent);
-    if first.used_percent <= 100.0 {
-        return format!("It fits: nearest to its limit is {} ({share}).", first.name);
+    let share = |limit: &Limit| text::percent(limit.used_percent);
+    let is_over = |limit: &&Limit| limit.used_percent > 100.0;
+    if !is_over(&first) {
+        return format!(
+            "It fits: nearest to its limit is `{}` ({}).",
+            first.name,
+            share(first)
+        );
     }
-    let over = limits.iter().filter(|limit| limit.used_percent > 100.0);
-    let others: Vec<&str> = over.skip(1).map(|limit| limit.name).collect();
+    let others: Vec<&Limit> = limits.iter().skip(1).filter(is_over).collect();
     let then = match others.as_slice() {
         [] => "; nothing else is over its limit".to_owned(),
-        [one] => format!(", then {one}"),
-        [two, rest @ ..] => format!(", then {two} and {} more", rest.len()),
+        [one] => format!(", then `{}`", one.name),
+        [two, rest @ ..] => format!(", then `{}` and {} more", two.name, rest.len()),
+    };
+    let aws = limits.iter().find(|limit| limit.owner == Owner::Aws);
+    let aws = match aws.filter(|_| first.owner != Owner::Aws) {
+        None => String::new(),
+        Some(aws) if is_over(&aws) => {
+            format!(
+                " Of AWS's limits, `{}` is the first ({}).",
+                aws.name,
+                share(aws)
+            )
+        }
+        Some(aws) => format!(
+            " None of AWS's limits is in the way: the nearest is `{}` ({}).",
+            aws.name,
+            share(aws)
+        ),
     };
     format!(
-        "It does not fit as it is: {} is hit first ({share}){then}. First: {}.",
-        first.name, first.what_to_do
+        "It does not fit as it is: `{}` is hit first ({}){then}.{aws}\nFirst: {}.",
+        first.name,
+        share(first),
+        first.what_to_do
     )
 }
 

@@ -50,11 +50,11 @@ pub const FACTORS: Factors = Factors {
     webhook_secrets: 2.0,
     completion_secrets: 1.0,
     webhook_log: Log {
-        bytes: 1600.0,
+        bytes: 1140.0,
         lines: 3.0,
     },
     completion_log: Log {
-        bytes: 1300.0,
+        bytes: 1020.0,
         lines: 2.0,
     },
     batch_log: Log {
@@ -67,8 +67,8 @@ pub const FACTORS: Factors = Factors {
 
 /// Billed ms of a webhook's invocation, and of a completion's with ten results: measured in the local stack, see
 /// docs/scaling.md. There is no AWS in them.
-pub const WEBHOOK_MS: f64 = 50.0;
-pub const COMPLETION_MS: f64 = 100.0;
+pub const WEBHOOK_MS: f64 = 60.0;
+pub const COMPLETION_MS: f64 = 170.0;
 
 /// Results in a batch at most (`BatchSize` in template.yaml).
 pub const BATCH: f64 = 10.0;

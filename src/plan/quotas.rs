@@ -16,10 +16,24 @@ pub struct Limit {
     /// What a new deployment has.
     pub limit: f64,
     pub used_percent: f64,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What happens over it.
+    pub over_it: &'static str,
     /// Empty where less than [`NEAR`] of it is used.
     pub what_to_do: String,
     #[serde(flatten)]
     pub source: Source,
+}
+
+/// Whose a limit is, and so who can raise it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    Momento,
+    Aws,
+    /// The template, or the code.
+    Bridge,
 }
 
 /// From this share on, in percent, a limit is worth doing something about.
@@ -34,9 +48,20 @@ pub struct Quota {
     pub other: f64,
     /// None where the load does not meet it at all.
     need: fn(&Question, &Load) -> Option<f64>,
+    pub over_it: &'static str,
     /// `{n}` is how many times the limit is needed, `{need}` what is needed.
     what_to_do: &'static str,
     pub source: Source,
+}
+
+impl Quota {
+    fn owner(&self) -> Owner {
+        match self.name.split(':').next() {
+            Some("Momento") => Owner::Momento,
+            Some("The template" | "The sweep") => Owner::Bridge,
+            _ => Owner::Aws,
+        }
+    }
 }
 
 /// By the way of a message.
@@ -47,7 +72,8 @@ pub const QUOTAS: &[Quota] = &[
         large: 5.0,
         other: 5.0,
         need: |_, load| Some(load.peak),
-        what_to_do: "share the topics out among {n} webhooks, ask Momento for a higher rate, or run the relay, which has no such rate",
+        over_it: "messages are lost",
+        what_to_do: "share the topics out among {n} webhooks, ask Momento for a higher rate, or run the relay, which knows no such rate",
         source: Source::high("Momento's documentation of webhooks, last published in April 2025"),
     },
     Quota {
@@ -56,6 +82,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 5.0,
         other: 5.0,
         need: |_, load| Some((load.peak / 5.0).ceil()),
+        over_it: "no more can be made",
         what_to_do: "use {n} namespaces (3 are allowed at first), ask Momento, or run the relay",
         source: Source::high("Momento's documentation of webhooks, last published in April 2025"),
     },
@@ -65,6 +92,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 10.0,
         other: 10.0,
         need: |_, load| Some(load.peak * load.momento_operations),
+        over_it: "deliveries are lost, and results wait in their queue",
         what_to_do: "ask Momento for {need}/s; nothing in AWS helps, and smaller results need fewer",
         source: Source::high(
             "Momento's documentation, limits of topics, 2026; that publishing counts as well as each delivery is read from its words",
@@ -76,6 +104,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 1000.0,
         other: 1000.0,
         need: |_, load| Some(load.environments),
+        over_it: "messages are lost",
         what_to_do: "raise the account's concurrency to {need} or more (new accounts have less than 1,000), or use {n} regions or accounts",
         source: Source::high(
             "AWS Lambda guide, quotas and scaling behaviour, 2026; an environment takes 10 requests a second",
@@ -87,6 +116,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 1000.0,
         other: 1000.0,
         need: |_, load| Some(load.new_environments),
+        over_it: "messages are lost",
         what_to_do: "keep environments warm (provisioned concurrency), or share the webhook out among {n} stacks",
         source: Source::high("AWS Lambda guide, scaling behaviour, 2026; by function"),
     },
@@ -100,6 +130,7 @@ pub const QUOTAS: &[Quota] = &[
             let completions = load.batches.min(1000.0) * FACTORS.completion_secrets;
             Some((webhooks + completions) / 10.0)
         },
+        over_it: "functions that start wait, and messages may be lost",
         what_to_do: "keep environments warm (provisioned concurrency)",
         source: Source::high("AWS, What's New, 4 March 2025"),
     },
@@ -109,6 +140,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 300.0,
         other: 150.0,
         need: |question, load| (!question.express).then_some(load.peak * FACTORS.starts),
+        over_it: "messages are parked and tried again",
         what_to_do: "raise it to {need}/s (a bucket of 1,300, elsewhere 800, bears shorter peaks), use {n} regions or accounts, or EXPRESS, which has 6,000/s",
         source: Source::medium("AWS Step Functions guide, quotas, 2023 and a later copy"),
     },
@@ -118,6 +150,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 6000.0,
         other: 6000.0,
         need: |question, load| question.express.then_some(load.peak * FACTORS.starts),
+        over_it: "messages are parked and tried again",
         what_to_do: "raise it to {need}/s, or use {n} regions or accounts",
         source: Source::medium("AWS Step Functions guide, quotas, 2023 and a later copy"),
     },
@@ -130,7 +163,8 @@ pub const QUOTAS: &[Quota] = &[
             let transitions = f64::from(question.transitions);
             (!question.express).then_some(load.peak * transitions)
         },
-        what_to_do: "raise it to {need}/s (new accounts have less; over it, workflows only get slower), use fewer states, EXPRESS, or {n} regions or accounts",
+        over_it: "workflows get slower",
+        what_to_do: "raise it to {need}/s (new accounts have less), use fewer states, EXPRESS, or {n} regions or accounts",
         source: Source::medium("AWS Step Functions guide, quotas, 2023 and a later copy"),
     },
     Quota {
@@ -139,6 +173,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 1_000_000.0,
         other: 1_000_000.0,
         need: |question, load| (!question.express).then_some(load.open_executions),
+        over_it: "messages are parked and tried again",
         what_to_do: "raise it to {need}, end workflows sooner, or use {n} regions or accounts",
         source: Source::high("AWS Step Functions guide, quotas; ExecutionLimitExceeded in the API"),
     },
@@ -148,6 +183,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 10_000.0,
         other: 600.0,
         need: |question, load| question.express.then_some(load.peak),
+        over_it: "tasks of workflows fail, unless they retry",
         what_to_do: "raise it to {need}/s, or use {n} regions or accounts",
         source: Source::medium(
             "Amazon EventBridge guide, quotas; us-east-2 2,400/s, other regions 400 to 2,400",
@@ -159,7 +195,8 @@ pub const QUOTAS: &[Quota] = &[
         large: 18_750.0,
         other: 1100.0,
         need: |_, load| Some(load.peak * FACTORS.target_invocations),
-        what_to_do: "raise it to {need}/s (over it, events come later, not never), or use {n} regions or accounts",
+        over_it: "results come later",
+        what_to_do: "raise it to {need}/s, or use {n} regions or accounts",
         source: Source::medium("Amazon EventBridge guide, quotas; other regions 750 to 4,500/s"),
     },
     Quota {
@@ -168,6 +205,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 2.0,
         other: 2.0,
         need: |_, load| Some(load.batches),
+        over_it: "results wait in their queue",
         what_to_do: "set CompletionConcurrency to {need}, once Momento allows that many operations",
         source: Source::high("template.yaml"),
     },
@@ -177,6 +215,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 1000.0,
         other: 1000.0,
         need: |_, load| Some(load.batches),
+        over_it: "results wait in their queue",
         what_to_do: "share the routes out among {n} stacks",
         source: Source::high("AWS Lambda API, ScalingConfig.MaximumConcurrency"),
     },
@@ -186,6 +225,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 120_000.0,
         other: 120_000.0,
         need: |_, load| Some(load.batches * super::model::BATCH),
+        over_it: "results wait in their queue",
         what_to_do: "share the routes out among {n} stacks",
         source: Source::medium("Amazon SQS guide, quotas; as docs/reliability.md has it"),
     },
@@ -195,6 +235,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 4000.0,
         other: 4000.0,
         need: |_, load| Some(load.peak * FACTORS.ledger_writes),
+        over_it: "results wait in their queue",
         what_to_do: "warm the table to {need} writes a second before, or let the load double in half an hour at most",
         source: Source::high("Amazon DynamoDB guide and knowledge center, on-demand tables, 2026"),
     },
@@ -204,6 +245,7 @@ pub const QUOTAS: &[Quota] = &[
         large: 40_000.0,
         other: 40_000.0,
         need: |_, load| Some(load.peak * FACTORS.ledger_writes),
+        over_it: "results wait in their queue",
         what_to_do: "raise the table's quota to {need}/s, or share the routes out among {n} stacks",
         source: Source::medium("AWS re:Post, by AWS, on the limit of on-demand tables"),
     },
@@ -213,18 +255,36 @@ pub const QUOTAS: &[Quota] = &[
         large: 15.0,
         other: 10.0,
         need: |_, load| Some(load.peak * load.describes).filter(|need| *need > 0.0),
+        over_it: "results wait in their queue",
         what_to_do: "keep input and output together under 248 KB, raise it to {need}/s, or use {n} regions or accounts",
         source: Source::medium("AWS Step Functions guide, quotas, 2023 and a later copy"),
     },
     Quota {
-        name: "The sweep: executions it can list",
+        name: "The sweep: a pass each five minutes",
         unit: "/s",
-        large: LISTED_A_SECOND,
-        other: LISTED_A_SECOND,
-        need: |question, load| (!question.express).then_some(load.mean * LISTED),
-        what_to_do: "share the routes out among {n} stacks; until then, the results of ends without an event come late, and only these",
+        large: LISTED_A_SECOND * 2.0 / 3.0,
+        other: LISTED_A_SECOND * 2.0 / 3.0,
+        need: |question, load| {
+            let window = 300.0 + 3600.0 + question.workflow_seconds.max(120.0);
+            let listed = window.min(86_700.0) / 300.0;
+            (!question.express).then_some(load.mean * listed)
+        },
+        over_it: "a result whose event was lost comes later; from 129 messages a second on, never",
+        what_to_do: "nothing, where that may be; else share the routes out among {n} stacks, or let workflows publish by themselves",
         source: Source::high(
-            "src/sweep: 1,000 executions a call, one call a second, 58 s of five minutes",
+            "src/sweep: 1,000 executions a call, one call a second, two thirds of 58 s in five minutes",
+        ),
+    },
+    Quota {
+        name: "The sweep: a pass each day",
+        unit: "/s",
+        large: LISTED_A_SECOND / 3.0,
+        other: LISTED_A_SECOND / 3.0,
+        need: |question, load| (!question.express).then_some(load.mean * REDRIVABLE_DAYS),
+        over_it: "an end without an event, of a workflow that ran for over a day or was redriven, is found days later",
+        what_to_do: "nothing, where that may be; else share the routes out among {n} stacks",
+        source: Source::high(
+            "src/sweep: 1,000 executions a call, one call a second, a third of 58 s in five minutes",
         ),
     },
 ];
@@ -232,9 +292,8 @@ pub const QUOTAS: &[Quota] = &[
 /// What the sweep lists a second, in the mean of its five minutes.
 const LISTED_A_SECOND: f64 = 1000.0 * 58.0 / 300.0;
 
-/// How often it lists an execution, in whole passes: once soon after its start, and daily for as long as one that failed in
-/// the last 15 days may be redriven.
-const LISTED: f64 = 1.0 + 15.0;
+/// How many days its daily pass goes back, when one that failed so long ago may still be redriven.
+const REDRIVABLE_DAYS: f64 = 15.0;
 
 /// All limits that the load meets, the one that is hit first first.
 pub fn limits(question: &Question, load: &Load) -> Vec<Limit> {
@@ -260,6 +319,8 @@ pub fn limits(question: &Question, load: &Load) -> Vec<Limit> {
                 need,
                 limit,
                 used_percent,
+                owner: quota.owner(),
+                over_it: quota.over_it,
                 what_to_do,
                 source: quota.source,
             })

@@ -175,10 +175,16 @@ fn every_quota_has_its_boundary() {
             },
             5.0,
         ),
+        // Sixty-seven minutes of executions, each five minutes.
         (
-            "The sweep: executions it can list",
+            "The sweep: a pass each five minutes",
             &standard,
-            1000.0 * 58.0 / 300.0 / 16.0,
+            58_000.0 / 300.0 * 2.0 / 3.0 / 13.4,
+        ),
+        (
+            "The sweep: a pass each day",
+            &standard,
+            58_000.0 / 300.0 / 3.0 / 15.0,
         ),
     ];
     for (name, question, expected) in cases {
@@ -211,7 +217,7 @@ fn a_limit_that_is_not_met_is_not_there() {
         ("Step Functions: StartExecution", true, false),
         ("Step Functions: state transitions", true, false),
         ("Step Functions: open executions", true, false),
-        ("The sweep: executions it can list", true, false),
+        ("The sweep: a pass each day", true, false),
         ("Step Functions: StartExecution, EXPRESS", false, true),
         ("EventBridge: PutEvents by workflows", false, true),
         ("Step Functions: DescribeExecution", false, false),
@@ -308,7 +314,7 @@ fn the_answer_is_a_sentence() {
     };
     assert_eq!(
         planned(small.clone()).verdict,
-        "It fits: nearest to its limit is Momento: webhooks of a namespace (20 %)."
+        "It fits: nearest to its limit is `Momento: webhooks of a namespace` (20 %)."
     );
     let one = Question {
         messages_per_second: 2.6,
@@ -316,10 +322,18 @@ fn the_answer_is_a_sentence() {
     };
     assert_eq!(
         planned(one).verdict,
-        "It does not fit as it is: Momento: operations is hit first (104 %); nothing else is over its limit. First: ask Momento for 11/s; nothing in AWS helps, and smaller results need fewer."
+        "It does not fit as it is: `Momento: operations` is hit first (104 %); nothing else is over its limit. None of AWS's limits is in the way: the nearest is `Step Functions: StartExecution` (0.9 %).\nFirst: ask Momento for 11/s; nothing in AWS helps, and smaller results need fewer."
     );
     let many = planned(Question::new(11.6)).verdict;
-    assert!(many.contains(", then ") && many.contains(" more"), "{many}");
+    assert!(
+        many.contains(", then `") && many.contains(" more"),
+        "{many}"
+    );
+    let most = planned(Question::new(11_600.0)).verdict;
+    assert!(
+        most.contains("Of AWS's limits, `Step Functions: StartExecution` is the first (116 times)"),
+        "{most}"
+    );
 }
 
 #[test]

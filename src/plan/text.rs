@@ -6,7 +6,7 @@ use super::prices::AS_OF;
 use super::{Confidence, Plan, Source};
 
 /// How wide the column with what to do is, in characters.
-const REMEDY: usize = 56;
+const REMEDY: usize = 60;
 
 /// With thousands separated: `34,722`.
 pub fn whole(number: f64) -> String {
@@ -35,6 +35,7 @@ fn number(number: f64) -> String {
 
 pub fn percent(percent: f64) -> String {
     match percent {
+        p if p >= 1000.0 => format!("{} times", whole(p / 100.0)),
         p if p >= 10.0 => format!("{} %", whole(p)),
         p if p >= 0.1 => format!("{p:.1} %"),
         0.0 => "0 %".to_owned(),
@@ -92,7 +93,10 @@ impl Display for Plan {
                 of(number(limit.need)),
                 of(number(limit.limit)) + mark(limit.source),
                 percent(limit.used_percent),
-                limit.what_to_do.clone(),
+                match limit.used_percent > 100.0 {
+                    true => format!("over it, {}: {}", limit.over_it, limit.what_to_do),
+                    false => limit.what_to_do.clone(),
+                },
             ]);
         }
         writeln!(f, "{limits}")?;

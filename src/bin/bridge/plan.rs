@@ -13,15 +13,9 @@ use workflow_bridge::plan::{self, Architecture, Question, RegionClass};
 #[command(
     after_help = "Examples:\n  cargo bridge plan --messages-per-day 1000000 --transitions 3\n  cargo bridge plan --messages-per-second 50 --transitions 8 --peak 10 --region eu-central-1\n  cargo bridge plan --messages-per-day 1e9 --express --workflow-seconds 0.5 --json"
 )]
-#[group(id = "rate", required = true, multiple = false, args = ["messages_per_second", "messages_per_day"])]
 pub struct Plan {
-    /// Messages a second, in the mean of a month
-    #[arg(long, value_name = "N")]
-    messages_per_second: Option<f64>,
-
-    /// The same by the day
-    #[arg(long, value_name = "N")]
-    messages_per_day: Option<f64>,
+    #[command(flatten)]
+    rate: Rate,
 
     /// State transitions of an execution: the states it enters, retries included
     #[arg(long, value_name = "T", default_value_t = 3)]
@@ -88,6 +82,18 @@ pub struct Plan {
     json: bool,
 }
 
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Rate {
+    /// Messages a second, in the mean of a month
+    #[arg(long, value_name = "N")]
+    messages_per_second: Option<f64>,
+
+    /// The same by the day: 1000000, or 1e9
+    #[arg(long, value_name = "N")]
+    messages_per_day: Option<f64>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Class {
     Large,
@@ -103,8 +109,8 @@ enum Processor {
 
 impl Plan {
     pub fn run(self) -> Result<i32> {
-        let a_day = self.messages_per_day.map(|day| day / 86_400.0);
-        let rate = self.messages_per_second.or(a_day).unwrap_or_default();
+        let a_day = self.rate.messages_per_day.map(|day| day / 86_400.0);
+        let rate = self.rate.messages_per_second.or(a_day).unwrap_or_default();
         let region = match (self.region_class, &self.region) {
             (Some(Class::Large), _) | (None, None) => RegionClass::Large,
             (Some(Class::Other), _) => RegionClass::Other,
