@@ -32,6 +32,7 @@ pub enum Confidence {
 pub struct Source {
     pub confidence: Confidence,
     /// Who says so, and when it was read.
+    #[serde(rename = "source")]
     pub text: &'static str,
 }
 

@@ -58,7 +58,7 @@ pub const FACTORS: Factors = Factors {
         lines: 2.0,
     },
     batch_log: Log {
-        bytes: 250.0,
+        bytes: 260.0,
         lines: 1.0,
     },
     metrics: 8.0,

@@ -295,6 +295,20 @@ fn log_gb(question: &Question, load: &Load) -> f64 {
 }
 
 impl Price {
+    /// What one, or a million, costs at first: `$0.20 / M`.
+    pub fn list(&self) -> String {
+        let per = match self.per {
+            MILLION => "M",
+            _ => self.unit.trim_end_matches('s'),
+        };
+        let falls = if self.then.is_empty() {
+            ""
+        } else {
+            ", falling"
+        };
+        format!("{} / {per}{falls}", text::price(self.first))
+    }
+
     /// What a quantity costs, in dollars.
     pub fn dollars(&self, quantity: f64, free_tier: bool) -> f64 {
         let free = if free_tier { self.free } else { 0.0 };
@@ -313,21 +327,11 @@ impl Price {
 pub fn costs(question: &Question, load: &Load) -> Vec<Cost> {
     let costs = PRICES.iter().filter_map(|price| {
         let quantity = (price.quantity)(question, load);
-        let per = if price.per == MILLION {
-            "M"
-        } else {
-            price.unit.trim_end_matches('s')
-        };
-        let falls = if price.then.is_empty() {
-            ""
-        } else {
-            ", falling"
-        };
         (quantity > 0.0).then(|| Cost {
             part: price.part,
             quantity,
             unit: price.unit,
-            price: format!("{} / {per}{falls}", text::price(price.first)),
+            price: price.list(),
             dollars_a_month: price.dollars(quantity, question.free_tier),
             source: price.source,
         })

@@ -270,7 +270,7 @@ pub const QUOTAS: &[Quota] = &[
             (!question.express).then_some(load.mean * listed)
         },
         over_it: "a result whose event was lost comes later; from 129 messages a second on, never",
-        what_to_do: "nothing, where that may be; else share the routes out among {n} stacks, or let workflows publish by themselves",
+        what_to_do: "accept that, share the routes out among {n} stacks, or let workflows publish by themselves",
         source: Source::high(
             "src/sweep: 1,000 executions a call, one call a second, two thirds of 58 s in five minutes",
         ),
@@ -282,7 +282,7 @@ pub const QUOTAS: &[Quota] = &[
         other: LISTED_A_SECOND / 3.0,
         need: |question, load| (!question.express).then_some(load.mean * REDRIVABLE_DAYS),
         over_it: "an end without an event, of a workflow that ran for over a day or was redriven, is found days later",
-        what_to_do: "nothing, where that may be; else share the routes out among {n} stacks",
+        what_to_do: "accept that, or share the routes out among {n} stacks",
         source: Source::high(
             "src/sweep: 1,000 executions a call, one call a second, a third of 58 s in five minutes",
         ),

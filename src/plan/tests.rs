@@ -79,7 +79,7 @@ proptest! {
             prop_assert_eq!(limit.what_to_do.is_empty(), limit.used_percent < quotas::NEAR);
             prop_assert!(!limit.what_to_do.contains('{'), "{}", limit.what_to_do);
         }
-        let text = plan.to_string();
+        let text = plan.text(100);
         prop_assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
     }
 }

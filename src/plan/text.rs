@@ -1,12 +1,12 @@
 //! A plan for people: two tables and a sentence.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 use super::prices::AS_OF;
 use super::{Confidence, Plan, Source};
 
-/// How wide the column with what to do is, in characters.
-const REMEDY: usize = 60;
+/// How wide the column with what to do is, in characters: as wide as there is room, within these.
+const REMEDY: (usize, usize) = (30, 60);
 
 /// With thousands separated: `34,722`.
 pub fn whole(number: f64) -> String {
@@ -69,94 +69,121 @@ fn mark(source: Source) -> &'static str {
     }
 }
 
-impl Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Plan {
+    /// The plan on pages so many characters wide; what has to be longer is.
+    pub fn text(&self, columns: usize) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut text, columns);
+        text
+    }
+
+    fn write(&self, out: &mut String, columns: usize) -> fmt::Result {
         let Self { question, load, .. } = self;
         writeln!(
-            f,
+            out,
             "{} messages a second in the mean ({} a day), {} in the busiest one\n",
             number(load.mean),
             number(load.mean * 86_400.0),
             number(load.peak)
         )?;
-        let mut limits = Table::new(&[
-            "in the order in which they are hit",
-            "need",
-            "limit",
-            "used",
-            "what to do",
-        ]);
-        for limit in &self.limits {
-            let of = |number: String| format!("{number}{}", limit.unit);
-            limits.row([
-                limit.name.to_owned(),
-                of(number(limit.need)),
-                of(number(limit.limit)) + mark(limit.source),
-                percent(limit.used_percent),
-                match limit.used_percent > 100.0 {
-                    true => format!("over it, {}: {}", limit.over_it, limit.what_to_do),
-                    false => limit.what_to_do.clone(),
-                },
-            ]);
-        }
-        writeln!(f, "{limits}")?;
-        let mut costs = Table::new(&["a month of 30 days", "quantity", "price", "cost", ""]);
-        for cost in &self.costs {
-            costs.row([
-                cost.part.to_owned(),
-                format!("{} {}", number(cost.quantity), cost.unit),
-                cost.price.clone() + mark(cost.source),
-                dollars(cost.dollars_a_month),
-                String::new(),
-            ]);
-        }
-        costs.row([
-            "together".to_owned(),
-            String::new(),
-            String::new(),
-            dollars(self.dollars_a_month),
-            String::new(),
-        ]);
-        writeln!(f, "{costs}")?;
+        writeln!(out, "{}", self.table_of_limits(columns))?;
+        writeln!(out, "{}", self.table_of_costs(columns))?;
         let free = if question.free_tier {
             ", less the free tiers"
         } else {
             ""
         };
         writeln!(
-            f,
-            "List prices of us-east-1 as of {AS_OF}{free}. Not in them: Momento (its price is not known here), what workflows call,\nand data on its way out of AWS. ~ read in part or over a year ago, ? at second hand: docs/scaling.md names the sources.\n"
+            out,
+            "List prices of us-east-1 as of {AS_OF}{free}. Not in them: Momento (its price is not\nknown here), what workflows call, and data on its way out of AWS.\n~ read in part or over a year ago, ? at second hand: docs/scaling.md names the sources.\n"
         )?;
-        writeln!(f, "{}", self.verdict)
+        writeln!(out, "{}", self.verdict)
+    }
+
+    fn table_of_limits(&self, columns: usize) -> Table {
+        let head = [
+            "in the order in which they are hit",
+            "need",
+            "limit",
+            "used",
+            "what to do",
+        ];
+        let rows = self.limits.iter().map(|limit| {
+            let of = |number: String| format!("{number}{}", limit.unit);
+            let what_to_do = if limit.used_percent > 100.0 {
+                format!("over it, {}: {}", limit.over_it, limit.what_to_do)
+            } else {
+                limit.what_to_do.clone()
+            };
+            [
+                limit.name.to_owned(),
+                of(number(limit.need)),
+                of(number(limit.limit)) + mark(limit.source),
+                percent(limit.used_percent),
+                what_to_do,
+            ]
+        });
+        Table::new(columns, head, rows)
+    }
+
+    fn table_of_costs(&self, columns: usize) -> Table {
+        let row = |part: &str, quantity, price, month| {
+            [
+                part.to_owned(),
+                quantity,
+                price,
+                dollars(month),
+                String::new(),
+            ]
+        };
+        let rows = self.costs.iter().map(|cost| {
+            let quantity = format!("{} {}", number(cost.quantity), cost.unit);
+            let price = cost.price.clone() + mark(cost.source);
+            row(cost.part, quantity, price, cost.dollars_a_month)
+        });
+        let sum = row(
+            "together",
+            String::new(),
+            String::new(),
+            self.dollars_a_month,
+        );
+        let head = ["a month of 30 days", "quantity", "price", "cost", ""];
+        Table::new(columns, head, rows.chain([sum]))
     }
 }
 
 /// Columns of text: the first and the last to the left, the others to the right. The last is wrapped.
-struct Table(Vec<[String; 5]>);
+struct Table {
+    rows: Vec<[String; 5]>,
+    columns: usize,
+}
 
 impl Table {
-    fn new(head: &[&str; 5]) -> Self {
-        Self(vec![head.map(str::to_owned)])
-    }
-
-    fn row(&mut self, row: [String; 5]) {
-        self.0.push(row);
+    fn new(columns: usize, head: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> Self {
+        let head = head.map(str::to_owned);
+        Self {
+            rows: [head].into_iter().chain(rows).collect(),
+            columns,
+        }
     }
 }
 
 impl Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |column: usize| {
-            let widths = self.0.iter().map(|row| row[column].chars().count());
+            let widths = self.rows.iter().map(|row| row[column].chars().count());
             widths.max().unwrap_or(0)
         };
         let [a, b, c, d] = [0, 1, 2, 3].map(width);
-        for [name, need, limit, used, rest] in &self.0 {
-            let mut lines = wrap(rest).into_iter();
+        let indent = a + b + c + d + 8;
+        let (least, most) = REMEDY;
+        let room = self.columns.saturating_sub(indent).clamp(least, most);
+        for [name, need, limit, used, rest] in &self.rows {
+            let mut lines = wrap(rest, room).into_iter();
             let first = lines.next().unwrap_or_default();
             let line = format!("{name:a$}  {need:>b$}  {limit:>c$}  {used:>d$}  {first}");
             writeln!(f, "{}", line.trim_end())?;
-            let indent = a + b + c + d + 8;
             for line in lines {
                 writeln!(f, "{:indent$}{line}", "")?;
             }
@@ -165,12 +192,12 @@ impl Display for Table {
     }
 }
 
-/// Breaks a text at blanks into lines of [`REMEDY`] characters.
-fn wrap(text: &str) -> Vec<String> {
+/// Breaks a text at blanks into lines of so many characters.
+fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= REMEDY => {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
                 line.push_str(word);
             }

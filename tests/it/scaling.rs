@@ -1,7 +1,7 @@
 //! `bridge plan` and docs/scaling.md: its factors are counted in the deployed stack, and its page is what the command prints.
 //!
 //! ```text
-//! WRITE_SCALING=1 cargo test --all-features --test it scaling    # writes the page's outputs anew
+//! WRITE_SCALING=1 cargo test --all-features --test it scaling::the_page    # writes the page's outputs anew
 //! cargo test --all-features --test it scaling::measure -- --ignored --nocapture
 //! ```
 
@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use workflow_bridge::local::console::Progress;
 use workflow_bridge::local::workspace::Workspace;
 use workflow_bridge::local::{Emulator, Stack};
-use workflow_bridge::plan::model::{BATCH, FACTORS, Log};
+use workflow_bridge::plan::Source;
+use workflow_bridge::plan::model::{BATCH, FACTORS, Factors, Log};
+use workflow_bridge::plan::prices::{PRICES, Price};
+use workflow_bridge::plan::quotas::{QUOTAS, Quota};
 
 use crate::deployed::RUNTIME;
 use crate::faulty::{Dependency, FaultyStack};
@@ -221,21 +224,130 @@ fn planned(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The page with every block `$ cargo bridge plan …` as the command prints it now.
+/// The page with every block `$ cargo bridge plan …` as the command prints it now, and its tables as the code has them.
 fn regenerated(page: &str) -> String {
     let mut new = String::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
         new.push_str(line);
         new.push('\n');
-        if let Some(command) = line.strip_prefix("$ ") {
-            new.push_str(&planned(command));
-            let end = lines.find(|line| line.starts_with("```"));
-            new.push_str(end.expect("the block of a command ends"));
-            new.push('\n');
-        }
+        let (made, end) = if let Some(command) = line.strip_prefix("$ ") {
+            (planned(command), "```")
+        } else if let Some(table) = table(line) {
+            (table, line)
+        } else {
+            continue;
+        };
+        assert!(lines.any(|line| line == end), "no end of `{line}`");
+        new.push_str(&made);
+        new.push_str(end);
+        new.push('\n');
     }
     new
+}
+
+/// The table between two such lines.
+fn table(mark: &str) -> Option<String> {
+    let rows = |head: &str, rows: Vec<String>| format!("{head}\n{}\n", rows.join("\n"));
+    let known = |source: &Source| format!("{:?}", source.confidence).to_lowercase();
+    Some(match mark {
+        "<!-- factors -->" => {
+            let Factors {
+                starts,
+                ledger_writes,
+                publications,
+                sqs_calls,
+                target_invocations,
+                describes,
+                webhook_secrets,
+                completion_secrets,
+                webhook_log,
+                completion_log,
+                batch_log,
+                metrics,
+                metrics_by_route,
+            } = FACTORS;
+            let log = |log: Log| format!("{} bytes in {} lines", log.bytes, log.lines);
+            let all = [
+                ("message", "StartExecution", starts.to_string()),
+                (
+                    "message",
+                    "DescribeExecution, with input and output in the event",
+                    describes.to_string(),
+                ),
+                (
+                    "message",
+                    "invocations of a target by EventBridge",
+                    target_invocations.to_string(),
+                ),
+                ("message", "writes of the ledger", ledger_writes.to_string()),
+                (
+                    "message",
+                    "publications, for each reply topic",
+                    publications.to_string(),
+                ),
+                (
+                    "message",
+                    "calls of SQS by functions",
+                    sqs_calls.to_string(),
+                ),
+                ("message", "log of the webhook", log(webhook_log)),
+                ("message", "log of the completion", log(completion_log)),
+                ("batch", "log of the completion besides", log(batch_log)),
+                (
+                    "start of a webhook",
+                    "GetSecretValue",
+                    webhook_secrets.to_string(),
+                ),
+                (
+                    "start of a completion",
+                    "GetSecretValue",
+                    completion_secrets.to_string(),
+                ),
+                ("stack", "custom metrics", metrics.to_string()),
+                ("route", "custom metrics", metrics_by_route.to_string()),
+            ];
+            let all = all.map(|(each, what, count)| format!("| {each} | {what} | {count} |"));
+            rows("| for each | what | how much |\n|---|---|--:|", all.into())
+        }
+        "<!-- limits -->" => rows(
+            "| limit | in us-east-1, us-west-2, eu-west-1 | elsewhere | over it | known | source |\n|---|--:|--:|---|---|---|",
+            QUOTAS
+                .iter()
+                .map(|quota| {
+                    let Quota {
+                        name,
+                        unit,
+                        over_it,
+                        source,
+                        ..
+                    } = quota;
+                    let (large, other) = (quota.large.round(), quota.other.round());
+                    format!(
+                        "| {name} | {large}{unit} | {other}{unit} | {over_it} | {} | {} |",
+                        known(source),
+                        source.text
+                    )
+                })
+                .collect(),
+        ),
+        "<!-- prices -->" => rows(
+            "| part | price | known | source |\n|---|--:|---|---|",
+            PRICES
+                .iter()
+                .map(|price| {
+                    let Price { part, source, .. } = price;
+                    format!(
+                        "| {part} | {} | {} | {} |",
+                        price.list(),
+                        known(source),
+                        source.text
+                    )
+                })
+                .collect(),
+        ),
+        _ => return None,
+    })
 }
 
 #[test]
@@ -250,7 +362,7 @@ fn the_page_is_what_the_command_prints() {
     }
     assert!(
         page == new,
-        "docs/scaling.md is not what `bridge plan` prints; if that is meant, rewrite it with `{WRITE}=1 cargo test --all-features --test it scaling` and look at the difference"
+        "docs/scaling.md is not what `bridge plan` prints; if that is meant, rewrite it with `{WRITE}=1 cargo test --all-features --test it scaling::the_page` and look at the difference"
     );
 }
 

@@ -6,6 +6,9 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use workflow_bridge::plan::{self, Architecture, Question, RegionClass};
 
+/// How wide the output is where nobody looks at it.
+const COLUMNS: usize = 132;
+
 /// Say which quotas a number of messages meets, in which order, and what it costs
 ///
 /// Arithmetic only: nothing is asked of AWS or of Momento. docs/scaling.md has the model and the sources of its numbers.
@@ -140,7 +143,9 @@ impl Plan {
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&plan)?)?;
         } else {
-            write!(out, "{plan}")?;
+            let terminal = terminal_size::terminal_size_of(&out);
+            let columns = terminal.map_or(COLUMNS, |(width, _)| width.0.into());
+            write!(out, "{}", plan.text(columns))?;
         }
         Ok(0)
     }
