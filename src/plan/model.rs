@@ -106,11 +106,18 @@ pub enum RegionClass {
 }
 
 impl RegionClass {
-    /// Of a region by its name.
-    pub fn of(region: &str) -> Self {
+    /// Of a region by its name; none for what is no such name.
+    pub fn of(region: &str) -> Option<Self> {
+        let (place, number) = region.rsplit_once('-')?;
+        let is_name = place.len() > 3
+            && place.contains('-')
+            && place
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            && matches!(number.as_bytes(), [b'1'..=b'9']);
         match region {
-            "us-east-1" | "us-west-2" | "eu-west-1" => Self::Large,
-            _ => Self::Other,
+            "us-east-1" | "us-west-2" | "eu-west-1" => Some(Self::Large),
+            _ => is_name.then_some(Self::Other),
         }
     }
 }

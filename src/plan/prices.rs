@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::model::{Architecture, FACTORS, LINE_OVERHEAD, Load, Log, MONTH, Question, TRACED};
+use super::quotas::LISTED_A_SECOND;
 use super::{Source, text};
 
 /// When the prices were last compared with their sources.
@@ -58,15 +59,17 @@ const EXPRESS_GB: f64 = 64.0 / 1024.0;
 /// How long logs are kept as a rule (`LogRetentionDays`), in months.
 const LOGS_KEEP: f64 = 1.0;
 
-const LAMBDA: Source = Source::high("AWS Lambda pricing page, read 2026-09-20");
-const STATES: Source = Source::high("AWS Step Functions pricing page, read 2026");
+const LAMBDA: Source =
+    Source::high("AWS Lambda pricing page, read 2026-09-20; wring.co, 2026-03-08");
+const STATES: Source =
+    Source::high("AWS Step Functions pricing page, a copy; AWS agent toolkit, 2026");
 const EXPRESS: Source =
     Source::medium("AWS agent toolkit, Step Functions, 2026; only the first price step");
 const SQS: Source = Source::low("factualminds.com, 2026-06-13, on Amazon SQS");
-const DYNAMODB: Source = Source::low("airbyte.com, read 2026, on Amazon DynamoDB");
+const DYNAMODB: Source = Source::low("airbyte.com, undated, on Amazon DynamoDB");
 const EVENTS: Source = Source::high("Amazon EventBridge pricing page; cloudburn.io, 2026-03-13");
 const LOGS: Source =
-    Source::low("duckbillgroup.com, May 2025, on logs of Lambda; hykell.com, read 2026");
+    Source::low("duckbillgroup.com, May 2025, on logs of Lambda; hykell.com, undated");
 const METRICS: Source =
     Source::low("signoz.io, 2026-02-15, on Amazon CloudWatch; only the first price step");
 const XRAY: Source = Source::low("general knowledge, not compared with the price list");
@@ -190,7 +193,8 @@ pub const PRICES: &[Price] = &[
         free: 0.0,
         quantity: |question, load| match question.express {
             true => 0.0,
-            false => month(load.mean * LOOKED_UP),
+            // One sweep reads no more than it can list.
+            false => month((load.mean * LOOKED_UP).min(LISTED_A_SECOND)),
         },
         source: DYNAMODB,
     },

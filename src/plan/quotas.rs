@@ -95,7 +95,7 @@ pub const QUOTAS: &[Quota] = &[
         over_it: "deliveries are lost, and results wait in their queue",
         what_to_do: "ask Momento for {need}/s; nothing in AWS helps, and smaller results need fewer",
         source: Source::high(
-            "Momento's documentation, limits of topics, 2026; that publishing counts as well as each delivery is read from its words",
+            "Momento's documentation, limits of topics, read November 2026; that publishing counts as well as each delivery is read from its words",
         ),
     },
     Quota {
@@ -107,7 +107,7 @@ pub const QUOTAS: &[Quota] = &[
         over_it: "messages are lost",
         what_to_do: "raise the account's concurrency to {need} or more (new accounts have less than 1,000), or use {n} regions or accounts",
         source: Source::high(
-            "AWS Lambda guide, quotas and scaling behaviour, 2026; an environment takes 10 requests a second",
+            "AWS Lambda guide, scaling behaviour, read November 2026; an environment takes 10 requests a second",
         ),
     },
     Quota {
@@ -118,7 +118,9 @@ pub const QUOTAS: &[Quota] = &[
         need: |_, load| Some(load.new_environments),
         over_it: "messages are lost",
         what_to_do: "keep environments warm (provisioned concurrency), or share the webhook out among {n} stacks",
-        source: Source::high("AWS Lambda guide, scaling behaviour, 2026; by function"),
+        source: Source::high(
+            "AWS Lambda guide, scaling behaviour, read November 2026; by function",
+        ),
     },
     Quota {
         name: "Secrets Manager: GetSecretValue",
@@ -185,8 +187,8 @@ pub const QUOTAS: &[Quota] = &[
         need: |question, load| question.express.then_some(load.peak),
         over_it: "tasks of workflows fail, unless they retry",
         what_to_do: "raise it to {need}/s, or use {n} regions or accounts",
-        source: Source::medium(
-            "Amazon EventBridge guide, quotas; us-east-2 2,400/s, other regions 400 to 2,400",
+        source: Source::low(
+            "Amazon EventBridge guide, quotas, for us-east-1; for regions but us-east-2 (2,400/s) general knowledge",
         ),
     },
     Quota {
@@ -227,7 +229,7 @@ pub const QUOTAS: &[Quota] = &[
         need: |_, load| Some(load.batches * super::model::BATCH),
         over_it: "results wait in their queue",
         what_to_do: "share the routes out among {n} stacks",
-        source: Source::medium("Amazon SQS guide, quotas; as docs/reliability.md has it"),
+        source: Source::low("general knowledge of the quotas of Amazon SQS"),
     },
     Quota {
         name: "DynamoDB: writes of a new table",
@@ -237,7 +239,9 @@ pub const QUOTAS: &[Quota] = &[
         need: |_, load| Some(load.peak * FACTORS.ledger_writes),
         over_it: "results wait in their queue",
         what_to_do: "warm the table to {need} writes a second before, or let the load double in half an hour at most",
-        source: Source::high("Amazon DynamoDB guide and knowledge center, on-demand tables, 2026"),
+        source: Source::high(
+            "AWS knowledge center, throttling of on-demand tables, read November 2026",
+        ),
     },
     Quota {
         name: "DynamoDB: writes of a table",
@@ -290,7 +294,7 @@ pub const QUOTAS: &[Quota] = &[
 ];
 
 /// What the sweep lists a second, in the mean of its five minutes.
-const LISTED_A_SECOND: f64 = 1000.0 * 58.0 / 300.0;
+pub(super) const LISTED_A_SECOND: f64 = 1000.0 * 58.0 / 300.0;
 
 /// How many days its daily pass goes back, when one that failed so long ago may still be redriven.
 const REDRIVABLE_DAYS: f64 = 15.0;

@@ -6,7 +6,6 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -14,16 +13,15 @@ use serde_json::{Value, json};
 use workflow_bridge::local::console::Progress;
 use workflow_bridge::local::workspace::Workspace;
 use workflow_bridge::local::{Emulator, Stack};
-use workflow_bridge::plan::Source;
-use workflow_bridge::plan::model::{BATCH, FACTORS, Factors, Log};
-use workflow_bridge::plan::prices::{PRICES, Price};
-use workflow_bridge::plan::quotas::{QUOTAS, Quota};
+use workflow_bridge::plan::model::{BATCH, FACTORS, Log};
 
 use crate::deployed::RUNTIME;
 use crate::faulty::{Dependency, FaultyStack};
 use crate::messages::{Publications, body, post_signed, settle};
 
-const WRITE: &str = "WRITE_SCALING";
+mod durations;
+mod page;
+
 const MESSAGES: u64 = 120;
 const AT_ONCE: usize = 6;
 /// What the completion says of a batch.
@@ -121,7 +119,8 @@ fn the_factors_are_what_a_message_causes() {
         // A result is in one batch, and a batch has ten at most.
         let (batches, results) = (logs.batches.len() as f64, 2.0 * MESSAGES as f64);
         eprintln!("scaling: {results} results in {batches} batches");
-        assert_eq!(logs.batches.iter().sum::<u64>() as f64, results);
+        let records = logs.batches.iter().sum::<u64>() as f64;
+        assert_eq!(records, results * FACTORS.target_invocations);
         assert!((results / BATCH..=results).contains(&batches));
 
         let (without, routes) = (logs.metrics(None), logs.metrics(Some("uppercase")));
@@ -212,239 +211,4 @@ impl Logs {
         }
         names
     }
-}
-
-fn planned(arguments: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_bridge"))
-        .args(arguments.split(' ').skip(2))
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments}: {error}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The page with every block `$ cargo bridge plan …` as the command prints it now, and its tables as the code has them.
-fn regenerated(page: &str) -> String {
-    let mut new = String::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        new.push_str(line);
-        new.push('\n');
-        let (made, end) = if let Some(command) = line.strip_prefix("$ ") {
-            (planned(command), "```")
-        } else if let Some(table) = table(line) {
-            (table, line)
-        } else {
-            continue;
-        };
-        assert!(lines.any(|line| line == end), "no end of `{line}`");
-        new.push_str(&made);
-        new.push_str(end);
-        new.push('\n');
-    }
-    new
-}
-
-/// The table between two such lines.
-fn table(mark: &str) -> Option<String> {
-    let rows = |head: &str, rows: Vec<String>| format!("{head}\n{}\n", rows.join("\n"));
-    let known = |source: &Source| format!("{:?}", source.confidence).to_lowercase();
-    Some(match mark {
-        "<!-- factors -->" => {
-            let Factors {
-                starts,
-                ledger_writes,
-                publications,
-                sqs_calls,
-                target_invocations,
-                describes,
-                webhook_secrets,
-                completion_secrets,
-                webhook_log,
-                completion_log,
-                batch_log,
-                metrics,
-                metrics_by_route,
-            } = FACTORS;
-            let log = |log: Log| format!("{} bytes in {} lines", log.bytes, log.lines);
-            let all = [
-                ("message", "StartExecution", starts.to_string()),
-                (
-                    "message",
-                    "DescribeExecution, with input and output in the event",
-                    describes.to_string(),
-                ),
-                (
-                    "message",
-                    "invocations of a target by EventBridge",
-                    target_invocations.to_string(),
-                ),
-                ("message", "writes of the ledger", ledger_writes.to_string()),
-                (
-                    "message",
-                    "publications, for each reply topic",
-                    publications.to_string(),
-                ),
-                (
-                    "message",
-                    "calls of SQS by functions",
-                    sqs_calls.to_string(),
-                ),
-                ("message", "log of the webhook", log(webhook_log)),
-                ("message", "log of the completion", log(completion_log)),
-                ("batch", "log of the completion besides", log(batch_log)),
-                (
-                    "start of a webhook",
-                    "GetSecretValue",
-                    webhook_secrets.to_string(),
-                ),
-                (
-                    "start of a completion",
-                    "GetSecretValue",
-                    completion_secrets.to_string(),
-                ),
-                ("stack", "custom metrics", metrics.to_string()),
-                ("route", "custom metrics", metrics_by_route.to_string()),
-            ];
-            let all = all.map(|(each, what, count)| format!("| {each} | {what} | {count} |"));
-            rows("| for each | what | how much |\n|---|---|--:|", all.into())
-        }
-        "<!-- limits -->" => rows(
-            "| limit | in us-east-1, us-west-2, eu-west-1 | elsewhere | over it | known | source |\n|---|--:|--:|---|---|---|",
-            QUOTAS
-                .iter()
-                .map(|quota| {
-                    let Quota {
-                        name,
-                        unit,
-                        over_it,
-                        source,
-                        ..
-                    } = quota;
-                    let (large, other) = (quota.large.round(), quota.other.round());
-                    format!(
-                        "| {name} | {large}{unit} | {other}{unit} | {over_it} | {} | {} |",
-                        known(source),
-                        source.text
-                    )
-                })
-                .collect(),
-        ),
-        "<!-- prices -->" => rows(
-            "| part | price | known | source |\n|---|--:|---|---|",
-            PRICES
-                .iter()
-                .map(|price| {
-                    let Price { part, source, .. } = price;
-                    format!(
-                        "| {part} | {} | {} | {} |",
-                        price.list(),
-                        known(source),
-                        source.text
-                    )
-                })
-                .collect(),
-        ),
-        _ => return None,
-    })
-}
-
-#[test]
-fn the_page_is_what_the_command_prints() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scaling.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    assert_eq!(page.matches("\n$ cargo bridge plan ").count(), 3);
-    let new = regenerated(&page);
-    if std::env::var_os(WRITE).is_some() {
-        std::fs::write(path, new).unwrap();
-        return;
-    }
-    assert!(
-        page == new,
-        "docs/scaling.md is not what `bridge plan` prints; if that is meant, rewrite it with `{WRITE}=1 cargo test --all-features --test it scaling::the_page` and look at the difference"
-    );
-}
-
-/// The median of the last invocations of a part: those that the emulator's REPORT lines tell, in ms, its own share included.
-async fn median(stack: &Stack, part: &str, invocations: usize) -> u64 {
-    let logs = stack.logs().await.unwrap();
-    let reports = logs.lines().filter_map(|line| {
-        let (group, report) = line.split_once(": ")?;
-        let (_, rest) = report.split_once("\tDuration: ")?;
-        let ours = group.to_lowercase().contains(part);
-        rest.split(' ').next()?.parse::<u64>().ok().filter(|_| ours)
-    });
-    let all: Vec<u64> = reports.collect();
-    let mut last = all[all.len() - invocations..].to_vec();
-    last.sort_unstable();
-    last[invocations / 2]
-}
-
-/// Invokes the completion with so many results, in SQS's place.
-async fn complete(stack: &Stack, first: usize, count: usize) {
-    let machine = stack.resource("UppercaseStateMachine").unwrap();
-    let executions = machine.replace(":stateMachine:", ":execution:");
-    let now = workflow_bridge::clock::now_ms();
-    let records: Vec<Value> = (first..first + count)
-        .map(|number| {
-            let name = format!("uppercase-uppercase-in-{number}-{number:016x}");
-            let input = json!({
-                "message": {"id": format!("{number:032x}"), "cache": "demo", "topic": "uppercase-in", "topic_sequence_number": number, "event_timestamp": now, "token_id": "mo", "text": "x".repeat(200), "json": null},
-                "bridge": {"version": 1, "route": "uppercase", "reply": {"cache": "demo", "topics": ["uppercase-out"], "failures": [], "format": "output"}},
-            });
-            let event = json!({
-                "id": name, "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
-                "detail": {
-                    "executionArn": format!("{executions}:{name}"), "stateMachineArn": machine, "name": name, "status": "SUCCEEDED",
-                    "startDate": now - 100, "stopDate": now, "input": input.to_string(), "output": json!("X".repeat(200)).to_string(),
-                    "inputDetails": {"included": true}, "outputDetails": {"included": true}, "redriveCount": 0, "error": null, "cause": null,
-                },
-            });
-            json!({"messageId": name, "receiptHandle": name, "body": event.to_string(), "attributes": {"ApproximateReceiveCount": "1"}, "eventSource": "aws:sqs"})
-        })
-        .collect();
-    let account = stack.account();
-    let function = stack.resource("CompletionFunction").unwrap();
-    let url = format!(
-        "{}/2015-03-31/functions/{function}/invocations",
-        account.endpoint()
-    );
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0",
-        account.id()
-    );
-    let request = reqwest::Client::new().post(url);
-    let request = request.header("authorization", authorization);
-    let response = request.body(json!({"Records": records}).to_string());
-    let text = response.send().await.unwrap().text().await.unwrap();
-    let answer: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(answer, json!({"batchItemFailures": []}));
-}
-
-/// Figures for docs/scaling.md: medians of a hundred warm invocations, one after the other.
-#[test]
-#[ignore = "a measurement, for docs/scaling.md"]
-fn measure_durations() {
-    const TIMES: usize = 101;
-    RUNTIME.block_on(async {
-        let faulty = deployed().await;
-        let stack = &faulty.stack;
-        let http = reqwest::Client::new();
-        for number in 0..=TIMES {
-            let body = body("uppercase-in", number as u64, &"x".repeat(200));
-            let (status, _) = post_signed(&http, stack, stack.signing_secret(), &body).await;
-            assert_eq!(status, 200);
-        }
-        settle(stack, &["UppercaseStateMachine"]).await;
-        let webhook = median(stack, "webhook", TIMES).await;
-        eprintln!("measured: webhook {webhook} ms");
-        for results in [0, 1, 10] {
-            for number in 0..TIMES {
-                complete(stack, 1_000_000 * results + number * 10, results).await;
-            }
-            let completion = median(stack, "completion", TIMES).await;
-            eprintln!("measured: completion of {results} results {completion} ms");
-        }
-    });
 }

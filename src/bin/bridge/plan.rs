@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use workflow_bridge::plan::{self, Architecture, Question, RegionClass};
 
 /// How wide the output is where nobody looks at it.
-const COLUMNS: usize = 132;
+const COLUMNS: usize = 120;
 
 /// Say which quotas a number of messages meets, in which order, and what it costs
 ///
@@ -117,7 +117,9 @@ impl Plan {
         let region = match (self.region_class, &self.region) {
             (Some(Class::Large), _) | (None, None) => RegionClass::Large,
             (Some(Class::Other), _) => RegionClass::Other,
-            (None, Some(region)) => RegionClass::of(region),
+            (None, Some(region)) => RegionClass::of(region).with_context(|| {
+                format!("expected a region such as `eu-central-1`, found `{region}`")
+            })?,
         };
         let plan = plan::plan(Question {
             peak: self.peak,
