@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use serde_json::Value;
 use workflow_bridge::plan::Source;
 use workflow_bridge::plan::model::{FACTORS, Factors, Log};
 use workflow_bridge::plan::prices::{PRICES, Price};
@@ -163,4 +164,48 @@ fn the_page_is_what_the_command_prints() {
         page == new,
         "docs/scaling.md is not what `bridge plan` prints; if that is meant, rewrite it with `{WRITE}=1 cargo test --all-features --test it scaling::the_page` and look at the difference"
     );
+}
+
+#[test]
+fn the_json_has_a_source_for_each_number() {
+    let text = planned("cargo bridge plan --messages-per-second 2 --region eu-central-1 --json");
+    let plan: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(plan["question"]["region"], "other");
+    for (list, least) in [("limits", 15), ("costs", 10)] {
+        let entries = plan[list].as_array().unwrap();
+        assert!(entries.len() >= least, "{list}: {}", entries.len());
+        for entry in entries {
+            let text = |key: &str| entry[key].as_str().is_some_and(|text| !text.is_empty());
+            assert!(text("source") && text("confidence"), "{entry}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_planned_is_told() {
+    for (arguments, said) in [
+        (
+            &["--messages-per-day", "0"][..],
+            "messages a second: expected",
+        ),
+        (
+            &["--messages-per-day", "nan"],
+            "messages a second: expected",
+        ),
+        (
+            &["--messages-per-second", "1", "--region", "moon"],
+            "expected a region such as `eu-central-1`, found `moon`",
+        ),
+        (
+            &["--messages-per-second", "1", "--text-bytes", "5000"],
+            "a topic message ends at 4,096 bytes",
+        ),
+        (&[], "--messages-per-second <N>|--messages-per-day <N>"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+        let output = command.arg("plan").args(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(said), "{error}");
+        assert!(output.stdout.is_empty());
+    }
 }
