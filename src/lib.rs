@@ -42,6 +42,8 @@ pub mod letter;
 pub mod local;
 pub mod message;
 pub mod metrics;
+#[cfg(feature = "cli")]
+pub mod plan;
 pub mod ports;
 pub mod publisher;
 #[cfg(feature = "cli")]

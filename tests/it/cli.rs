@@ -32,7 +32,7 @@ fn succeeded(output: &Output) -> String {
 fn every_command_teaches() {
     let commands = [
         "local", "check", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health",
-        "draw", "new", "explain", "schema",
+        "draw", "new", "explain", "schema", "plan",
     ];
     for command in commands {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());

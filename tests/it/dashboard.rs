@@ -23,7 +23,7 @@ const OURS: &str = "workflow-bridge/workflow-bridge";
 const EVERYTHING: [(&str, i64); 2] = [("NoSuccessMinutes", 30), ("CanaryMinutes", 5)];
 
 /// Metrics with routes whose sum over all routes is enough to look at.
-const NOT_BY_ROUTE: [Metric; 7] = [
+const NOT_BY_ROUTE: [Metric; 8] = [
     Metric::ParkedAge,
     Metric::ResultAge,
     Metric::PublishedLate,

@@ -33,6 +33,7 @@ mod relay_bench;
 mod release;
 mod replay;
 mod rotation;
+mod scaling;
 mod serve;
 mod sizes;
 mod startup;

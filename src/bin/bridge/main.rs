@@ -8,6 +8,7 @@ mod health;
 mod listen;
 mod local;
 mod new;
+mod plan;
 mod publish;
 mod relay;
 mod replay;
@@ -65,6 +66,7 @@ enum Command {
     Draw(draw::Draw),
     New(new::New),
     Schema(schema::Schema),
+    Plan(plan::Plan),
 }
 
 fn main() {
@@ -104,6 +106,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Draw(command) => command.run(),
         Command::New(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Plan(command) => command.run(),
     }
 }
 

@@ -1,0 +1,214 @@
+//! `bridge plan` and docs/scaling.md: its factors are counted in the deployed stack, and its page is what the command prints.
+//!
+//! ```text
+//! WRITE_SCALING=1 cargo test --all-features --test it scaling::the_page    # writes the page's outputs anew
+//! cargo test --all-features --test it scaling::measure -- --ignored --nocapture
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use workflow_bridge::local::console::Progress;
+use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::local::{Emulator, Stack};
+use workflow_bridge::plan::model::{BATCH, FACTORS, Log};
+
+use crate::deployed::RUNTIME;
+use crate::faulty::{Dependency, FaultyStack};
+use crate::messages::{Publications, body, post_signed, settle};
+
+mod durations;
+mod page;
+
+const MESSAGES: u64 = 120;
+const AT_ONCE: usize = 6;
+/// What the completion says of a batch.
+const HANDLED: &str = "handled a batch";
+
+/// A stack with an account, and an emulator, of its own.
+async fn deployed() -> FaultyStack {
+    let workspace = Workspace::find().unwrap();
+    let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
+    let emulator = Arc::new(emulator.unwrap());
+    FaultyStack::start(emulator, &[], |_| Ok(())).await.unwrap()
+}
+
+async fn send(stack: &Stack, topic: &str) {
+    let http = reqwest::Client::new();
+    let posts = stream::iter(0..MESSAGES).map(|number| {
+        let http = &http;
+        let body = body(topic, number, &"x".repeat(200));
+        async move { post_signed(http, stack, stack.signing_secret(), &body).await }
+    });
+    let mut posts = std::pin::pin!(posts.buffer_unordered(AT_ONCE));
+    while let Some((status, answer)) = posts.next().await {
+        assert_eq!(
+            (status, &answer["targets"][0]["outcome"]),
+            (200, &json!("started"))
+        );
+    }
+}
+
+/// What the functions have called so far.
+fn calls(faulty: &FaultyStack) -> Vec<(&'static str, usize)> {
+    let of = |dependency, operation| {
+        let counters = faulty.proxy(dependency).counters();
+        (operation, counters.of(operation).seen)
+    };
+    let all = |dependency, name| (name, faulty.proxy(dependency).counters().all().seen);
+    vec![
+        of(Dependency::StepFunctions, "StartExecution"),
+        of(Dependency::StepFunctions, "DescribeExecution"),
+        of(Dependency::DynamoDb, "UpdateItem"),
+        of(Dependency::Momento, "/cache_client.pubsub.Pubsub/Publish"),
+        all(Dependency::StepFunctions, "calls of Step Functions"),
+        all(Dependency::Sqs, "calls of SQS"),
+        all(Dependency::EventBridge, "calls of EventBridge"),
+    ]
+}
+
+#[test]
+fn the_factors_are_what_a_message_causes() {
+    RUNTIME.block_on(async {
+        let faulty = deployed().await;
+        let stack = &faulty.stack;
+        let publications = Publications::of(stack);
+        let messages = usize::try_from(MESSAGES).unwrap();
+        let mut before = calls(&faulty);
+        // STANDARD, whose end is told by Step Functions; EXPRESS, which tells by itself.
+        for (topic, reply) in [
+            ("uppercase-in", "uppercase-out"),
+            ("enrich-in", "enrich-out"),
+        ] {
+            send(stack, topic).await;
+            publications.wait(reply, messages).await;
+            settle(stack, &["UppercaseStateMachine"]).await;
+            let after = calls(&faulty);
+            for ((operation, before), (_, after)) in before.iter().zip(&after) {
+                let factor = match *operation {
+                    "StartExecution" | "calls of Step Functions" => FACTORS.starts,
+                    "DescribeExecution" => FACTORS.describes,
+                    "UpdateItem" => FACTORS.ledger_writes,
+                    "calls of SQS" => FACTORS.sqs_calls,
+                    "calls of EventBridge" => 0.0,
+                    _ => FACTORS.publications,
+                };
+                let counted = (after - before) as f64 / MESSAGES as f64;
+                eprintln!("scaling: {topic}: {counted} {operation}");
+                assert_eq!(counted, factor, "{topic}: {operation}");
+            }
+            before = after;
+            if topic == "uppercase-in" {
+                let logs = Logs::of(&stack.logs().await.unwrap());
+                logs.compare("webhook", false, MESSAGES, FACTORS.webhook_log);
+                logs.compare("completion", false, MESSAGES, FACTORS.completion_log);
+                let batches = logs.batches.len() as u64;
+                logs.compare("completion", true, batches, FACTORS.batch_log);
+            }
+        }
+        let logs = Logs::of(&stack.logs().await.unwrap());
+        let secrets = faulty.proxy(Dependency::SecretsManager).counters();
+        let fetched = secrets.of("GetSecretValue").seen as f64;
+        let webhooks = logs.starts("webhook") * FACTORS.webhook_secrets;
+        assert_eq!(
+            fetched,
+            webhooks + logs.starts("completion") * FACTORS.completion_secrets
+        );
+        // A result is in one batch, and a batch has ten at most.
+        let (batches, results) = (logs.batches.len() as f64, 2.0 * MESSAGES as f64);
+        eprintln!("scaling: {results} results in {batches} batches");
+        let records = logs.batches.iter().sum::<u64>() as f64;
+        assert_eq!(records, results * FACTORS.target_invocations);
+        assert!((results / BATCH..=results).contains(&batches));
+
+        let (without, routes) = (logs.metrics(None), logs.metrics(Some("uppercase")));
+        eprintln!("scaling: metrics {without:?}, by route {routes:?}");
+        assert_eq!(without.len() as f64, FACTORS.metrics);
+        assert_eq!(routes.len() as f64, FACTORS.metrics_by_route);
+    });
+}
+
+/// What the functions wrote: the part, the line, and its length in bytes.
+struct Logs {
+    lines: Vec<(String, Value, usize)>,
+    /// Records of each batch.
+    batches: Vec<u64>,
+}
+
+impl Logs {
+    fn of(logs: &str) -> Self {
+        let lines = logs.lines().filter_map(|line| {
+            let (group, message) = line.split_once(": ")?;
+            let part = ["webhook", "completion"].into_iter();
+            let mut part = part.filter(|part| group.to_lowercase().contains(part));
+            let parsed: Value = serde_json::from_str(message).ok()?;
+            Some((part.next()?.to_owned(), parsed, message.len()))
+        });
+        let lines: Vec<_> = lines.collect();
+        let handled = lines
+            .iter()
+            .filter(|(_, line, _)| line["message"] == HANDLED);
+        let batches = handled.filter_map(|(_, line, _)| line["records"].as_u64());
+        Self {
+            batches: batches.collect(),
+            lines,
+        }
+    }
+
+    /// How many processes of a part were started, by their first invocations.
+    fn starts(&self, part: &str) -> f64 {
+        let cold = self
+            .lines
+            .iter()
+            .filter(|(of, line, _)| of == part && line["cold_start"] == true);
+        let requests: BTreeSet<_> = cold
+            .map(|(_, line, _)| line["function_request_id"].to_string())
+            .collect();
+        requests.len() as f64
+    }
+
+    /// Holds what a part logged, for messages or for batches, against the plan's figure, which may be a fifth off: names
+    /// differ in length.
+    fn compare(&self, part: &str, batches: bool, times: u64, planned: Log) {
+        let (mut bytes, mut count) = (0.0, 0.0);
+        for (of, line, length) in &self.lines {
+            if of == part && (line["message"] == HANDLED) == batches {
+                bytes += *length as f64;
+                count += 1.0;
+            }
+        }
+        let (bytes, count) = (bytes / times as f64, count / times as f64);
+        eprintln!(
+            "scaling: {part}, batches {batches}: {bytes} bytes and {count} lines, {times} times"
+        );
+        for (found, planned) in [(bytes, planned.bytes), (count, planned.lines)] {
+            let share = found / planned;
+            assert!(
+                (0.8..=1.2).contains(&share),
+                "{part}: {found}, planned {planned}"
+            );
+        }
+    }
+
+    /// The metrics that were written without a dimension, or for a route.
+    fn metrics(&self, route: Option<&str>) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for (_, line, _) in &self.lines {
+            let directives = line["_aws"]["CloudWatchMetrics"].as_array();
+            for directive in directives.into_iter().flatten() {
+                let by_route = json!(["route"]);
+                let sets = directive["Dimensions"].as_array().unwrap();
+                let counts = match route {
+                    None => sets.contains(&json!([])),
+                    Some(route) => sets.contains(&by_route) && line["route"] == route,
+                };
+                let metrics = directive["Metrics"].as_array().into_iter().flatten();
+                let found = metrics.filter(|_| counts);
+                names.extend(found.filter_map(|metric| Some(metric["Name"].as_str()?.to_owned())));
+            }
+        }
+        names
+    }
+}
