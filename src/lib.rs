@@ -15,6 +15,8 @@
 //!    once as far as known;
 //! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`].
 //!
+//! `trace` (feature `cli`) tells afterwards what happened to a message.
+//!
 //! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
@@ -49,6 +51,8 @@ pub mod sweep;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "cli")]
+pub mod trace;
 pub mod wiring;
 
 /// The version of this bridge.

@@ -14,6 +14,7 @@ mod send;
 mod serve;
 mod sign;
 mod tail;
+mod trace;
 
 use std::io::ErrorKind;
 use std::process::exit;
@@ -54,6 +55,7 @@ enum Command {
     Sign(sign::Sign),
     Send(send::Send),
     Replay(replay::Replay),
+    Trace(trace::Trace),
     Relay(relay::RelayCommand),
     Serve(serve::Serve),
     Health(health::Health),
@@ -90,6 +92,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Sign(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Replay(command) => command.run().await,
+        Command::Trace(command) => command.run().await,
         Command::Relay(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Health(command) => command.run().await,
