@@ -13,10 +13,14 @@ use tokio::time::Instant;
 use crate::input;
 use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
-use crate::ports::{Event, EventBus, Fault, FaultKind, Queue, Resumed, Started, Tasks, Workflows};
+use crate::metrics::{Measurements, Metric};
+use crate::ports::{
+    Event, EventBus, Fault, FaultKind, NewExecution, Queue, Resumed, Started, Tasks, Workflows,
+};
 use crate::resume;
 use crate::retry::{Patience, retry};
 use crate::routes::{Input, Route, Routes, Target};
+use crate::xray::Tracer;
 
 /// Most bytes of an execution's input, by StartExecution's model (`SensitiveData`, UTF-8).
 const INPUT_MAX: usize = 262_144;
@@ -31,6 +35,8 @@ pub struct Targets {
     pub workflows: Arc<dyn Workflows>,
     pub event_bus: Arc<dyn EventBus>,
     pub tasks: Arc<dyn Tasks>,
+    /// Tells the trace that executions and events become a part of.
+    pub tracer: Tracer,
 }
 
 /// Where messages wait that their targets did not take.
@@ -72,6 +78,8 @@ pub struct Delivery {
     pub outcome: Outcome,
     /// How many times the target was asked.
     pub attempts: u32,
+    /// How long until the target had it, or had not.
+    pub took: Duration,
     /// Why the target has not got it.
     pub fault: Option<Fault>,
     /// Why the queue has not got it either.
@@ -101,7 +109,38 @@ pub enum Outcome {
     NotStored,
 }
 
+impl Delivery {
+    /// Counts what came of the route.
+    pub fn measure(&self, measured: &mut Measurements) {
+        let route = Some(self.route.as_str());
+        match self.outcome {
+            Outcome::NotStored => {}
+            Outcome::Parked => measured.count_route(Metric::Parked, route),
+            Outcome::DeadLettered => {
+                let reason = self.fault.as_ref().map(|fault| Reason::of(fault).name());
+                measured.add(Metric::DeadLettered, 1, route, reason);
+            }
+            outcome => outcome.measure(&self.route, self.took, measured),
+        }
+    }
+}
+
 impl Outcome {
+    /// Counts a target that took a message, `took` after the bridge had it.
+    pub fn measure(self, route: &str, took: Duration, measured: &mut Measurements) {
+        let metric = match self {
+            Self::Started => Metric::Started,
+            Self::Duplicate => Metric::Duplicate,
+            Self::EventPut => Metric::EventPut,
+            Self::Resumed => Metric::Resumed,
+            Self::Closed => Metric::Closed,
+            Self::Parked | Self::DeadLettered | Self::NotStored => return,
+        };
+        measured.count_route(metric, Some(route));
+        let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+        measured.add(Metric::AcceptedToStarted, took, Some(route), None);
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -155,7 +194,9 @@ async fn climb_down(
     queues: &Queues,
     ladder: Ladder,
 ) -> Delivery {
+    let began = Instant::now();
     let (result, attempts) = attempt(delivered.message, route, targets, ladder.target).await;
+    let took = began.elapsed();
     let reply_refused = {
         let reply = route.reply.as_ref();
         reply.is_some_and(|reply| reply.asked.is_some() && reply.address(delivered.message).refused)
@@ -167,6 +208,7 @@ async fn climb_down(
                 route,
                 outcome,
                 attempts,
+                took,
                 fault: None,
                 queue_fault: None,
                 reply_refused,
@@ -198,6 +240,7 @@ async fn climb_down(
             Outcome::NotStored
         },
         attempts,
+        took,
         fault: Some(fault),
         queue_fault: sent.err(),
         reply_refused,
@@ -246,6 +289,7 @@ pub async fn attempt(
                 source,
                 detail_type: &detail_type,
                 detail: &detail(message),
+                trace: Some(&targets.tracer.of(message).header()),
             };
             let (result, attempts) =
                 retry(Patience::until(deadline), || targets.event_bus.put(event)).await;
@@ -287,8 +331,14 @@ async fn start(
         );
         return (Err(Fault::permanent(INPUT_TOO_LARGE, text)), 0);
     }
+    let trace = targets.tracer.of(message).header();
     let (result, attempts) = retry(Patience::until(deadline), || {
-        targets.workflows.start(state_machine, &name, &input)
+        targets.workflows.start(NewExecution {
+            state_machine,
+            name: &name,
+            input: &input,
+            trace: &trace,
+        })
     })
     .await;
     let outcome = result.map(|started| match started {

@@ -34,14 +34,18 @@ pub fn execution_name_of(route: &str, topic: &str, number: u64, id: &str) -> Str
     name.chars().map(legal).take(room).collect::<String>() + &tail
 }
 
+/// The first digits of the message's id in a name that [`execution_name`] gave; `None` for any other name.
+pub fn id_in_name(name: &str) -> Option<&str> {
+    let (_, id) = name.rsplit_once('-')?;
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    (id.len() == NAME_ID_DIGITS && id.bytes().all(hex)).then_some(id)
+}
+
 /// The sequence number in a name that [`execution_name`] gave for `route`; `None` for any other name.
 pub fn sequence_in_name(name: &str, route: &str) -> Option<u64> {
     let rest = name.strip_prefix(route)?.strip_prefix('-')?;
-    let (rest, id) = rest.rsplit_once('-')?;
-    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-    if id.len() != NAME_ID_DIGITS || !id.bytes().all(hex) {
-        return None;
-    }
+    id_in_name(rest)?;
+    let (rest, _) = rest.rsplit_once('-')?;
     rest.rsplit_once('-')?.1.parse().ok()
 }
 

@@ -54,6 +54,7 @@ mod testing;
 #[cfg(feature = "cli")]
 pub mod trace;
 pub mod wiring;
+pub mod xray;
 
 /// The version of this bridge.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

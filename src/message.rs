@@ -105,15 +105,9 @@ impl TopicMessage {
             Some(page) => page.to_string(),
             None => body.event_timestamp.to_string(),
         };
-        let number = body.topic_sequence_number.to_string();
+        let number = body.topic_sequence_number;
         Ok(Self {
-            id: MessageId::of([
-                body.cache.as_bytes(),
-                body.topic.as_bytes(),
-                number.as_bytes(),
-                instance.as_bytes(),
-                bytes,
-            ]),
+            id: MessageId::new(&body.cache, &body.topic, number, &instance, bytes),
             cache: body.cache,
             topic: body.topic,
             topic_sequence_number: body.topic_sequence_number,
@@ -156,14 +150,35 @@ pub struct MessageId(String);
 
 impl MessageId {
     const BYTES: usize = 16;
+    /// Hex digits of an id.
+    pub const DIGITS: usize = 2 * Self::BYTES;
 
-    fn of(parts: [&[u8]; 5]) -> Self {
+    fn new(cache: &str, topic: &str, number: u64, instance: &str, value: &[u8]) -> Self {
+        let number = number.to_string();
         let mut hash = Sha256::new();
-        for part in parts {
+        for part in [cache, topic, &number, instance]
+            .map(str::as_bytes)
+            .iter()
+            .chain([&value])
+        {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
         Self(hex::encode(&hash.finalize()[..Self::BYTES]))
+    }
+
+    /// The id of a message whose page is known; as the webhook will find it.
+    #[cfg(feature = "cli")]
+    pub fn of_page(cache: &str, topic: &str, page: u64, number: u64, value: &Value) -> Self {
+        let decoded;
+        let bytes = match value {
+            Value::Text(text) => text.as_bytes(),
+            Value::Binary(base64) => {
+                decoded = STANDARD.decode(base64).unwrap_or_default();
+                &decoded
+            }
+        };
+        Self::new(cache, topic, number, &page.to_string(), bytes)
     }
 
     pub fn as_str(&self) -> &str {

@@ -13,12 +13,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 
 /// Step Functions, as the webhook uses it.
 pub trait Workflows: Send + Sync {
     /// Starts an execution. A name that was used before is an [`Started::Already`], not a fault.
-    fn start<'a>(
-        &'a self,
-        state_machine: &'a str,
-        name: &'a str,
-        input: &'a str,
-    ) -> Answer<'a, Started>;
+    fn start<'a>(&'a self, execution: NewExecution<'a>) -> Answer<'a, Started>;
 }
 
 /// Step Functions, as whoever answers a task that waits.
@@ -187,6 +182,17 @@ pub struct Listed {
     pub redrive_count: u32,
 }
 
+/// An execution to start.
+#[derive(Clone, Copy, Debug)]
+pub struct NewExecution<'a> {
+    pub state_machine: &'a str,
+    pub name: &'a str,
+    /// JSON.
+    pub input: &'a str,
+    /// The header `X-Amzn-Trace-Id`.
+    pub trace: &'a str,
+}
+
 /// An event to put on a bus.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
@@ -195,6 +201,8 @@ pub struct Event<'a> {
     pub detail_type: &'a str,
     /// A JSON object.
     pub detail: &'a str,
+    /// The header `X-Amzn-Trace-Id` for whoever gets it, at most 500 characters.
+    pub trace: Option<&'a str>,
 }
 
 /// Which version of a secret.

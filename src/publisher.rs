@@ -3,6 +3,7 @@
 //! In two phases: the ledger gives an event to one invocation for as long as that can last, and is told at the end what was
 //! published. A crash in between leads to a repeat when the lease is over, and never to a loss.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -134,7 +135,7 @@ impl Publisher {
         })
     }
 
-    /// Publishes what was not published before.
+    /// Publishes what was not published before, and tells how many of the values became claims.
     ///
     /// # Errors
     ///
@@ -144,7 +145,7 @@ impl Publisher {
         turn: &Turn,
         publications: &[Publication],
         deadline: Instant,
-    ) -> Result<(), Unpublished> {
+    ) -> Result<usize, Unpublished> {
         let all = publications
             .iter()
             .enumerate()
@@ -152,26 +153,29 @@ impl Publisher {
                 // The same topic may be there twice, with other values.
                 let name = format!("{i} {}/{}", publication.cache, publication.topic);
                 if turn.published().contains(&name) {
-                    return Ok(());
+                    return Ok(false);
                 }
-                self.publish_one(publication, deadline).await?;
+                let claimed = self.publish_one(publication, deadline).await?;
                 turn.published().push(name);
-                Ok(())
+                Ok(claimed)
             });
-        let failed: Vec<Unpublished> = join_all(all)
-            .await
-            .into_iter()
-            .filter_map(Result::err)
-            .collect();
+        let (mut claims, mut failed) = (0, Vec::new());
+        for published in join_all(all).await {
+            match published {
+                Ok(claimed) => claims += usize::from(claimed),
+                Err(unpublished) => failed.push(unpublished),
+            }
+        }
         let passing = failed.iter().position(Unpublished::may_pass).unwrap_or(0);
-        failed.into_iter().nth(passing).map_or(Ok(()), Err)
+        failed.into_iter().nth(passing).map_or(Ok(claims), Err)
     }
 
+    /// Whether what it published was a claim.
     async fn publish_one(
         &self,
         publication: &Publication,
         deadline: Instant,
-    ) -> Result<(), Unpublished> {
+    ) -> Result<bool, Unpublished> {
         let Publication { cache, topic, .. } = publication;
         let permit = timeout_at(deadline, self.at_once.acquire()).await;
         let text = match permit {
@@ -195,12 +199,15 @@ impl Publisher {
             ..Patience::until(deadline)
         };
         let (result, attempts) = retry(patience, || self.topics.publish(cache, topic, &text)).await;
-        result.map_err(|fault| Unpublished::Topic {
-            cache: cache.clone(),
-            topic: topic.clone(),
-            attempts,
-            fault,
-        })
+        match result {
+            Ok(()) => Ok(matches!(text, Cow::Owned(_))),
+            Err(fault) => Err(Unpublished::Topic {
+                cache: cache.clone(),
+                topic: topic.clone(),
+                attempts,
+                fault,
+            }),
+        }
     }
 
     /// Tells the ledger that nothing of the event is left to publish.

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::input;
 use crate::json;
 use crate::ledger::ledger_id;
+use crate::message::MessageId;
 use crate::ports::Described;
 use crate::routes::{Format, Route, Routes};
 
@@ -34,9 +35,9 @@ pub struct Execution {
     pub status: Status,
     /// ms since the epoch.
     #[serde(default)]
-    start_date: Option<i64>,
+    pub start_date: Option<i64>,
     #[serde(default)]
-    stop_date: Option<i64>,
+    pub stop_date: Option<i64>,
     /// How often it was redriven: it ends once more each time.
     #[serde(default)]
     redrive_count: Option<u32>,
@@ -63,6 +64,19 @@ pub enum Status {
     /// `RUNNING`, `PENDING_REDRIVE` and whatever comes: the execution has not ended.
     #[serde(other)]
     Open,
+}
+
+impl Status {
+    /// As Step Functions writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Aborted => "ABORTED",
+            Self::Open => "OPEN",
+        }
+    }
 }
 
 /// What an ended execution asks for.
@@ -99,6 +113,8 @@ struct EnvelopeInput {
 #[derive(Deserialize)]
 struct InputMessage {
     id: String,
+    #[serde(default)]
+    event_timestamp: i64,
     cache: String,
     topic: String,
     topic_sequence_number: u64,
@@ -163,6 +179,17 @@ impl Execution {
     /// Whether the event left out what [`Execution::decide`] needs.
     pub fn lacks_detail(&self) -> bool {
         self.input.is_none() || (self.status == Status::Succeeded && self.output.is_none())
+    }
+
+    /// The id of the message that started it and its `event_timestamp`, where the bridge wrote the input. Somebody else's input
+    /// may hold anything, so it counts only where the name has the id's first digits.
+    pub fn message(&self) -> Option<(String, i64)> {
+        let input: EnvelopeInput = serde_json::from_str(self.input.as_deref()?).ok()?;
+        let digits = input::id_in_name(&self.name)?;
+        let id = input.message.id;
+        let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        let is_id = id.len() == MessageId::DIGITS && id.bytes().all(hex) && id.starts_with(digits);
+        is_id.then_some((id, input.message.event_timestamp))
     }
 
     /// Fills in what the event left out.

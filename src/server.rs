@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 pub use health::health;
 
-use crate::entrypoints::http::BODY_MAX;
+use crate::entrypoints::http::{BODY_MAX, Code, refuse};
 
 /// HTTP/2 streams of a connection that are open at once.
 const STREAMS: u32 = 100;
@@ -97,6 +97,11 @@ pub trait Handler: Send + Sync + 'static {
         request: Request<Bytes>,
         received: Instant,
     ) -> impl Future<Output = Response<String>> + Send;
+
+    /// Answers a request that the server itself refuses, `took` after its head was received.
+    fn refuse(&self, code: Code, reason: String, took: Duration) -> Response<String> {
+        refuse(code, reason, took)
+    }
 }
 
 impl<H, F> Handler for H

@@ -33,8 +33,9 @@ use tokio::time::Instant;
 pub use budget::Budget;
 pub use cursor::{Cursor, Reach};
 
-use crate::input::sequence_in_name;
+use crate::input::{id_in_name, sequence_in_name};
 use crate::ledger::ledger_id;
+use crate::metrics::{Measurements, Metric};
 use crate::ports::{
     Answer, Backlog, ExecutionPage, Fault, FaultKind, Listed, Listing, Queue, Register,
 };
@@ -72,6 +73,14 @@ pub struct Job {
     pub routes: Vec<String>,
     pub reach: Reach,
     pub cursor: Cursor,
+}
+
+impl Job {
+    /// The route that gave an execution its name.
+    fn route_of(&self, name: &str) -> Option<&str> {
+        let mut routes = self.routes.iter().map(String::as_str);
+        routes.find(|route| sequence_in_name(name, route).is_some())
+    }
 }
 
 /// How far a turn came.
@@ -113,11 +122,12 @@ pub enum Failed {
 }
 
 /// What was done, for the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     pub pages: usize,
     pub executions: usize,
     pub found: usize,
+    pub measured: Measurements,
 }
 
 impl Sweep {
@@ -219,10 +229,7 @@ impl Sweep {
             };
             tally.pages += 1;
             tally.executions += page.executions.len();
-            let is_named = |name: &str| {
-                let mut routes = job.routes.iter();
-                routes.any(|route| sequence_in_name(name, route).is_some())
-            };
+            let is_named = |name: &str| job.route_of(name).is_some();
             let cursor = &job.cursor;
             let (ended, after) = cursor.take(job.reach, &position, &page, grace, is_named);
             if !self.look_up(job, &ended, budget, tally).await? {
@@ -272,7 +279,15 @@ impl Sweep {
             for lost in lost.chunks(SENT_AT_ONCE) {
                 let sent = lost.iter().map(|id| self.send(job, id, ends[*id], budget));
                 let sent = join_all(sent).await;
-                tally.found += sent.iter().filter(|sent| matches!(sent, Ok(true))).count();
+                for (id, _) in lost
+                    .iter()
+                    .zip(&sent)
+                    .filter(|(_, sent)| matches!(sent, Ok(true)))
+                {
+                    tally.found += 1;
+                    let route = job.route_of(&ends[*id].name);
+                    tally.measured.count_route(Metric::SweepFound, route);
+                }
                 for sent in sent {
                     if !sent? {
                         return Ok(false);
@@ -299,6 +314,8 @@ impl Sweep {
             execution.arn = end.execution_arn,
             execution.status = end.status,
             redrives = end.redrive_count,
+            route = job.route_of(&end.name),
+            correlation_id = id_in_name(&end.name),
             "no event told of an execution's end; queued one"
         );
         match patiently(budget, || self.register.mark(id)).await {

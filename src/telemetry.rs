@@ -1,38 +1,115 @@
-//! Structured logs on standard output, which Lambda carries to CloudWatch.
+//! Structured logs on standard output, which Lambda carries to CloudWatch: one JSON object a line, with the keys of
+//! Powertools where it has one.
+//!
+//! What is logged within [`about_a_message`] has the message's `correlation_id` and `xray_trace_id`, once [`correlate`] told
+//! them; what is logged after [`invoked`] has the invocation's `function_request_id` and `cold_start`.
 
+use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::{Span, error_span, field};
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Lookup;
 
-/// Logs one JSON object a line, from the level in `AWS_LAMBDA_LOG_LEVEL` (Lambda's own variable) up; INFO without it.
+mod lines;
+mod settings;
+
+use lines::Lines;
+use settings::Settings;
+
+/// The share of invocations that log at DEBUG.
+static SAMPLE_RATE: OnceLock<f64> = OnceLock::new();
+
+/// Whether this invocation does.
+static SAMPLED: AtomicBool = AtomicBool::new(false);
+
+/// The invocation under way: a Lambda function has one at a time, anything else none.
+static INVOCATION: Mutex<Option<Invocation>> = Mutex::new(None);
+
+#[derive(Clone, Debug)]
+struct Invocation {
+    request_id: String,
+    cold_start: bool,
+}
+
+/// Logs one JSON object a line as `service`, or as `POWERTOOLS_SERVICE_NAME` says, from the level of
+/// `POWERTOOLS_LOG_LEVEL` up, else `AWS_LAMBDA_LOG_LEVEL` (Lambda's own variable), else INFO. A share of the invocations, by
+/// `POWERTOOLS_LOGGER_SAMPLE_RATE` (0 to 1), logs at DEBUG.
 ///
 /// Only this crate's lines, and those of the command line `bridge`, are let through below ERROR: the SDKs' own may hold payloads
 /// and signatures.
-pub fn init(lookup: Lookup<'_>) {
-    let level = lookup("AWS_LAMBDA_LOG_LEVEL").and_then(|level| match level.as_str() {
-        // Lambda's highest level, which `tracing` does not have.
-        "FATAL" => Some(LevelFilter::ERROR),
-        level => level.parse().ok(),
+pub fn init(service: &str, lookup: Lookup<'_>) {
+    let (settings, problems) = Settings::read(service, lookup);
+    let (level, most) = (settings.level, settings.most());
+    SAMPLE_RATE.get_or_init(|| settings.sample_rate);
+    let filter = dynamic_filter_fn(move |metadata, _| {
+        let level = match SAMPLED.load(Ordering::Relaxed) {
+            true => most,
+            false => level,
+        };
+        *metadata.level()
+            <= if is_ours(metadata.target()) {
+                level
+            } else {
+                level.min(LevelFilter::ERROR)
+            }
     });
-    let level = level.unwrap_or(LevelFilter::INFO);
-    let targets = Targets::new()
-        .with_default(LevelFilter::ERROR)
-        .with_target(env!("CARGO_CRATE_NAME"), level)
-        .with_target("bridge", level);
-    let json = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false);
+    let lines = Lines::new(settings.service, write_line);
     tracing_subscriber::registry()
-        .with(json)
-        .with(targets)
+        .with(lines.with_filter(filter.with_max_level_hint(most)))
         .init();
+    for problem in problems {
+        tracing::warn!(error.text = problem, "a setting of the log is not used");
+    }
+}
+
+fn is_ours(target: &str) -> bool {
+    let root = target.split("::").next().unwrap_or_default();
+    root == env!("CARGO_CRATE_NAME") || root == "bridge"
+}
+
+/// Tells that an invocation of a Lambda function begins.
+pub fn invoked(request_id: &str) {
+    let rate = SAMPLE_RATE.get().copied().unwrap_or_default();
+    SAMPLED.store(fastrand::f64() < rate, Ordering::Relaxed);
+    let mut invocation = INVOCATION.lock().unwrap_or_else(PoisonError::into_inner);
+    *invocation = Some(Invocation {
+        request_id: request_id.to_owned(),
+        cold_start: invocation.is_none(),
+    });
+}
+
+/// What is logged about one message belongs in here.
+pub fn about_a_message() -> Span {
+    // At ERROR, so that it is there whatever the level.
+    error_span!(
+        "message",
+        correlation_id = field::Empty,
+        xray_trace_id = field::Empty
+    )
+}
+
+/// Tells which message the span of [`about_a_message`], as the current one, is about: its id, or the first 16 digits of it
+/// where no more is known.
+pub fn correlate(message_id: &str, trace_id: Option<&str>) {
+    let span = Span::current();
+    span.record("correlation_id", message_id);
+    if let Some(trace_id) = trace_id {
+        span.record("xray_trace_id", trace_id);
+    }
+}
+
+/// Writes a line to standard output, whole. A reader that is gone is no reason to end.
+pub fn write_line(line: &str) {
+    let mut line = line.to_owned();
+    line.push('\n');
+    let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
 /// Ends a function that could not start, or that ended, with its reason in the log.

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::dispatch::{Queues, Targets};
+use crate::metrics::Metrics;
 use crate::ports::{
-    Answer, Begun, Described, Event, EventBus, Executions, Fault, Items, Ledger, Objects, Queue,
-    Receipts, Resumed, Secrets, Stage, Started, Tasks, Topics, Workflows,
+    Answer, Begun, Described, Event, EventBus, Executions, Fault, Items, Ledger, NewExecution,
+    Objects, Queue, Receipts, Resumed, Secrets, Stage, Started, Tasks, Topics, Workflows,
 };
 use crate::resume::{TaskAnswer, Verdict};
+use crate::xray::Tracer;
 
 /// What a fake was asked, in order, as text.
 #[derive(Clone, Default)]
@@ -40,6 +42,7 @@ impl World {
             workflows: Arc::new(self.clone()),
             event_bus: Arc::new(self.clone()),
             tasks: Arc::new(self.clone()),
+            tracer: Tracer::default(),
         }
     }
 
@@ -100,12 +103,13 @@ impl World {
 }
 
 impl Workflows for World {
-    fn start<'a>(
-        &'a self,
-        state_machine: &'a str,
-        name: &'a str,
-        input: &'a str,
-    ) -> Answer<'a, Started> {
+    fn start<'a>(&'a self, execution: NewExecution<'a>) -> Answer<'a, Started> {
+        let NewExecution {
+            state_machine,
+            name,
+            input,
+            ..
+        } = execution;
         let record = format!("start {state_machine} {name} {input}");
         Box::pin(self.call(record, move |state| {
             match state.executions.insert(name.into(), input.into()) {
@@ -234,5 +238,42 @@ impl Secrets for World {
             Stage::Current => Some("secret".to_owned()),
             Stage::Previous => Some("older secret".to_owned()),
         }))
+    }
+}
+
+/// Metrics that were written.
+#[derive(Clone, Default)]
+pub(crate) struct Measured(Arc<Mutex<Vec<serde_json::Value>>>);
+
+impl Measured {
+    pub(crate) fn metrics(&self) -> Metrics {
+        let lines = self.0.clone();
+        Metrics::to(
+            "n",
+            || 1000,
+            move |line| {
+                let line = serde_json::from_str(line).unwrap();
+                lines.lock().unwrap().push(line);
+            },
+        )
+    }
+
+    /// Each as `name route outcome value`, as far as there are such, in order; and none any more.
+    pub(crate) fn take(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for line in self.0.lock().unwrap().drain(..) {
+            let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
+            let metrics = directives
+                .iter()
+                .flat_map(|d| d["Metrics"].as_array().unwrap());
+            for metric in metrics.map(|metric| metric["Name"].as_str().unwrap()) {
+                let words = [line["route"].as_str(), line["outcome"].as_str()];
+                let words = words.into_iter().flatten();
+                let words: Vec<_> = std::iter::once(metric).chain(words).collect();
+                told.push(format!("{} {}", words.join(" "), line[metric]));
+            }
+        }
+        told.sort();
+        told
     }
 }

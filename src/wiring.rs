@@ -10,10 +10,12 @@ use crate::adapters::sfn::StepFunctions;
 use crate::adapters::sqs::SqsQueue;
 use crate::adapters::ssm::{self, RoutesError};
 use crate::clock;
-use crate::config::WebhookConfig;
+use crate::config::{WebhookConfig, environment};
 use crate::dispatch::{Queues, Targets};
 use crate::entrypoints::http::Webhook;
+use crate::metrics::Metrics;
 use crate::secrets::SecretCache;
+use crate::xray::Tracer;
 
 /// The webhook on AWS. It has no signing secret yet: [`Webhook::warm_up`] fetches one ahead of the first request.
 ///
@@ -34,6 +36,7 @@ pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webho
         },
         secrets: SecretCache::new(Arc::new(signing)),
         settings: config.settings,
+        metrics: Metrics::new(&environment),
         now_ms: clock::now_ms,
     }))
 }
@@ -45,5 +48,6 @@ pub fn targets(aws: &SdkConfig) -> Targets {
         workflows: step_functions.clone(),
         event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(aws))),
         tasks: step_functions,
+        tracer: Tracer::new(&environment),
     }
 }

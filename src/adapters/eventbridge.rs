@@ -17,6 +17,7 @@ impl EventBus for EventBridge {
                 .source(event.source)
                 .detail_type(event.detail_type)
                 .detail(event.detail)
+                .set_trace_header(event.trace.map(str::to_owned))
                 .build();
             let output = self
                 .0

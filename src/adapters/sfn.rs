@@ -6,31 +6,35 @@ use aws_sdk_sfn::types::ExecutionListItem;
 
 use super::aws::fault;
 use crate::ports::{
-    Answer, Described, ExecutionPage, Executions, Fault, Listed, Listing, Resumed, Started, Tasks,
-    Workflows,
+    Answer, Described, ExecutionPage, Executions, Fault, Listed, Listing, NewExecution, Resumed,
+    Started, Tasks, Workflows,
 };
 use crate::resume::{TaskAnswer, Verdict};
 
 /// The most that ListExecutions gives at once.
 const PAGE: i32 = 1000;
 
+/// Makes an execution a part of a trace.
+const TRACE_HEADER: &str = "x-amzn-trace-id";
+
 /// Starts, describes and lists executions, and answers their tasks.
 pub struct StepFunctions(pub Client);
 
 impl Workflows for StepFunctions {
-    fn start<'a>(
-        &'a self,
-        state_machine: &'a str,
-        name: &'a str,
-        input: &'a str,
-    ) -> Answer<'a, Started> {
+    fn start<'a>(&'a self, execution: NewExecution<'a>) -> Answer<'a, Started> {
         Box::pin(async move {
+            let trace = execution.trace.to_owned();
             let call = self
                 .0
                 .start_execution()
-                .state_machine_arn(state_machine)
-                .name(name)
-                .input(input);
+                .state_machine_arn(execution.state_machine)
+                .name(execution.name)
+                .input(execution.input)
+                .customize()
+                // The SDK would send the trace of Lambda's invocation, and Step Functions prefers the header to the body.
+                .mutate_request(move |request| {
+                    request.headers_mut().insert(TRACE_HEADER, trace.clone());
+                });
             match call.send().await {
                 Ok(_) => Ok(Started::Now),
                 Err(e)

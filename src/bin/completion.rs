@@ -14,13 +14,15 @@ use workflow_bridge::clock;
 use workflow_bridge::config::{CompletionConfig, environment};
 use workflow_bridge::entrypoints::completions::Completion;
 use workflow_bridge::entrypoints::records::{self, Repeats};
+use workflow_bridge::metrics::Metrics;
 use workflow_bridge::ports::{Queue, Receipts};
 use workflow_bridge::publisher::Publisher;
 use workflow_bridge::telemetry;
+use workflow_bridge::xray::Tracer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init(&environment);
+    telemetry::init("completion", &environment);
     telemetry::exit(run().await)
 }
 
@@ -54,6 +56,8 @@ async fn run() -> Result<(), Error> {
             at_once: Semaphore::new(config.publish_concurrency),
             now_ms: clock::now_ms,
         },
+        metrics: Metrics::new(&environment),
+        tracer: Tracer::new(&environment),
         dead_letters: config
             .dead_letter_queue_url
             .map(|url| queue(url) as Arc<dyn Queue>),

@@ -10,11 +10,12 @@ use workflow_bridge::config::{RedriveConfig, environment};
 use workflow_bridge::dispatch::Queues;
 use workflow_bridge::entrypoints::records::{self, Repeats};
 use workflow_bridge::entrypoints::redrive::Redrive;
+use workflow_bridge::metrics::Metrics;
 use workflow_bridge::{telemetry, wiring};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init(&environment);
+    telemetry::init("redrive", &environment);
     telemetry::exit(run().await)
 }
 
@@ -25,6 +26,7 @@ async fn run() -> Result<(), Error> {
     let redrive = Redrive {
         routes: ssm::load_routes(&config.routes, &aws).await?,
         targets: wiring::targets(&aws),
+        metrics: Metrics::new(&environment),
         repeats: Repeats::new(Some(parked.clone()), config.repeats, clock::now_ms),
         queues: Queues {
             parked,

@@ -12,12 +12,13 @@ use workflow_bridge::adapters::{
 use workflow_bridge::clock;
 use workflow_bridge::config::{SweepConfig, environment};
 use workflow_bridge::entrypoints::sweep::Sweeper;
+use workflow_bridge::metrics::Metrics;
 use workflow_bridge::sweep::Sweep;
 use workflow_bridge::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init(&environment);
+    telemetry::init("sweep", &environment);
     telemetry::exit(run().await)
 }
 
@@ -34,10 +35,12 @@ async fn run() -> Result<(), Error> {
             backlog: queue,
             grace: config.grace,
         },
+        metrics: Metrics::new(&environment),
         now_ms: clock::now_ms,
     };
     // Whatever the schedule sends says no more than that it is time.
     lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        telemetry::invoked(&event.context.request_id);
         let remaining = event.context.deadline().duration_since(SystemTime::now());
         let deadline = Instant::now() + remaining.unwrap_or_default();
         Ok::<_, Error>(sweeper.handle(deadline).await?)

@@ -11,7 +11,7 @@ use workflow_bridge::{telemetry, wiring};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init(&environment);
+    telemetry::init("webhook", &environment);
     telemetry::exit(run().await)
 }
 

@@ -12,12 +12,16 @@ use tokio::time::Instant;
 use super::records::{Ended, Record, Repeats};
 use crate::claims::Unclaimed;
 use crate::dispatch::{self, Ladder};
+use crate::input;
 use crate::letter::{Letter, Reason};
+use crate::metrics::{Measurements, Metric, Metrics};
 use crate::ports::{Answer, Executions, Fault, FaultKind, Queue};
 use crate::publisher::{Begin, Publisher, Turn, Unpublished};
-use crate::result::{self, Decision, Execution, Unreadable};
+use crate::result::{self, Decision, Execution, Publication, Unreadable};
 use crate::retry::{Patience, retry};
 use crate::routes::Routes;
+use crate::telemetry;
+use crate::xray::{Segment, Trace, Tracer};
 
 /// The completion.
 pub struct Completion {
@@ -27,13 +31,18 @@ pub struct Completion {
     /// Without it, what cannot be published goes back to the queue, whose own redrive policy ends it.
     pub dead_letters: Option<Arc<dyn Queue>>,
     pub repeats: Repeats,
+    pub metrics: Metrics,
+    pub tracer: Tracer,
 }
 
+/// How long after its execution's end a result is late, in ms.
+const LATE_MS: i64 = 60_000;
+
 /// How a record ended that need not come again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
-    Published(usize),
-    Ignored(&'static str),
+    Published,
+    Ignored,
     /// All of it was published before.
     Repeated,
 }
@@ -90,6 +99,8 @@ struct Event<'a> {
     source: String,
     #[serde(rename = "detail-type")]
     detail_type: String,
+    #[serde(default)]
+    resources: Vec<String>,
     #[serde(borrow)]
     detail: &'a RawValue,
 }
@@ -164,7 +175,13 @@ impl Completion {
             ..letter
         };
         match dispatch::post(&letter, queue, deadline).await {
-            Ok(()) => Ended::Done,
+            Ok(()) => {
+                let mut measured = Measurements::default();
+                let route = letter.route.as_deref();
+                measured.add(Metric::DeadLettered, 1, route, Some(reason.name()));
+                self.metrics.write(measured);
+                Ended::Done
+            }
             Err(fault) => {
                 tracing::error!(
                     error.code = fault.code,
@@ -192,26 +209,37 @@ impl Completion {
             ("aws.states", "Step Functions Execution Status Change") => {
                 let execution: Execution = read("the detail of a status change", detail)?;
                 if !execution.has_ended() {
-                    return Ok(Done::Ignored("it has not ended"));
+                    return Ok(Done::Ignored);
                 }
+                correlate(&execution, None);
                 let id = execution.ledger_id();
                 let act = async |turn: &Turn| self.status_change(execution, turn, deadline).await;
                 self.in_turn(id, deadline, act).await
             }
             ("workflow-bridge", "Topic Publish") => {
                 let publications = result::topic_publish(detail)?;
+                // Step Functions names the execution that put the event.
+                let is_execution = |arn: &&String| arn.contains(":execution:");
+                let execution = event.resources.iter().find(is_execution);
+                let digits = execution.and_then(|arn| input::id_in_name(arn));
+                if let Some(digits) = digits {
+                    telemetry::correlate(digits, record.trace.and_then(Trace::id_in));
+                }
                 // An event without an id is none of EventBridge's; its record has one.
                 let id = Some(event.id.as_str()).filter(|id| !id.is_empty());
                 let id = format!("event#{}", id.unwrap_or(record.id));
                 let act = async |turn: &Turn| {
-                    self.publisher
-                        .publish(turn, &publications, deadline)
-                        .await?;
+                    let publishing = self.publisher.publish(turn, &publications, deadline);
+                    let claims = publishing.await?;
                     tracing::info!(
+                        execution.arn = execution,
                         publications = publications.len(),
+                        published.to = to(&publications),
+                        published.claims = claims,
                         "published for a workflow"
                     );
-                    Ok(Done::Published(publications.len()))
+                    self.measure(None, claims, None);
+                    Ok(Done::Published)
                 };
                 self.in_turn(id, deadline, act).await
             }
@@ -249,6 +277,7 @@ impl Completion {
         turn: &Turn,
         deadline: Instant,
     ) -> Result<Done, Failed> {
+        let began = (self.repeats.now_ms)();
         if execution.lacks_detail() {
             let describe = || -> Answer<'_, Execution> {
                 let mut execution = execution.clone();
@@ -262,8 +291,24 @@ impl Completion {
             let (described, _) = retry(Patience::until(deadline), describe).await;
             execution = described.map_err(Failed::Describe)?;
         }
-        let (route, done) = match execution.decide(&self.routes)? {
-            Decision::Ignore(reason) => (None, Done::Ignored(reason)),
+        let message = execution.message();
+        let tracer = &self.tracer;
+        let trace = message.as_ref().map(|(id, time)| tracer.trace(id, *time));
+        correlate(&execution, trace.as_ref());
+        let (route, publications, claims) = match execution.decide(&self.routes)? {
+            Decision::Ignore(reason) => {
+                tracing::info!(
+                    execution.arn = execution.execution_arn,
+                    execution.status = execution.status.name(),
+                    outcome = "ignored",
+                    reason,
+                    "an execution ended"
+                );
+                let mut measured = Measurements::default();
+                measured.count(Metric::Ignored);
+                self.metrics.write(measured);
+                return Ok(Done::Ignored);
+            }
             Decision::Publish {
                 route,
                 publications,
@@ -274,22 +319,59 @@ impl Completion {
                         cause: cause @ Unclaimed::TooLarge { .. },
                         ..
                     }) => {
-                        self.say_too_large(&execution, &cause, turn, deadline)
-                            .await?
+                        let saying = self.say_too_large(&execution, &cause, turn, deadline);
+                        (route, saying.await?, 0)
                     }
-                    result => result?,
+                    claims => (route, publications, claims?),
                 }
-                (Some(route), Done::Published(publications.len()))
             }
         };
         tracing::info!(
             execution.arn = execution.execution_arn,
-            execution.status = ?execution.status,
+            execution.status = execution.status.name(),
+            execution.stopped_at = execution.stop_date,
             route,
-            outcome = ?done,
+            outcome = "published",
+            published.to = to(&publications),
+            published.claims = claims,
             "an execution ended"
         );
-        Ok(done)
+        self.measure(Some(&route), claims, Some(&execution));
+        if let (Some((id, _)), Some(trace)) = (&message, &trace) {
+            let segment = Segment {
+                name: "completion",
+                started_at: began,
+                ended_at: (self.repeats.now_ms)(),
+                outcome: "published",
+                fault: false,
+                message_id: id,
+                route: Some(&route),
+            };
+            tracer.go_on(trace, &segment);
+        }
+        Ok(Done::Published)
+    }
+
+    /// Counts what was published, for the end of `execution` if it was for one.
+    fn measure(&self, route: Option<&str>, claims: usize, execution: Option<&Execution>) {
+        let mut measured = Measurements::default();
+        measured.count_route(Metric::Published, route);
+        if claims > 0 {
+            let claims = i64::try_from(claims).unwrap_or(i64::MAX);
+            measured.add(Metric::Claimed, claims, route, None);
+        }
+        if let Some(stopped) = execution.and_then(|execution| execution.stop_date) {
+            let late = (self.repeats.now_ms)().saturating_sub(stopped).max(0);
+            measured.add(Metric::EndToPublished, late, route, None);
+            if late > LATE_MS {
+                measured.count_route(Metric::PublishedLate, route);
+            }
+            if let Some(started) = execution.and_then(|execution| execution.start_date) {
+                let took = stopped.saturating_sub(started).max(0);
+                measured.add(Metric::StartToEnd, took, route, None);
+            }
+        }
+        self.metrics.write(measured);
     }
 
     /// Publishes that the result is too large to be published, where failures go.
@@ -299,20 +381,38 @@ impl Completion {
         cause: &Unclaimed,
         turn: &Turn,
         deadline: Instant,
-    ) -> Result<(), Failed> {
+    ) -> Result<Vec<Publication>, Failed> {
         tracing::warn!(
             execution.arn = execution.execution_arn,
             error.text = %cause,
             "a result is too large to be published"
         );
         match execution.decide_without_value(&self.routes, &cause.to_string()) {
-            Decision::Ignore(_) => Ok(()),
-            Decision::Publish { publications, .. } => Ok(self
-                .publisher
-                .publish(turn, &publications, deadline)
-                .await?),
+            Decision::Ignore(_) => Ok(Vec::new()),
+            Decision::Publish { publications, .. } => {
+                let publishing = self.publisher.publish(turn, &publications, deadline);
+                publishing.await?;
+                Ok(publications)
+            }
         }
     }
+}
+
+/// Tells the log which message the execution is of, as far as that is known.
+fn correlate(execution: &Execution, trace: Option<&Trace>) {
+    let message = execution.message();
+    let digits = input::id_in_name(&execution.name);
+    if let Some(id) = message.as_ref().map(|(id, _)| id.as_str()).or(digits) {
+        telemetry::correlate(id, trace.map(|trace| trace.id.as_str()));
+    }
+}
+
+/// Where publications go, for the log: `demo/uppercase-out demo/audit`.
+fn to(publications: &[Publication]) -> String {
+    let to = publications
+        .iter()
+        .map(|p| format!("{}/{}", p.cache, p.topic));
+    to.collect::<Vec<_>>().join(" ")
 }
 
 fn read<'a, T: Deserialize<'a>>(expected: &'static str, text: &'a str) -> Result<T, Unreadable> {

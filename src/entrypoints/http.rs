@@ -9,15 +9,19 @@ use std::time::Duration;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use crate::config::{Unrouted, WebhookSettings};
 use crate::dispatch::{self, Delivered, Delivery, Ladder, Outcome, Queues, Targets};
-use crate::letter::Letter;
+use crate::letter::{Letter, Reason};
 use crate::message::{MessageId, TopicMessage};
+use crate::metrics::{Measurements, Metric, Metrics};
 use crate::ports::Fault;
 use crate::routes::Routes;
 use crate::secrets::SecretCache;
 use crate::signature::{self, SignatureError, Verified};
+use crate::telemetry;
+use crate::xray::Segment;
 
 /// The largest body that is looked at, in bytes.
 pub const BODY_MAX: usize = 1024 * 1024;
@@ -32,6 +36,7 @@ pub struct Webhook {
     pub queues: Queues,
     pub secrets: SecretCache,
     pub settings: WebhookSettings,
+    pub metrics: Metrics,
     /// The time, in ms since the epoch.
     pub now_ms: fn() -> i64,
 }
@@ -125,6 +130,24 @@ impl Verdict {
         }
     }
 
+    fn measurements(&self, now_ms: i64) -> Measurements {
+        let mut measured = Measurements::default();
+        measured.count(Metric::Received);
+        match self.code {
+            Code::Accepted => measured.count(Metric::Accepted),
+            Code::Unrouted => measured.count(Metric::Unrouted),
+            code => measured.add(Metric::Refused, 1, None, Some(code.name())),
+        }
+        if let (Code::Accepted | Code::Unrouted, Some(message)) = (self.code, &self.message) {
+            let took = now_ms.saturating_sub(message.publish_timestamp);
+            measured.add(Metric::PublishToAccepted, took.max(0), None, None);
+        }
+        for delivery in &self.deliveries {
+            delivery.measure(&mut measured);
+        }
+        measured
+    }
+
     fn response(&self) -> Response<String> {
         let body = Body {
             id: self.message.as_ref().map(|message| &message.id),
@@ -147,7 +170,7 @@ impl Verdict {
     }
 }
 
-/// Answers, and logs, a request that was refused before the webhook could judge it, `took` after it began.
+/// Answers, and logs, a request that was refused before anything could judge it, `took` after it began.
 pub fn refuse(code: Code, reason: impl ToString, took: Duration) -> Response<String> {
     let verdict = Verdict::refused(code, reason);
     log(&verdict, took, 0);
@@ -201,11 +224,45 @@ impl Webhook {
         }
         let within = began + budget;
         let ladder = Ladder::within(budget, within - ANSWERING);
+        let span = telemetry::about_a_message();
         let verdict = timeout_at(within, self.judge(request, ladder))
+            .instrument(span.clone())
             .await
             .unwrap_or_else(|_| Verdict::refused(Code::NotStored, Fault::timed_out()));
-        log(&verdict, began.elapsed(), (self.now_ms)());
+        span.in_scope(|| self.tell(&verdict, began.elapsed()));
         verdict.response()
+    }
+
+    /// As [`refuse`], and measures it.
+    pub fn refuse(&self, code: Code, reason: impl ToString, took: Duration) -> Response<String> {
+        let verdict = Verdict::refused(code, reason);
+        self.tell(&verdict, took);
+        verdict.response()
+    }
+
+    /// Logs, measures and traces an answer.
+    fn tell(&self, verdict: &Verdict, took: Duration) {
+        let now_ms = (self.now_ms)();
+        log(verdict, took, now_ms);
+        let mut measured = verdict.measurements(now_ms);
+        if (verdict.code, self.settings.unrouted) == (Code::Unrouted, Unrouted::DeadLetter) {
+            let reason = Some(Reason::Unrouted.name());
+            measured.add(Metric::DeadLettered, 1, None, reason);
+        }
+        self.metrics.write(measured);
+        if let Some(message) = &verdict.message {
+            let segment = Segment {
+                name: "webhook",
+                started_at: now_ms - i64::try_from(took.as_millis()).unwrap_or_default(),
+                ended_at: now_ms,
+                outcome: verdict.code.name(),
+                fault: verdict.code == Code::NotStored,
+                message_id: message.id.as_str(),
+                route: None,
+            };
+            let tracer = &self.targets.tracer;
+            tracer.begin(&tracer.of(message), &segment);
+        }
     }
 
     /// The checks, in their order: method, size, signature, JSON, freshness; then the routes.
@@ -234,6 +291,8 @@ impl Webhook {
             Ok(message) => message,
             Err(e) => return Verdict::refused(Code::Malformed, e),
         };
+        let trace = self.targets.tracer.of(&message);
+        telemetry::correlate(message.id.as_str(), Some(&trace.id));
         let age = i128::from((self.now_ms)()) - i128::from(message.publish_timestamp);
         if age > duration_ms(self.settings.max_age) {
             return Verdict::about(message, Code::Stale);

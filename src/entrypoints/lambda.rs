@@ -14,6 +14,7 @@ use lambda_http::{Adapter, Error, LambdaEvent, Request, RequestExt, service_fn};
 use tokio::time::Instant;
 
 use super::http::Webhook;
+use crate::telemetry;
 
 /// Serves the events of a Function URL, API Gateway (REST and HTTP) and an ALB until the environment ends.
 ///
@@ -34,6 +35,7 @@ pub async fn run(webhook: Arc<Webhook>, began: Instant) -> Result<(), Error> {
         }
     }));
     lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
+        telemetry::invoked(&event.context.request_id);
         tame(&mut event.payload);
         adapter.call(event)
     }))

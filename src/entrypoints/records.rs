@@ -8,10 +8,12 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::config::RepeatSettings;
 use crate::ports::Receipts;
 use crate::retry::{Patience, retry};
+use crate::telemetry::{self, about_a_message};
 
 /// How long a record is tried in one invocation; after that, the queue repeats it. Five eighths are the target's: a target that
 /// is down must not hold up the records of the others for long.
@@ -34,6 +36,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let handle = &handle;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        telemetry::invoked(&event.context.request_id);
         let deadline = event.context.deadline();
         let remaining = deadline.duration_since(SystemTime::now());
         let deadline = Instant::now() + remaining.unwrap_or_default();
@@ -49,6 +52,8 @@ pub struct Record<'a> {
     pub body: &'a str,
     /// When it was put into the queue, in ms since the epoch.
     pub sent_at: Option<i64>,
+    /// The header `X-Amzn-Trace-Id` of who put it there.
+    pub trace: Option<&'a str>,
     /// How often it was received before: each time, its target was asked at least once.
     pub earlier_receives: u32,
     /// Whether it can be given back to the queue no more.
@@ -115,10 +120,11 @@ impl Repeats {
                 id: message.message_id.as_deref().unwrap_or_default(),
                 body: message.body.as_deref().unwrap_or_default(),
                 sent_at: attribute(message, "SentTimestamp"),
+                trace: message.attributes.get("AWSTraceHeader").map(String::as_str),
                 earlier_receives: receives.saturating_sub(1),
                 is_last: receives >= self.max_receives || self.age(message) >= LAST_AGE,
             };
-            let ended = handle(record, end).await;
+            let ended = handle(record, end).instrument(about_a_message()).await;
             let wait = match ended {
                 Ended::Done => return (record.id, false),
                 Ended::Again => self.wait(receives),

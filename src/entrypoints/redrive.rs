@@ -2,16 +2,21 @@
 //!
 //! The signature was checked before the message was parked, and how old it is does not matter any more.
 
+use std::time::Duration;
+
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use tokio::time::Instant;
 
 use super::records::{Ended, Record, Repeats};
-use crate::dispatch::{self, Ladder, Queues, Targets};
+use crate::dispatch::{self, Ladder, Outcome, Queues, Targets};
 use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
+use crate::metrics::{Measurements, Metric, Metrics};
 use crate::ports::{Fault, FaultKind};
 use crate::routes::Routes;
 use crate::signature::Verified;
+use crate::telemetry;
+use crate::xray::{Segment, Trace};
 
 /// The redrive.
 pub struct Redrive {
@@ -19,6 +24,7 @@ pub struct Redrive {
     pub targets: Targets,
     pub queues: Queues,
     pub repeats: Repeats,
+    pub metrics: Metrics,
 }
 
 /// A letter that cannot be delivered as it is.
@@ -30,8 +36,9 @@ struct Hopeless {
 
 /// What came of a letter that was tried.
 enum Tried {
-    /// Its outcome, for the log.
-    Delivered(String),
+    To(Outcome),
+    /// To these routes' letters.
+    Split(String),
     Waits(Fault, u32),
     Hopeless(Hopeless),
 }
@@ -71,7 +78,23 @@ impl Redrive {
                 return self.bury(letter, ladder.queue).await;
             }
         };
-        let tried = match self.deliver(&letter, ladder).await {
+        let began = self.now_ms();
+        telemetry::correlate(&letter.id, None);
+        let body = letter.message.as_ref().map_or("", |message| message.get());
+        let message = TopicMessage::parse(Verified::stored(body.as_bytes()));
+        let trace = message.as_ref().ok().map(|m| self.targets.tracer.of(m));
+        if let Some(trace) = &trace {
+            telemetry::correlate(&letter.id, Some(&trace.id));
+        }
+        let tried = match message {
+            Ok(message) => self.deliver(&letter, &message, ladder).await,
+            Err(e) => Tried::Hopeless(Hopeless {
+                reason: Reason::Unreadable,
+                detail: e.to_string(),
+                attempts: 0,
+            }),
+        };
+        let tried = match tried {
             Tried::Waits(fault, attempts) if record.is_last => Tried::Hopeless(Hopeless {
                 reason: Reason::GaveUp,
                 detail: fault.to_string(),
@@ -79,28 +102,9 @@ impl Redrive {
             }),
             tried => tried,
         };
-        let (outcome, error) = match &tried {
-            Tried::Delivered(outcome) => (outcome.as_str(), None),
-            Tried::Waits(fault, _) => ("waits", Some(fault.to_string())),
-            Tried::Hopeless(hopeless) => (hopeless.reason.name(), Some(hopeless.detail.clone())),
-        };
-        macro_rules! line {
-            ($level:ident, $text:literal) => {
-                tracing::$level!(
-                    message.id = letter.id,
-                    route = letter.route,
-                    outcome,
-                    error.text = error,
-                    $text
-                )
-            };
-        }
+        self.tell(&letter, &tried, trace.as_ref(), began);
         match tried {
-            Tried::Delivered(_) => line!(info, "redrove a parked message"),
-            _ => line!(warn, "a parked message was tried in vain"),
-        }
-        match tried {
-            Tried::Delivered(_) => Ended::Done,
+            Tried::To(_) | Tried::Split(_) => Ended::Done,
             Tried::Waits(..) => Ended::Again,
             Tried::Hopeless(Hopeless {
                 reason,
@@ -114,20 +118,63 @@ impl Redrive {
         }
     }
 
-    async fn deliver(&self, letter: &Letter, ladder: Ladder) -> Tried {
-        let body = letter.message.as_ref().map_or("", |message| message.get());
-        let message = match TopicMessage::parse(Verified::stored(body.as_bytes())) {
-            Ok(message) => message,
-            Err(e) => {
-                return Tried::Hopeless(Hopeless {
-                    reason: Reason::Unreadable,
-                    detail: e.to_string(),
-                    attempts: 0,
-                });
-            }
+    /// Logs, measures and traces what came of a letter that was tried since `began`.
+    fn tell(&self, letter: &Letter, tried: &Tried, trace: Option<&Trace>, began: i64) {
+        let (outcome, error) = match tried {
+            Tried::To(outcome) => (outcome.name(), None),
+            Tried::Split(routes) => (routes.as_str(), None),
+            Tried::Waits(fault, _) => ("waits", Some(fault.to_string())),
+            Tried::Hopeless(hopeless) => (hopeless.reason.name(), Some(hopeless.detail.clone())),
         };
+        macro_rules! line {
+            ($level:ident, $text:literal) => {
+                tracing::$level!(
+                    message.id = letter.id,
+                    route = letter.route,
+                    outcome,
+                    attempts = letter.attempts,
+                    error.text = error,
+                    $text
+                )
+            };
+        }
+        match tried {
+            Tried::To(_) | Tried::Split(_) => line!(info, "redrove a parked message"),
+            _ => line!(warn, "a parked message was tried in vain"),
+        }
+
+        let now = self.now_ms();
+        let waited = now.saturating_sub(letter.first_at).max(0);
+        let route = letter.route.as_deref();
+        let mut measured = Measurements::default();
+        match tried {
+            Tried::To(outcome) => {
+                measured.count_route(Metric::Redriven, route);
+                let waited = Duration::from_millis(waited.unsigned_abs());
+                outcome.measure(route.unwrap_or_default(), waited, &mut measured);
+            }
+            Tried::Waits(..) => measured.add(Metric::ParkedAge, waited, route, None),
+            // What is parked anew was counted there, and a dead letter is counted once it is one.
+            Tried::Split(_) | Tried::Hopeless(_) => {}
+        }
+        self.metrics.write(measured);
+        if let Some(trace) = trace {
+            let segment = Segment {
+                name: "redrive",
+                started_at: began,
+                ended_at: now,
+                outcome,
+                fault: error.is_some(),
+                message_id: &letter.id,
+                route,
+            };
+            self.targets.tracer.go_on(trace, &segment);
+        }
+    }
+
+    async fn deliver(&self, letter: &Letter, message: &TopicMessage, ladder: Ladder) -> Tried {
         let Some(name) = &letter.route else {
-            return self.park_anew(letter, &message, ladder.queue).await;
+            return self.park_anew(letter, message, ladder.queue).await;
         };
         let Some(route) = self.routes.iter().find(|r| r.name == *name && r.enabled) else {
             return Tried::Hopeless(Hopeless {
@@ -139,9 +186,9 @@ impl Redrive {
             });
         };
         let (result, attempts) =
-            dispatch::attempt(&message, route, &self.targets, ladder.target).await;
+            dispatch::attempt(message, route, &self.targets, ladder.target).await;
         match result {
-            Ok(outcome) => Tried::Delivered(outcome.name().to_owned()),
+            Ok(outcome) => Tried::To(outcome),
             Err(fault) if fault.kind == FaultKind::Permanent => Tried::Hopeless(Hopeless {
                 reason: Reason::of(&fault),
                 detail: fault.to_string(),
@@ -171,13 +218,24 @@ impl Redrive {
                 return Tried::Waits(fault, 0);
             }
         }
+        let mut measured = Measurements::default();
+        for route in &routes {
+            measured.count_route(Metric::Parked, Some(&route.name));
+        }
+        self.metrics.write(measured);
         let names: Vec<&str> = routes.iter().map(|route| route.name.as_str()).collect();
-        Tried::Delivered(format!("parked for {}", names.join(", ")))
+        Tried::Split(format!("parked for {}", names.join(", ")))
     }
 
     async fn bury(&self, letter: Letter, deadline: Instant) -> Ended {
         match dispatch::post(&letter, &self.queues.dead_letters, deadline).await {
-            Ok(()) => Ended::Done,
+            Ok(()) => {
+                let mut measured = Measurements::default();
+                let route = letter.route.as_deref();
+                measured.add(Metric::DeadLettered, 1, route, Some(letter.reason.name()));
+                self.metrics.write(measured);
+                Ended::Done
+            }
             Err(fault) => {
                 tracing::error!(
                     message.id = letter.id,

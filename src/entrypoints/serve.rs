@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
+use hyper::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-use super::http::Webhook;
+use super::http::{Code, Webhook};
 use crate::backoff::Backoff;
 use crate::relay::health::metrics;
 use crate::relay::status::Status;
-use crate::server::{self, Limits, health};
+use crate::server::{self, Handler, Limits, health};
 
 /// The waits between two attempts to fetch the signing secret.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -37,12 +38,9 @@ pub async fn run(
         body_within: limits.body_within.min(webhook.settings.answer_within / 2),
         ..limits
     };
-    let handler = {
-        let webhook = webhook.clone();
-        move |request, received| {
-            let (webhook, relay) = (webhook.clone(), relay.clone());
-            async move { answer(&webhook, &request, received, relay.as_deref()).await }
-        }
+    let handler = Served {
+        webhook: webhook.clone(),
+        relay,
     };
     let stop = async {
         stop.await;
@@ -55,6 +53,22 @@ pub async fn run(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What the server hands requests to.
+struct Served {
+    webhook: Arc<Webhook>,
+    relay: Option<Arc<Status>>,
+}
+
+impl Handler for Served {
+    async fn answer(&self, request: Request<Bytes>, received: Instant) -> Response<String> {
+        answer(&self.webhook, &request, received, self.relay.as_deref()).await
+    }
+
+    fn refuse(&self, code: Code, reason: String, took: Duration) -> Response<String> {
+        self.webhook.refuse(code, reason, took)
+    }
 }
 
 /// Answers a request whose head had been `received` then: the budget began there.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, join3};
 use tokio::time::Instant;
 
+use crate::metrics::Metrics;
 use crate::routes::Routes;
 use crate::sweep::{Budget, Failed, Job, Reach, SAVE_WITHIN, Sweep, Tally, Turn};
 
@@ -17,6 +18,7 @@ const ENDING: Duration = Duration::from_secs(1);
 pub struct Sweeper {
     pub routes: Routes,
     pub sweep: Sweep,
+    pub metrics: Metrics,
     /// Milliseconds since the epoch.
     pub now_ms: fn() -> i64,
 }
@@ -90,6 +92,7 @@ impl Sweeper {
             lag_ms = swept.min().map(|at| now - at),
             "swept for executions that ended without an event"
         );
+        self.metrics.write(counts.tally.measured);
         match counts.failed {
             0 => Ok(()),
             failed => Err(format!(

@@ -12,6 +12,7 @@ use crate::adapters::files::SecretText;
 use crate::adapters::subscriptions::Subscriptions;
 use crate::clock::now_ms;
 use crate::config::MomentoEndpoint;
+use crate::metrics::Metrics;
 use crate::relay::cursors::{Cursors, FileStore};
 use crate::relay::destination::{Attempt, Destination, Door};
 use crate::relay::gaps::Gaps;
@@ -59,8 +60,7 @@ impl Relay {
             gaps: Arc::new(Gaps {
                 status: status.clone(),
                 bus: None,
-                metric: |_| {},
-                now_ms,
+                metrics: Metrics::none(),
             }),
             status,
             concurrency: 16,

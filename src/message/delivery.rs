@@ -31,14 +31,15 @@ impl<V: Serialize> DeliveryBody<'_, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Value;
     use crate::message::tests::parse;
+    use crate::message::{MessageId, Value};
 
     #[test]
     fn what_is_written_is_read_again() {
         for (value, page) in [
             (Value::Text("Here I am!!".into()), None),
             (Value::Binary("AAEC".into()), Some(7)),
+            (Value::Text("Here I am!!".into()), Some(8)),
         ] {
             let body = DeliveryBody {
                 cache: "chat",
@@ -52,6 +53,10 @@ mod tests {
             };
             let message = parse(body.to_json()).unwrap();
             assert_eq!(message.value, value);
+            if let Some(page) = page {
+                let id = MessageId::of_page("chat", "room-281", page, 1, &value);
+                assert_eq!(message.id, id);
+            }
             assert_eq!(message.sequence_page, page);
             assert_eq!(message.token_id.as_deref(), Some("mo"));
         }

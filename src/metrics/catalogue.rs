@@ -85,6 +85,8 @@ metrics! {
     ParkedAge = "parked_age", Milliseconds, [Route];
     /// Messages and results that became dead letters, by the letter's reason.
     DeadLettered = "dead_lettered", Count, [Route, Outcome];
+    /// Ended executions that ask for no publication: somebody else's, or of a route without a reply.
+    Ignored = "ignored", Count, [];
     /// Ended executions, and events of workflows, whose publications are all done.
     Published = "published", Count, [Route];
     /// Of them, results of executions that had ended more than a minute before.

@@ -15,6 +15,7 @@ use super::reader::Entry;
 use super::status::Status;
 use crate::adapters::subscriptions::Message;
 use crate::backoff::Backoff;
+use crate::message::MessageId;
 
 /// The waits between attempts at one message.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -33,6 +34,21 @@ pub struct Courier {
     pub status: Arc<Status>,
     /// `true` once nothing new shall begin.
     pub stop: watch::Receiver<bool>,
+}
+
+/// A line about a message of the topic.
+macro_rules! line {
+    ($level:ident, $self:ident, $message:ident, $text:literal, $($field:tt)+) => {
+        tracing::$level!(
+            correlation_id = $self.id($message).as_str(),
+            message.cache = $self.topic.cache,
+            message.topic = $self.topic.topic,
+            message.sequence = $message.number,
+            message.page = $message.page,
+            $($field)+,
+            $text
+        )
+    };
 }
 
 impl Courier {
@@ -144,13 +160,12 @@ impl Courier {
 
     fn taken(&self, message: &Message, attempts: usize) {
         if attempts > 1 {
-            tracing::info!(
-                message.cache = self.topic.cache,
-                message.topic = self.topic.topic,
-                message.sequence = message.number,
-                message.page = message.page,
-                attempts,
-                "the webhook took a message at last"
+            line!(
+                info,
+                self,
+                message,
+                "the webhook took a message at last",
+                attempts
             );
         }
     }
@@ -158,31 +173,39 @@ impl Courier {
     /// A line for the first attempts, then ever more rarely.
     fn not_taken(&self, message: &Message, attempts: usize, reason: &str, pause: Duration) {
         if attempts.is_power_of_two() {
-            tracing::warn!(
-                message.cache = self.topic.cache,
-                message.topic = self.topic.topic,
-                message.sequence = message.number,
-                message.page = message.page,
+            line!(
+                warn,
+                self,
+                message,
+                "the webhook does not take a message; its topic waits",
                 attempts,
                 retry_in_ms = pause.as_millis() as u64,
-                error.text = reason,
-                "the webhook does not take a message; its topic waits"
+                error.text = reason
             );
         }
     }
 
     fn skip(&self, message: &Message, attempts: usize, refusal: &Refusal) {
         self.status.refused();
-        tracing::error!(
-            message.cache = self.topic.cache,
-            message.topic = self.topic.topic,
-            message.sequence = message.number,
-            message.page = message.page,
+        line!(
+            error,
+            self,
+            message,
+            "skipped a message that the webhook refuses: its settings and the relay's do not fit",
             attempts,
             http.status = refusal.status,
-            code = refusal.code,
-            "skipped a message that the webhook refuses: its settings and the relay's do not fit"
+            code = refusal.code
         );
+    }
+
+    fn id(&self, message: &Message) -> MessageId {
+        let Message {
+            page,
+            number,
+            value,
+            ..
+        } = message;
+        MessageId::of_page(&self.topic.cache, &self.topic.topic, *page, *number, value)
     }
 }
 

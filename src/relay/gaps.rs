@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::TopicName;
 use super::status::Status;
 use super::track::{Cursor, Gap};
+use crate::metrics::{Measurements, Metric, Metrics};
 use crate::ports::{Event, EventBus};
 use crate::retry::{Patience, retry};
 
@@ -31,9 +31,7 @@ pub struct Gaps {
     pub status: Arc<Status>,
     /// Without one, there are no events.
     pub bus: Option<Bus>,
-    /// Where a line in CloudWatch's embedded metric format goes, which is standard output where logs go there.
-    pub metric: fn(&str),
-    pub now_ms: fn() -> i64,
+    pub metrics: Metrics,
 }
 
 /// The detail of an event.
@@ -82,7 +80,10 @@ impl Gaps {
             gap.until.sequence = gap.until.next,
             "Momento has lost messages, or no longer keeps them"
         );
-        (self.metric)(&metric(gap.missed, (self.now_ms)()));
+        let mut measured = Measurements::default();
+        let missed = i64::try_from(gap.missed).unwrap_or(i64::MAX);
+        measured.add(Metric::Gap, missed, None, None);
+        self.metrics.write(measured);
         let Some(bus) = &self.bus else { return };
         let detail = Detail {
             cache: &topic.cache,
@@ -98,6 +99,7 @@ impl Gaps {
             source: SOURCE,
             detail_type: DETAIL_TYPE,
             detail: &detail,
+            trace: None,
         };
         let patience = Patience::until(Instant::now() + PUT_WITHIN);
         let (put, _) = retry(patience, || bus.event_bus.put(event)).await;
@@ -113,26 +115,11 @@ impl Gaps {
     }
 }
 
-/// A line in CloudWatch's embedded metric format.
-fn metric(missed: u64, now_ms: i64) -> String {
-    json!({
-        "_aws": {
-            "Timestamp": now_ms,
-            "CloudWatchMetrics": [{
-                "Namespace": "workflow-bridge",
-                "Dimensions": [["service"]],
-                "Metrics": [{"Name": "gap", "Unit": "Count"}],
-            }],
-        },
-        "service": "relay",
-        "gap": missed,
-    })
-    .to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+
+    use serde_json::json;
 
     use super::*;
     use crate::ports::{Answer, Fault};
@@ -163,14 +150,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_gap_becomes_an_event_though_the_bus_is_busy() {
         let bus = Arc::new(Taken::default());
+        let lines = Arc::new(Mutex::new(String::new()));
+        let sink = lines.clone();
         let gaps = Gaps {
             status: Arc::new(Status::new(1)),
             bus: Some(Bus {
                 name: "default".into(),
                 event_bus: bus.clone(),
             }),
-            metric: |_| {},
-            now_ms: || 17,
+            metrics: Metrics::to("n", || 17, move |line| sink.lock().unwrap().push_str(line)),
         };
         let topic = TopicName {
             cache: "demo".into(),
@@ -185,6 +173,7 @@ mod tests {
         gaps.report(&topic, &gap).await;
         let events = bus.0.lock().unwrap();
         assert_eq!(events.len(), 2);
+        assert!(lines.lock().unwrap().ends_with(r#""gap":4}"#));
         assert_eq!(
             events[1],
             json!(["default", "workflow-bridge", "Sequence Gap", {
@@ -197,18 +186,6 @@ mod tests {
             gaps.status
                 .metrics()
                 .contains("workflow_bridge_relay_missed_total 4")
-        );
-    }
-
-    #[test]
-    fn the_metric_is_in_the_embedded_format() {
-        let line: serde_json::Value = serde_json::from_str(&metric(4, 17)).unwrap();
-        assert_eq!(line["_aws"]["Timestamp"], 17);
-        let directive = &line["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(directive["Dimensions"], json!([["service"]]));
-        assert_eq!(
-            (&line["gap"], &line["service"]),
-            (&json!(4), &json!("relay"))
         );
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::body::{Failed, Received, discard, receive};
 use super::connection::Open;
 use super::{Handler, Server};
-use crate::entrypoints::http::{Code, refuse};
+use crate::entrypoints::http::Code;
 
 /// Answers a request.
 ///
@@ -52,7 +52,8 @@ pub(super) async fn answer<H: Handler>(
         Err(Failed::TooSlow) => {
             let within = server.limits.body_within.as_millis();
             let reason = format!("expected the whole body within {within} ms");
-            let response = refuse(Code::TooSlow, reason, received.elapsed());
+            let took = received.elapsed();
+            let response = server.handler.refuse(Code::TooSlow, reason, took);
             return Ok(match http1 {
                 true => with(response, CONNECTION, "close"),
                 false => response,
@@ -69,7 +70,7 @@ pub(super) async fn answer<H: Handler>(
         }
     };
     unread(body);
-    let response = refuse(code, reason, received.elapsed());
+    let response = server.handler.refuse(code, reason, received.elapsed());
     Ok(match code {
         Code::NotStored => with(response, RETRY_AFTER, "1"),
         _ => response,
@@ -97,18 +98,18 @@ async fn handle<H: Handler>(
     received: Instant,
     shares: (Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 ) -> Response<String> {
+    let at_work = server.clone();
     let handling = tokio::spawn(async move {
-        let response = server.handler.answer(request, received).await;
+        let response = at_work.handler.answer(request, received).await;
         drop(shares);
         response
     });
     // The words of a panic may quote the message.
     let ended_early = |_| {
-        refuse(
-            Code::NotStored,
-            "the handler ended early",
-            received.elapsed(),
-        )
+        let reason = "the handler ended early".to_owned();
+        server
+            .handler
+            .refuse(Code::NotStored, reason, received.elapsed())
     };
     handling.await.unwrap_or_else(ended_early)
 }

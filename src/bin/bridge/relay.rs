@@ -22,6 +22,7 @@ use workflow_bridge::adapters::subscriptions::Subscriptions;
 use workflow_bridge::adapters::{aws, ssm};
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::{MomentoEndpoint, RoutesSource, environment};
+use workflow_bridge::metrics::Metrics;
 use workflow_bridge::ports::Secrets;
 use workflow_bridge::relay::cursors::{CursorStore, Cursors, FileStore, TableStore};
 use workflow_bridge::relay::destination::{Destination, Door};
@@ -159,7 +160,7 @@ fn from(text: &str) -> Result<(TopicName, u64), String> {
 
 impl RelayCommand {
     pub async fn run(self) -> Result<i32> {
-        telemetry::init(&environment);
+        telemetry::init("relay", &environment);
         let aws = Aws::default();
         let destination = Destination {
             door: Door::http(&self.webhook).map_err(|text| anyhow!(text))?,
@@ -261,8 +262,7 @@ impl RelayOptions {
             gaps: Arc::new(Gaps {
                 status: status.clone(),
                 bus,
-                metric: |line| println!("{line}"),
-                now_ms,
+                metrics: Metrics::new(&environment),
             }),
             status,
             concurrency: self.concurrency.into(),

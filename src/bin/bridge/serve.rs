@@ -23,7 +23,7 @@ use crate::relay::{self, Aws, RelayOptions};
 /// the load balancer. GET /live answers 200; GET /ready answers 200 once the signing secret is there, else 503.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=… PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://… \\\n    cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nWith `--relay`, one process does it all: it subscribes to the topics, and whoever posts is answered as well.\n\nAlso read: MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED and AWS_LAMBDA_LOG_LEVEL, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up end it in order: what is under way is finished, for at most 20 s, and the exit code is 0."
+    after_help = "Example:\n  ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=… PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://… \\\n    cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nWith `--relay`, one process does it all: it subscribes to the topics, and whoever posts is answered as well.\n\nAlso read: MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED, TRACE_SAMPLE_RATE, POWERTOOLS_LOG_LEVEL and POWERTOOLS_METRICS_NAMESPACE, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up end it in order: what is under way is finished, for at most 20 s, and the exit code is 0."
 )]
 pub struct Serve {
     /// Address and port to listen on; port 0 is a free one
@@ -55,7 +55,7 @@ pub struct Serve {
 
 impl Serve {
     pub async fn run(self) -> Result<i32> {
-        telemetry::init(&environment);
+        telemetry::init("serve", &environment);
         let config = WebhookConfig::read(&environment)?;
         let signing_secret_id = config.signing_secret_id.clone();
         let listener = listen(&self.listen, "--listen").await?;

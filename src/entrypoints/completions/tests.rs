@@ -10,6 +10,7 @@ use crate::routes::tests::{MACHINE, routes};
 use crate::testing::{Behaviour, World};
 
 mod ledger;
+mod metrics;
 
 fn completion(world: &World) -> Completion {
     Completion {
@@ -29,6 +30,8 @@ fn completion(world: &World) -> Completion {
             at_once: Semaphore::new(5),
             now_ms: || 1000,
         },
+        metrics: Metrics::none(),
+        tracer: Tracer::default(),
         dead_letters: Some(world.queues().dead_letters),
         repeats: Repeats {
             receipts: Some(Arc::new(world.clone())),

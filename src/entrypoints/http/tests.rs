@@ -5,6 +5,7 @@ use crate::routes::tests::routes;
 use crate::signature::sign;
 use crate::testing::{Behaviour, World};
 
+mod metrics;
 mod properties;
 
 const NOW: i64 = 1_704_296_470_565;
@@ -21,6 +22,7 @@ fn webhook(world: &World, list: &[Value]) -> Webhook {
             answer_within: Duration::from_millis(4000),
             unrouted: Unrouted::DeadLetter,
         },
+        metrics: Metrics::none(),
         now_ms: || NOW,
     }
 }

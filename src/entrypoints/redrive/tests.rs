@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::message::tests::message;
 use crate::routes::tests::{MACHINE, routes};
-use crate::testing::{Behaviour, World};
+use crate::testing::{Behaviour, Measured, World};
 
 fn redrive(world: &World, list: &[Value]) -> Redrive {
     Redrive {
         routes: routes(list),
         targets: world.targets(),
         queues: world.queues(),
+        metrics: Metrics::none(),
         repeats: Repeats {
             receipts: Some(Arc::new(world.clone())),
             first: Duration::from_secs(30),
@@ -165,4 +166,32 @@ async fn an_unrouted_letter_becomes_one_for_each_route_that_is_there_now() {
         (17, BODY)
     );
     assert_eq!(world.executions(), 0, "each of them is tried by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_letter_counts_by_what_came_of_it() {
+    let world = World::default();
+    let measured = Measured::default();
+    let redrive = Redrive {
+        metrics: measured.metrics(),
+        ..redrive(&world, &[json!({}), json!({"name": "other"})])
+    };
+    // Since 17, and now it is 50.
+    again(&redrive, &letter(Some("r0")), 1).await;
+    let expected = ["accepted_to_started r0 33", "redriven r0 1", "started r0 1"];
+    assert_eq!(measured.take(), expected);
+    again(&redrive, &letter(None), 1).await;
+    assert_eq!(measured.take(), ["parked other 1", "parked r0 1"]);
+    again(&redrive, &letter(Some("gone")), 1).await;
+    assert_eq!(measured.take(), ["dead_lettered gone route_gone 1"]);
+    again(&redrive, "no letter", 1).await;
+    assert_eq!(measured.take(), ["dead_lettered unreadable 1"]);
+    world.make("start", Behaviour::Fails(Fault::transient("Throttled", "")));
+    again(&redrive, &letter(Some("r0")), 2).await;
+    assert_eq!(measured.take(), ["parked_age r0 33"]);
+    again(&redrive, &letter(Some("r0")), 3).await;
+    assert_eq!(measured.take(), ["dead_lettered r0 gave_up 1"]);
+    world.make("bury", Behaviour::Fails(Fault::transient("Throttled", "")));
+    again(&redrive, &letter(Some("r0")), 3).await;
+    assert!(measured.take().is_empty(), "it goes on waiting");
 }

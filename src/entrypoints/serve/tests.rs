@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Unrouted, WebhookSettings};
+use crate::metrics::Metrics;
 use crate::ports::Fault;
 use crate::routes::tests::routes;
 use crate::secrets::SecretCache;
@@ -22,6 +23,7 @@ fn webhook(world: &World) -> Webhook {
             answer_within: Duration::from_secs(4),
             unrouted: Unrouted::DeadLetter,
         },
+        metrics: Metrics::none(),
         now_ms: || NOW,
     }
 }

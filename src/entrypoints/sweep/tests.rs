@@ -5,6 +5,7 @@ use super::*;
 use crate::ports::Fault;
 use crate::routes::tests::{MACHINE, routes};
 use crate::sweep::tests::cloud::{Cloud, DAY, MINUTE, START, Simulated, now, set_now};
+use crate::testing::Measured;
 
 fn machine(name: &str) -> String {
     format!("arn:aws:states:us-east-1:123456789012:stateMachine:{name}")
@@ -18,6 +19,7 @@ fn sweeper(cloud: &Cloud, machines: &[&str]) -> Sweeper {
     Sweeper {
         routes: routes(&list),
         sweep: cloud.sweep(),
+        metrics: Metrics::none(),
         now_ms: now,
     }
 }
@@ -48,6 +50,7 @@ async fn every_routed_state_machine_is_swept_once() {
             json!({"to": bus}),
         ]),
         sweep: cloud.sweep(),
+        metrics: Metrics::none(),
         now_ms: now,
     };
     invoke(&sweeper, START, 60).await.unwrap();
@@ -286,4 +289,21 @@ proptest! {
             prop_assert!(!queued.contains(id), "{} was queued", id);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn finds_count_for_their_route() {
+    let cloud = cloud(1000);
+    let measured = Measured::default();
+    let sweeper = Sweeper {
+        metrics: measured.metrics(),
+        ..sweeper(&cloud, &["A"])
+    };
+    invoke(&sweeper, START, 60).await.unwrap();
+    assert!(measured.take().is_empty());
+    let ended = [(START + 1, START + 2)];
+    cloud.runs(&machine("A"), "r0-in-1-0123456789abcdef", &ended);
+    cloud.runs(&machine("A"), "by hand", &ended);
+    invoke(&sweeper, START + 5 * MINUTE, 60).await.unwrap();
+    assert_eq!(measured.take(), ["sweep_found 1", "sweep_found r0 1"]);
 }

@@ -6,6 +6,7 @@ use crate::adapters::files::SecretText;
 use crate::config::{Unrouted, WebhookSettings};
 use crate::entrypoints::http::Webhook;
 use crate::message::Value;
+use crate::metrics::Metrics;
 use crate::ports::{Answer, Secrets, Stage};
 use crate::relay::cursors::CursorStore;
 use crate::relay::destination::{Attempt, Door};
@@ -67,6 +68,7 @@ impl Scene {
                 answer_within: Duration::from_secs(4),
                 unrouted: Unrouted::Ignore,
             },
+            metrics: Metrics::none(),
             now_ms: || 0,
         };
         let (watch, attempts) = broadcast::channel(1024);
@@ -89,8 +91,7 @@ impl Scene {
             gaps: Arc::new(Gaps {
                 status: status.clone(),
                 bus: None,
-                metric: |_| {},
-                now_ms: || 0,
+                metrics: Metrics::none(),
             }),
             status,
             stop: stopping,
