@@ -39,6 +39,10 @@ const PROGRAM: [(&str, &str); 11] = [
         include_str!("emulator/corrections/functions.py"),
     ),
     (
+        "corrections/logs.py",
+        include_str!("emulator/corrections/logs.py"),
+    ),
+    (
         "corrections/queues.py",
         include_str!("emulator/corrections/queues.py"),
     ),
