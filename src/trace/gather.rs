@@ -10,9 +10,9 @@ use super::lines::Line;
 use super::links::Stack;
 use super::model::{Part, Report, Run, SCHEMA, Trace, Unanswered};
 use super::sources::{DeadQueue, Execution, Needle, Origin, Sources, Window};
-use super::subject::{Subject, digits_of};
+use super::subject::Subject;
 use super::verdict::{Context, time, verdicts};
-use crate::input::{NAME_ID_DIGITS, execution_name_of};
+use crate::input::{NAME_ID_DIGITS, execution_name_of, id_in_name};
 use crate::ledger::ledger_id;
 use crate::ports::Fault;
 use crate::routes::{Routes, Target, unqualified};
@@ -109,7 +109,7 @@ impl Gathering<'_> {
     /// Of an execution, its input tells when its message was published.
     async fn of_execution(&mut self, arn: Option<&str>, name: &str) -> Known {
         let mut known = Known {
-            id: digits_of(name).map(ToOwned::to_owned),
+            id: id_in_name(name).map(ToOwned::to_owned),
             ..Known::default()
         };
         let arns = match arn {
@@ -365,7 +365,7 @@ impl Gathering<'_> {
             let is = |dead: &super::sources::Dead| match &dead.execution {
                 Some(arn) => {
                     arns.contains(arn)
-                        || digits_of(arn.rsplit(':').next().unwrap_or(arn)).is_some_and(same)
+                        || id_in_name(arn.rsplit(':').next().unwrap_or(arn)).is_some_and(same)
                 }
                 None => queue == DeadQueue::Messages && same(&dead.id),
             };

@@ -4,7 +4,7 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use serde_json::{Map, Value};
 
 use super::model::Part;
-use super::subject::digits_of;
+use crate::input::id_in_name;
 
 /// A JSON line that a function wrote.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ impl Line {
         let named = self
             .text("message.id")
             .or_else(|| self.text("correlation_id"));
-        named.or_else(|| digits_of(self.text("execution.arn")?.rsplit(':').next()?))
+        named.or_else(|| id_in_name(self.text("execution.arn")?.rsplit(':').next()?))
     }
 
     /// Whether it is about the message whose id begins so, with 16 digits or more, or about this execution.

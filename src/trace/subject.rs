@@ -1,6 +1,6 @@
 //! Which message is asked for.
 
-use crate::input::NAME_ID_DIGITS;
+use crate::input::{NAME_ID_DIGITS, id_in_name};
 
 /// Hex digits of a whole message id.
 const ID_DIGITS: usize = 32;
@@ -43,7 +43,7 @@ impl Subject {
             return Ok(Self::Id(text.to_ascii_lowercase()));
         }
         let name = text.to_owned();
-        if digits_of(&name).is_some() {
+        if id_in_name(&name).is_some() {
             return Ok(Self::Execution { arn: None, name });
         }
         let found = match text.len() {
@@ -61,24 +61,12 @@ impl Subject {
         match self {
             Self::Id(id) => id.get(..NAME_ID_DIGITS),
             Self::Number { .. } => None,
-            Self::Execution { name, .. } => digits_of(name),
+            Self::Execution { name, .. } => id_in_name(name),
         }
     }
 }
 
 const EXPECTED: &str = "a message id (16 to 32 hex digits), `cache/topic/number`, or the ARN or name of an execution (`route-topic-number-16 hex digits`)";
-
-/// The digits of the id at the end of an execution's name that the bridge made.
-pub fn digits_of(name: &str) -> Option<&str> {
-    let (rest, digits) = name.rsplit_once('-')?;
-    let number = rest.rsplit_once('-')?.1;
-    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let made = digits.len() == NAME_ID_DIGITS
-        && digits.bytes().all(hex)
-        && !number.is_empty()
-        && number.bytes().all(|byte| byte.is_ascii_digit());
-    made.then_some(digits)
-}
 
 fn of_arn(arn: &str) -> Result<Subject, String> {
     let parts: Vec<&str> = arn.split(':').collect();
@@ -170,7 +158,6 @@ mod tests {
             ("demo//7", "with a number at its end"),
             ("/in/7", "with a number at its end"),
             ("demo/in/-7", "with a number at its end"),
-            ("r-t-x-0123456789abcdef", "an execution"),
             ("arn:aws:sqs:eu-west-1:123456789012:queue", "Step Functions"),
             (
                 "arn:aws:states:eu-west-1:123456789012:stateMachine:Upper",

@@ -144,15 +144,13 @@ fn apply(stands: &mut Vec<(Option<String>, Stand)>, event: &Event, context: &Con
             outcome,
         } => {
             let route = event.route.as_deref();
-            let done = !published.is_empty() || outcome.starts_with("Published");
+            let done = !published.is_empty() || outcome == "published";
             let stand = if done {
                 Stand::Published {
                     at,
                     to: published.clone(),
                     claims: claims.unwrap_or(0),
                 }
-            } else if outcome.starts_with("Repeated") {
-                return;
             } else {
                 Stand::Silent {
                     status: status.clone(),
