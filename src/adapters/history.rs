@@ -97,7 +97,8 @@ fn kind(event: HistoryEvent, payloads: bool) -> Kind {
     }
     if let Some(exited) = event.state_exited_event_details {
         let output = exited.output.filter(|_| payloads);
-        return Kind::Exited { output };
+        let name = exited.name;
+        return Kind::Exited { name, output };
     }
     match event.r#type {
         Type::TaskScheduled | Type::LambdaFunctionScheduled | Type::ActivityScheduled => {

@@ -47,12 +47,12 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
             error: letter.detail.clone(),
             attempts: letter.attempts,
         };
-        events.push(Event::new(
-            letter.at_ms,
-            Part::DeadLetters,
-            letter.route.as_deref(),
-            what,
-        ));
+        let part = match letter.execution {
+            Some(_) => Part::DeadResults,
+            None => Part::DeadLetters,
+        };
+        let route = letter.route.as_deref();
+        events.push(Event::new(letter.at_ms, part, route, what));
     }
     events.sort_by_key(|event| (event.at, event.part));
     mark_replays(&mut events);
@@ -211,7 +211,9 @@ fn mark_replays(events: &mut Vec<Event>) {
             ));
         }
         match &event.what {
-            What::DeadLettered { .. } if event.part == Part::DeadLetters => {
+            What::DeadLettered { .. }
+                if matches!(event.part, Part::DeadLetters | Part::DeadResults) =>
+            {
                 // It is there now, so nobody replayed it.
             }
             What::DeadLettered { .. } => {

@@ -393,7 +393,7 @@ impl Gathering<'_> {
                 .flatten()
         };
         match event.part {
-            Part::Sweep | Part::Completion => only(
+            Part::Sweep | Part::Completion | Part::DeadResults => only(
                 known
                     .runs
                     .iter()

@@ -33,13 +33,20 @@ impl Stack {
             let (what, link) = (what.to_owned(), to);
             links.push(Link { what, to: link });
         };
+        if let Some((endpoint, account)) = &self.local {
+            let region = &self.region;
+            let set = format!(
+                "export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=test AWS_REGION={region}"
+            );
+            add("to look closer", set);
+        }
         for event in events {
             if let What::Ran(run) = &event.what {
                 let to = match &self.local {
-                    Some(_) => self.command(&format!(
-                        "stepfunctions get-execution-history --execution-arn {}",
+                    Some(_) => format!(
+                        "aws stepfunctions get-execution-history --execution-arn {}",
                         run.arn
-                    )),
+                    ),
                     None => format!(
                         "{}/states/home?region={}#/v2/executions/details/{}",
                         self.console(),
@@ -63,7 +70,7 @@ impl Stack {
             };
             let to = match &self.local {
                 Some(_) => {
-                    self.command(&format!("logs filter-log-events --log-group-name {group}"))
+                    format!("aws logs filter-log-events --log-group-name {group}")
                 }
                 None => url.clone(),
             };
@@ -85,14 +92,14 @@ impl Stack {
                 "DeadLetterQueueConsole",
                 events
                     .iter()
-                    .any(|event| dead(event) && event.part != Part::Completion),
+                    .any(|event| dead(event) && !event.part.is_of_results()),
             ),
             (
                 "dead letters of results",
                 "CompletionsDeadLetterQueueConsole",
                 events
                     .iter()
-                    .any(|event| dead(event) && event.part == Part::Completion),
+                    .any(|event| dead(event) && event.part.is_of_results()),
             ),
         ];
         for (what, output, _) in queues
@@ -114,16 +121,6 @@ impl Stack {
             );
         }
         links
-    }
-
-    fn command(&self, call: &str) -> String {
-        let Some((endpoint, account)) = &self.local else {
-            return String::new();
-        };
-        format!(
-            "AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=test aws --endpoint-url {endpoint} --region {} {call}",
-            self.region
-        )
     }
 
     fn console(&self) -> String {

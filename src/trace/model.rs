@@ -15,13 +15,20 @@ pub enum Part {
     Sweep,
     Completion,
     Replay,
-    /// A letter that is in a queue now.
+    /// A message that is in the dead-letter queue now.
     DeadLetters,
+    /// A result that is in the dead-letter queue of results now.
+    DeadResults,
 }
 
 impl Part {
     /// The parts that write logs.
     pub const LOGGING: [Self; 4] = [Self::Webhook, Self::Redrive, Self::Completion, Self::Sweep];
+
+    /// Whether it has to do with results, not with messages.
+    pub fn is_of_results(self) -> bool {
+        matches!(self, Self::Completion | Self::DeadResults)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -31,7 +38,7 @@ impl Part {
             Self::Sweep => "sweep",
             Self::Completion => "completion",
             Self::Replay => "replay",
-            Self::DeadLetters => "dead letter",
+            Self::DeadLetters | Self::DeadResults => "dead letter",
         }
     }
 }

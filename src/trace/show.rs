@@ -99,10 +99,10 @@ fn line(text: &mut String, event: &Event, style: Style) {
     let _ = writeln!(
         text,
         "{when:>12}  {part:<PART_WIDTH$}  {route}{outcome}{}",
-        if facts.is_empty() {
+        if facts.trim().is_empty() {
             String::new()
         } else {
-            format!("  {facts}")
+            format!("  {}", facts.trim())
         }
     );
     if let What::Ran(run) = &event.what {
@@ -128,19 +128,22 @@ fn told(event: &Event, style: Style) -> (String, String) {
             error: why,
         } => {
             let status = status.map_or(String::new(), |status| format!("{status} "));
-            let took = took_ms.map_or(String::new(), |ms| format!("in {ms} ms"));
+            let took = took_ms.map_or(String::new(), |ms| format!(" in {ms} ms"));
             let targets: Vec<_> = targets
                 .iter()
                 .map(|Target { route, outcome }| format!("{} {outcome}", shown(route)))
                 .collect();
-            let facts = [targets.join(", "), took, error(why)];
+            let facts = [targets.join(", "), error(why)];
             let facts: Vec<_> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
             let colour = if matches!(code.as_str(), "accepted") {
                 Style::good
             } else {
                 Style::bad
             };
-            (colour(style, format!("{status}{code}")), facts.join("  "))
+            (
+                format!("{}{took}", colour(style, format!("{status}{code}"))),
+                facts.join("  "),
+            )
         }
         What::Redriven { outcome } => (style.good(outcome), String::new()),
         What::Waits { error: why } => ("tried in vain, goes on waiting".to_owned(), error(why)),
@@ -171,11 +174,12 @@ fn told(event: &Event, style: Style) -> (String, String) {
             } else {
                 format!("published to {}", published.join(", "))
             };
-            (to, format!("{status}{}", claimed(*claims)))
+            let failed = if status == "SUCCEEDED" { "" } else { status };
+            (to, format!("{failed} {}", claimed(*claims)))
         }
         What::Published { published, claims } => (
             format!("published to {}", published.join(", ")),
-            format!("asked for by the workflow{}", claimed(*claims)),
+            format!("asked for by the workflow {}", claimed(*claims)),
         ),
         What::Found { status } => (
             format!("found its end ({status}), which no event had told"),
@@ -199,7 +203,7 @@ fn told(event: &Event, style: Style) -> (String, String) {
 fn claimed(claims: Option<i64>) -> &'static str {
     match claims {
         None | Some(0) => "",
-        Some(_) => "  as a claim",
+        Some(_) => "as a claim",
     }
 }
 
@@ -225,10 +229,8 @@ fn ran(run: &Run, started_at: i64, style: Style) -> (String, String) {
         format!("  {}", error.join(": "))
     };
     (
-        colour(style, &run.status),
-        format!("{}{took}{redriven}{error}", run.name)
-            .trim_start()
-            .to_owned(),
+        format!("{}{took}", colour(style, &run.status)),
+        format!("{}{redriven}{error}", run.name),
     )
 }
 

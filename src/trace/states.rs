@@ -20,6 +20,7 @@ pub enum Kind {
         input: Option<String>,
     },
     Exited {
+        name: String,
         output: Option<String>,
     },
     /// A task was handed out, for the first time or again.
@@ -74,10 +75,12 @@ pub fn states(steps: &[Step]) -> Vec<State> {
                 }
             }
             kind => {
+                // The local emulator does not say which event was before which.
+                current = current.or_else(|| last_open(&states, kind));
                 let Some(index) = current else { continue };
                 let (state, (handed_out, failing)) = (&mut states[index], &mut tasks[index]);
                 match kind {
-                    Kind::Exited { output } => {
+                    Kind::Exited { output, .. } => {
                         state.left_at = Some(step.at_ms);
                         state.output.clone_from(output);
                         state.end = if *failing {
@@ -107,6 +110,17 @@ pub fn states(steps: &[Step]) -> Vec<State> {
     states
 }
 
+/// The state that was entered last and not left: of that name, where one is left.
+fn last_open(states: &[State], kind: &Kind) -> Option<usize> {
+    states.iter().rposition(|state| {
+        let named = match kind {
+            Kind::Exited { name, .. } => *name == state.name,
+            _ => true,
+        };
+        named && state.end == StateEnd::Open
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +143,10 @@ mod tests {
         Kind::Entered { name, input }
     }
 
-    const EXITED: Kind = Kind::Exited { output: None };
+    const EXITED: Kind = Kind::Exited {
+        name: String::new(),
+        output: None,
+    };
 
     fn failed(error: &str) -> Kind {
         let error = Some(error.to_owned());
@@ -208,5 +225,29 @@ mod tests {
                 (StateEnd::Left, false)
             ]
         );
+    }
+
+    #[test]
+    fn without_the_order_of_events_the_last_open_state_is_meant() {
+        let exited = |name: &str| {
+            let (name, output) = (name.to_owned(), None);
+            Kind::Exited { name, output }
+        };
+        let kinds = [
+            entered("Both"),
+            entered("One"),
+            Kind::Scheduled,
+            failed("Broken"),
+            Kind::Scheduled,
+            Kind::Succeeded,
+            exited("One"),
+            exited("Both"),
+        ];
+        let states = states(&steps(kinds.map(|kind| (0, kind)).to_vec()));
+        let told: Vec<_> = states
+            .iter()
+            .map(|s| (s.name.as_str(), s.retries, s.left_at))
+            .collect();
+        assert_eq!(told, [("Both", 0, Some(80)), ("One", 1, Some(70))]);
     }
 }

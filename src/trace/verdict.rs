@@ -117,7 +117,7 @@ fn apply(stands: &mut Vec<(Option<String>, Stand)>, event: &Event, context: &Con
             set(stand);
         }
         What::DeadLettered { reason, error, .. } => {
-            let stand = if event.part == Part::Completion {
+            let stand = if event.part.is_of_results() {
                 Stand::ResultDead {
                     reason: reason.clone(),
                     since: at,
