@@ -7,6 +7,9 @@ use super::model::{Event, Head, Part, Run, Target, What};
 use super::sources::{Dead, Origin};
 use crate::letter::Reason;
 
+/// How long the redrive tries one message at most, in ms.
+const ATTEMPT_MS: i64 = 8_000;
+
 /// What is known of one message.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -33,6 +36,11 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
             What::Ran(Box::new(run.clone())),
         ));
     }
+    // A letter's time is another clock's, or that of the call's beginning.
+    let came_in = events
+        .iter()
+        .find(|event| matches!(event.what, What::Answered { .. }));
+    let came_in = came_in.map_or(i64::MIN, |event| event.at);
     for letter in &known.letters {
         let reason = letter
             .reason
@@ -52,8 +60,10 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
             None => Part::DeadLetters,
         };
         let route = letter.route.as_deref();
-        events.push(Event::new(letter.at_ms, part, route, what));
+        let at = letter.at_ms.max(came_in);
+        events.push(Event::new(at, part, route, what));
     }
+    date_by_starts(&mut events);
     events.sort_by_key(|event| (event.at, event.part));
     mark_replays(&mut events);
     let head = head(known, &lines, &events);
@@ -71,6 +81,24 @@ impl Event {
             part,
             route: route.map(ToOwned::to_owned),
             what,
+        }
+    }
+}
+
+/// The redrive's line comes when the workflow runs already; what it tells happened at the workflow's start.
+fn date_by_starts(events: &mut [Event]) {
+    let starts: Vec<(Option<String>, i64)> = events
+        .iter()
+        .filter(|event| event.part == Part::Workflow)
+        .map(|event| (event.route.clone(), event.at))
+        .collect();
+    for event in events {
+        let just_before = |at: i64| (0..ATTEMPT_MS).contains(&(event.at - at));
+        let of_route =
+            |(route, at): &&(Option<String>, i64)| *route == event.route && just_before(*at);
+        if let (What::Redriven { .. }, Some((_, at))) = (&event.what, starts.iter().find(of_route))
+        {
+            event.at = *at;
         }
     }
 }

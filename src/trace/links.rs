@@ -112,7 +112,7 @@ impl Stack {
         }
         if let (Some(trace), None) = (&head.xray_trace_id, &self.local) {
             add(
-                "trace",
+                "trace, if it was sampled",
                 format!(
                     "{}/cloudwatch/home?region={}#xray:traces/{trace}",
                     self.console(),

@@ -233,7 +233,8 @@ pub struct Verdict {
 pub enum Stand {
     /// Its result is published.
     Published {
-        at: i64,
+        /// None where only the ledger knows.
+        at: Option<i64>,
         to: Vec<String>,
         claims: i64,
     },

@@ -1,12 +1,13 @@
 //! A report for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::model::{
     Event, Head, Report, Run, Stand, State, StateEnd, Target, Trace, Verdict, What,
 };
-use super::verdict::duration;
-use crate::local::console::{Style, preview};
+use crate::local::console::{Style, preview, seconds};
 
 /// States of one execution that are shown at most.
 const MOST_STATES: usize = 30;
@@ -24,20 +25,23 @@ pub fn show(report: &Report, style: Style) -> String {
             "{count} messages have this number, since numbers start again; the newest first\n"
         );
     }
+    let mut errors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for unanswered in &report.unanswered {
+        let sources = errors.entry(&unanswered.error).or_default();
+        sources.push(&unanswered.source);
+    }
+    for (error, sources) in &errors {
+        let could_not = style.bad("could not ask");
+        let _ = writeln!(text, "{could_not} {}: {}", sources.join(", "), shown(error));
+    }
+    if !errors.is_empty() {
+        text.push('\n');
+    }
     for (index, trace) in report.messages.iter().enumerate() {
         if index > 0 {
             text.push('\n');
         }
         message(&mut text, trace, style);
-    }
-    for unanswered in &report.unanswered {
-        let _ = writeln!(
-            text,
-            "{} {}: {}",
-            style.bad("could not ask"),
-            unanswered.source,
-            shown(&unanswered.error)
-        );
     }
     if let Some(nothing) = &report.nothing {
         let _ = writeln!(text, "{} {}", style.bad("✗"), shown(nothing));
@@ -48,8 +52,15 @@ pub fn show(report: &Report, style: Style) -> String {
 fn message(text: &mut String, trace: &Trace, style: Style) {
     head(text, &trace.message, style);
     text.push('\n');
+    let mut told = String::new();
     for event in &trace.events {
-        line(text, event, style);
+        line(text, event, &told, style);
+        if let What::Answered {
+            error: Some(error), ..
+        } = &event.what
+        {
+            told.push_str(error);
+        }
     }
     text.push('\n');
     if !trace.links.is_empty() {
@@ -88,9 +99,10 @@ fn head(text: &mut String, head: &Head, style: Style) {
     }
 }
 
-fn line(text: &mut String, event: &Event, style: Style) {
+/// `before` is what earlier lines told of errors: a letter need not repeat it.
+fn line(text: &mut String, event: &Event, before: &str, style: Style) {
     let when = when(event.after_ms, event.at);
-    let (outcome, facts) = told(event, style);
+    let (outcome, facts) = told(event, before, style);
     let route = event
         .route
         .as_deref()
@@ -117,7 +129,7 @@ fn line(text: &mut String, event: &Event, style: Style) {
 }
 
 /// What happened, and what there is to know of it.
-fn told(event: &Event, style: Style) -> (String, String) {
+fn told(event: &Event, before: &str, style: Style) -> (String, String) {
     let error = |error: &Option<String>| error.as_deref().map_or(String::new(), shown);
     match &event.what {
         What::Answered {
@@ -152,11 +164,14 @@ fn told(event: &Event, style: Style) -> (String, String) {
             error: why,
             attempts,
         } => {
-            let attempts = attempts.map_or(String::new(), |n| format!("{n} attempts  "));
-            (
-                style.bad(format!("dead letter: {reason}")),
-                format!("{attempts}{}", error(why)),
-            )
+            let attempts = match attempts {
+                None | Some(0) => String::new(),
+                Some(1) => "1 attempt  ".to_owned(),
+                Some(n) => format!("{n} attempts  "),
+            };
+            let repeated = why.as_deref().is_some_and(|why| before.contains(why));
+            let why = if repeated { String::new() } else { error(why) };
+            (style.bad(format!("dead letter: {reason}")), attempts + &why)
         }
         What::Replayed => (
             "put back by a replay, before this".to_owned(),
@@ -213,9 +228,9 @@ fn ran(run: &Run, started_at: i64, style: Style) -> (String, String) {
         "RUNNING" | "EXPRESS" => Style::bold,
         _ => Style::bad,
     };
-    let took = run.stopped_at.map_or(String::new(), |at| {
-        format!(" in {}", duration(at - started_at))
-    });
+    let took = run
+        .stopped_at
+        .map_or(String::new(), |at| format!(" in {}", span(at - started_at)));
     let redriven = match run.redrives {
         0 => String::new(),
         1 => "  redriven once".to_owned(),
@@ -282,7 +297,7 @@ fn states(text: &mut String, run: &Run, origin: i64, relative: bool, style: Styl
 
 fn state_line(state: &State, style: Style) -> String {
     let took = state.left_at.map_or(String::new(), |left| {
-        format!("  {}", duration(left - state.entered_at))
+        format!("  {}", span(left - state.entered_at))
     });
     let end = match state.end {
         StateEnd::Open => "  is there now".to_owned(),
@@ -326,6 +341,10 @@ fn verdict(text: &mut String, verdict: &Verdict, style: Style) {
         colour(style, mark),
         shown(&verdict.sentence)
     );
+}
+
+fn span(ms: i64) -> String {
+    seconds(Duration::from_millis(ms.unsigned_abs()))
 }
 
 /// `+0.412 s`; the time of day where nobody knows when the message was published.

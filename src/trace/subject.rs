@@ -90,7 +90,7 @@ fn of_place(text: &str) -> Result<Subject, String> {
         // As `bridge replay` writes it, or as a path.
         let (topic, number) = rest.rsplit_once('#').or_else(|| rest.rsplit_once('/'))?;
         let number = number.parse().ok()?;
-        (!cache.is_empty() && !topic.is_empty()).then(|| (cache, topic, number))
+        (!cache.is_empty() && !topic.is_empty()).then_some((cache, topic, number))
     });
     let (cache, topic, number) = place.ok_or_else(|| {
         format!("expected `cache/topic/number` with a number at its end, such as `demo/uppercase-in/42`, found `{text}`")

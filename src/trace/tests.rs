@@ -128,7 +128,7 @@ async fn a_source_that_refuses_is_named_and_the_rest_is_told() {
     );
     assert!(
         show(&report, Style::plain())
-            .contains("could not ask the log of the sweep: AccessDenied: no")
+            .contains("could not ask the log of the completion, the log of the redrive, the log of the sweep, the log of the webhook: AccessDenied: no")
     );
 
     let report = World {

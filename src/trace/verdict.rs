@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::assemble::Known;
-use super::model::{Event, Head, Part, Run, Stand, Verdict, What};
+use super::model::{Event, Head, Run, Stand, Verdict, What};
 use crate::config::RepeatSettings;
 use crate::routes::Routes;
 
@@ -147,7 +147,7 @@ fn apply(stands: &mut Vec<(Option<String>, Stand)>, event: &Event, context: &Con
             let done = !published.is_empty() || outcome == "published";
             let stand = if done {
                 Stand::Published {
-                    at,
+                    at: Some(at),
                     to: published.clone(),
                     claims: claims.unwrap_or(0),
                 }
@@ -200,7 +200,7 @@ fn took(stands: &mut Vec<(Option<String>, Stand)>, route: &str, outcome: &str, a
             | Stand::Silent { .. }
             | Stand::Running { .. }
             | Stand::Unpublished { .. },
-        )) if outcome == "duplicate" => {}
+        )) if matches!(outcome, "started" | "duplicate") => {}
         Some((_, old)) => *old = stand,
         None => stands.push((Some(route.to_owned()), stand)),
     }
@@ -225,7 +225,7 @@ fn ran(run: &Run, at: i64, route: Option<&str>, context: &Context<'_>) -> Stand 
             Stand::Silent { status, ended_at }
         } else {
             Stand::Published {
-                at: ended_at,
+                at: None,
                 to: Vec::new(),
                 claims: 0,
             }
@@ -301,6 +301,9 @@ fn sentence(stand: &Stand, head: &Head, route: Option<&str>, context: &Context<'
             } else {
                 format!(" to {}", to.join(", "))
             };
+            let Some(at) = at else {
+                return "published, the ledger says; the log of the completion would tell when and where to".to_owned();
+            };
             let claim = match claims {
                 0 => "",
                 _ => ", as a claim: the value is stored beside the topic",
@@ -326,7 +329,7 @@ fn sentence(stand: &Stand, head: &Head, route: Option<&str>, context: &Context<'
         } => {
             let since = duration(context.now_ms - ended_at);
             let why = match ledger.as_deref() {
-                None => "nobody has taken its result yet: the sweep looks for it every few minutes",
+                None => "its event is on its way, or lost: then the sweep finds it within minutes",
                 Some("queued") => "the sweep found it, and the completion has not taken it yet",
                 Some("publishing") => {
                     "the completion is publishing it, or was killed over it and tries again"
@@ -372,7 +375,12 @@ fn sentence(stand: &Stand, head: &Head, route: Option<&str>, context: &Context<'
             let next = if *tries == 0 {
                 "the redrive has not tried it yet".to_owned()
             } else {
-                format!("tried {tries} times; next try by {}", time(*next_by))
+                let times = if *tries == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{tries} times")
+                };
+                format!("tried {times}; next try by {}", time(*next_by))
             };
             let odd = match context.parked {
                 Some(0) => {

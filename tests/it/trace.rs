@@ -231,6 +231,14 @@ fn the_way_of_each_message_is_told() {
         assert_eq!(told["routes"][0]["reason"], "unrouted");
         desk.text(&id).await;
 
+        // What keeps no history, and what is no workflow.
+        let (id, _) = send(stack, "enrich-in", 1, "{}").await;
+        desk.stands(&id, "express", &["answered", "ran"]).await;
+        desk.text(&id).await;
+        let (id, _) = send(stack, "on-the-bus-in", 1, "{}").await;
+        desk.stands(&id, "on_the_bus", &["answered"]).await;
+        desk.text(&id).await;
+
         // A result over Momento's limit.
         let (id, _) = send(stack, "echo-in", 1, &"x".repeat(5_000)).await;
         let told = desk
@@ -291,7 +299,7 @@ fn the_way_of_each_message_is_told() {
         for part in [
             "SUCCEEDED",
             "✓ uppercase: published",
-            "could not ask the log of the webhook: AccessDeniedException: not authorized to perform: logs:FilterLogEvents",
+            "could not ask the log of the completion, the log of the redrive, the log of the sweep, the log of the webhook: AccessDeniedException: not authorized to perform: logs:FilterLogEvents",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
