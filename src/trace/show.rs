@@ -373,7 +373,7 @@ fn when(after_ms: Option<i64>, at: i64) -> String {
 
 /// `2026-01-31 09:30:00.123` in UTC.
 fn moment(ms: i64) -> String {
-    let text = super::verdict::time(ms);
+    let text = super::words::time(ms);
     let text = text.trim_end_matches('Z').replace('T', " ");
     format!("{text}.{:03} UTC", ms.rem_euclid(1000))
 }
