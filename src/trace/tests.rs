@@ -312,6 +312,33 @@ async fn an_end_that_nobody_published() {
 }
 
 #[tokio::test]
+async fn an_express_workflow_keeps_no_history() {
+    let arrival = json!({"code": "accepted", "message.id": ID, "message.cache": "c", "message.topic": "t", "message.sequence": 7, "message.age_ms": 300, "targets": "upper=started", "duration_ms": 200});
+    let ask = async |express| {
+        let world = World {
+            express,
+            ..World::default()
+        };
+        world
+            .with(line(Part::Webhook, 300, arrival.clone()))
+            .ask(ID)
+            .await
+    };
+    let report = ask(true).await;
+    assert!(matches!(
+        report.messages[0].routes[0].stand,
+        Stand::Express { at: 100 }
+    ));
+    assert!(show(&report, Style::plain()).contains("an EXPRESS workflow has no history"));
+    // A STANDARD one that is not there is just not known.
+    let report = ask(false).await;
+    assert!(matches!(
+        report.messages[0].routes[0].stand,
+        Stand::Started { at: 100 }
+    ));
+}
+
+#[tokio::test]
 async fn the_json_is_the_documented_one() {
     let report = serde_json::to_value(straight().ask(ID).await).unwrap();
     let message = &report["messages"][0];

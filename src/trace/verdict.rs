@@ -214,20 +214,18 @@ fn ran(run: &Run, at: i64, route: Option<&str>, context: &Context<'_>) -> Stand 
         };
     };
     let status = run.status.clone();
+    if answers(route, context) == Some(false) {
+        return Stand::Silent { status, ended_at };
+    }
     if run
         .ledger
         .as_ref()
         .is_some_and(|entry| entry.state == "done")
     {
-        let answers = answers(route, context);
-        return if answers == Some(false) {
-            Stand::Silent { status, ended_at }
-        } else {
-            Stand::Published {
-                at: None,
-                to: Vec::new(),
-                claims: 0,
-            }
+        return Stand::Published {
+            at: None,
+            to: Vec::new(),
+            claims: 0,
         };
     }
     let ledger = run.ledger.as_ref().map(|entry| entry.state.clone());

@@ -8,6 +8,7 @@ use super::verdict::Context;
 /// Where a route stands, in words: what happened, and what to do where something is to be done.
 pub fn sentence(stand: &Stand, head: &Head, route: Option<&str>, context: &Context<'_>) -> String {
     let after = |at: i64| match head.came_in_at.or(head.published_at) {
+        Some(from) if at <= from => "as it came in".to_owned(),
         Some(from) => format!("{} after it came in", duration(at - from)),
         None => format!("at {}", time(at)),
     };

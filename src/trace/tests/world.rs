@@ -37,6 +37,7 @@ pub struct World {
     pub lines: Vec<Line>,
     pub letters: Vec<Dead>,
     pub parked: u64,
+    pub express: bool,
     pub ledger: Option<&'static str>,
     /// Sources that refuse.
     pub denied: Vec<&'static str>,
@@ -129,7 +130,7 @@ impl Workflows for World {
     }
 
     fn is_express<'a>(&'a self, _: &'a str) -> Answer<'a, bool> {
-        self.answer("workflows", false)
+        self.answer("workflows", self.express)
     }
 }
 
