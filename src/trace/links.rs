@@ -142,3 +142,94 @@ fn output_of(part: Part) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::model::Run;
+
+    fn stack(region: &str, local: Option<(String, String)>) -> Stack {
+        let log = format!(
+            "https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/group"
+        );
+        Stack {
+            region: region.to_owned(),
+            outputs: BTreeMap::from([
+                ("RedriveLogs".to_owned(), log),
+                ("ParkedQueueConsole".to_owned(), "https://parked".to_owned()),
+            ]),
+            local,
+            ..Stack::default()
+        }
+    }
+
+    fn links(stack: &Stack) -> Vec<(String, String)> {
+        let event = |part, what| Event {
+            at: 1,
+            after_ms: None,
+            part,
+            route: None,
+            what,
+        };
+        let run = Run {
+            arn: "arn:aws:states:r:1:execution:M:n".to_owned(),
+            ..Run::default()
+        };
+        let events = [
+            event(Part::Redrive, What::Waits { error: None }),
+            event(Part::Workflow, What::Ran(Box::new(run))),
+        ];
+        let head = Head {
+            xray_trace_id: Some("1-2-3".to_owned()),
+            ..Head::default()
+        };
+        let links = stack.links(&head, &events).into_iter();
+        links.map(|link| (link.what, link.to)).collect()
+    }
+
+    #[test]
+    fn on_aws_they_are_pages_of_the_console() {
+        let stack = stack("eu-west-1", None);
+        assert_eq!(stack.log_group(Part::Redrive), Some("group"));
+        assert_eq!(stack.log_group(Part::Sweep), None);
+        let links = links(&stack);
+        let page = |of: &str| &links.iter().find(|(what, _)| what == of).unwrap().1;
+        assert_eq!(
+            page("execution"),
+            "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/arn:aws:states:r:1:execution:M:n"
+        );
+        assert!(page("log of the redrive").ends_with("log-group/group"));
+        assert_eq!(page("parking queue"), "https://parked");
+        assert!(page("trace, if it was sampled").ends_with("#xray:traces/1-2-3"));
+    }
+
+    #[test]
+    fn each_partition_has_a_console_of_its_own() {
+        for (region, host) in [
+            ("cn-north-1", "https://cn-north-1.console.amazonaws.cn"),
+            (
+                "us-gov-west-1",
+                "https://us-gov-west-1.console.amazonaws-us-gov.com",
+            ),
+            ("us-east-1", "https://us-east-1.console.aws.amazon.com"),
+        ] {
+            assert_eq!(stack(region, None).console(), host);
+        }
+    }
+
+    #[test]
+    fn the_local_stack_has_commands() {
+        let local = Some(("http://127.0.0.1:1".to_owned(), "123456789012".to_owned()));
+        let links = links(&stack("us-east-1", local));
+        assert!(
+            links[0]
+                .1
+                .contains("AWS_ENDPOINT_URL=http://127.0.0.1:1 AWS_ACCESS_KEY_ID=123456789012")
+        );
+        assert!(
+            links[1..].iter().all(|(_, to)| to.starts_with("aws ")),
+            "{links:?}"
+        );
+        assert_eq!(links.len(), 3);
+    }
+}
