@@ -107,6 +107,16 @@ impl RepeatSettings {
         longest: Duration::from_secs(1800),
         max_receives: 600,
     };
+
+    /// What the redrive's variables say, with the default in place of what is wrong.
+    pub fn parked(lookup: Lookup<'_>) -> Self {
+        Variables::new(lookup).repeats(Self::PARKED)
+    }
+
+    /// The same of the completion.
+    pub fn results(lookup: Lookup<'_>) -> Self {
+        Variables::new(lookup).repeats(Self::RESULTS)
+    }
 }
 
 /// All settings of the completion.

@@ -7,27 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::input;
 use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
 use crate::metrics::{Measurements, Metric};
 use crate::ports::{
     Event, EventBus, Fault, FaultKind, NewExecution, Queue, Resumed, Started, Tasks, Workflows,
 };
-use crate::resume;
+use crate::request::{Request, request};
 use crate::retry::{Patience, retry};
-use crate::routes::{Input, Route, Routes, Target};
+use crate::routes::{Route, Routes};
 use crate::xray::Tracer;
-
-/// Most bytes of an execution's input, by StartExecution's model (`SensitiveData`, UTF-8).
-const INPUT_MAX: usize = 262_144;
-/// Most characters of an event's detail-type, by PutEvents's model.
-const DETAIL_TYPE_MAX: usize = 128;
-/// The code of the fault that a longer input makes.
-pub const INPUT_TOO_LARGE: &str = "InputTooLarge";
 
 /// Where messages belong.
 #[derive(Clone)]
@@ -270,38 +261,49 @@ pub async fn attempt(
     targets: &Targets,
     deadline: Instant,
 ) -> (Result<Outcome, Fault>, u32) {
-    match &route.to {
-        Target::StateMachine { arn, input } => {
-            start(message, route, arn, *input, targets, deadline).await
-        }
-        Target::EventBus {
+    let request = match request(message, route) {
+        Ok(request) => request,
+        Err(fault) => return (Err(fault), 0),
+    };
+    let patience = Patience::until(deadline);
+    let trace = targets.tracer.of(message).header();
+    match &request {
+        Request::Start {
+            state_machine,
             name,
+            input,
+        } => {
+            let execution = NewExecution {
+                state_machine,
+                name,
+                input,
+                trace: &trace,
+            };
+            let (result, attempts) = retry(patience, || targets.workflows.start(execution)).await;
+            let outcome = result.map(|started| match started {
+                Started::Now => Outcome::Started,
+                Started::Already => Outcome::Duplicate,
+            });
+            (outcome, attempts)
+        }
+        Request::Put {
+            bus,
             source,
             detail_type,
+            detail,
         } => {
-            let detail_type: String = detail_type
-                .render(message)
-                .chars()
-                .take(DETAIL_TYPE_MAX)
-                .collect();
             let event = Event {
-                bus: name,
+                bus,
                 source,
-                detail_type: &detail_type,
-                detail: &detail(message),
-                trace: Some(&targets.tracer.of(message).header()),
+                detail_type,
+                detail,
+                trace: Some(&trace),
             };
-            let (result, attempts) =
-                retry(Patience::until(deadline), || targets.event_bus.put(event)).await;
+            let (result, attempts) = retry(patience, || targets.event_bus.put(event)).await;
             (result.map(|()| Outcome::EventPut), attempts)
         }
-        Target::Resume(resume) => {
-            let answer = match resume::answer(message, resume) {
-                Ok(answer) => answer,
-                Err(fault) => return (Err(fault), 0),
-            };
-            let (result, attempts) =
-                retry(Patience::until(deadline), || targets.tasks.answer(&answer)).await;
+        Request::Answer(answer) => {
+            let (result, attempts) = retry(patience, || targets.tasks.answer(answer)).await;
             let outcome = result.map(|resumed| match resumed {
                 Resumed::Now => Outcome::Resumed,
                 Resumed::Closed => Outcome::Closed,
@@ -309,77 +311,6 @@ pub async fn attempt(
             (outcome, attempts)
         }
     }
-}
-
-async fn start(
-    message: &TopicMessage,
-    route: &Route,
-    state_machine: &str,
-    input: Input,
-    targets: &Targets,
-    deadline: Instant,
-) -> (Result<Outcome, Fault>, u32) {
-    let name = input::execution_name(&route.name, message);
-    let input = match input {
-        Input::Envelope => input::envelope(route, message),
-        Input::Payload => input::payload(message),
-    };
-    if input.len() > INPUT_MAX {
-        let text = format!(
-            "expected an input of at most {INPUT_MAX} bytes, found {}",
-            input.len()
-        );
-        return (Err(Fault::permanent(INPUT_TOO_LARGE, text)), 0);
-    }
-    let trace = targets.tracer.of(message).header();
-    let (result, attempts) = retry(Patience::until(deadline), || {
-        targets.workflows.start(NewExecution {
-            state_machine,
-            name: &name,
-            input: &input,
-            trace: &trace,
-        })
-    })
-    .await;
-    let outcome = result.map(|started| match started {
-        Started::Now => Outcome::Started,
-        Started::Already => Outcome::Duplicate,
-    });
-    (outcome, attempts)
-}
-
-/// Momento's body plus `id`: what rules written for Momento's own handler match.
-fn detail(message: &TopicMessage) -> String {
-    #[derive(Serialize)]
-    struct Detail<'a> {
-        id: &'a str,
-        cache: &'a str,
-        topic: &'a str,
-        event_timestamp: i64,
-        publish_timestamp: i64,
-        topic_sequence_number: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        sequence_page: Option<u64>,
-        /// Empty where there is none, as Momento sends it.
-        token_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        binary: Option<&'a str>,
-    }
-    let detail = Detail {
-        id: message.id.as_str(),
-        cache: &message.cache,
-        topic: &message.topic,
-        event_timestamp: message.event_timestamp,
-        publish_timestamp: message.publish_timestamp,
-        topic_sequence_number: message.topic_sequence_number,
-        sequence_page: message.sequence_page,
-        token_id: message.token_id.as_deref().unwrap_or_default(),
-        text: message.text(),
-        binary: message.binary(),
-    };
-    serde_json::to_string(&detail).expect("strings and numbers always serialize")
 }
 
 #[cfg(test)]

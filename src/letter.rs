@@ -91,7 +91,7 @@ impl Reason {
     pub fn of(fault: &Fault) -> Self {
         match fault.kind {
             FaultKind::Transient | FaultKind::Later => Self::Unavailable,
-            FaultKind::Permanent if fault.code == crate::dispatch::INPUT_TOO_LARGE => {
+            FaultKind::Permanent if fault.code == crate::request::INPUT_TOO_LARGE => {
                 Self::InputTooLarge
             }
             FaultKind::Permanent => Self::Refused,

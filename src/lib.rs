@@ -8,7 +8,7 @@
 //! 2. [`signature`] believes the bytes or refuses them;
 //! 3. [`message`] reads them, and gives the message its id;
 //! 4. [`routes`] tells which targets the message has;
-//! 5. [`dispatch`] makes it executions ([`input`]) and events, through the [`ports`] that [`adapters`] implement,
+//! 5. [`dispatch`] makes it executions ([`input`]) and events ([`request`]), through the [`ports`] that [`adapters`] implement,
 //!    or a [`letter`] in a queue, from where [`entrypoints::redrive`] tries again;
 //! 6. [`entrypoints::completions`] takes what EventBridge says of an execution's end;
 //! 7. [`result`] tells what to publish where, [`claims`] stores what is too large for a message, and [`publisher`] publishes
@@ -17,16 +17,23 @@
 //!
 //! `trace` (feature `cli`) tells afterwards what happened to a message.
 //!
+//! `check` (feature `cli`) tells what is wrong with a template before it is deployed. `explain` (likewise) tells all of the
+//! above of one message, and calls nothing.
+//!
 //! Where Momento delivers no webhooks, `relay` (feature `cli`) reads the topics and makes the same POST of each message.
 
 pub mod adapters;
 #[cfg(feature = "cli")]
 mod backoff;
+#[cfg(feature = "cli")]
+pub mod check;
 pub mod claims;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod entrypoints;
+#[cfg(feature = "cli")]
+pub mod explain;
 pub mod input;
 pub mod json;
 pub mod ledger;
@@ -39,6 +46,7 @@ pub mod ports;
 pub mod publisher;
 #[cfg(feature = "cli")]
 pub mod relay;
+pub mod request;
 pub mod result;
 pub mod resume;
 pub mod retry;

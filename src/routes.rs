@@ -4,6 +4,8 @@
 
 mod document;
 pub mod glob;
+#[cfg(feature = "cli")]
+mod obstacle;
 mod path;
 pub mod pattern;
 mod template;
@@ -11,8 +13,12 @@ mod template;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use document::{Problem, Problems};
+#[cfg(feature = "cli")]
+pub use document::schema;
+pub use document::{LOOP, Problem, Problems};
 pub use glob::Glob;
+#[cfg(feature = "cli")]
+pub use obstacle::Obstacle;
 pub use path::FieldPath;
 pub use pattern::Pattern;
 pub use template::{Placeholder, Template};
@@ -82,8 +88,12 @@ pub struct Resume {
 
 /// The shape of an execution's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(rename_all = "lowercase"))]
 pub enum Input {
+    /// The message and its route in one object.
     Envelope,
+    /// The text alone, as JSON or as a JSON string.
     Payload,
 }
 
@@ -121,9 +131,12 @@ pub struct Address {
 
 /// The shape of a successful result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
+    /// What the workflow returned, a JSON string as its bare text.
     Output,
+    /// An object with the result and what it answers.
     Envelope,
 }
 
@@ -296,7 +309,7 @@ pub(crate) mod tests {
         Routes::parse(&document(list)).unwrap()
     }
 
-    pub(super) fn document(list: &[Value]) -> String {
+    pub(crate) fn document(list: &[Value]) -> String {
         let filled = list.iter().enumerate().map(|(i, fields)| {
             let mut route = json!({
                 "name": format!("r{i}"), "from": {"cache": "chat", "topic": "room-281"}, "to": {"stateMachine": MACHINE},

@@ -50,6 +50,12 @@ impl<'a> Verified<'a> {
         Self(bytes)
     }
 
+    /// Bytes that nobody verified, for a person to look at what they say: nothing may be sent anywhere because of them.
+    #[cfg(feature = "cli")]
+    pub fn only_shown(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     pub fn bytes(self) -> &'a [u8] {
         self.0
     }

@@ -69,18 +69,24 @@ enum Failed {
 impl Failed {
     /// Why it is a dead letter; none for what may pass.
     fn reason(&self) -> Option<Reason> {
-        let fault = match self {
-            Self::Unreadable(_) | Self::UnknownEvent(..) => return Some(Reason::Unreadable),
-            Self::Busy(_) => return None,
-            Self::Describe(fault) | Self::Ledger(fault) => fault,
-            Self::Unpublished(unpublished) => match unpublished.fault() {
-                Some(fault) => fault,
-                None => return Some(Reason::ValueTooLarge),
-            },
+        let fault = match (self, self.fault()) {
+            (Self::Unreadable(_) | Self::UnknownEvent(..), _) => return Some(Reason::Unreadable),
+            (Self::Unpublished(_), None) => return Some(Reason::ValueTooLarge),
+            (_, None) => return None,
+            (_, Some(fault)) => fault,
         };
         // Without its ledger the bridge itself is broken, and no event is to blame.
         let hopeless = fault.kind == FaultKind::Permanent && !matches!(self, Self::Ledger(_));
         hopeless.then_some(Reason::Refused)
+    }
+
+    /// What a service said.
+    fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Describe(fault) | Self::Ledger(fault) => Some(fault),
+            Self::Unpublished(unpublished) => unpublished.fault(),
+            Self::Unreadable(_) | Self::UnknownEvent(..) | Self::Busy(_) => None,
+        }
     }
 
     fn attempts(&self) -> u32 {
@@ -131,15 +137,16 @@ impl Completion {
             Err(Failed::Busy(wait)) if !record.is_last => return Ended::After(wait),
             Err(failed) => failed,
         };
+        let code = failed.fault().map(|fault| fault.code.clone());
         let reason = match failed.reason() {
             None if record.is_last => Reason::GaveUp,
             None => {
-                tracing::warn!(error.text = %failed, "a record goes back to the queue");
+                tracing::warn!(error.code = code, error.text = %failed, "a record goes back to the queue");
                 return Ended::Again;
             }
             Some(reason) => reason,
         };
-        tracing::error!(error.text = %failed, reason = reason.name(), "cannot publish an event");
+        tracing::error!(error.code = code, error.text = %failed, reason = reason.name(), "cannot publish an event");
         self.bury(record, &failed, reason, ladder.queue).await
     }
 

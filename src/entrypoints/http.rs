@@ -390,6 +390,8 @@ fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
             ))
         })
         .collect();
+    let mut codes = verdict.deliveries.iter().filter_map(|d| d.fault.as_ref());
+    let code = codes.next().map(|fault| fault.code.as_str());
     macro_rules! line {
         ($level:ident, $text:literal) => {
             tracing::$level!(
@@ -407,6 +409,7 @@ fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
                     .iter()
                     .any(|delivery| delivery.reply_refused)
                     .then_some("refused"),
+                error.code = code,
                 error.text = verdict
                     .reason
                     .clone()

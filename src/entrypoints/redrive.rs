@@ -126,6 +126,10 @@ impl Redrive {
             Tried::Waits(fault, _) => ("waits", Some(fault.to_string())),
             Tried::Hopeless(hopeless) => (hopeless.reason.name(), Some(hopeless.detail.clone())),
         };
+        let code = match tried {
+            Tried::Waits(fault, _) => Some(fault.code.as_str()),
+            _ => None,
+        };
         macro_rules! line {
             ($level:ident, $text:literal) => {
                 tracing::$level!(
@@ -133,6 +137,7 @@ impl Redrive {
                     route = letter.route,
                     outcome,
                     attempts = letter.attempts,
+                    error.code = code,
                     error.text = error,
                     $text
                 )

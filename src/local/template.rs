@@ -1,6 +1,8 @@
 //! The deployment template as data: read from YAML, with what `sam package` would have done applied to it.
 
+mod places;
 mod replies;
+mod resolve;
 mod routes;
 mod yaml;
 
@@ -9,9 +11,11 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 
-pub use replies::check_replies;
+pub use places::{Place, Places, below, parse_json};
+pub use replies::{check_replies, reply_of_express};
+pub use resolve::{ACCOUNT, PIECE, REGION, Resolver, STACK, UNRESOLVED, text};
 pub use routes::routes_document;
-pub use yaml::parse;
+pub use yaml::{Problem, parse, parse_with_places};
 
 /// Reads `template.yaml` (or any CloudFormation file, JSON included) into its long form: `!Ref X` becomes
 /// `{"Ref": "X"}`, `!Sub s` becomes `{"Fn::Sub": "s"}`, and so on.

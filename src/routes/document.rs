@@ -2,12 +2,17 @@
 
 mod checks;
 mod reader;
+#[cfg(feature = "cli")]
+mod schema;
 mod target;
 
 use std::collections::HashSet;
 use std::fmt;
 
+pub use checks::LOOP;
 use reader::Reader;
+#[cfg(feature = "cli")]
+pub use schema::schema;
 use serde_json::Value;
 
 use super::{Asked, EVENT_FIELDS, Format, From, Glob, Pattern, Reply, Route, Target, Template};

@@ -31,12 +31,20 @@
 //! of objects the outcome of `exists: false` does not depend on the names of the other fields (in AWS their order decides).
 
 mod matcher;
+#[cfg(feature = "cli")]
+mod mismatch;
 mod operators;
 mod parse;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "cli")]
+mod written;
 
 use matcher::Matcher;
+#[cfg(feature = "cli")]
+pub use mismatch::Mismatch;
+#[cfg(feature = "cli")]
+pub(super) use operators::OPERATORS;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::iter::from_fn;

@@ -31,8 +31,8 @@ fn succeeded(output: &Output) -> String {
 #[test]
 fn every_command_teaches() {
     let commands = [
-        "local", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health", "draw",
-        "new",
+        "local", "check", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health",
+        "draw", "new", "explain", "schema",
     ];
     for command in commands {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());

@@ -45,6 +45,8 @@ pub struct Function {
 /// The AWS endpoint: what was asked of it, and how it behaves.
 pub struct AwsStub {
     calls: Mutex<Vec<(String, Value)>>,
+    /// The header `X-Amzn-Trace-Id` of each call.
+    traces: Mutex<Vec<(String, String)>>,
     behaviour: Mutex<Aws>,
     /// What every secret and every parameter holds.
     value: Mutex<String>,
@@ -151,6 +153,7 @@ impl AwsStub {
     pub fn new(value: &str, behaviour: Aws) -> Self {
         Self {
             calls: Mutex::default(),
+            traces: Mutex::default(),
             behaviour: Mutex::new(behaviour),
             value: Mutex::new(value.to_owned()),
         }
@@ -179,6 +182,13 @@ impl AwsStub {
             .iter()
             .filter(|(target, _)| target.ends_with(operation));
         matching.map(|(_, body)| body.clone()).collect()
+    }
+
+    /// The traces that the calls to `operation` were made part of.
+    pub fn traces(&self, operation: &str) -> Vec<String> {
+        let traces = self.traces.lock().unwrap();
+        let matching = traces.iter().filter(|(of, _)| of == operation);
+        matching.map(|(_, trace)| trace.clone()).collect()
     }
 }
 
@@ -234,6 +244,9 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
         .to_owned();
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let trace = headers.get("x-amzn-trace-id").and_then(|t| t.to_str().ok());
+    let trace = (operation.clone(), trace.unwrap_or_default().to_owned());
+    stub.traces.lock().unwrap().push(trace);
     stub.calls.lock().unwrap().push((target, body.clone()));
     let behaviour = *stub.behaviour.lock().unwrap();
     match behaviour {

@@ -5,6 +5,7 @@
 #![cfg(feature = "cli")]
 
 mod chaos;
+mod check;
 mod cli;
 mod completion;
 mod crashes;
@@ -12,6 +13,7 @@ mod deployed;
 mod drawing;
 mod e2e;
 mod emulator;
+mod explain;
 mod faulty;
 mod killed;
 mod lambda;
@@ -19,6 +21,8 @@ mod ledger;
 mod lost;
 mod matrix;
 mod messages;
+mod metrics;
+mod mistakes;
 mod new;
 mod proxy;
 mod relay;

@@ -263,6 +263,28 @@ async fn routes_may_come_from_a_parameter() {
 }
 
 #[tokio::test]
+async fn an_execution_is_part_of_its_messages_trace_and_not_of_lambdas() {
+    for (rate, sampled) in [("1", 1), ("0", 0)] {
+        let function = webhook(&[("TRACE_SAMPLE_RATE", rate)], Aws::Answers).await;
+        let body = body("x");
+        let signature = sign(SECRET, body.as_bytes());
+        let invoked = function.invoke(event(TRIGGERS[0].1, &body, &[&signature], false));
+        let (_, answer) = answer(&invoked.await);
+        let id = answer["id"].as_str().unwrap();
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let seconds = body["event_timestamp"].as_i64().unwrap() / 1000;
+        let trace = format!(
+            "Root=1-{seconds:08x}-{};Parent={};Sampled={sampled}",
+            &id[..24],
+            &id[16..]
+        );
+        assert_eq!(function.aws().traces("StartExecution"), [trace]);
+        let secrets = function.aws().traces("GetSecretValue");
+        assert!(secrets.iter().all(|trace| !trace.contains(&id[..24])));
+    }
+}
+
+#[tokio::test]
 async fn the_log_tells_the_story_without_the_message() {
     let function = webhook(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")], Aws::Answers).await;
     let body = body("the payload");

@@ -16,12 +16,17 @@ const ENDPOINT: &str = "MOMENTO_ENDPOINT";
 /// Options of the commands that talk to topics.
 #[derive(Args)]
 pub struct Connection {
-    /// Cache that the topic belongs to [default: the local stack's]
+    /// Cache that the topics belong to [default: the local stack's; elsewhere it has to be named]
     #[arg(long, value_name = "NAME")]
     cache: Option<String>,
 
-    /// Momento endpoint, such as `cell-4-us-west-2-1.prod.a.momentohq.com`, or an `http://` address; the key comes from MOMENTO_API_KEY
-    #[arg(long, value_name = "HOST", conflicts_with = "local")]
+    /// Momento endpoint, such as `cell-4-us-west-2-1.prod.a.momentohq.com`, or an `http://` URL of a local server; the API key is in the variable MOMENTO_API_KEY [default: the variable MOMENTO_ENDPOINT, else the running local stack]
+    #[arg(
+        long,
+        visible_alias = "momento-endpoint",
+        value_name = "HOST",
+        conflicts_with = "local"
+    )]
     endpoint: Option<String>,
 
     /// Talk to the running local stack even where MOMENTO_API_KEY and MOMENTO_ENDPOINT are set
@@ -72,7 +77,14 @@ impl Connection {
             ),
         };
         let Some((endpoint, api_key)) = remote else {
-            let state = running()?;
+            let state = running().with_context(|| match self.local {
+                true => "`--local` asks for the local stack".to_owned(),
+                false => {
+                    format!(
+                        "no {API_KEY} and {ENDPOINT} in the environment, so the local stack is used"
+                    )
+                }
+            })?;
             return Ok(Place {
                 endpoint: state.topics_endpoint,
                 api_key: state.api_key,
@@ -81,7 +93,7 @@ impl Connection {
             });
         };
         let cache = self.cache.clone().with_context(|| {
-            format!("expected the name of a cache at `{endpoint}`: pass `--cache NAME`")
+            format!("expected the name of a cache at `{endpoint}`, found none: pass `--cache NAME`")
         })?;
         Ok(Place {
             name: format!("`{endpoint}`"),

@@ -14,7 +14,7 @@ use workflow_bridge::local::workspace::Workspace;
 /// `<!-- drawing -->`. The picture of one without a page is printed, and `--check` passes it over.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge draw                                      # all of them\n  cargo bridge draw statemachines/uppercase.asl.json\n  cargo bridge draw --check                              # what is not current; exit code 1 if anything is"
+    after_help = "Examples:\n  cargo bridge draw                                      # all of them\n  cargo bridge draw statemachines/uppercase.asl.json\n  cargo bridge draw --check                              # is any not current? then exit with 1"
 )]
 pub struct Draw {
     /// Write nothing: name the pages whose picture is not current, and exit with 1 if there are any

@@ -44,7 +44,9 @@ impl Health {
             }
             result => result
                 .map_err(reqwest::Error::without_url)
-                .with_context(|| format!("cannot reach `{url}`"))?,
+                .with_context(|| {
+                    format!("cannot reach `{url}` (does it run, and is this its URL?)")
+                })?,
         };
         let status = response.status();
         if status.is_success() {

@@ -3,13 +3,15 @@
 mod demo;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use workflow_bridge::check::check;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::build;
 use workflow_bridge::local::console::{Progress, Style, preview, seconds};
@@ -26,7 +28,7 @@ const PREVIEW: usize = 60;
 /// account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into target/bridge.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge local --once      send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  the same without any webhook\n  cargo bridge local             keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
+    after_help = "Examples:\n  cargo bridge local --once          # send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  # the same without any webhook\n  cargo bridge local                 # keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
 )]
 pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
@@ -68,6 +70,16 @@ pub struct Local {
     aws_port: u16,
 }
 
+/// Tells of a port that is taken now, rather than after the build.
+fn free(option: &str, port: u16) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    listener.map(drop).with_context(|| {
+        format!(
+            "expected port {port} of this machine to be free for `{option}`: choose another, or leave it out for one that is"
+        )
+    })
+}
+
 /// The demonstration of that name.
 fn play(name: &str) -> Result<&'static demo::Play, String> {
     let found = demo::PLAYS.iter().find(|play| play.name == name);
@@ -85,6 +97,19 @@ fn demos() -> String {
     format!("{intro}:{}", plays.collect::<String>())
 }
 
+/// Says what `bridge check` finds. The emulator takes most of it, so it may be meant.
+fn warn(template: &Path) {
+    let report = check(template);
+    if !report.findings.is_empty() {
+        let style = Style::for_stderr();
+        eprintln!(
+            "{}\n{}",
+            style.bold("What `cargo bridge check` finds; most of it would show on AWS only:"),
+            report.shown(style)
+        );
+    }
+}
+
 impl Local {
     pub async fn run(self) -> Result<i32> {
         let began = Instant::now();
@@ -94,14 +119,18 @@ impl Local {
         if self.relay {
             options.delivery = Delivery::Relay;
         }
+        free("--topics-port", self.topics_port)?;
+        free("--aws-port", self.aws_port)?;
         options.topics_port = self.topics_port;
         options.aws_port = self.aws_port;
         if let Some(template) = self.template {
             options.template = template;
         }
-        let deployed = template::read(&options.template)?;
+        let deployed = template::read(&options.template)
+            .context("cannot use the template (`--template` names another)")?;
         template::check_replies(&deployed)
             .with_context(|| format!("`{}`", options.template.display()))?;
+        warn(&options.template);
         let functions = template::functions(&deployed)?;
         let mut names: Vec<_> = functions
             .iter()

@@ -1,7 +1,9 @@
 //! The command line of workflow-bridge.
 
+mod check;
 mod connection;
 mod draw;
+mod explain;
 mod health;
 mod listen;
 mod local;
@@ -9,6 +11,7 @@ mod new;
 mod publish;
 mod relay;
 mod replay;
+mod schema;
 mod secret;
 mod send;
 mod serve;
@@ -40,7 +43,7 @@ static ENDS_IN_ORDER: AtomicBool = AtomicBool::new(false);
     bin_name = "cargo bridge",
     version,
     max_term_width = 100,
-    after_help = "Try it:\n  cargo bridge local --once            a message goes all the way and back\n  cargo bridge local                   keep it running, and in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello"
+    after_help = "Try it:\n  cargo bridge local --once            # a message goes all the way and back\n  cargo bridge local                   # keep it running, and in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\n`cargo bridge COMMAND --help` tells each option with its unit, default and variable, and gives examples. Exit codes: 0 for done, 1 for a failure, 2 for a command line that is wrong, 128 and the number for a signal. NO_COLOR switches colours off."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -52,6 +55,7 @@ enum Command {
     Local(local::Local),
     Publish(publish::Publish),
     Tail(tail::Tail),
+    Explain(explain::Explain),
     Sign(sign::Sign),
     Send(send::Send),
     Replay(replay::Replay),
@@ -59,8 +63,10 @@ enum Command {
     Relay(relay::RelayCommand),
     Serve(serve::Serve),
     Health(health::Health),
+    Check(check::Check),
     Draw(draw::Draw),
     New(new::New),
+    Schema(schema::Schema),
 }
 
 fn main() {
@@ -89,6 +95,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Local(command) => command.run().await,
         Command::Publish(command) => command.run().await,
         Command::Tail(command) => command.run().await,
+        Command::Explain(command) => command.run().await,
         Command::Sign(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Replay(command) => command.run().await,
@@ -96,8 +103,10 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Relay(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Health(command) => command.run().await,
+        Command::Check(command) => command.run(),
         Command::Draw(command) => command.run(),
         Command::New(command) => command.run(),
+        Command::Schema(command) => command.run(),
     }
 }
 

@@ -46,7 +46,7 @@ const CURSORS: &str = "relay-cursors.json";
 /// order. What was delivered survives a restart; what Momento no longer has is reported as a gap. Runs until it is stopped.
 #[derive(Args)]
 #[command(
-    after_help = "Example, with a webhook on AWS and the topics of its routes:\n  export MOMENTO_API_KEY=… MOMENTO_ENDPOINT=cell-us-east-1-1.prod.a.momentohq.com\n  cargo bridge relay --routes routes.json --webhook https://….lambda-url.us-east-1.on.aws/ \\\n    --secret-file signing-secret --health 127.0.0.1:8081\n\nEvery option has a variable, for containers. Logs are JSON, a line each. docs/relay.md tells the rest; to try it all on this machine: cargo bridge local --relay"
+    after_help = "Example, with a webhook on AWS and the topics of its routes:\n  export MOMENTO_API_KEY=… MOMENTO_ENDPOINT=cell-us-east-1-1.prod.a.momentohq.com\n  cargo bridge relay --routes routes.json --webhook https://….lambda-url.us-east-1.on.aws/ \\\n    --secret-file signing-secret --health 127.0.0.1:8081\n\nMost options have a variable, for containers. Logs are JSON, a line each. docs/relay.md tells the rest; to try it all on this machine: cargo bridge local --relay"
 )]
 pub struct RelayCommand {
     #[command(flatten)]
@@ -298,7 +298,10 @@ impl RelayOptions {
         if let Some(file) = &self.routes {
             let document = std::fs::read_to_string(file)
                 .with_context(|| format!("cannot read the routes in `{}`", file.display()))?;
-            return Ok(Some(Routes::parse(&document)?));
+            let routes = Routes::parse(&document);
+            return Ok(Some(
+                routes.with_context(|| format!("in `{}`", file.display()))?,
+            ));
         }
         let Some(value) = environment("ROUTES").filter(|value| !value.trim().is_empty()) else {
             return Ok(None);

@@ -1,9 +1,10 @@
 //! The signing secret: from a variable, a file or the running local stack, never from the command line, where every user
 //! of the machine could read it.
 
+use std::env::VarError;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use workflow_bridge::adapters::files::without_line_break;
 
@@ -12,7 +13,7 @@ use crate::connection::running_stack;
 /// Options of the commands that sign.
 #[derive(Args)]
 pub struct SecretSource {
-    /// Variable that holds the signing secret
+    /// Variable that holds the signing secret [default: the running local stack's secret]
     #[arg(long, value_name = "VARIABLE", conflicts_with = "secret_file")]
     secret_env: Option<String>,
 
@@ -25,20 +26,28 @@ impl SecretSource {
     /// The secret that the options name, if they name one.
     pub fn named(&self) -> Result<Option<String>> {
         let (secret, place) = if let Some(variable) = &self.secret_env {
-            let secret = std::env::var(variable).with_context(|| {
-                format!("expected the signing secret in the variable `{variable}`")
+            // The error's own words would show what is there.
+            let secret = std::env::var(variable).map_err(|error| {
+                let found = match error {
+                    VarError::NotPresent => "no such variable",
+                    VarError::NotUnicode(_) => "bytes that are no UTF-8",
+                };
+                anyhow!(
+                    "expected the signing secret in the variable `{variable}`, found {found}: export it first, or name another variable or a file"
+                )
             })?;
             (secret, variable.clone())
         } else if let Some(file) = &self.secret_file {
             let place = file.display().to_string();
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read the signing secret from `{place}`"))?;
+            let text = std::fs::read_to_string(file).with_context(|| {
+                format!("expected the signing secret in the file `{place}`, and cannot read it")
+            })?;
             (without_line_break(text), place)
         } else {
             return Ok(None);
         };
         if secret.is_empty() {
-            bail!("expected the signing secret in `{place}`, found nothing");
+            bail!("expected the signing secret in `{place}`, found nothing: put it there first");
         }
         Ok(Some(secret))
     }

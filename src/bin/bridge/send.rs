@@ -20,14 +20,15 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 /// Sign a message and send it to a webhook URL
 ///
-/// Without `--url` it goes to the running local stack's webhook. The exit code is 0 for a 2xx answer, else 1.
+/// Without `--url` it goes to the running local stack's webhook, signed with that one's secret; with `--url` the secret has to be named. Waits 30 s for the answer. The exit code is 0 for a 2xx answer, else 1.
 #[derive(Args)]
 #[command(
+    override_usage = "cargo bridge send [OPTIONS] --topic <TOPIC> --text <TEXT>\n       cargo bridge send [OPTIONS] --body <FILE>",
     after_help = "Examples:\n  cargo bridge send --topic uppercase-in --text hello      # to the running local stack\n  cargo bridge send --url https://….lambda-url.eu-west-1.on.aws/ --secret-env SIGNING_SECRET \\\n    --cache demo --topic uppercase-in --text hello\n  cargo bridge send --body message.json                    # these very bytes, signed"
 )]
 pub struct Send {
     /// Where to send it [default: the running local stack's webhook]
-    #[arg(long)]
+    #[arg(long, value_parser = http_url)]
     url: Option<String>,
 
     /// Topic that the message was published to
@@ -44,7 +45,7 @@ pub struct Send {
     text: Option<String>,
 
     /// Cache that the topic belongs to [default: the local stack's, else `demo`]
-    #[arg(long, conflicts_with = "body")]
+    #[arg(long, value_name = "NAME", conflicts_with = "body")]
     cache: Option<String>,
 
     /// Sequence number of the message in its topic
@@ -81,7 +82,8 @@ impl Send {
             .body(body)
             .send()
             .await
-            .with_context(|| format!("cannot reach `{url}`"))?;
+            .map_err(reqwest::Error::without_url)
+            .with_context(|| format!("cannot reach `{url}` (does it run, and is this its URL?)"))?;
         let status = response.status();
         let text = response.text().await.context("the answer broke off")?;
 
@@ -99,7 +101,12 @@ impl Send {
             style.dim(seconds(started.elapsed()))
         )?;
         match serde_json::from_str::<Value>(&text) {
-            Ok(answer) => writeln!(out, "{answer:#}")?,
+            Ok(answer) => {
+                writeln!(out, "{answer:#}")?;
+                if let Some(hint) = answer["code"].as_str().and_then(hint) {
+                    eprintln!("{hint}");
+                }
+            }
             Err(_) => writeln!(out, "{}", preview(&text, 2_000))?,
         }
         Ok(i32::from(!status.is_success()))
@@ -108,7 +115,7 @@ impl Send {
     /// URL, secret and cache. The local stack's secret goes nowhere but to its own webhook.
     fn destination(&self) -> Result<(String, String, String)> {
         if let Some(url) = &self.url {
-            let secret = self.secret.named()?.context("expected the signing secret for `--url`: name it with `--secret-env` or `--secret-file`")?;
+            let secret = self.secret.named()?.context("expected the signing secret for `--url`, found none: name it with `--secret-env` or `--secret-file`")?;
             let cache = self.cache.clone().unwrap_or_else(|| "demo".to_owned());
             return Ok((url.clone(), secret, cache));
         }
@@ -133,5 +140,32 @@ impl Send {
             "token_id": "",
             "text": self.text,
         }))?)
+    }
+}
+
+/// The text, if it is a URL that a request can be sent to.
+fn http_url(text: &str) -> Result<String, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.to_owned()),
+        _ => Err(format!(
+            "expected the webhook's URL, beginning with https:// or http://, found `{text}`"
+        )),
+    }
+}
+
+/// What to do about an answer of this code, where it is the sender who can do something.
+fn hint(code: &str) -> Option<&'static str> {
+    match code {
+        "malformed" => {
+            Some("(`cargo bridge explain --event FILE` tells what is wrong with a body)")
+        }
+        "bad_signature" => Some("(the webhook has another signing secret than this)"),
+        "stale" | "from_the_future" => Some(
+            "(`publish_timestamp` has to be about now, in ms since 1970; with `--topic` and `--text` it is)",
+        ),
+        "unrouted" => {
+            Some("(`cargo bridge explain --event FILE` tells why no route takes a message)")
+        }
+        _ => None,
     }
 }

@@ -18,7 +18,8 @@ use crate::secret::SecretSource;
     after_help = "Examples:\n  cargo bridge sign body.json                              # with the running local stack's secret\n  printf '{\"text\":\"x\"}' | cargo bridge sign --secret-env SIGNING_SECRET\n  curl -H \"momento-signature: $(cargo bridge sign body.json)\" --data-binary @body.json \"$URL\""
 )]
 pub struct Sign {
-    /// File with the body; standard input without it
+    /// File with the body [default: standard input, as with `-`]
+    #[arg(value_name = "FILE")]
     body: Option<PathBuf>,
 
     #[command(flatten)]

@@ -37,11 +37,11 @@ pub struct Tail {
     #[arg(long)]
     resolve: bool,
 
-    /// Stop after so many messages
-    #[arg(long, value_name = "N")]
+    /// Stop after so many messages [default: go on until it is stopped]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Stop after so many seconds; with `--count`, fewer messages until then are a failure
+    /// Stop after so many seconds, such as `10` or `0.5`; with `--count`, fewer messages until then are a failure
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<f64>,
 

@@ -16,19 +16,22 @@ pub fn check_replies(template: &Value) -> Result<()> {
         .into_iter()
         .flatten()
         .flat_map(|(_, resource)| routes(resource))
-        .filter(|route| route.get("reply").is_some_and(|reply| !reply.is_null()))
-        .filter_map(|route| {
-            let id = state_machine(&route["to"]["stateMachine"], template)?;
-            let name = route["name"].as_str().unwrap_or("without a name");
-            is_express(&template["Resources"][id]).then(|| {
-                format!("route `{name}`: expected no `reply`, because `{id}` is an EXPRESS state machine: it reports no end, so its result would never be published. Let it publish by itself, with a `Topic Publish` event as in statemachines/express-enrich.asl.json, and remove the `reply`; or give `{id}` the type STANDARD and a rule for its ends")
-            })
-        })
+        .filter_map(|route| reply_of_express(route, template))
         .collect();
     if problems.is_empty() {
         return Ok(());
     }
     bail!("{}", problems.join("\n"))
+}
+
+/// What is wrong with a route that has a `reply` and goes to an EXPRESS state machine of the template.
+pub fn reply_of_express(route: &Value, template: &Value) -> Option<String> {
+    route.get("reply").filter(|reply| !reply.is_null())?;
+    let id = state_machine(&route["to"]["stateMachine"], template)?;
+    let name = route["name"].as_str().unwrap_or("without a name");
+    is_express(&template["Resources"][id]).then(|| {
+        format!("route `{name}`: expected no `reply`, because `{id}` is an EXPRESS state machine: it reports no end, so its result would never be published. Let it publish by itself, with a `Topic Publish` event as in statemachines/express-enrich.asl.json, and remove the `reply`; or give `{id}` the type STANDARD and a rule for its ends")
+    })
 }
 
 /// The routes in a resource: one in a parameter of its own, or a whole document.

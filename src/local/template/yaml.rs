@@ -5,9 +5,11 @@ use std::fmt;
 use saphyr::{LoadableYamlNode, MarkedYaml, Marker, Scalar, Tag, YamlData};
 use serde_json::{Map, Number, Value};
 
+use super::places::{Place, Places, below};
+
 /// The tags that stand for `Fn::<tag>`. `Ref` and `Condition` stand for themselves.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html>
-const FUNCTIONS: [&str; 16] = [
+const FUNCTIONS: [&str; 18] = [
     "And",
     "Base64",
     "Cidr",
@@ -18,56 +20,74 @@ const FUNCTIONS: [&str; 16] = [
     "If",
     "ImportValue",
     "Join",
+    "Length",
     "Not",
     "Or",
     "Select",
     "Split",
     "Sub",
+    "ToJsonString",
     "Transform",
 ];
 
-/// Where a text is not what was expected; lines and columns count from 1.
+const KEPT: [&str; 2] = ["Ref", "Condition"];
+
+/// Where a text is not what was expected.
 #[derive(Debug, PartialEq)]
 pub struct Problem {
-    line: usize,
-    column: usize,
-    what: String,
+    pub place: Place,
+    pub what: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {} column {}: {}",
-            self.line, self.column, self.what
-        )
+        let Place { line, column } = self.place;
+        write!(f, "line {line} column {column}: {}", self.what)
     }
 }
 
 impl std::error::Error for Problem {}
 
 impl Problem {
-    fn at(marker: Marker, what: impl Into<String>) -> Self {
+    pub(super) fn new(place: Place, what: impl Into<String>) -> Self {
         Self {
-            line: marker.line(),
-            column: marker.col() + 1,
+            place,
             what: what.into(),
         }
+    }
+
+    fn at(marker: Marker, what: impl Into<String>) -> Self {
+        Self::new(place(marker), what)
+    }
+}
+
+fn place(marker: Marker) -> Place {
+    Place {
+        line: marker.line(),
+        column: marker.col() + 1,
     }
 }
 
 /// Parses one document. Tags become the long form of the function they stand for; an unknown tag, a duplicate key and a
 /// key that is no text are problems.
 pub fn parse(text: &str) -> Result<Value, Problem> {
+    parse_with_places(text).map(|(value, _)| value)
+}
+
+/// Parses one document, and tells where its parts stand.
+pub fn parse_with_places(text: &str) -> Result<(Value, Places), Problem> {
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| Problem::at(*error.marker(), error.info()))?;
     match documents.as_slice() {
-        [document] => value(document),
-        [] => Err(Problem {
-            line: 1,
-            column: 1,
-            what: "expected a document, found nothing".into(),
-        }),
+        [document] => {
+            let mut reader = Reader::default();
+            let value = reader.value(document)?;
+            Ok((value, reader.places))
+        }
+        [] => Err(Problem::new(
+            Place::START,
+            "expected a document, found nothing",
+        )),
         [_, second, ..] => Err(Problem::at(
             second.span.start,
             "expected one document, found a second one",
@@ -75,36 +95,66 @@ pub fn parse(text: &str) -> Result<Value, Problem> {
     }
 }
 
-fn value(node: &MarkedYaml) -> Result<Value, Problem> {
-    let start = node.span.start;
-    Ok(match &node.data {
-        YamlData::Value(Scalar::Null) => Value::Null,
-        YamlData::Value(Scalar::Boolean(flag)) => Value::Bool(*flag),
-        YamlData::Value(Scalar::Integer(number)) => Value::from(*number),
-        YamlData::Value(Scalar::FloatingPoint(number)) => Number::from_f64(number.into_inner())
-            .map(Value::Number)
-            .ok_or_else(|| Problem::at(start, format!("expected a number, found `{number}`")))?,
-        YamlData::Value(Scalar::String(text)) => Value::String(text.to_string()),
-        YamlData::Sequence(items) => items.iter().map(value).collect::<Result<_, _>>()?,
-        YamlData::Mapping(entries) => {
-            let mut map = Map::new();
-            for (key, entry) in entries {
-                map.insert(text_of(key)?, value(entry)?);
+#[derive(Default)]
+struct Reader {
+    places: Places,
+    /// The pointer to what is being read.
+    pointer: String,
+}
+
+impl Reader {
+    fn value(&mut self, node: &MarkedYaml) -> Result<Value, Problem> {
+        let start = node.span.start;
+        Ok(match &node.data {
+            YamlData::Value(Scalar::Null) => Value::Null,
+            YamlData::Value(Scalar::Boolean(flag)) => Value::Bool(*flag),
+            YamlData::Value(Scalar::Integer(number)) => Value::from(*number),
+            YamlData::Value(Scalar::FloatingPoint(number)) => Number::from_f64(number.into_inner())
+                .map(Value::Number)
+                .ok_or_else(|| {
+                    Problem::at(start, format!("expected a number, found `{number}`"))
+                })?,
+            YamlData::Value(Scalar::String(text)) => Value::String(text.to_string()),
+            YamlData::Sequence(items) => {
+                let items = items.iter().enumerate();
+                items
+                    .map(|(i, item)| self.part(&i.to_string(), item.span.start, item))
+                    .collect::<Result<_, _>>()?
             }
-            Value::Object(map)
-        }
-        YamlData::Tagged(tag, inner) => function(tag, start, value(inner)?)?,
-        YamlData::Representation(..) | YamlData::Alias(_) | YamlData::BadValue => {
-            return Err(Problem::at(
-                start,
-                "expected a value, found something that cannot be read",
-            ));
-        }
-    })
+            YamlData::Mapping(entries) => {
+                let mut map = Map::new();
+                for (key, entry) in entries {
+                    let name = text_of(key)?;
+                    let value = self.part(&name, key.span.start, entry)?;
+                    map.insert(name, value);
+                }
+                Value::Object(map)
+            }
+            YamlData::Tagged(tag, inner) => {
+                let argument = self.part(&long_name(&tag.suffix), start, inner)?;
+                function(tag, start, argument)?
+            }
+            YamlData::Representation(..) | YamlData::Alias(_) | YamlData::BadValue => {
+                return Err(Problem::at(
+                    start,
+                    "expected a value, found something that cannot be read",
+                ));
+            }
+        })
+    }
+
+    fn part(&mut self, key: &str, start: Marker, node: &MarkedYaml) -> Result<Value, Problem> {
+        let outer = self.pointer.len();
+        self.pointer = below(&self.pointer, key);
+        self.places.insert(&self.pointer, place(start));
+        let value = self.value(node);
+        self.pointer.truncate(outer);
+        value
+    }
 }
 
 fn text_of(key: &MarkedYaml) -> Result<String, Problem> {
-    match value(key)? {
+    match Reader::default().value(key)? {
         Value::String(text) => Ok(text),
         // `200: ok` and `true: yes` are keys in JSON's sense too.
         Value::Number(number) => Ok(number.to_string()),
@@ -127,8 +177,7 @@ fn function(tag: &Tag, start: Marker, argument: Value) -> Result<Value, Problem>
         return Err(unknown());
     }
     let name = tag.suffix.as_str();
-    let (key, argument) = match (name, argument) {
-        ("Ref" | "Condition", argument) => (name.to_owned(), argument),
+    let argument = match (name, argument) {
         ("GetAtt", Value::String(path)) => {
             // Attributes may have dots (`Outputs.Url`), logical ids never have.
             let (resource, attribute) = path.split_once('.').ok_or_else(|| {
@@ -137,15 +186,20 @@ fn function(tag: &Tag, start: Marker, argument: Value) -> Result<Value, Problem>
                     format!("expected `!GetAtt Resource.Attribute`, found `!GetAtt {path}`"),
                 )
             })?;
-            (
-                "Fn::GetAtt".to_owned(),
-                serde_json::json!([resource, attribute]),
-            )
+            serde_json::json!([resource, attribute])
         }
-        (_, argument) if FUNCTIONS.contains(&name) => (format!("Fn::{name}"), argument),
+        (name, argument) if FUNCTIONS.contains(&name) || KEPT.contains(&name) => argument,
         _ => return Err(unknown()),
     };
-    Ok(Value::Object(Map::from_iter([(key, argument)])))
+    Ok(Value::Object(Map::from_iter([(long_name(name), argument)])))
+}
+
+/// The name of a tag's function where it is written out.
+fn long_name(tag: &str) -> String {
+    match KEPT.contains(&tag) {
+        true => tag.to_owned(),
+        false => format!("Fn::{tag}"),
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +281,26 @@ mod tests {
             parse(r#"{"a": [1, null]}"#).unwrap(),
             json!({"a": [1, null]})
         );
+    }
+
+    #[test]
+    fn every_part_has_its_place() {
+        let yaml =
+            "a:\n  b: [1, {c: 2}]\n  d: !Sub\n    - '${x}'\n    - x: !GetAtt E.Arn\nf: >-\n  g\n";
+        let (_, places) = parse_with_places(yaml).unwrap();
+        for (pointer, expected) in [
+            ("/a", (1, 1)),
+            ("/a/b", (2, 3)),
+            ("/a/b/0", (2, 7)),
+            ("/a/b/1/c", (2, 11)),
+            ("/a/d/Fn::Sub/0", (4, 7)),
+            ("/a/d/Fn::Sub/1/x", (5, 7)),
+            ("/a/d/Fn::Sub/1/x/Fn::GetAtt/1", (5, 10)),
+            ("/f", (6, 1)),
+        ] {
+            let place = places.of(pointer);
+            assert_eq!((place.line, place.column), expected, "{pointer}");
+        }
     }
 
     #[test]

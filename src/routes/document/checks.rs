@@ -6,6 +6,9 @@ use super::ReadRoute;
 use super::reader::Reader;
 use crate::routes::{Input, Route, Target};
 
+/// Begins what is said of a loop.
+pub const LOOP: &str = "expected no topic that a route listens to";
+
 impl Reader {
     /// A payload carries nothing of its message, so a reply to it cannot depend on one.
     pub(super) fn check_payload_reply(&mut self, route: &Route) {
@@ -73,7 +76,7 @@ impl Reader {
                 self.problem(
                     "reply",
                     format!(
-                        "expected no topic that a route listens to, found one that route `{}` takes (`{}` in cache `{}`): results would come back as messages; reply elsewhere, or set `\"loop\": \"allowed\"`",
+                        "{LOOP}, found one that route `{}` takes (`{}` in cache `{}`): results would come back as messages; reply elsewhere, or set `\"loop\": \"allowed\"`",
                         other.name,
                         other.from.topic.as_str(),
                         other.from.cache.as_str()

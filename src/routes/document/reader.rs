@@ -70,7 +70,9 @@ pub(super) struct Fields<'v> {
 
 impl<'v> Fields<'v> {
     pub(super) fn optional(&mut self, key: &'static str) -> Option<&'v Value> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.map.get(key)
     }
 

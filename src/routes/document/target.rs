@@ -6,12 +6,12 @@ use super::reader::Reader;
 use crate::routes::{FieldPath, Input, Resume, Target, Template};
 
 /// Most characters in the ARN of a state machine, by StartExecution's model.
-const ARN_MAX: usize = 256;
+pub(super) const ARN_MAX: usize = 256;
 /// Most characters in an event's source and in an event bus's name or ARN, by PutEvents's model.
-const SOURCE_MAX: usize = 256;
+pub(super) const SOURCE_MAX: usize = 256;
 /// What Momento's own handler sends.
-const DEFAULT_SOURCE: &str = "Momento";
-const DEFAULT_DETAIL_TYPE: &str = "{cache}#{topic}";
+pub(super) const DEFAULT_SOURCE: &str = "Momento";
+pub(super) const DEFAULT_DETAIL_TYPE: &str = "{cache}#{topic}";
 
 impl Reader {
     pub(super) fn target(&mut self, value: &Value) -> Option<Target> {

@@ -88,10 +88,10 @@ fn what_is_no_document_is_refused() {
     assert_eq!(Routes::parse(r#"{"routes":[]}"#).unwrap().iter().count(), 0);
 }
 
-#[test]
-fn every_value_is_checked() {
+/// Fields of a route with one thing wrong, and what the problem says.
+pub(super) fn wrong_values() -> Vec<(serde_json::Value, &'static str)> {
     let bus = |bus: &str| json!({"to": {"eventBus": bus}});
-    for (fields, expected) in [
+    vec![
         (json!({"name": ""}), "`name`"),
         (json!({"name": "n".repeat(33)}), "`name`"),
         (
@@ -203,18 +203,12 @@ fn every_value_is_checked() {
             "`reply.to`: unknown key",
         ),
         (json!({"loop": true}), "`loop`: expected `allowed`"),
-    ] {
-        let found = problem(fields.clone());
-        assert!(
-            found.starts_with("route `") && found.contains(expected),
-            "{fields}: {found}"
-        );
-    }
+    ]
 }
 
-#[test]
-fn good_values_are_taken() {
-    for fields in [
+/// Fields of a route that is good.
+pub(super) fn good_values() -> Vec<serde_json::Value> {
+    vec![
         json!({"to": {"stateMachine": format!("{MACHINE}:live")}}),
         json!({"to": {"stateMachine": MACHINE.replace("aws", "aws-us-gov")}}),
         json!({"to": {"eventBus": "arn:aws:events:us-east-1:123456789012:event-bus/partner/x.y"}}),
@@ -225,7 +219,23 @@ fn good_values_are_taken() {
         json!({"to": {"resume": {"token": "json.t.0", "output": "text", "error": "json.no"}}}),
         json!({"reply": {"topics": ["t"], "from": "json.reply_to", "allow": ["r/*", "s"]}}),
         json!({"where": {"$or": [{"token_id": ["a"]}, {"json": {"n": [{"numeric": [">", 1]}]}}]}}),
-    ] {
+    ]
+}
+
+#[test]
+fn every_value_is_checked() {
+    for (fields, expected) in wrong_values() {
+        let found = problem(fields.clone());
+        assert!(
+            found.starts_with("route `") && found.contains(expected),
+            "{fields}: {found}"
+        );
+    }
+}
+
+#[test]
+fn good_values_are_taken() {
+    for fields in good_values() {
         Routes::parse(&document(std::slice::from_ref(&fields)))
             .unwrap_or_else(|e| panic!("{fields}: {e}"));
     }

@@ -175,9 +175,10 @@ impl Bound {
 /// A block of IPv4 or IPv6 addresses. An address and a block of different versions never match.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Cidr {
-    v4: bool,
-    network: u128,
-    mask: u128,
+    pub(super) v4: bool,
+    /// At the upper end of 128 bits, like the mask.
+    pub(super) network: u128,
+    pub(super) mask: u128,
 }
 
 impl Cidr {

@@ -5,7 +5,7 @@ use super::parse::{Parser, below, found, quoted, shorten};
 use serde_json::{Map, Value};
 
 /// Every operator. Inside `$or` AWS takes these names for operators only, never for fields.
-pub(super) const OPERATORS: [&str; 8] = [
+pub(in crate::routes) const OPERATORS: [&str; 8] = [
     "prefix",
     "suffix",
     "equals-ignore-case",

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-fn table(part: &str) -> Vec<Value> {
+pub(super) fn table(part: &str) -> Vec<Value> {
     let file: Value =
         serde_json::from_str(include_str!("../../../tests/fixtures/patterns.json")).unwrap();
     let cases = file[part].as_array().unwrap().clone();
@@ -249,7 +249,7 @@ mod reference {
     }
 }
 
-fn small_event() -> impl Strategy<Value = Value> {
+pub(super) fn small_event() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(json!(1)),
         Just(json!(2)),
@@ -266,7 +266,7 @@ fn small_event() -> impl Strategy<Value = Value> {
     prop::collection::btree_map("[abc]", value, 0..4).prop_map(|map| json!(map))
 }
 
-fn small_pattern() -> impl Strategy<Value = Value> {
+pub(super) fn small_pattern() -> impl Strategy<Value = Value> {
     let entry = prop_oneof![
         Just(json!(1)),
         Just(json!(2)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_sqs::config::ProvideCredentials;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -132,7 +132,7 @@ async fn outputs(config: &SdkConfig, name: &str, region: &str) -> Result<BTreeMa
             "expected a stack `{name}` in {region}, found none: is it another name, another AWS_REGION or another account?"
         ),
         (_, Some(message)) => anyhow!("cannot describe the stack `{name}` in {region}: {message}"),
-        _ => anyhow!("cannot describe the stack `{name}` in {region}: {}", DisplayErrorContext(error)),
+        _ => anyhow!("cannot describe the stack `{name}` in {region}: {}: can this machine reach AWS?", innermost(&error)),
     })?;
     let stack = described
         .stacks()

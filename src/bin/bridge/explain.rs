@@ -1,0 +1,129 @@
+//! `bridge explain`: what would become of a message, and why.
+
+mod report;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use workflow_bridge::clock::now_ms;
+use workflow_bridge::config::{RoutesSource, environment};
+use workflow_bridge::explain::{Holder, Source, explain};
+use workflow_bridge::local::console::Style;
+use workflow_bridge::local::template;
+use workflow_bridge::routes::Routes;
+
+use crate::publish::read_stdin;
+
+const TEMPLATE: &str = "template.yaml";
+
+/// Tell which routes take a message, why the others do not, and what its targets get
+///
+/// Calls nothing: no account, no network, no running stack. It shows the name of each execution and its input, byte for byte with `--json`, and where results would go. Signature and age decide nothing here.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  cargo bridge explain --event body.json                   # with the routes of ./template.yaml\n  cargo bridge explain --event letter.json --routes routes.json\n  aws sqs receive-message --queue-url \"$DEAD_LETTER_QUEUE_URL\" | cargo bridge explain --event -\n  cargo bridge explain --event body.json --json | jq -r '.routes[].does.input // empty'\n\nThe exit code is 0 when the message could be explained, even if no route takes it."
+)]
+pub struct Explain {
+    /// File with the message; `-` reads standard input. It is a webhook's body, the event of a Lambda function that holds one, or a letter of the parking or dead-letter queue
+    #[arg(long, value_name = "FILE")]
+    event: PathBuf,
+
+    /// File with the routes document [default: the variable ROUTES, else the template's]
+    #[arg(long, value_name = "FILE", conflicts_with = "template")]
+    routes: Option<PathBuf>,
+
+    /// Template with the routes, read as with the defaults of its parameters; ARNs are made up [default: template.yaml]
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Explain {
+    pub async fn run(self) -> Result<i32> {
+        let (routes, from) = self.routes()?;
+        let (bytes, name) = match self.event.as_os_str() == "-" {
+            true => (read_stdin().await?, "standard input".to_owned()),
+            false => {
+                let name = format!("`{}`", self.event.display());
+                let bytes = std::fs::read(&self.event).with_context(|| {
+                    format!("cannot read the message in {name}: name the file that holds it, or `-` for standard input")
+                })?;
+                (bytes, name)
+            }
+        };
+        let source = Source::read(&bytes).with_context(|| format!("in {name}"))?;
+        let letter = match &source.holder {
+            Holder::Letter(letter) => Some(letter.as_ref()),
+            Holder::Body | Holder::Event { .. } => None,
+        };
+        let explanation = explain(&source.message, letter, &routes, now_ms());
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?;
+        } else {
+            let signed = match source.holder {
+                Holder::Event { signed } => Some(signed),
+                Holder::Body | Holder::Letter(_) => None,
+            };
+            let text = report::text(&explanation, signed, &from, Style::for_stdout());
+            write!(out, "{text}")?;
+        }
+        Ok(0)
+    }
+
+    /// The routes, and where they are from, for people.
+    fn routes(&self) -> Result<(Routes, String)> {
+        if let Some(file) = &self.routes {
+            let name = format!("`{}`", file.display());
+            let document = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the routes in {name}"))?;
+            let routes = Routes::parse(&document).with_context(|| {
+                let json = document.trim_start().starts_with('{');
+                let hint = if json {
+                    ""
+                } else {
+                    " (a template goes to `--template`)"
+                };
+                format!("in {name}{hint}")
+            })?;
+            return Ok((routes, name));
+        }
+        if let Some(file) = &self.template {
+            return of_template(file);
+        }
+        let variable = environment("ROUTES").filter(|value| !value.trim().is_empty());
+        match variable.map(|value| RoutesSource::of(&value)) {
+            None => of_template(Path::new(TEMPLATE)),
+            Some(RoutesSource::Inline(document)) => {
+                let routes = Routes::parse(&document).context("in the variable ROUTES")?;
+                Ok((routes, "the variable ROUTES".to_owned()))
+            }
+            Some(RoutesSource::Parameter(name)) => bail!(
+                "expected the routes document itself in the variable ROUTES, found the name of the parameter `{name}`, and explaining calls nothing: save it with `aws ssm get-parameter --name {name} --query Parameter.Value --output text > routes.json`, and pass `--routes routes.json`"
+            ),
+        }
+    }
+}
+
+fn of_template(file: &Path) -> Result<(Routes, String)> {
+    let name = format!("`{}`", file.display());
+    if !file.exists() {
+        bail!(
+            "expected the routes in {name}, found no such file: pass `--routes FILE` or `--template FILE`, or set the variable ROUTES"
+        );
+    }
+    let document = template::read(file)
+        .and_then(|template| template::routes_document(&template))
+        .with_context(|| {
+            format!(
+                "cannot read the routes in {name} (a routes document by itself goes to `--routes`)"
+            )
+        })?;
+    let routes = Routes::parse(&document).with_context(|| format!("in {name}"))?;
+    Ok((routes, format!("{name}, with made-up ARNs")))
+}

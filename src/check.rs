@@ -1,0 +1,77 @@
+//! What can be told to be wrong with a template before it is deployed, without an account.
+//!
+//! [`check`] reads a template with the state machines that it names, or a bare routes document, and collects everything it
+//! finds. What depends on the account, or on a parameter without a default, is not judged. docs/check.md lists what is found.
+
+mod asl;
+mod code;
+mod finding;
+mod functions;
+mod iam;
+mod machines;
+mod parameters;
+mod queues;
+mod references;
+mod report;
+mod routes;
+mod rules;
+mod secrets;
+mod source;
+mod template;
+mod variables;
+
+use std::path::Path;
+
+pub use code::Code;
+pub use finding::{Finding, Findings, Severity};
+pub use report::{Checked, Report};
+use source::Source;
+use template::Template;
+
+/// Checks a file.
+///
+/// A JSON object with `routes` at its top is a routes document, all else is a template; the state machines' files are looked
+/// for beside it. Findings have the file's name as it is given here. What cannot be read is a finding, too.
+pub fn check(path: &Path) -> Report {
+    let mut findings = Findings::default();
+    let checked = match Source::read(path, path.display().to_string(), &mut findings) {
+        None => Checked::default(),
+        Some(source)
+            if source.value.get("routes").is_some() && source.value.get("Resources").is_none() =>
+        {
+            Checked {
+                routes: routes::check_bare(&source, &mut findings),
+                ..Checked::default()
+            }
+        }
+        Some(source) => check_template(&source, path, &mut findings),
+    };
+    Report::new(path.display().to_string(), findings, checked)
+}
+
+fn check_template(source: &Source, path: &Path, findings: &mut Findings) -> Checked {
+    if !source.value["Resources"].is_object() {
+        let text = "expected a template with `Resources` or a routes document with `routes`, found neither; name another file";
+        findings.add(source, "", Code::FileUnreadable, text);
+        return Checked::default();
+    }
+    let template = Template::new(source);
+    references::check(&template, findings);
+    parameters::check(&template, findings);
+    let functions = functions::read(&template);
+    let routes = routes::check(&template, &functions, findings);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let machines = machines::check(&template, folder, &routes, findings);
+    variables::check(&template, &functions, findings);
+    functions::check(&template, &functions, &routes, findings);
+    queues::check(&template, &functions, findings);
+    let rules = rules::check(&template, &functions, &routes, &machines, findings);
+    iam::check(&template, &functions, &routes, &machines, findings);
+    secrets::check(&template, &functions, findings);
+    Checked {
+        routes: routes.len(),
+        machines: machines.len(),
+        functions: functions.len(),
+        rules,
+    }
+}

@@ -1,0 +1,218 @@
+//! The state machines of a template, and their definitions.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::asl;
+use super::code::Code;
+use super::finding::{Findings, Severity};
+use super::routes::Route;
+use super::source::Source;
+use super::template::{Resource, Template, did_you_mean, listed};
+use crate::local::template::{Place, below};
+use crate::routes::unqualified;
+
+pub struct Machine<'s> {
+    pub resource: Resource<'s>,
+    /// Unqualified.
+    pub arn: String,
+    /// Whether a route names it.
+    pub routed: bool,
+    pub express: bool,
+}
+
+/// Checks all state machines, those that no route names with warnings only, and gives them.
+pub fn check<'s>(
+    template: &Template<'s>,
+    folder: &Path,
+    routes: &[Route],
+    findings: &mut Findings,
+) -> Vec<Machine<'s>> {
+    let kinds = [
+        "AWS::Serverless::StateMachine",
+        "AWS::StepFunctions::StateMachine",
+    ];
+    let mut machines = Vec::new();
+    for resource in template
+        .resources()
+        .filter(|resource| kinds.contains(&resource.kind()))
+    {
+        let Some(arn) = template.arn(resource.id) else {
+            continue;
+        };
+        let arn = unqualified(&arn).to_owned();
+        let properties = &resource.value["Properties"];
+        let kind = ["Type", "StateMachineType"]
+            .iter()
+            .find_map(|key| template.resolver.text(properties.get(key)?));
+        let machine = Machine {
+            resource,
+            routed: routes.iter().any(|route| route.machine() == Some(&arn)),
+            express: kind.as_deref() == Some("EXPRESS"),
+            arn,
+        };
+        let before = findings.found.len();
+        definition(template, &machine, folder, findings);
+        if !machine.routed {
+            findings.found[before..]
+                .iter_mut()
+                .for_each(|finding| finding.severity = Severity::Warning);
+        }
+        machines.push(machine);
+    }
+    machines
+}
+
+fn definition(template: &Template, machine: &Machine, folder: &Path, findings: &mut Findings) {
+    let id = machine.resource.id;
+    let properties = &machine.resource.value["Properties"];
+    let named = ["DefinitionUri", "DefinitionS3Location"]
+        .into_iter()
+        .find(|key| properties.get(key).is_some());
+    let written = ["Definition", "DefinitionString"]
+        .into_iter()
+        .find(|key| properties.get(key).is_some());
+    match (named, written) {
+        (Some(key), _) => {
+            let at = machine.resource.property(key);
+            // An object names a bucket; SAM packs a file of this folder.
+            let Some(file) = properties[key].as_str() else {
+                return;
+            };
+            let path = folder.join(file);
+            if !path.is_file() {
+                let text = format!(
+                    "state machine `{id}`: expected a definition in the file `{file}`, found no such file; write it, or correct the name"
+                );
+                findings.add(template.source, &at, Code::DefinitionMissing, text);
+                return;
+            }
+            let name = path.display().to_string();
+            if let Some(source) = Source::read(&path, name, findings) {
+                whole(machine, &source, &source.value, "", findings);
+            }
+        }
+        (None, Some("Definition")) => {
+            let definition = &properties["Definition"];
+            whole(
+                machine,
+                template.source,
+                definition,
+                &machine.resource.property("Definition"),
+                findings,
+            );
+        }
+        (None, Some(key)) => string(template, machine, key, findings),
+        (None, None) => {
+            let text = format!(
+                "state machine `{id}`: expected a definition in `DefinitionUri` or `Definition`, found neither; add one"
+            );
+            findings.add(
+                template.source,
+                &machine.resource.pointer(),
+                Code::DefinitionMissing,
+                text,
+            );
+        }
+    }
+}
+
+/// A definition in a text, whose parts have no place of their own.
+fn string(template: &Template, machine: &Machine, key: &str, findings: &mut Findings) {
+    let at = machine.resource.property(key);
+    let written = &machine.resource.value["Properties"][key];
+    let Some(text) = template.resolver.text(written) else {
+        return;
+    };
+    match serde_json::from_str(&text) {
+        Ok(definition) => {
+            let before = findings.found.len();
+            whole(machine, template.source, &definition, "/nowhere", findings);
+            let place = template.source.places.of(&at);
+            findings.found[before..].iter_mut().for_each(|finding| {
+                if finding.place == Place::START {
+                    finding.place = place;
+                }
+            });
+        }
+        Err(error) if written.is_string() || written.get("Fn::Sub").is_some() => {
+            let text = format!(
+                "state machine `{}`: expected JSON, found {error}; mend the definition, or write it as `Definition`",
+                machine.resource.id
+            );
+            findings.add(template.source, &at, Code::Syntax, text);
+        }
+        // Made by functions that cannot be called here.
+        Err(_) => {}
+    }
+}
+
+fn whole(
+    machine: &Machine,
+    source: &Source,
+    definition: &Value,
+    pointer: &str,
+    findings: &mut Findings,
+) {
+    asl::check(source, definition, pointer, machine.express, findings);
+    placeholders(machine, source, definition, pointer, findings);
+}
+
+/// `${Name}` in a definition that nothing stands for.
+fn placeholders(
+    machine: &Machine,
+    source: &Source,
+    definition: &Value,
+    pointer: &str,
+    findings: &mut Findings,
+) {
+    let given = machine.resource.value["Properties"]["DefinitionSubstitutions"].as_object();
+    let given: Vec<_> = given
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let mut missing = Vec::new();
+    each_text(definition, pointer, &mut |text, at| {
+        let names = text
+            .split("${")
+            .skip(1)
+            .filter_map(|part| part.split_once('}'));
+        for (name, _) in names {
+            let plain =
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if plain && !given.contains(&name) && !missing.iter().any(|(known, _)| *known == name) {
+                missing.push((name.to_owned(), at.to_owned()));
+            }
+        }
+    });
+    for (name, at) in missing {
+        let id = machine.resource.id;
+        let meant = did_you_mean(&name, given.iter().copied());
+        let place = source.find(&at, &format!("${{{name}}}"));
+        let text = format!(
+            "expected each placeholder among the `DefinitionSubstitutions` of `{id}` ({}), found `${{{name}}}`{meant}, which would stay as it is; add it there",
+            listed(given.iter().copied())
+        );
+        findings.push(source, place, Code::AslPlaceholder, Severity::Error, text);
+    }
+}
+
+/// Every text in a definition but in functions of CloudFormation, which have placeholders of their own.
+fn each_text(value: &Value, pointer: &str, tell: &mut impl FnMut(&str, &str)) {
+    match value {
+        Value::String(text) => tell(text, pointer),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(i, item)| each_text(item, &below(pointer, i), tell)),
+        Value::Object(map) => {
+            for (key, inner) in map.iter().filter(|(key, _)| !key.starts_with("Fn::")) {
+                tell(key, &below(pointer, key));
+                each_text(inner, &below(pointer, key), tell);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,198 @@
+//! Where the parts of a file stand.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::yaml::Problem;
+
+/// A line and a column, both from 1; columns are characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Place {
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+/// The places of a document's parts by their JSON pointers: of a YAML entry its key, of anything else its value.
+#[derive(Clone, Debug, Default)]
+pub struct Places(HashMap<String, Place>);
+
+impl Places {
+    pub(super) fn insert(&mut self, pointer: &str, place: Place) {
+        self.0.insert(pointer.to_owned(), place);
+    }
+
+    /// The place of a part; of what it would stand in, where there is no such part.
+    pub fn of(&self, pointer: &str) -> Place {
+        let mut pointer = pointer;
+        loop {
+            if let Some(place) = self.0.get(pointer) {
+                return *place;
+            }
+            match pointer.rfind('/') {
+                Some(at) => pointer = &pointer[..at],
+                None => return Place::START,
+            }
+        }
+    }
+}
+
+/// The pointer to `key` in what `pointer` leads to.
+pub fn below(pointer: &str, key: impl fmt::Display) -> String {
+    let key = key.to_string().replace('~', "~0").replace('/', "~1");
+    format!("{pointer}/{key}")
+}
+
+/// Parses JSON. A name that an object has twice is a problem, since one of the two would be lost.
+pub fn parse_json(text: &str) -> Result<(Value, Places), Problem> {
+    let wrong = |error: serde_json::Error| {
+        let place = Place {
+            line: error.line().max(1),
+            column: error.column().max(1),
+        };
+        // The text ends with the place, which is told already.
+        let what = error.to_string();
+        let what = what
+            .rsplit_once(" at line ")
+            .map_or(what.as_str(), |(what, _)| what);
+        Problem::new(
+            place,
+            format!("expected JSON, found an error in it: {what}"),
+        )
+    };
+    let value = serde_json::from_str(text).map_err(wrong)?;
+    let root: &RawValue = serde_json::from_str(text).map_err(wrong)?;
+    let mut reader = Json {
+        text,
+        lines: std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect(),
+        places: Places::default(),
+    };
+    reader.read(root, "")?;
+    Ok((value, reader.places))
+}
+
+struct Json<'t> {
+    text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    places: Places,
+}
+
+impl<'t> Json<'t> {
+    fn read(&mut self, raw: &'t RawValue, pointer: &str) -> Result<(), Problem> {
+        let place = self.place(raw);
+        self.places.insert(pointer, place);
+        let inner = raw.get();
+        // What was parsed once parses again.
+        if inner.starts_with('[') {
+            let items: Vec<&RawValue> = serde_json::from_str(inner).unwrap_or_default();
+            for (i, item) in items.into_iter().enumerate() {
+                self.read(item, &below(pointer, i))?;
+            }
+        } else if inner.starts_with('{') {
+            let mut names = HashSet::new();
+            let entries = serde_json::Deserializer::from_str(inner).deserialize_map(Entries);
+            for (name, entry) in entries.unwrap_or_default() {
+                self.read(entry, &below(pointer, &name))?;
+                if let Some(name) = names.replace(name) {
+                    let what = format!("expected each name once, found `{name}` twice; remove one");
+                    return Err(Problem::new(self.place(entry), what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A raw value is a part of the text, so its address tells where.
+    fn place(&self, raw: &RawValue) -> Place {
+        let offset = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let line = self.lines.partition_point(|begin| *begin <= offset).max(1);
+        let before = self
+            .text
+            .get(self.lines[line - 1]..offset)
+            .unwrap_or_default();
+        Place {
+            line,
+            column: before.chars().count() + 1,
+        }
+    }
+}
+
+/// Reads an object's entries in their order, those of one name included.
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(places: &Places, pointer: &str) -> (usize, usize) {
+        let place = places.of(pointer);
+        (place.line, place.column)
+    }
+
+    #[test]
+    fn every_part_of_json_has_its_place() {
+        let text = "{\n  \"ä\": [1,\n    {\"b/c\": \"x\"}],\n  \"d\": null}";
+        let (value, places) = parse_json(text).unwrap();
+        assert_eq!(value, json!({"ä": [1, {"b/c": "x"}], "d": null}));
+        for (pointer, place) in [
+            ("", (1, 1)),
+            ("/ä", (2, 8)),
+            ("/ä/0", (2, 9)),
+            ("/ä/1/b~1c", (3, 13)),
+            ("/d", (4, 8)),
+            ("/ä/1/nowhere/at/all", (3, 5)),
+            ("/nowhere", (1, 1)),
+        ] {
+            assert_eq!(at(&places, pointer), place, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn problems_of_json_say_where() {
+        for (text, expected) in [
+            (
+                "{\n\"a\": 1,}",
+                "line 2 column 8: expected JSON, found an error in it: trailing comma",
+            ),
+            (
+                "",
+                "line 1 column 1: expected JSON, found an error in it: EOF",
+            ),
+            (
+                "{\"a\": 1,\n \"a\": 2}",
+                "line 2 column 7: expected each name once, found `a` twice",
+            ),
+        ] {
+            let problem = parse_json(text).unwrap_err().to_string();
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the target of a route is asked for: a function of the message and its route alone, like the input of an execution.
+
+use serde::Serialize;
+
+use crate::input;
+use crate::message::TopicMessage;
+use crate::ports::Fault;
+use crate::resume::{self, TaskAnswer};
+use crate::routes::{Input, Route, Target};
+
+/// Most bytes of an execution's input, by StartExecution's model (`SensitiveData`, UTF-8).
+pub const INPUT_MAX: usize = 262_144;
+/// Most characters of an event's detail-type, by PutEvents's model.
+const DETAIL_TYPE_MAX: usize = 128;
+/// The code of the fault that a longer input makes.
+pub const INPUT_TOO_LARGE: &str = "InputTooLarge";
+
+/// One call of a target, before it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    Start {
+        /// ARN of a state machine, a version or an alias.
+        state_machine: &'a str,
+        /// The execution's name.
+        name: String,
+        /// JSON.
+        input: String,
+    },
+    Put {
+        /// Name or ARN.
+        bus: &'a str,
+        source: &'a str,
+        detail_type: String,
+        /// JSON.
+        detail: String,
+    },
+    Answer(TaskAnswer),
+}
+
+/// What `route` asks its target for when it takes `message`.
+///
+/// # Errors
+///
+/// A permanent fault, when the target could only refuse it: an input over 256 KiB, or an answer without a task token.
+pub fn request<'a>(message: &TopicMessage, route: &'a Route) -> Result<Request<'a>, Fault> {
+    match &route.to {
+        Target::StateMachine { arn, input } => Ok(Request::Start {
+            state_machine: arn,
+            name: input::execution_name(&route.name, message),
+            input: execution_input(message, route, *input)?,
+        }),
+        Target::EventBus {
+            name,
+            source,
+            detail_type,
+        } => Ok(Request::Put {
+            bus: name,
+            source,
+            detail_type: detail_type
+                .render(message)
+                .chars()
+                .take(DETAIL_TYPE_MAX)
+                .collect(),
+            detail: detail(message),
+        }),
+        Target::Resume(resume) => resume::answer(message, resume).map(Request::Answer),
+    }
+}
+
+fn execution_input(message: &TopicMessage, route: &Route, shape: Input) -> Result<String, Fault> {
+    let input = match shape {
+        Input::Envelope => input::envelope(route, message),
+        Input::Payload => input::payload(message),
+    };
+    if input.len() > INPUT_MAX {
+        let text = format!(
+            "expected an input of at most {INPUT_MAX} bytes, found {}",
+            input.len()
+        );
+        return Err(Fault::permanent(INPUT_TOO_LARGE, text));
+    }
+    Ok(input)
+}
+
+/// Momento's body plus `id`: what rules written for Momento's own handler match.
+fn detail(message: &TopicMessage) -> String {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        id: &'a str,
+        cache: &'a str,
+        topic: &'a str,
+        event_timestamp: i64,
+        publish_timestamp: i64,
+        topic_sequence_number: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence_page: Option<u64>,
+        /// Empty where there is none, as Momento sends it.
+        token_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        binary: Option<&'a str>,
+    }
+    let detail = Detail {
+        id: message.id.as_str(),
+        cache: &message.cache,
+        topic: &message.topic,
+        event_timestamp: message.event_timestamp,
+        publish_timestamp: message.publish_timestamp,
+        topic_sequence_number: message.topic_sequence_number,
+        sequence_page: message.sequence_page,
+        token_id: message.token_id.as_deref().unwrap_or_default(),
+        text: message.text(),
+        binary: message.binary(),
+    };
+    serde_json::to_string(&detail).expect("strings and numbers always serialize")
+}

@@ -1,0 +1,308 @@
+//! What `bridge check` finds, and what it does not: tests/fixtures/check has a case for each kind of finding.
+
+mod mutations;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use workflow_bridge::check::{Code, Severity, check};
+use workflow_bridge::local::console::Style;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn fixtures() -> PathBuf {
+    root().join("tests/fixtures/check")
+}
+
+/// The files of a folder of fixtures, without those that tell what is expected.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(fixtures().join(folder)).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_none_or(|end| end != "expected"));
+    files.sort();
+    files
+}
+
+/// An empty folder, gone with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("bridge-check-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Every finding as the fixtures write it: `file:line:column code`, and `warning` behind what is one.
+fn found(file: &Path) -> Vec<String> {
+    let findings = check(file).findings.into_iter().map(|finding| {
+        let name = Path::new(&finding.file)
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let warning = match finding.severity {
+            Severity::Error => "",
+            Severity::Warning => " warning",
+        };
+        // No sentence is a piece of one.
+        assert!(
+            finding.text.len() > 40 && !finding.text.contains('\n'),
+            "{}",
+            finding.text
+        );
+        format!(
+            "{name}:{}:{} {}{warning}",
+            finding.place.line,
+            finding.place.column,
+            finding.code.name()
+        )
+    });
+    findings.collect()
+}
+
+fn codes(findings: &[String]) -> Vec<String> {
+    let codes = findings
+        .iter()
+        .filter_map(|finding| finding.split(' ').nth(1));
+    codes.map(str::to_owned).collect()
+}
+
+/// A small change to base.yaml: lines that go, lines that come, and what is found then.
+fn patched(case: &Path, folder: &Path) -> Vec<String> {
+    for name in ["base.yaml", "base.asl.json"] {
+        fs::copy(fixtures().join(name), folder.join(name)).unwrap();
+    }
+    let text = fs::read_to_string(case).unwrap();
+    let mut expected = Vec::new();
+    for part in text.split("@@ ").skip(1) {
+        let (name, lines) = part.split_once('\n').unwrap();
+        let of = |mark: char| {
+            lines
+                .lines()
+                .filter_map(move |line| line.strip_prefix(mark))
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
+        };
+        let file = folder.join(name);
+        let before = fs::read_to_string(&file).unwrap();
+        assert_eq!(
+            before.matches(&of('-')).count(),
+            1,
+            "{}: the lines of {name}",
+            case.display()
+        );
+        fs::write(file, before.replace(&of('-'), &of('+'))).unwrap();
+        expected.extend(
+            lines
+                .lines()
+                .filter_map(|line| line.strip_prefix("= "))
+                .map(str::to_owned),
+        );
+    }
+    expected
+}
+
+#[test]
+fn every_broken_file_is_found_out_at_its_line() {
+    let scratch = Scratch::new("broken");
+    let mut seen = BTreeSet::new();
+    let mut cases = 0;
+    for case in files("patches") {
+        let expected = patched(&case, &scratch.0);
+        let found = found(&scratch.0.join("base.yaml"));
+        assert_eq!(found, expected, "{}", case.display());
+        assert!(
+            !found.is_empty(),
+            "{}: expected findings, found none",
+            case.display()
+        );
+        seen.extend(codes(&found));
+        cases += 1;
+    }
+    for folder in ["definitions", "routes", "templates"] {
+        for case in files(folder) {
+            let name = case.file_name().unwrap().to_string_lossy().into_owned();
+            let expected =
+                fs::read_to_string(case.with_file_name(format!("{name}.expected"))).unwrap();
+            let mut file = case.clone();
+            if folder == "definitions" {
+                file = scratch.0.join("template.yaml");
+                fs::copy(&case, scratch.0.join(&name)).unwrap();
+                let template = format!(
+                    "Resources:\n  Machine:\n    Type: AWS::Serverless::StateMachine\n    Properties: {{DefinitionUri: {name}}}\n"
+                );
+                fs::write(&file, template).unwrap();
+            }
+            let found = found(&file);
+            assert_eq!(
+                found,
+                expected.lines().collect::<Vec<_>>(),
+                "{}",
+                case.display()
+            );
+            assert!(
+                !found.is_empty(),
+                "{}: expected findings, found none",
+                case.display()
+            );
+            seen.extend(codes(&found));
+            cases += 1;
+        }
+    }
+    assert!(cases >= 60, "{cases}");
+    let unseen: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| code.name())
+        .filter(|name| !seen.contains(*name))
+        .collect();
+    assert!(unseen.is_empty(), "no case shows {unseen:?}");
+}
+
+#[test]
+fn nothing_is_found_where_nothing_is_wrong() {
+    let shipped = ["template.yaml", "relay.yaml"].map(|name| root().join(name));
+    let sound = files("sound")
+        .into_iter()
+        .filter(|file| !file.to_string_lossy().ends_with(".asl.json"));
+    for file in shipped
+        .into_iter()
+        .chain(sound)
+        .chain([fixtures().join("base.yaml")])
+    {
+        assert_eq!(found(&file), Vec::<String>::new(), "{}", file.display());
+    }
+}
+
+#[test]
+fn every_code_is_documented_and_nothing_else() {
+    let text = fs::read_to_string(root().join("docs/check.md")).unwrap();
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let documented: BTreeSet<_> = rows.map(|(name, _)| name).collect();
+    let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn secrets_are_never_repeated() {
+    let scratch = Scratch::new("secrets");
+    for case in ["secret-in-a-variable", "secret-that-is-shown"] {
+        patched(
+            &fixtures().join(format!("patches/{case}.patch")),
+            &scratch.0,
+        );
+        let shown = check(&scratch.0.join("base.yaml")).shown(Style::plain());
+        assert!(
+            shown.contains("secret-in-plain") && !shown.contains("eyJ") && !shown.contains("hush"),
+            "{shown}"
+        );
+    }
+    let shown = check(&fixtures().join("templates/parameters.yaml")).shown(Style::plain());
+    assert!(
+        !shown.contains("eyJ") && !shown.contains("0123456789"),
+        "{shown}"
+    );
+}
+
+fn bridge(arguments: &[&str], folder: &Path) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+    let output = command
+        .arg("check")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn the_command_tells_it_all_at_once() {
+    let (code, out) = bridge(&[], root());
+    assert!(
+        code == 0
+            && out.starts_with("✓ template.yaml: nothing to mend in ")
+            && out.lines().count() == 1,
+        "{out}"
+    );
+
+    let (code, out) = bridge(&["many-problems.json"], &fixtures().join("routes"));
+    let last = out.lines().last().unwrap();
+    assert!(
+        code == 1
+            && out.starts_with("many-problems.json:4:15: route-unparsable: route `has a space`: "),
+        "{out}"
+    );
+    assert_eq!(
+        last,
+        "✗ 8 errors in 1 file; docs/check.md tells what each code means"
+    );
+
+    // Of a state machine that no route names there are warnings only.
+    let scratch = Scratch::new("command");
+    fs::copy(
+        fixtures().join("definitions/no-end.asl.json"),
+        scratch.0.join("a.asl.json"),
+    )
+    .unwrap();
+    let template = "Resources: {A: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: a.asl.json}}}";
+    fs::write(scratch.0.join("template.yaml"), template).unwrap();
+    let (code, out) = bridge(&[], &scratch.0);
+    assert!(
+        code == 0 && out.starts_with("a.asl.json:3:13: asl-no-end (warning): "),
+        "{out}"
+    );
+
+    let (code, out) = bridge(&["--json", "loops.json"], &fixtures().join("routes"));
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (
+            code,
+            &json["errors"],
+            &json["warnings"],
+            &json["checked"]["routes"]
+        ),
+        (1, &2.into(), &0.into(), &2.into())
+    );
+    let first = &json["findings"][0];
+    assert_eq!(
+        (
+            &first["file"],
+            &first["line"],
+            &first["column"],
+            &first["code"],
+            &first["severity"]
+        ),
+        (
+            &"loops.json".into(),
+            &6.into(),
+            &16.into(),
+            &"route-loop".into(),
+            &"error".into()
+        )
+    );
+
+    let (code, out) = bridge(&["nowhere.yaml"], &scratch.0);
+    assert!(
+        code == 1 && out.contains("nowhere.yaml:1:1: file-unreadable: "),
+        "{out}"
+    );
+}

@@ -1,0 +1,140 @@
+//! What is taken away from the shipped template is missed.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use workflow_bridge::check::check;
+use workflow_bridge::local::template;
+
+use super::{Scratch, fixtures, found, root};
+
+/// The shipped template with its state machines, as JSON in a folder of its own.
+fn shipped(scratch: &Scratch) -> Value {
+    fs::create_dir_all(scratch.0.join("statemachines")).unwrap();
+    for entry in fs::read_dir(root().join("statemachines")).unwrap() {
+        let file = entry.unwrap().path();
+        fs::copy(
+            &file,
+            scratch
+                .0
+                .join("statemachines")
+                .join(file.file_name().unwrap()),
+        )
+        .unwrap();
+    }
+    template::read(&root().join("template.yaml")).unwrap()
+}
+
+/// Every pointer into `value` at which `wanted` says yes.
+fn pointers(
+    value: &Value,
+    pointer: &str,
+    wanted: &dyn Fn(&str, &Value) -> bool,
+    all: &mut Vec<String>,
+) {
+    if wanted(pointer, value) {
+        all.push(pointer.to_owned());
+    }
+    match value {
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(i, item)| pointers(item, &format!("{pointer}/{i}"), wanted, all)),
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, inner)| pointers(inner, &template::below(pointer, key), wanted, all)),
+        _ => {}
+    }
+}
+
+fn without(value: &Value, pointer: &str) -> Value {
+    let mut value = value.clone();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    match value.pointer_mut(parent).unwrap() {
+        Value::Array(list) => drop(list.remove(key.parse().unwrap())),
+        Value::Object(map) => drop(map.remove(&key.replace("~1", "/").replace("~0", "~"))),
+        other => panic!("{pointer}: {other}"),
+    }
+    value
+}
+
+/// Each right of a function and each piece of a rule into the completion's queue, taken away from the shipped template.
+#[test]
+fn the_shipped_template_has_no_right_and_no_rule_to_spare() {
+    let scratch = Scratch::new("mutations");
+    let template = shipped(&scratch);
+    let file = scratch.0.join("template.json");
+    let mut taken = Vec::new();
+    for (id, resource) in template["Resources"].as_object().unwrap() {
+        let kind = resource["Type"].as_str().unwrap();
+        let text = resource.to_string();
+        let of_functions = kind == "AWS::IAM::Policy"
+            || (kind == "AWS::IAM::Role" && text.contains("lambda.amazonaws.com"));
+        let of_rules = kind == "AWS::Events::Rule" && text.contains("CompletionsQueue");
+        let of_queues = kind == "AWS::SQS::QueuePolicy" && text.contains("rule/${AWS::StackName}");
+        // A right under a condition that is false by default, such as that of ClaimsBucket, is not looked at.
+        let statement = |pointer: &str, value: &Value| {
+            let in_policy =
+                pointer.contains("/PolicyDocument/Statement/") && !pointer.contains("AssumeRole");
+            in_policy && value["Effect"] == "Allow" && !pointer.contains("/Fn::If/")
+        };
+        let of_rule = |pointer: &str, _: &Value| {
+            let last = pointer.rsplit_once('/').unwrap_or_default();
+            last.1 == "DeadLetterConfig"
+                || last.0.ends_with("/status")
+                || last.0.ends_with("/stateMachineArn")
+                || last.0.ends_with("/Targets")
+        };
+        let at = template::below("/Resources", id);
+        if of_functions || of_queues {
+            pointers(resource, &at, &statement, &mut taken);
+        }
+        if of_rules {
+            taken.push(at.clone());
+            pointers(resource, &at, &of_rule, &mut taken);
+        }
+    }
+    assert!(taken.len() > 100, "{}", taken.len());
+    for pointer in taken {
+        let mutant = without(&template, &pointer);
+        fs::write(&file, mutant.to_string()).unwrap();
+        let found = found(&file);
+        assert!(
+            found
+                .iter()
+                .any(|finding| finding.contains(" iam-missing") || finding.contains(" rule-")),
+            "{pointer} is not missed: {found:?}"
+        );
+    }
+}
+
+/// Whatever stands where something else should, there is an answer.
+#[test]
+fn nothing_that_a_file_says_makes_it_panic() {
+    let scratch = Scratch::new("anything");
+    let wrap = "{\"Resources\": {\"M\": {\"Type\": \"AWS::Serverless::StateMachine\", \"Properties\": {\"Definition\": null}}}}";
+    let file = scratch.0.join("template.json");
+    let base = template::read(&fixtures().join("base.yaml")).unwrap();
+    let definition = fs::read_to_string(fixtures().join("definitions/nested.asl.json")).unwrap();
+    let mut inline: Value = serde_json::from_str(wrap).unwrap();
+    inline["Resources"]["M"]["Properties"]["Definition"] =
+        serde_json::from_str(&definition).unwrap();
+    for document in [base, inline] {
+        let mut all = Vec::new();
+        pointers(&document, "", &|pointer, _| !pointer.is_empty(), &mut all);
+        for (i, pointer) in all.iter().enumerate() {
+            let others = [
+                Value::Null,
+                7.into(),
+                "${x".into(),
+                json!([[]]),
+                json!({"Ref": 1}),
+            ];
+            let mut mutant = document.clone();
+            // Each place gets one of them, and all of them come to all kinds of places.
+            *mutant.pointer_mut(pointer).unwrap() = others[i % others.len()].clone();
+            fs::write(&file, mutant.to_string()).unwrap();
+            check(&file);
+        }
+    }
+}
