@@ -126,11 +126,7 @@ fn buried(event: &Event) -> Option<(Option<String>, String)> {
 /// What a line tells; none for lines that only say what others say better.
 fn event(line: &Line) -> Option<Event> {
     let owned = |field| line.text(field).map(ToOwned::to_owned);
-    let (route, outcome, error) = (
-        line.text("route"),
-        line.text("outcome"),
-        owned("error.text"),
-    );
+    let (route, outcome, error) = (line.text("route"), line.text("outcome"), error(line));
     let mut at = line.at_ms;
     let what = match (line.part, line.text("code"), outcome) {
         (Part::Webhook, Some(code), _) => {
@@ -178,6 +174,15 @@ fn event(line: &Line) -> Option<Event> {
         },
     };
     Some(Event::new(at, line.part, route, what))
+}
+
+/// What went wrong, with the service's name for it.
+fn error(line: &Line) -> Option<String> {
+    let text = line.text("error.text")?;
+    Some(match line.text("error.code") {
+        Some(code) if !text.contains(code) => format!("{code}: {text}"),
+        _ => text.to_owned(),
+    })
 }
 
 /// `Succeeded` and `SUCCEEDED`, `TimedOut` and `TIMED_OUT` are one.
