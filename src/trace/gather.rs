@@ -4,6 +4,8 @@ mod runs;
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
+
 use self::runs::execution_arn;
 use super::assemble::{Known, assemble};
 use super::lines::Line;
@@ -16,7 +18,6 @@ use super::words::time;
 use crate::input::{NAME_ID_DIGITS, id_in_name};
 use crate::ports::Fault;
 use crate::routes::{Routes, Target};
-use futures_util::future::join_all;
 
 /// How far back logs are looked at where neither the message nor the person says.
 const LOOK_BACK_MS: i64 = 24 * 3_600_000;
