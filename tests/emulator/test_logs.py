@@ -1,6 +1,12 @@
 """CloudWatch Logs: what functions write, and how it is found."""
 
 import json
+import os
+import queue
+import threading
+import time
+import types
+import unittest
 
 import running
 
@@ -56,3 +62,34 @@ class Logs(running.Running):
         self.assertEqual(self.found("%line%", startTime=event["timestamp"] + 1)["events"], [])
         self.assertEqual(self.found("%line%", endTime=event["timestamp"] - 1)["events"], [])
         self.assertEqual(self.refused(self.found, pattern='%"line"%'), "InvalidParameterException")
+
+
+class Drain(unittest.TestCase):
+    """In this process, because it is a matter of moments there."""
+
+    def test_what_the_pipe_has_when_the_function_answers_is_waited_for(self):
+        from corrections import logs
+        from ministack.core.lambda_runtime import ProvidedWorker
+
+        class Worker(ProvidedWorker):
+            def __init__(self, stdout):
+                self._proc, self._stderr_queue = types.SimpleNamespace(stdout=stdout), queue.Queue()
+
+        logs.logs_of_invocation(Worker)
+        reader, writer = os.pipe()
+        os.write(writer, b"line\n")
+        os.close(writer)
+        with os.fdopen(reader, "rb") as stdout:
+            worker = Worker(stdout)
+
+            def pump():
+                time.sleep(0.3)  # longer than a drain waits for a first line
+                ProvidedWorker._pump_output(worker, stdout, worker._stderr_queue)
+
+            thread = threading.Thread(target=pump)
+            thread.start()
+            self.assertEqual(worker._drain_stderr_bounded(), "line")
+            thread.join()
+        # Whoever has ended is not waited for.
+        worker._proc = None
+        self.assertEqual(worker._drain_stderr_bounded(), "")

@@ -60,7 +60,7 @@ def main():
 
     # Only now, because ministack reads its environment while it is imported.
     from ministack import app
-    from ministack.core import iam_evaluator, responses, router
+    from ministack.core import iam_evaluator, lambda_runtime, responses, router
     from ministack.services import cloudwatch_logs, dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions, translate
     from ministack.services.cloudformation import provisioners
 
@@ -71,7 +71,7 @@ def main():
     functions.correct(lambda_svc, iam_evaluator, responses, settings)
     queues.correct(sqs, lambda_svc)
     tables.correct(dynamodb)
-    logs.correct(cloudwatch_logs)
+    logs.correct(cloudwatch_logs, lambda_runtime)
     templates.correct(provisioners, dynamodb, s3)
     stand_ins.put(app, router, responses, stepfunctions, translate)
 
