@@ -5,7 +5,11 @@ pub mod dynamodb;
 pub mod eventbridge;
 #[cfg(feature = "cli")]
 pub mod files;
+#[cfg(feature = "cli")]
+pub mod history;
 pub mod items;
+#[cfg(feature = "cli")]
+pub mod logs;
 pub mod momento;
 pub mod objects;
 pub mod secrets;

@@ -96,7 +96,7 @@ pub struct RepeatSettings {
 
 impl RepeatSettings {
     /// Parked messages: waits grow to two hours, and end after about ten days.
-    const PARKED: Self = Self {
+    pub const PARKED: Self = Self {
         first: Duration::from_secs(30),
         longest: Duration::from_secs(7200),
         max_receives: 150,

@@ -10,7 +10,7 @@ use crate::routes::{Format, Route};
 /// Most characters in an execution's name, by StartExecution's model.
 const NAME_MAX: usize = 80;
 /// Hex digits of the message id in the name.
-const NAME_ID_DIGITS: usize = 16;
+pub const NAME_ID_DIGITS: usize = 16;
 /// Version of the envelope's shape.
 const ENVELOPE_VERSION: u32 = 1;
 
@@ -18,13 +18,15 @@ const ENVELOPE_VERSION: u32 = 1;
 ///
 /// Every other character of the topic becomes `_`; the topic, then the route, is cut to make room for the rest.
 pub fn execution_name(route: &str, message: &TopicMessage) -> String {
-    let tail = format!(
-        "-{}-{}",
-        message.topic_sequence_number,
-        &message.id.as_str()[..NAME_ID_DIGITS]
-    );
-    let room = NAME_MAX - tail.len();
-    let name = [route, "-", &message.topic].concat();
+    let (number, id) = (message.topic_sequence_number, message.id.as_str());
+    execution_name_of(route, &message.topic, number, id)
+}
+
+/// The same for a message of which no more is known; `id` may be its first 16 digits.
+pub fn execution_name_of(route: &str, topic: &str, number: u64, id: &str) -> String {
+    let tail = format!("-{number}-{}", id.get(..NAME_ID_DIGITS).unwrap_or(id));
+    let room = NAME_MAX.saturating_sub(tail.len());
+    let name = [route, "-", topic].concat();
     let legal = |c: char| match c {
         'A'..='Z' | 'a'..='z' | '0'..='9' | '_' | '-' => c,
         _ => '_',

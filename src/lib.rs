@@ -16,6 +16,8 @@
 //! 8. [`entrypoints::sweep`] finds the ends of executions that nobody told, by [`sweep`];
 //! 9. [`entrypoints::canary`] sends a message the whole way round, and tells by [`metrics`] whether it came back.
 //!
+//! `trace` (feature `cli`) tells afterwards what happened to a message.
+//!
 //! `check` (feature `cli`) tells what is wrong with a template before it is deployed. `explain` (likewise) tells all of the
 //! above of one message, and calls nothing.
 //!
@@ -61,6 +63,8 @@ pub mod sweep;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "cli")]
+pub mod trace;
 pub mod wiring;
 pub mod xray;
 

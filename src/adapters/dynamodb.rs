@@ -206,6 +206,31 @@ impl Register for DynamoLedger {
     }
 }
 
+#[cfg(feature = "cli")]
+impl crate::trace::sources::Entries for DynamoLedger {
+    fn entry<'a>(&'a self, id: &'a str) -> Answer<'a, Option<crate::trace::model::Entry>> {
+        Box::pin(async move {
+            let call = self.client.get_item().table_name(&self.table);
+            let call = call.key("id", text(id)).consistent_read(true);
+            let output = call.send().await.map_err(|e| fault(&e))?;
+            let item = output.item.as_ref();
+            let state = item.and_then(|item| string(item, "state"));
+            Ok(state.map(|state| crate::trace::model::Entry {
+                state,
+                // Each is preceded by its place in the event.
+                published: published(item)
+                    .iter()
+                    .map(|name| {
+                        name.split_once(' ')
+                            .map_or(name.as_str(), |(_, to)| to)
+                            .to_owned()
+                    })
+                    .collect(),
+            }))
+        })
+    }
+}
+
 /// Why an event cannot be begun, from the item that was there.
 fn taken(item: Option<&Item>, owner: &str) -> Result<Begun, Fault> {
     let state = item.and_then(|item| string(item, "state"));

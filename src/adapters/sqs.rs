@@ -22,6 +22,25 @@ impl SqsQueue {
             url,
         }
     }
+
+    /// About how many messages there are: those that wait, those that somebody has, and those that come again later.
+    ///
+    /// # Errors
+    ///
+    /// When SQS does not say.
+    pub async fn kept(&self) -> Result<u64, Fault> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let call = self.client.get_queue_attributes().queue_url(&self.url);
+        let call = call.set_attribute_names(Some(names.to_vec()));
+        let output = call.send().await.map_err(|e| fault(&e))?;
+        let attributes = output.attributes.unwrap_or_default();
+        let number = |name| attributes.get(name)?.parse::<u64>().ok();
+        Ok(names.iter().filter_map(number).sum())
+    }
 }
 
 impl Queue for SqsQueue {

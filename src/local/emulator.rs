@@ -19,7 +19,7 @@ use super::python;
 use super::workspace::{RunFolder, Workspace};
 
 /// The program that starts it, and the modules that this program imports.
-const PROGRAM: [(&str, &str); 11] = [
+const PROGRAM: [(&str, &str); 12] = [
     ("start.py", include_str!("emulator/start.py")),
     ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
@@ -37,6 +37,10 @@ const PROGRAM: [(&str, &str); 11] = [
     (
         "corrections/functions.py",
         include_str!("emulator/corrections/functions.py"),
+    ),
+    (
+        "corrections/logs.py",
+        include_str!("emulator/corrections/logs.py"),
     ),
     (
         "corrections/queues.py",

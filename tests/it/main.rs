@@ -39,6 +39,7 @@ mod sizes;
 mod startup;
 mod sweep;
 mod template;
+mod trace;
 mod triggers;
 mod webhook;
 mod workflows;

@@ -18,6 +18,7 @@ mod send;
 mod serve;
 mod sign;
 mod tail;
+mod trace;
 
 use std::io::ErrorKind;
 use std::process::exit;
@@ -59,6 +60,7 @@ enum Command {
     Sign(sign::Sign),
     Send(send::Send),
     Replay(replay::Replay),
+    Trace(trace::Trace),
     Relay(relay::RelayCommand),
     Serve(serve::Serve),
     Health(health::Health),
@@ -99,6 +101,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Sign(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Replay(command) => command.run().await,
+        Command::Trace(command) => command.run().await,
         Command::Relay(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Health(command) => command.run().await,

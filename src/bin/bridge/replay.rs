@@ -1,11 +1,11 @@
 //! `bridge replay`: dead letters back on their path.
 
-mod choice;
+pub mod choice;
 mod dead;
-mod place;
+pub mod place;
 mod report;
-mod run;
-mod sqs;
+pub mod run;
+pub mod sqs;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;

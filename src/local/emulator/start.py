@@ -27,7 +27,7 @@ import urllib.request
 
 sys.dont_write_bytecode = True  # nothing appears beside the sources
 import stand_ins  # noqa: E402
-from corrections import event_bridge, functions, queues, step_functions, tables, tasks, templates  # noqa: E402
+from corrections import event_bridge, functions, logs, queues, step_functions, tables, tasks, templates  # noqa: E402
 
 sys.dont_write_bytecode = False
 
@@ -60,8 +60,8 @@ def main():
 
     # Only now, because ministack reads its environment while it is imported.
     from ministack import app
-    from ministack.core import iam_evaluator, responses, router
-    from ministack.services import dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions, translate
+    from ministack.core import iam_evaluator, lambda_runtime, responses, router
+    from ministack.services import cloudwatch_logs, dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions, translate
     from ministack.services.cloudformation import provisioners
 
     logging.getLogger("kms").setLevel(logging.ERROR)  # it would warn of a package that nothing here needs
@@ -71,6 +71,7 @@ def main():
     functions.correct(lambda_svc, iam_evaluator, responses, settings)
     queues.correct(sqs, lambda_svc)
     tables.correct(dynamodb)
+    logs.correct(cloudwatch_logs, lambda_runtime)
     templates.correct(provisioners, dynamodb, s3)
     stand_ins.put(app, router, responses, stepfunctions, translate)
 

@@ -51,7 +51,7 @@ fn reason() -> impl TypedValueParser<Value = Reason> {
 }
 
 /// A time, or a duration back from now, in ms since the epoch.
-fn since(text: &str, now_ms: i64) -> Result<i64, String> {
+pub fn since(text: &str, now_ms: i64) -> Result<i64, String> {
     let expected = || {
         "expected a time such as `2026-01-31T09:30:00Z` or `2026-01-31`, or a number with `s`, `m`, `h` or `d` for seconds, minutes, hours or days ago".to_owned()
     };

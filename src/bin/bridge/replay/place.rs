@@ -25,7 +25,12 @@ const CALL_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Args)]
 pub struct Where {
     /// CloudFormation stack on AWS [default: the running local stack]
-    #[arg(long, value_name = "NAME", conflicts_with = "local")]
+    #[arg(
+        long,
+        visible_alias = "stack",
+        value_name = "NAME",
+        conflicts_with = "local"
+    )]
     stack_name: Option<String>,
 
     /// The running local stack, which is the default
@@ -35,10 +40,14 @@ pub struct Where {
 
 /// A stack with its queues.
 pub struct Place {
-    config: SdkConfig,
-    outputs: BTreeMap<String, String>,
+    pub config: SdkConfig,
+    pub outputs: BTreeMap<String, String>,
     /// For people.
     pub name: String,
+    /// On AWS.
+    pub stack_name: Option<String>,
+    /// The emulator's endpoint and account; none on AWS.
+    pub local: Option<(String, String)>,
 }
 
 impl Where {
@@ -51,6 +60,8 @@ impl Where {
                     .clone(),
                 outputs: state.outputs,
                 name: "the local stack".to_owned(),
+                stack_name: None,
+                local: Some((state.aws_endpoint, state.account)),
             });
         };
         let config = configuration().await?;
@@ -59,6 +70,8 @@ impl Where {
             outputs: outputs(&config, name, &region).await?,
             config,
             name: format!("stack `{name}` in {region}"),
+            stack_name: Some(name.clone()),
+            local: None,
         })
     }
 }

@@ -38,6 +38,7 @@ pub struct Sqs {
     client: Client,
     from: String,
     to: String,
+    hold: Duration,
 }
 
 /// How many messages a queue has, by SQS's own approximation.
@@ -55,7 +56,13 @@ impl Sqs {
             client: Client::new(config),
             from,
             to,
+            hold: HOLD,
         }
+    }
+
+    /// The same queue, for somebody who only looks, and hides what he saw from others for no longer than this.
+    pub fn looking(self, hold: Duration) -> Self {
+        Self { hold, ..self }
     }
 
     /// None where it cannot be told: that permission is not worth failing for.
@@ -85,7 +92,7 @@ impl Queues for Sqs {
             .receive_message()
             .queue_url(&self.from)
             .max_number_of_messages(BATCH as i32)
-            .visibility_timeout(HOLD.as_secs() as i32)
+            .visibility_timeout(i32::try_from(self.hold.as_secs()).unwrap_or(i32::MAX))
             .wait_time_seconds(WAIT)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .set_message_attribute_names(Some(UNDELIVERED.map(Into::into).into()));

@@ -1,0 +1,104 @@
+//! The queues, looked at as a replay does that changes nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use aws_config::SdkConfig;
+use workflow_bridge::adapters::sqs::SqsQueue;
+use workflow_bridge::ports::{Answer, Fault};
+use workflow_bridge::trace::letters::read;
+use workflow_bridge::trace::sources::{Dead, DeadQueue, Found, Letters};
+
+use crate::replay::place::Place;
+use crate::replay::run::Queues;
+use crate::replay::sqs::Sqs;
+
+/// How long what was looked at is hidden from others, should this process be killed over it.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// How long a queue is looked through: less than the first letters stay hidden.
+const LOOK_WITHIN: Duration = Duration::from_secs(30);
+
+/// Receives without anything new before the queue counts as looked through.
+const EMPTY_RECEIVES: u32 = 2;
+
+/// The dead-letter queues and the parking queue of a stack.
+pub struct DeadLetters {
+    config: SdkConfig,
+    outputs: BTreeMap<String, String>,
+}
+
+impl DeadLetters {
+    pub fn new(place: &Place) -> Self {
+        Self {
+            config: place.config.clone(),
+            outputs: place.outputs.clone(),
+        }
+    }
+
+    fn url(&self, output: &str) -> Result<String, Fault> {
+        self.outputs.get(output).cloned().ok_or_else(|| {
+            let text = format!(
+                "expected an output `{output}`, found none: deploy this version's template.yaml"
+            );
+            Fault::permanent("NoQueue", text)
+        })
+    }
+
+    async fn look(
+        &self,
+        url: String,
+        queue: DeadQueue,
+        wanted: &(dyn Fn(&Dead) -> bool + Send + Sync),
+    ) -> Result<Found, Fault> {
+        let sqs = Sqs::new(&self.config, url, String::new()).looking(HOLD);
+        let began = Instant::now();
+        let (mut held, mut found) = (HashMap::new(), Found::default());
+        let mut failed = None;
+        let mut empty = 0;
+        while empty < EMPTY_RECEIVES && began.elapsed() < LOOK_WITHIN {
+            let records = match sqs.receive().await {
+                Ok(records) => records,
+                Err(error) => {
+                    failed = Some(Fault::permanent("NotReceived", format!("{error:#}")));
+                    break;
+                }
+            };
+            empty = if records.is_empty() { empty + 1 } else { 0 };
+            for record in records {
+                let dead = read(queue, &record.body, record.sent_ms);
+                let is_new = held.insert(record.message_id, record.receipt).is_none();
+                if is_new && wanted(&dead) {
+                    found.letters.push(dead);
+                }
+            }
+        }
+        found.all = empty == EMPTY_RECEIVES;
+        let receipts: Vec<&str> = held.values().map(String::as_str).collect();
+        sqs.hide(&receipts, Duration::ZERO).await;
+        failed.map_or(Ok(found), Err)
+    }
+}
+
+impl Letters for DeadLetters {
+    fn find<'a>(
+        &'a self,
+        queue: DeadQueue,
+        wanted: &'a (dyn Fn(&Dead) -> bool + Send + Sync),
+    ) -> Answer<'a, Found> {
+        Box::pin(async move {
+            let url = self.url(match queue {
+                DeadQueue::Messages => "DeadLetterQueueUrl",
+                DeadQueue::Results => "CompletionsDeadLetterQueueUrl",
+            })?;
+            self.look(url, queue, wanted).await
+        })
+    }
+
+    fn parked(&self) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let url = self.url("ParkedQueueUrl")?;
+            SqsQueue::new(&self.config, url).kept().await
+        })
+    }
+}

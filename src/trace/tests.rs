@@ -1,0 +1,379 @@
+//! Assembly, without AWS: the sources are lists.
+
+mod world;
+
+use serde_json::json;
+
+use self::world::{ARN, ID, World, line, short};
+use super::model::{Part, Stand, What};
+use super::show::show;
+use super::sources::Dead;
+use crate::local::console::Style;
+
+fn straight() -> World {
+    World::default()
+        .with(line(Part::Completion, 900, json!({"execution.arn": ARN, "execution.status": "SUCCEEDED", "route": "upper", "outcome": "published", "published.to": "c/out", "correlation_id": ID})))
+        .with(line(Part::Webhook, 300, json!({"code": "accepted", "http.status": 200, "message.id": ID, "message.cache": "c", "message.topic": "t", "message.sequence": 7, "message.age_ms": 300, "targets": "upper=started", "duration_ms": 200})))
+        .running("SUCCEEDED", 200, Some(600))
+}
+
+fn names(events: &[super::model::Event]) -> Vec<(&'static str, Option<i64>)> {
+    events
+        .iter()
+        .map(|event| (event.part.name(), event.after_ms))
+        .collect()
+}
+
+#[tokio::test]
+async fn one_timeline_in_the_order_of_time() {
+    let report = straight().ask(ID).await;
+    let trace = &report.messages[0];
+    // What came in did so before it was answered.
+    assert_eq!(
+        names(&trace.events),
+        [
+            ("webhook", Some(100)),
+            ("workflow", Some(200)),
+            ("completion", Some(900))
+        ]
+    );
+    let head = &trace.message;
+    assert_eq!(
+        (head.published_at, head.came_in_at, head.number),
+        (Some(0), Some(100), Some(7))
+    );
+    assert_eq!(
+        head.xray_trace_id.as_deref(),
+        Some("1-00000000-0123456789abcdef01234567")
+    );
+    assert!(matches!(&trace.routes[0].stand, Stand::Published { to, .. } if to == &["c/out"]));
+    assert_eq!(
+        trace.routes[0].sentence,
+        "published to c/out 0.80 s after it came in"
+    );
+    assert!(report.unanswered.is_empty());
+    // Nothing was to be found there, so nobody was kept from it.
+    assert_eq!(straight().asked_letters(ID).await, 0);
+}
+
+#[tokio::test]
+async fn a_line_that_comes_twice_is_told_once() {
+    let once = straight().ask(ID).await;
+    let (first, second) = (straight().lines, straight().lines);
+    let twice = World {
+        lines: [first, second].concat(),
+        ..straight()
+    };
+    let twice = twice.ask(short()).await;
+    assert_eq!(once.messages[0].events, twice.messages[0].events);
+}
+
+#[tokio::test]
+async fn lines_of_others_are_left_out() {
+    let other = line(
+        Part::Redrive,
+        400,
+        json!({"message.id": "fedcba9876543210fedcba9876543210", "route": "upper", "outcome": "waits", "error.text": ID}),
+    );
+    let report = straight().with(other).ask(ID).await;
+    assert_eq!(report.messages[0].events.len(), 3);
+}
+
+#[tokio::test]
+async fn two_messages_with_one_number_are_two() {
+    let other = "fedcba9876543210fedcba9876543210";
+    let arrival = line(
+        Part::Webhook,
+        5_000,
+        json!({"code": "unrouted", "message.id": other, "message.cache": "c", "message.topic": "t", "message.sequence": 7, "message.age_ms": 10, "duration_ms": 5}),
+    );
+    let near = line(
+        Part::Webhook,
+        5_000,
+        json!({"code": "unrouted", "message.id": "00", "message.cache": "c", "message.topic": "t", "message.sequence": 77}),
+    );
+    let report = straight().with(arrival).with(near).ask("c/t/7").await;
+    let ids: Vec<_> = report
+        .messages
+        .iter()
+        .map(|trace| trace.message.id.as_deref())
+        .collect();
+    assert_eq!(ids, [Some(other), Some(ID)]);
+    assert!(show(&report, Style::plain()).starts_with("2 messages have this number"));
+}
+
+#[tokio::test]
+async fn a_source_that_refuses_is_named_and_the_rest_is_told() {
+    let report = World {
+        denied: vec!["logs"],
+        ..straight()
+    }
+    .ask(ARN)
+    .await;
+    let trace = &report.messages[0];
+    assert_eq!(names(&trace.events), [("workflow", Some(200))]);
+    let refused: Vec<_> = report
+        .unanswered
+        .iter()
+        .map(|one| one.source.as_str())
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            "the log of the completion",
+            "the log of the redrive",
+            "the log of the sweep",
+            "the log of the webhook"
+        ]
+    );
+    assert!(
+        show(&report, Style::plain())
+            .contains("could not ask the log of the completion, the log of the redrive, the log of the sweep, the log of the webhook: AccessDenied: no")
+    );
+
+    let report = World {
+        denied: vec!["workflows", "ledger", "letters"],
+        ..straight()
+    }
+    .ask(ID)
+    .await;
+    assert_eq!(
+        names(&report.messages[0].events),
+        [("webhook", Some(100)), ("completion", Some(900))]
+    );
+    assert!(matches!(
+        report.messages[0].routes[0].stand,
+        Stand::Published { .. }
+    ));
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_be_nothing() {
+    let report = World::default().ask(ID).await;
+    assert!(report.messages.is_empty());
+    let text = show(&report, Style::plain());
+    assert!(
+        text.contains("✗ no trace found") && text.contains("--since 7d"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn what_waits_and_what_was_replayed() {
+    let parked = |world: World| {
+        world
+            .with(line(Part::Webhook, 300, json!({"code": "accepted", "message.id": ID, "message.cache": "c", "message.topic": "t", "message.sequence": 7, "message.age_ms": 300, "targets": "upper=parked", "duration_ms": 200})))
+            .with(line(Part::Redrive, 1_000, json!({"message.id": ID, "route": "upper", "outcome": "waits", "error.text": "busy"})))
+    };
+    let report = parked(World {
+        parked: 1,
+        ..World::default()
+    })
+    .ask(ID)
+    .await;
+    let Stand::Waits { tries, next_by, .. } = report.messages[0].routes[0].stand else {
+        panic!("{report:?}")
+    };
+    assert_eq!((tries, next_by), (1, 31_000));
+    // Held against the queue itself.
+    assert!(!report.messages[0].routes[0].sentence.contains("but"));
+    let report = parked(World::default()).ask(ID).await;
+    assert!(
+        report.messages[0].routes[0]
+            .sentence
+            .contains("but the parking queue is empty")
+    );
+
+    let dead = |world: World| {
+        parked(world).with(line(
+            Part::Redrive,
+            2_000,
+            json!({"message.id": ID, "route": "upper", "outcome": "gave_up", "error.text": "busy"}),
+        ))
+    };
+    let letter = Dead {
+        id: ID.into(),
+        route: Some("upper".into()),
+        reason: Some("gave_up".into()),
+        at_ms: 2_000,
+        ..Dead::default()
+    };
+    let report = dead(World {
+        letters: vec![letter],
+        ..World::default()
+    })
+    .ask(ID)
+    .await;
+    let verdict = &report.messages[0].routes[0];
+    assert!(matches!(verdict.stand, Stand::Dead { gone: false, .. }));
+    assert!(
+        verdict.sentence.contains(&format!(
+            "cargo bridge replay --dead-letters --id {ID} --route upper"
+        )),
+        "{verdict:?}"
+    );
+    // The log and the letter tell of one death.
+    let deaths = report.messages[0]
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::DeadLettered { .. }));
+    assert_eq!(deaths.count(), 1);
+    let report = dead(World::default()).ask(ID).await;
+    assert!(
+        report.messages[0].routes[0]
+            .sentence
+            .contains("not in the queue any more")
+    );
+
+    let again = line(
+        Part::Redrive,
+        9_000,
+        json!({"message.id": ID, "route": "upper", "outcome": "started"}),
+    );
+    let report = dead(World::default()).with(again).ask(ID).await;
+    let parts: Vec<_> = report.messages[0]
+        .events
+        .iter()
+        .map(|event| event.part)
+        .collect();
+    assert_eq!(parts[3..], [Part::Replay, Part::Redrive]);
+    assert!(matches!(
+        report.messages[0].routes[0].stand,
+        Stand::Started { at: 9_000 }
+    ));
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_published() {
+    let arrival = || {
+        line(
+            Part::Webhook,
+            300,
+            json!({"code": "accepted", "message.id": ID, "message.cache": "c", "message.topic": "t", "message.sequence": 7, "message.age_ms": 300, "targets": "upper=started", "duration_ms": 200}),
+        )
+    };
+    let report = World::default()
+        .with(arrival())
+        .running("FAILED", 200, Some(600))
+        .ask(ID)
+        .await;
+    assert!(
+        report.messages[0].routes[0]
+            .sentence
+            .contains("ended as FAILED"),
+        "{report:?}"
+    );
+    let letter = Dead {
+        id: "event".into(),
+        route: Some("upper".into()),
+        reason: Some("refused".into()),
+        execution: Some(ARN.into()),
+        at_ms: 700,
+        ..Dead::default()
+    };
+    let world = World {
+        letters: vec![letter],
+        ..World::default()
+    };
+    let report = world
+        .with(arrival())
+        .running("SUCCEEDED", 200, Some(600))
+        .ask(ID)
+        .await;
+    let sentence = &report.messages[0].routes[0].sentence;
+    assert!(
+        sentence.starts_with("the result is a dead letter since")
+            && sentence.contains("cargo bridge replay --results --route upper"),
+        "{sentence}"
+    );
+    let report = World::default()
+        .with(arrival())
+        .running("RUNNING", 200, None)
+        .ask(ID)
+        .await;
+    assert!(matches!(
+        report.messages[0].routes[0].stand,
+        Stand::Running { since: 200 }
+    ));
+    // The ledger knows what the log has forgotten.
+    let world = World {
+        ledger: Some("done"),
+        ..World::default()
+    };
+    let report = world
+        .with(arrival())
+        .running("SUCCEEDED", 200, Some(600))
+        .ask(ID)
+        .await;
+    assert!(matches!(
+        report.messages[0].routes[0].stand,
+        Stand::Published { .. }
+    ));
+}
+
+#[tokio::test]
+async fn an_express_workflow_keeps_no_history() {
+    let arrival = json!({"code": "accepted", "message.id": ID, "message.cache": "c", "message.topic": "t", "message.sequence": 7, "message.age_ms": 300, "targets": "upper=started", "duration_ms": 200});
+    let ask = async |express| {
+        let world = World {
+            express,
+            ..World::default()
+        };
+        world
+            .with(line(Part::Webhook, 300, arrival.clone()))
+            .ask(ID)
+            .await
+    };
+    let report = ask(true).await;
+    assert!(matches!(
+        report.messages[0].routes[0].stand,
+        Stand::Express { at: 100 }
+    ));
+    assert!(show(&report, Style::plain()).contains("an EXPRESS workflow has no history"));
+    // A STANDARD one that is not there is just not known.
+    let report = ask(false).await;
+    assert!(matches!(
+        report.messages[0].routes[0].stand,
+        Stand::Started { at: 100 }
+    ));
+}
+
+#[tokio::test]
+async fn the_json_is_the_documented_one() {
+    let report = serde_json::to_value(straight().ask(ID).await).unwrap();
+    let message = &report["messages"][0];
+    let event = &message["events"][1];
+    assert_eq!(
+        (&event["what"], &event["part"], &event["after_ms"]),
+        (&json!("ran"), &json!("workflow"), &json!(200))
+    );
+    assert_eq!(
+        (&event["status"], &event["states"][0]["end"]),
+        (&json!("SUCCEEDED"), &json!("left"))
+    );
+    assert_eq!(message["routes"][0]["state"], "published");
+    let keys: Vec<_> = report.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(
+        keys,
+        [
+            "asked",
+            "messages",
+            "schema",
+            "since",
+            "stack",
+            "unanswered",
+            "until"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn nothing_that_came_with_a_message_moves_the_cursor() {
+    let line = line(
+        Part::Webhook,
+        300,
+        json!({"code": "unrouted", "message.id": ID, "message.cache": "c", "message.topic": "t\u{1b}[2J", "message.sequence": 7, "error.text": "a\nb"}),
+    );
+    let text = show(&World::default().with(line).ask(ID).await, Style::plain());
+    assert!(!text.contains('\u{1b}') && !text.contains("a\nb"), "{text}");
+}
