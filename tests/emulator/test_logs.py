@@ -40,7 +40,7 @@ class Logs(running.Running):
         self.write(*lines)
         running.until(lambda: self.messages("%end$%") == [lines[1]])
         self.assertEqual(self.messages("%0123456789abcdef%"), [lines[0]])
-        self.assertEqual(self.messages("%.n..7%"), [lines[0], lines[2]])
+        self.assertEqual(self.messages("%.n.:7%"), [lines[0], lines[2]])
         self.assertEqual(self.messages("%^nothing%"), [])
 
     def test_what_is_found_comes_in_pages(self):
