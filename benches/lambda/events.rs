@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::signature::sign;
 
-use crate::subject::Job;
+use super::subject::Job;
 
 pub const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Uppercase";
 pub const SECRET: &str = "the signing secret";

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::measure::Place;
-use crate::subject::Name;
+use super::place::Place;
+use super::subject::Name;
 
 /// Everything, in the order it was measured.
 #[derive(Debug, Default, Serialize)]

@@ -6,39 +6,39 @@ use anyhow::{Context, Result};
 
 use crate::builds;
 use crate::figures::Instructions;
-use crate::measure::{Place, World};
+use crate::measure::World;
 use crate::options::Options;
+use crate::place::Place;
 use crate::subject::Subject;
 
-/// False, and says so, where there is no valgrind.
-pub fn can_be_counted() -> bool {
-    let found = builds::version("valgrind").is_some();
-    if !found {
-        eprintln!("`valgrind` is not on the PATH: instructions are left out; install it");
-    }
-    found
-}
-
-/// The difference between two runs over the difference of their messages, over plain HTTP. `None` for an interpreter, whose
-/// compiler at run time makes such a difference mean nothing.
-pub async fn count(
+/// Of each subject and each size, over plain HTTP: the difference between two runs over the difference of their messages, so
+/// that the start drops out. Leaves out the interpreted ones: what their compiler does meanwhile is in that difference, too.
+///
+/// Says so where there is no valgrind.
+pub async fn of(
     world: &World,
-    subject: &Subject,
-    size: usize,
+    subjects: &[Subject],
     options: &Options,
-) -> Result<Option<Instructions>> {
-    if subject.script.is_some() {
-        return Ok(None);
+) -> Result<Vec<Instructions>> {
+    let mut counted = Vec::new();
+    if builds::version("valgrind").is_none() {
+        eprintln!("`valgrind` is not on the PATH: instructions are left out; install it");
+        return Ok(counted);
     }
-    eprintln!("instructions of {}, {size} bytes", subject.name);
     let [few, many] = options.counted();
-    let least = all(world, subject, size, few).await?;
-    let most = all(world, subject, size, many).await?;
-    Ok(Some(Instructions {
-        subject: subject.name,
-        size,
-        per_message: (most as f64 - least as f64) / (many - few) as f64,
-    }))
+    for subject in subjects.iter().filter(|subject| subject.script.is_none()) {
+        for &size in subject.sizes() {
+            eprintln!("instructions of {}, {size} bytes", subject.name);
+            let least = all(world, subject, size, few).await?;
+            let most = all(world, subject, size, many).await?;
+            counted.push(Instructions {
+                subject: subject.name,
+                size,
+                per_message: (most as f64 - least as f64) / (many - few) as f64,
+            });
+        }
+    }
+    Ok(counted)
 }
 
 /// The instructions of a whole run.

@@ -26,6 +26,7 @@ mod figures;
 mod instructions;
 mod measure;
 mod options;
+mod place;
 mod runtime_api;
 mod serving;
 mod stubs;
@@ -43,8 +44,9 @@ use clap::Parser;
 use serde_json::json;
 
 use figures::Figures;
-use measure::{Place, World};
+use measure::World;
 use options::Options;
+use place::Place;
 use subject::Subject;
 
 #[tokio::main(flavor = "current_thread")]
@@ -67,14 +69,7 @@ async fn bench(options: Options) -> Result<()> {
 
     starts(&world, &subjects, &options, &mut figures).await?;
     messages(&world, &subjects, &options, &mut figures).await?;
-    if instructions::can_be_counted() {
-        for subject in &subjects {
-            for &size in subject.sizes() {
-                let counted = instructions::count(&world, subject, size, &options).await?;
-                figures.instructions.extend(counted);
-            }
-        }
-    }
+    figures.instructions = instructions::of(&world, &subjects, &options).await?;
 
     println!("{machine}\n\n{}", table::all(&subjects, &figures));
     if let Some(file) = &options.json {

@@ -1,18 +1,17 @@
 //! One run of one subject.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{self, File};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Serialize;
 use tokio::process::Child;
 use workflow_bridge::local::topics::{TopicsOptions, TopicsServer, local_api_key};
 
 use crate::events::{MACHINE, SECRET, event, is_good};
 use crate::figures::{Messages, Start, percentile};
+use crate::place::Place;
 use crate::runtime_api::RuntimeApi;
 use crate::stubs::Aws;
 use crate::subject::{Job, SMALL, Subject};
@@ -21,47 +20,6 @@ use crate::{builds, usage};
 
 /// Ends a run that hangs; under valgrind, everything takes fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// How AWS is reached, and how long it takes to answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
-    pub tls: bool,
-    pub service_ms: u64,
-}
-
-impl Place {
-    pub const HTTP: Self = Self {
-        tls: false,
-        service_ms: 0,
-    };
-    pub const TLS: Self = Self {
-        tls: true,
-        service_ms: 0,
-    };
-    pub const ALL: [Self; 4] = [
-        Self::HTTP,
-        Self::TLS,
-        Self {
-            tls: false,
-            service_ms: 5,
-        },
-        Self {
-            tls: true,
-            service_ms: 5,
-        },
-    ];
-
-    pub fn answers_at_once(&self) -> bool {
-        self.service_ms == 0
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = if self.tls { "TLS" } else { "HTTP" };
-        write!(f, "{transport}, {} ms", self.service_ms)
-    }
-}
 
 /// What all runs share.
 pub struct World {
@@ -277,7 +235,7 @@ fn last_lines() -> String {
     let log = fs::read(builds::folder().join("subject.log")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<_> = log.lines().collect();
-    let last = lines[lines.len().saturating_sub(10)..].join("\n");
+    let last = lines[lines.len().saturating_sub(20)..].join("\n");
     format!("; it wrote\n{last}")
 }
 

@@ -5,10 +5,10 @@ mod markdown;
 
 use markdown::render;
 
-use crate::figures::{Figures, Spread};
-use crate::measure::Place;
-use crate::subject::{LARGE, MIDDLE, Name, SMALL, Subject};
-use crate::targets;
+use super::figures::{Figures, Spread};
+use super::place::Place;
+use super::subject::{LARGE, MIDDLE, Name, SMALL, Subject};
+use super::targets;
 
 pub fn all(subjects: &[Subject], figures: &Figures) -> String {
     let parts = [
@@ -23,8 +23,10 @@ pub fn all(subjects: &[Subject], figures: &Figures) -> String {
         ("Instructions per message.", instructions(subjects, figures)),
         ("Targets.", of_targets(subjects, figures)),
     ];
+    // A table of which nothing was measured has two lines, its head.
+    let parts = parts.iter().filter(|(_, table)| table.lines().count() > 2);
     let parts = parts.map(|(title, table)| format!("{title}\n\n{table}"));
-    parts.join("\n")
+    parts.collect::<Vec<_>>().join("\n")
 }
 
 fn starts(subjects: &[Subject], figures: &Figures) -> String {

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::figures::Figures;
-use crate::measure::Place;
-use crate::subject::{LARGE, MIDDLE, Name, SMALL, Subject};
+use super::figures::Figures;
+use super::place::Place;
+use super::subject::{LARGE, MIDDLE, Name, SMALL, Subject};
 
 /// One figure of a shipped function over the same of an alternative.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -15,6 +15,7 @@ mod emulator;
 mod faulty;
 mod killed;
 mod lambda;
+mod lambda_bench;
 mod ledger;
 mod lost;
 mod matrix;

@@ -9,7 +9,7 @@ function credentials(apiKey, endpoint) {
     return CredentialProvider.fromApiKeyV2({ apiKey, endpoint });
   }
   const provider = CredentialProvider.fromApiKeyV2({ apiKey, endpoint: "localhost" });
-  provider.allEndpoints = { cacheEndpoint: new URL(endpoint).host, secureConnection: false };
+  Object.assign(provider.allEndpoints, { cacheEndpoint: new URL(endpoint).host, secureConnection: false });
   return provider;
 }
 
