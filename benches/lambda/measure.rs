@@ -156,9 +156,10 @@ impl World {
             .stdout(log)
             .kill_on_drop(true);
         if let Some(tls) = tls {
-            for variable in ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
-                command.env(variable, &tls.roots);
-            }
+            command
+                .env("AWS_CA_BUNDLE", &tls.own_root)
+                .env("NODE_EXTRA_CA_CERTS", &tls.own_root)
+                .env("SSL_CERT_FILE", &tls.all_roots);
         }
         let began = Instant::now();
         let child = command

@@ -1,7 +1,7 @@
 //! A certificate authority for one run, and the endpoint's certificate.
 //!
-//! The functions trust it as they trust any: it is in the file of trusted roots, behind the system's own, that `SSL_CERT_FILE`
-//! names (`AWS_CA_BUNDLE` and `NODE_EXTRA_CA_CERTS` name it, too). So what reading the roots costs is in the figures.
+//! The functions trust it by the variable that each has for it. Those that read the system's roots at their start are given a
+//! file with the system's and this one (`SSL_CERT_FILE`), so that what reading them costs is in the figures.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,8 +35,10 @@ const MAKE: [&str; 3] = [
 
 pub struct Authority {
     pub acceptor: TlsAcceptor,
-    /// The trusted roots.
-    pub roots: PathBuf,
+    /// Its certificate, for who adds to the roots that are compiled in, or replaces them.
+    pub own_root: PathBuf,
+    /// The system's roots and its own, for who reads them anyway.
+    pub all_roots: PathBuf,
 }
 
 impl Authority {
@@ -63,7 +65,8 @@ impl Authority {
         fs::write(folder.join("roots.pem"), roots)?;
         Ok(Some(Self {
             acceptor: acceptor(&folder)?,
-            roots: folder.join("roots.pem"),
+            own_root: folder.join("ca.pem"),
+            all_roots: folder.join("roots.pem"),
         }))
     }
 }
