@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = CompletionConfig::read(&environment)?;
-    let aws = aws::config().await;
+    let aws = aws::config_of_function().await?;
     let key = SecretsManager {
         client: aws_sdk_secretsmanager::Client::new(&aws),
         id: config.momento_secret_id,

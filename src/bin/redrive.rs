@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = RedriveConfig::read(&environment)?;
-    let aws = aws::config().await;
+    let aws = aws::config_of_function().await?;
     let parked = Arc::new(SqsQueue::new(&aws, config.parking_queue_url));
     let redrive = Redrive {
         routes: ssm::load_routes(&config.routes, &aws).await?,

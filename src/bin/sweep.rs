@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = SweepConfig::read(&environment)?;
-    let aws = aws::config().await;
+    let aws = aws::config_of_function().await?;
     let queue = Arc::new(SqsQueue::new(&aws, config.completions_queue_url));
     let sweeper = Sweeper {
         routes: ssm::load_routes(&config.routes, &aws).await?,

@@ -18,7 +18,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let began = Instant::now();
     let config = WebhookConfig::read(&environment)?;
-    let webhook = wiring::webhook(config, &aws::config().await).await?;
+    let webhook = wiring::webhook(config, &aws::config_of_function().await?).await?;
     webhook.warm_up();
     lambda::run(webhook, began).await
 }
