@@ -38,13 +38,25 @@ pub fn all(names: &[Name]) -> Result<Vec<Subject>> {
     names.map(|&name| subject(name)).collect()
 }
 
+/// The webhook in this file, built before a change.
+pub fn before(program: &Path) -> Result<Subject> {
+    let found = fs::metadata(program);
+    let found = found.with_context(|| format!("cannot read {}", program.display()))?;
+    Ok(Subject {
+        name: Name::Before,
+        bytes: found.len(),
+        program: program.to_owned(),
+        script: None,
+    })
+}
+
 fn peer(name: &str) -> PathBuf {
     Path::new(ROOT).join("benches/peers").join(name)
 }
 
 fn subject(name: Name) -> Result<Subject> {
     let (program, script) = match name {
-        Name::Webhook => ("shipped/release/webhook", None),
+        Name::Webhook | Name::Before => ("shipped/release/webhook", None),
         Name::Completion => ("shipped/release/completion", None),
         Name::Floor => ("floor/release/floor", None),
         Name::Afternoon => ("afternoon/release/webhook", None),

@@ -4,6 +4,7 @@
 //! cargo bench --features cli --bench lambda                             # about ten minutes, and the builds before
 //! cargo bench --features cli --bench lambda -- --quick --only webhook,floor
 //! cargo bench --features cli --bench lambda -- --starts 30 --json figures.json
+//! cargo bench --features cli --bench lambda -- --only webhook --before /tmp/webhook   # what a change does
 //! ```
 //!
 //! A subject is a process of its own under an emulated Runtime API, against stubs of AWS and this project's own Topics server;
@@ -57,7 +58,10 @@ async fn main() -> Result<()> {
 }
 
 async fn bench(options: Options) -> Result<()> {
-    let subjects = builds::all(&options.only)?;
+    let mut subjects = builds::all(&options.only)?;
+    if let Some(program) = &options.before {
+        subjects.push(builds::before(program)?);
+    }
     ensure!(
         !subjects.is_empty(),
         "expected a subject that can be measured, found none"

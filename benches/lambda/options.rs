@@ -28,6 +28,10 @@ pub struct Options {
           default_values_t = Name::ALL)]
     pub only: Vec<Name>,
 
+    /// A webhook that was built before a change, to be measured as `before` in the same run
+    #[arg(long, value_name = "BINARY")]
+    pub before: Option<PathBuf>,
+
     /// Few starts and invocations, in one round: to see that everything works, not to tell figures
     #[arg(long)]
     quick: bool,

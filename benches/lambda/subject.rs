@@ -16,6 +16,9 @@ pub const LARGE: usize = 200_000;
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
     Webhook,
+    /// A webhook that was built before a change.
+    #[value(skip)]
+    Before,
     Floor,
     Afternoon,
     Node,
@@ -38,7 +41,7 @@ impl Name {
     pub fn job(self) -> Job {
         match self {
             Self::Floor => Job::Nothing,
-            Self::Webhook | Self::Afternoon | Self::Node => Job::Start,
+            Self::Webhook | Self::Before | Self::Afternoon | Self::Node => Job::Start,
             Self::Completion | Self::AfternoonCompletion | Self::NodeCompletion => Job::Publish,
         }
     }
@@ -47,7 +50,7 @@ impl Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.to_possible_value();
-        f.pad(value.as_ref().map_or("", |value| value.get_name()))
+        f.pad(value.as_ref().map_or("before", |value| value.get_name()))
     }
 }
 

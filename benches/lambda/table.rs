@@ -132,7 +132,9 @@ fn plain(name: Name) -> Name {
         Name::Completion | Name::AfternoonCompletion | Name::NodeCompletion => {
             Name::AfternoonCompletion
         }
-        Name::Webhook | Name::Floor | Name::Afternoon | Name::Node => Name::Afternoon,
+        Name::Webhook | Name::Before | Name::Floor | Name::Afternoon | Name::Node => {
+            Name::Afternoon
+        }
     }
 }
 
