@@ -5,6 +5,7 @@ pub mod dynamodb;
 pub mod eventbridge;
 #[cfg(feature = "cli")]
 pub mod files;
+pub mod function;
 pub mod https;
 pub mod items;
 pub mod momento;

@@ -3,8 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -15,43 +14,35 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
-use super::https::{self, Pool, RootsError};
+use super::https::{self, RootsError};
 use crate::config::environment;
 use crate::ports::{Fault, FaultKind};
 
 /// Bound of a connection's set-up.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// Reads region, credentials and endpoints from wherever the AWS tools do, for what runs anywhere.
-///
-/// Retries are off: [`crate::retry`] repeats calls, since it knows the deadline and reads what a 200 may hide.
+/// Reads region, credentials and endpoints from wherever the AWS tools do, for what runs anywhere; in a function it is [`super::function::config`].
 pub async fn config() -> SdkConfig {
     let http_client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
-    loader().http_client(http_client).load().await
-}
-
-/// As [`config`], in a Lambda function: Lambda gives credentials in variables, and [`https`] makes the connections.
-///
-/// # Errors
-///
-/// When a variable names trusted roots that cannot be read.
-pub async fn config_of_function() -> Result<SdkConfig, RootsError> {
-    let loader = loader()
-        .http_client(Pool(connector()?))
-        .credentials_provider(EnvironmentVariableCredentialsProvider::new());
-    Ok(loader.load().await)
-}
-
-fn loader() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_WITHIN)
-                .build(),
-        )
+        .http_client(http_client)
+        .retry_config(no_retries())
+        .timeout_config(timeouts())
+        .load()
+        .await
+}
+
+/// Retries are off: [`crate::retry`] repeats calls, since it knows the deadline and reads what a 200 may hide.
+pub(super) fn no_retries() -> RetryConfig {
+    RetryConfig::disabled()
+}
+
+pub(super) fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .build()
 }
 
 /// One HTTP connection pool in a function, for what no SDK is there for, too.

@@ -164,7 +164,6 @@ fn messages_are_signed_and_texts_are_as_long_as_told() {
         let body: Value = serde_json::from_str(body).unwrap();
         let text = body["text"].as_str().unwrap();
         assert_eq!(text.len(), size);
-        assert!(serde_json::from_str::<Value>(text).is_ok());
     }
     let event: Value = serde_json::from_slice(&events::event(Job::Publish, 7, MIDDLE)).unwrap();
     let event = event["Records"][0]["body"].as_str().unwrap();
