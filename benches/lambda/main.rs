@@ -25,6 +25,8 @@ mod builds;
 mod events;
 mod figures;
 mod instructions;
+#[path = "../shared/markdown.rs"]
+mod markdown;
 mod measure;
 mod options;
 mod place;

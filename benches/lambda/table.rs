@@ -1,9 +1,6 @@
 //! The figures as Markdown tables.
 
-#[path = "../shared/markdown.rs"]
-mod markdown;
-
-use markdown::render;
+use super::markdown::render;
 
 use super::figures::{Figures, Spread};
 use super::place::Place;

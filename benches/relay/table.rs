@@ -1,10 +1,7 @@
 //! The figures as Markdown tables that can be read as they are.
 
-#[path = "../shared/markdown.rs"]
-mod markdown;
-
 use super::figures::{Loss, Summary};
-use markdown::render;
+use super::markdown::render;
 
 pub fn of_summaries(summaries: &[Summary]) -> String {
     let header = [

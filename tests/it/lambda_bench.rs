@@ -21,6 +21,7 @@ mod targets;
 use serde_json::Value;
 use workflow_bridge::signature::{SigningSecret, verify};
 
+use crate::relay_bench::markdown;
 use figures::{Figures, Instructions, Messages, Spread, Start, percentile};
 use place::Place;
 use subject::{Job, LARGE, MIDDLE, Name, SMALL, Subject};
