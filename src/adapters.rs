@@ -5,8 +5,10 @@ pub mod dynamodb;
 pub mod eventbridge;
 #[cfg(feature = "cli")]
 pub mod files;
+pub mod function;
 #[cfg(feature = "cli")]
 pub mod history;
+pub mod https;
 pub mod items;
 #[cfg(feature = "cli")]
 pub mod logs;

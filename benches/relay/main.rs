@@ -24,6 +24,8 @@
 mod child;
 mod figures;
 mod loss;
+#[path = "../shared/markdown.rs"]
+mod markdown;
 mod measure;
 mod options;
 mod payload;

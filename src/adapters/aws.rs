@@ -5,44 +5,53 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
-use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
+use super::https::{self, RootsError};
+use crate::config::environment;
 use crate::ports::{Fault, FaultKind};
 
 /// Bound of a connection's set-up.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// Reads region, credentials and endpoints from the environment.
-///
-/// Retries are off: [`crate::retry`] repeats calls, since it knows the deadline and reads what a 200 may hide.
+/// Reads region, credentials and endpoints from wherever the AWS tools do, for what runs anywhere; in a function it is [`super::function::config`].
 pub async fn config() -> SdkConfig {
     let http_client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client)
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_WITHIN)
-                .build(),
-        )
+        .retry_config(no_retries())
+        .timeout_config(timeouts())
         .load()
         .await
 }
 
-/// One HTTP connection pool, for what no SDK is there for. Unlike the SDKs' client, it bounds nothing by itself.
-pub(super) fn connector() -> Connector {
-    Connector::builder()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+/// Retries are off: [`crate::retry`] repeats calls, since it knows the deadline and reads what a 200 may hide.
+pub(super) fn no_retries() -> RetryConfig {
+    RetryConfig::disabled()
+}
+
+pub(super) fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_WITHIN)
         .build()
+}
+
+/// One HTTP connection pool in a function, for what no SDK is there for, too.
+///
+/// # Errors
+///
+/// When a variable names trusted roots that cannot be read.
+pub(super) fn connector() -> Result<SharedHttpConnector, RootsError> {
+    https::connector(&environment, CONNECT_WITHIN)
 }
 
 /// An SDK's error as a fault.

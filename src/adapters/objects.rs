@@ -13,8 +13,7 @@ use aws_sigv4::http_request::{
     SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4::SigningParams;
-use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_types::service_config::ServiceConfigKey;
@@ -34,7 +33,7 @@ pub struct S3Objects {
     region: String,
     credentials: Option<SharedCredentialsProvider>,
     /// Made when first used.
-    connector: OnceLock<Connector>,
+    connector: OnceLock<SharedHttpConnector>,
 }
 
 impl S3Objects {
@@ -121,7 +120,13 @@ impl S3Objects {
 
     async fn send(&self, request: Request<SdkBody>) -> Result<(), Fault> {
         let request = HttpRequest::try_from(request).map_err(|_| unsigned())?;
-        let connector = self.connector.get_or_init(connector);
+        let connector = match self.connector.get() {
+            Some(connector) => connector,
+            None => {
+                let made = connector().map_err(|e| Fault::later("NoRoots", e.to_string()))?;
+                self.connector.get_or_init(|| made)
+            }
+        };
         let unreachable = || Fault::transient("Unreachable", "no connection, or it broke");
         let response = connector.call(request).await.map_err(|_| unreachable())?;
         let status = response.status();

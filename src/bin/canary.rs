@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use workflow_bridge::adapters::{
-    aws, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, topics::MomentoTopics,
+    function, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, topics::MomentoTopics,
 };
 use workflow_bridge::clock;
 use workflow_bridge::config::{CanaryConfig, environment};
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = CanaryConfig::read(&environment)?;
-    let aws = aws::config().await;
+    let aws = function::config()?;
     let key = Arc::new(SecretsManager {
         client: aws_sdk_secretsmanager::Client::new(&aws),
         id: config.momento_secret_id,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lambda_runtime::Error;
 use tokio::sync::Semaphore;
 use workflow_bridge::adapters::{
-    aws, dynamodb::DynamoLedger, items::MomentoItems, momento::Momento, objects::S3Objects,
+    dynamodb::DynamoLedger, function, items::MomentoItems, momento::Momento, objects::S3Objects,
     secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm, topics::MomentoTopics,
 };
 use workflow_bridge::claims::Claims;
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = CompletionConfig::read(&environment)?;
-    let aws = aws::config().await;
+    let aws = function::config()?;
     let key = SecretsManager {
         client: aws_sdk_secretsmanager::Client::new(&aws),
         id: config.momento_secret_id,

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tokio::time::Instant;
 use workflow_bridge::adapters::{
-    aws, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue, ssm,
+    dynamodb::DynamoLedger, function, sfn::StepFunctions, sqs::SqsQueue, ssm,
 };
 use workflow_bridge::clock;
 use workflow_bridge::config::{SweepConfig, environment};
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = SweepConfig::read(&environment)?;
-    let aws = aws::config().await;
+    let aws = function::config()?;
     let queue = Arc::new(SqsQueue::new(&aws, config.completions_queue_url));
     let sweeper = Sweeper {
         routes: ssm::load_routes(&config.routes, &aws).await?,

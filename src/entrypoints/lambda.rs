@@ -10,7 +10,8 @@ use lambda_http::http::{HeaderMap, Uri};
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::tower::Service;
 use lambda_http::{Adapter, Error, LambdaEvent, Request, RequestExt, service_fn};
-
+use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::http::Webhook;
@@ -34,12 +35,42 @@ pub async fn run(webhook: Arc<Webhook>, began: Instant) -> Result<(), Error> {
             Ok::<_, Error>(webhook.answer(&without_stage(request), left).await)
         }
     }));
-    lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
-        telemetry::invoked(&event.context.request_id);
-        tame(&mut event.payload);
-        adapter.call(event)
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| {
+        let (Event(mut request), context) = event.into_parts();
+        telemetry::invoked(&context.request_id);
+        tame(&mut request);
+        adapter.call(LambdaEvent::new(request, context))
     }))
     .await
+}
+
+/// What a trigger sends.
+///
+/// `lambda_http` tries one shape after the other, each on the whole event; a Function URL's is the second one. This one looks
+/// at the version that the event tells first.
+struct Event(LambdaRequest);
+
+/// The version of the shape: Function URLs and HTTP APIs tell 2.0, REST APIs and ALBs none.
+#[derive(Deserialize)]
+struct Shape<'a> {
+    #[serde(borrow, default)]
+    version: Option<&'a RawValue>,
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let event = <&RawValue>::deserialize(deserializer)?.get();
+        let shape = serde_json::from_str::<Shape<'_>>(event);
+        let version = shape.ok().and_then(|shape| shape.version);
+        if version.is_some_and(|version| version.get() == "\"2.0\"")
+            && let Ok(request) = serde_json::from_str(event)
+        {
+            return Ok(Self(LambdaRequest::ApiGatewayV2(request)));
+        }
+        serde_json::from_str(event)
+            .map(Self)
+            .map_err(de::Error::custom)
+    }
 }
 
 /// Undoes what `lambda_http` would make of a request.
@@ -117,4 +148,62 @@ fn without_stage(mut request: Request) -> Request {
         *request.uri_mut() = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
     }
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_read_as_lambda_http_reads_it() {
+        let http =
+            json!({"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"});
+        let identity = json!({"sourceIp": "192.0.2.1"});
+        let elb = json!({"targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/t/1"});
+        for (context, more) in [
+            (
+                json!({"http": http, "timeEpoch": 1}),
+                json!({"version": "2.0", "rawPath": "/"}),
+            ),
+            (
+                json!({"identity": identity, "stage": "s"}),
+                json!({"httpMethod": "POST", "path": "/"}),
+            ),
+            // An HTTP API that was told to send the shape of a REST API.
+            (
+                json!({"identity": identity}),
+                json!({"version": "1.0", "httpMethod": "POST"}),
+            ),
+            (
+                json!({"elb": elb}),
+                json!({"httpMethod": "POST", "path": "/"}),
+            ),
+            // Not what it says it is.
+            (
+                json!({"elb": elb}),
+                json!({"version": "2.0", "httpMethod": "POST"}),
+            ),
+        ] {
+            let mut event = more;
+            event["requestContext"] = context;
+            event["headers"] = json!({"momento-signature": "0"});
+            event["body"] = json!("\u{e9}\"\n");
+            event["isBase64Encoded"] = json!(false);
+            let event = event.to_string();
+            let expected = serde_json::from_str::<LambdaRequest>(&event);
+            let found = serde_json::from_slice::<Event>(event.as_bytes());
+            let found = found.map(|Event(request)| format!("{request:?}"));
+            let expected = expected.map(|request| format!("{request:?}"));
+            assert_eq!(found.ok(), expected.ok(), "{event}");
+        }
+        for event in ["{}", "[]", "7", r#"{"version":"2.0"}"#] {
+            assert_eq!(
+                serde_json::from_str::<Event>(event).is_ok(),
+                serde_json::from_str::<LambdaRequest>(event).is_ok(),
+                "{event}"
+            );
+        }
+    }
 }

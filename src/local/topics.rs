@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use momento_protos::cache_client::pubsub::pubsub_server::PubsubServer;
@@ -201,6 +202,10 @@ impl TopicsServer {
     pub async fn start(options: TopicsOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
+        // An answer of several parts would wait for the client to acknowledge the first one: up to 40 ms.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let events = broadcast::Sender::new(EVENTS);
         let webhooks = Webhooks::new(options.webhook_timeout, events.clone());
         let service = Arc::new(Service {

@@ -19,6 +19,7 @@ mod explain;
 mod faulty;
 mod killed;
 mod lambda;
+mod lambda_bench;
 mod ledger;
 mod lost;
 mod matrix;

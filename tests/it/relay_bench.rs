@@ -2,6 +2,8 @@
 
 #[path = "../../benches/relay/figures.rs"]
 mod figures;
+#[path = "../../benches/shared/markdown.rs"]
+pub mod markdown;
 #[path = "../../benches/relay/payload.rs"]
 mod payload;
 #[path = "../../benches/relay/table.rs"]

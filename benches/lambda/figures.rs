@@ -1,0 +1,109 @@
+//! What runs measured.
+
+use serde::Serialize;
+
+use super::place::Place;
+use super::subject::Name;
+
+/// Everything, in the order it was measured.
+#[derive(Debug, Default, Serialize)]
+pub struct Figures {
+    pub starts: Vec<Start>,
+    pub messages: Vec<Messages>,
+    pub instructions: Vec<Instructions>,
+}
+
+/// One cold start, in µs from the process's start.
+#[derive(Clone, Debug, Serialize)]
+pub struct Start {
+    pub subject: Name,
+    pub place: Place,
+    /// To the first request for an event.
+    pub init_us: f64,
+    /// To the first answer; the event was there as soon as it was asked for.
+    pub first_us: f64,
+}
+
+/// Messages one after the other, behind the first one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Messages {
+    pub subject: Name,
+    pub place: Place,
+    /// Bytes of the text.
+    pub size: usize,
+    pub count: usize,
+    /// From handing over an event to the answer.
+    pub p50_us: u32,
+    pub p90_us: u32,
+    pub p99_us: u32,
+    pub max_us: u32,
+    /// Of all threads, in user and kernel mode, per message.
+    pub cpu_us: f64,
+    /// The most resident memory until then, start included.
+    pub peak_kib: u64,
+}
+
+/// Instructions per message in user mode, start-up taken out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Instructions {
+    pub subject: Name,
+    pub size: usize,
+    pub per_message: f64,
+}
+
+/// A median, and the least and the most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
+}
+
+impl Spread {
+    /// `None` without values.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let upper = values.get(values.len() / 2)?;
+        let lower = values.get((values.len() - 1) / 2)?;
+        Some(Self {
+            median: f64::midpoint(*lower, *upper),
+            least: *values.first()?,
+            most: *values.last()?,
+        })
+    }
+}
+
+impl Figures {
+    pub fn start(&self, name: Name, place: Place, figure: fn(&Start) -> f64) -> Option<Spread> {
+        let own = self.starts.iter();
+        let own = own.filter(|start| (start.subject, start.place) == (name, place));
+        Spread::of(own.map(figure))
+    }
+
+    pub fn messages(
+        &self,
+        name: Name,
+        place: Place,
+        size: usize,
+        figure: fn(&Messages) -> f64,
+    ) -> Option<Spread> {
+        let own = self.messages.iter();
+        let own = own.filter(|run| (run.subject, run.place, run.size) == (name, place, size));
+        Spread::of(own.map(figure))
+    }
+
+    pub fn instructions(&self, name: Name, size: usize) -> Option<f64> {
+        let mut all = self.instructions.iter();
+        let own = all.find(|counted| (counted.subject, counted.size) == (name, size))?;
+        Some(own.per_message)
+    }
+}
+
+/// The smallest sample that `percent` of all are not above; 0 without samples. Sorts them.
+pub fn percentile(samples: &mut [u32], percent: usize) -> u32 {
+    samples.sort_unstable();
+    let rank = (samples.len() * percent).div_ceil(100);
+    let sample = samples.get(rank.saturating_sub(1));
+    sample.copied().unwrap_or_default()
+}

@@ -1,0 +1,138 @@
+//! What Lambda would measure: start, messages, CPU time, instructions and memory of the shipped functions, beside alternatives.
+//!
+//! ```sh
+//! cargo bench --features cli --bench lambda                             # about ten minutes, and the builds before
+//! cargo bench --features cli --bench lambda -- --quick --only webhook,floor
+//! cargo bench --features cli --bench lambda -- --starts 30 --json figures.json
+//! cargo bench --features cli --bench lambda -- --only webhook --before /tmp/webhook   # what a change does
+//! ```
+//!
+//! A subject is a process of its own under an emulated Runtime API, against stubs of AWS and this project's own Topics server;
+//! all of these are in this process, in one thread, on loopback. Subjects take turns, so that whatever else the machine does
+//! hits all of them.
+//!
+//! | subject | is |
+//! |---|---|
+//! | `webhook`, `completion` | what is shipped, built as SAM builds it |
+//! | `floor` | a Lambda function in Rust that does nothing |
+//! | `afternoon`, `afternoon-completion` | the same jobs done plainly, with default features and the default profile |
+//! | `node`, `node-completion` | the same on Node.js, bundled with esbuild |
+//!
+//! The benchmark builds all of them itself, under `target/peers/`. Without `node` and `npm`, `valgrind` or `openssl`, it says
+//! what it leaves out.
+
+mod builds;
+mod events;
+mod figures;
+mod instructions;
+#[path = "../shared/markdown.rs"]
+mod markdown;
+mod measure;
+mod options;
+mod place;
+mod runtime_api;
+mod serving;
+mod stubs;
+mod subject;
+mod table;
+mod targets;
+mod tls;
+// The memory now is of no interest here.
+#[allow(dead_code)]
+#[path = "../relay/usage.rs"]
+mod usage;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use serde_json::json;
+
+use figures::Figures;
+use measure::World;
+use options::Options;
+use place::Place;
+use subject::Subject;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    tokio::task::LocalSet::new()
+        .run_until(bench(Options::parse()))
+        .await
+}
+
+async fn bench(options: Options) -> Result<()> {
+    let mut subjects = builds::all(&options.only)?;
+    if let Some(program) = &options.before {
+        subjects.push(builds::before(program)?);
+    }
+    ensure!(
+        !subjects.is_empty(),
+        "expected a subject that can be measured, found none"
+    );
+    let machine = format!("{}; {}", usage::machine(), builds::versions());
+    let tls = tls::Authority::create(&builds::folder())?;
+    let world = World::new(tls).await?;
+    let mut figures = Figures::default();
+
+    starts(&world, &subjects, &options, &mut figures).await?;
+    messages(&world, &subjects, &options, &mut figures).await?;
+    figures.instructions = instructions::of(&world, &subjects, &options).await?;
+
+    println!("{machine}\n\n{}", table::all(&subjects, &figures));
+    if let Some(file) = &options.json {
+        let document = json!({
+            "machine": machine,
+            "subjects": subjects,
+            "figures": figures,
+            "targets": targets::all(&subjects, &figures),
+        });
+        let text = serde_json::to_string_pretty(&document)?;
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Cold starts, everywhere, with the smallest text.
+async fn starts(
+    world: &World,
+    subjects: &[Subject],
+    options: &Options,
+    figures: &mut Figures,
+) -> Result<()> {
+    for round in 0..options.starts() {
+        eprintln!("start {} of {}", round + 1, options.starts());
+        for place in world.places() {
+            for subject in in_turn(subjects, round) {
+                figures.starts.push(world.start(subject, place).await?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Messages one after the other, of each size, where AWS answers at once.
+async fn messages(
+    world: &World,
+    subjects: &[Subject],
+    options: &Options,
+    figures: &mut Figures,
+) -> Result<()> {
+    for round in 0..options.rounds() {
+        eprintln!("messages, round {} of {}", round + 1, options.rounds());
+        for place in world.places().into_iter().filter(Place::answers_at_once) {
+            for subject in in_turn(subjects, round) {
+                for &size in subject.sizes() {
+                    let count = options.invocations(size);
+                    let messages = world.messages(subject, place, size, count).await?;
+                    figures.messages.push(messages);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nobody is always the first one, or always behind the same one.
+fn in_turn(subjects: &[Subject], round: usize) -> impl Iterator<Item = &Subject> {
+    let first = round % subjects.len();
+    subjects[first..].iter().chain(&subjects[..first])
+}

@@ -1,0 +1,68 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::subject::Name;
+
+/// Texts over this size are measured with a tenth of the invocations.
+const LARGE: usize = 100_000;
+
+#[derive(Parser)]
+#[command(
+    name = "lambda",
+    about = "What Lambda would measure: the shipped functions beside alternatives"
+)]
+pub struct Options {
+    /// Cold starts of each subject in each place; 10 unless told
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    starts: Option<u16>,
+
+    /// Invocations in each of three runs; a tenth of it for large texts; 5000 unless told
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(20..))]
+    invocations: Option<u32>,
+
+    /// Which subjects; the ratios refer to `afternoon`, `afternoon-completion` and the ones on Node.js
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_enum,
+          default_values_t = Name::ALL)]
+    pub only: Vec<Name>,
+
+    /// A webhook that was built before a change, to be measured as `before` in the same run
+    #[arg(long, value_name = "BINARY")]
+    pub before: Option<PathBuf>,
+
+    /// Few starts and invocations, in one round: to see that everything works, not to tell figures
+    #[arg(long)]
+    quick: bool,
+
+    /// Also write everything that was measured to a file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Options {
+    pub fn starts(&self) -> usize {
+        let default = if self.quick { 2 } else { 10 };
+        self.starts.map_or(default, usize::from)
+    }
+
+    pub fn rounds(&self) -> usize {
+        if self.quick { 1 } else { 3 }
+    }
+
+    pub fn invocations(&self, size: usize) -> usize {
+        let default = if self.quick { 300 } else { 5000 };
+        let all = self.invocations.unwrap_or(default) as usize;
+        if size > LARGE { all / 10 } else { all }
+    }
+
+    /// The two numbers of invocations whose difference counts instructions.
+    pub fn counted(&self) -> [usize; 2] {
+        if self.quick { [20, 60] } else { [50, 250] }
+    }
+}

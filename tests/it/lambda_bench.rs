@@ -1,0 +1,185 @@
+//! What the bench `lambda` invokes functions with, computes and prints. A bench without a harness runs no tests of its own.
+
+// Of these, not everything is needed here.
+#[allow(dead_code)]
+#[path = "../../benches/lambda/events.rs"]
+mod events;
+#[allow(dead_code)]
+#[path = "../../benches/lambda/figures.rs"]
+mod figures;
+#[allow(dead_code)]
+#[path = "../../benches/lambda/place.rs"]
+mod place;
+#[allow(dead_code)]
+#[path = "../../benches/lambda/subject.rs"]
+mod subject;
+#[path = "../../benches/lambda/table.rs"]
+mod table;
+#[path = "../../benches/lambda/targets.rs"]
+mod targets;
+
+use serde_json::Value;
+use workflow_bridge::signature::{SigningSecret, verify};
+
+use crate::relay_bench::markdown;
+use figures::{Figures, Instructions, Messages, Spread, Start, percentile};
+use place::Place;
+use subject::{Job, LARGE, MIDDLE, Name, SMALL, Subject};
+
+fn start(subject: Name, place: Place, first_us: f64) -> Start {
+    Start {
+        subject,
+        place,
+        init_us: 1.0,
+        first_us,
+    }
+}
+
+fn messages(subject: Name, p50_us: u32) -> Messages {
+    Messages {
+        subject,
+        place: Place::HTTP,
+        size: SMALL,
+        count: 1,
+        p50_us,
+        p90_us: 2,
+        p99_us: 3,
+        max_us: 4,
+        cpu_us: 5.0,
+        peak_kib: 6,
+    }
+}
+
+fn counted(subject: Name, size: usize, per_message: f64) -> Instructions {
+    Instructions {
+        subject,
+        size,
+        per_message,
+    }
+}
+
+fn subject(name: Name, bytes: u64) -> Subject {
+    Subject {
+        name,
+        program: "true".into(),
+        script: None,
+        bytes,
+    }
+}
+
+#[test]
+fn a_spread_has_its_median_in_the_middle() {
+    let spread = Spread::of([9.0, 1.0, 2.0]).unwrap();
+    assert_eq!((spread.median, spread.least, spread.most), (2.0, 1.0, 9.0));
+    assert_eq!(Spread::of([4.0, 1.0]).unwrap().median, 2.5);
+    assert_eq!(Spread::of([]), None);
+    assert_eq!(percentile(&mut [3, 1, 2], 50), 2);
+    assert_eq!(percentile(&mut [1, 2], 99), 2);
+    assert_eq!(percentile(&mut [], 99), 0);
+}
+
+#[test]
+fn targets_are_quotients_of_medians_in_the_same_place() {
+    let figures = Figures {
+        starts: vec![
+            start(Name::Webhook, Place::HTTP, 1.0),
+            start(Name::Webhook, Place::HTTP, 5.0),
+            start(Name::Webhook, Place::HTTP, 2.0),
+            start(Name::Afternoon, Place::HTTP, 8.0),
+            start(Name::Afternoon, Place::TLS, 100.0),
+        ],
+        messages: Vec::new(),
+        instructions: vec![counted(Name::Webhook, MIDDLE, 1.0)],
+    };
+    let subjects = [subject(Name::Webhook, 1), subject(Name::Afternoon, 4)];
+    let targets = targets::all(&subjects, &figures);
+    let found: Vec<_> = targets.iter().map(|t| (t.what, t.found)).collect();
+    // Over TLS the webhook was not measured, nor were the instructions of the other.
+    let expected = [
+        ("webhook, binary", 0.25),
+        ("webhook, start to first answer, HTTP", 0.25),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn tables_hold_what_was_measured() {
+    let figures = Figures {
+        starts: vec![
+            start(Name::Webhook, Place::TLS, 3_000.0),
+            start(Name::Afternoon, Place::TLS, 6_000.0),
+        ],
+        messages: vec![messages(Name::Webhook, 100), messages(Name::Afternoon, 400)],
+        instructions: vec![
+            counted(Name::Webhook, SMALL, 1_000.0),
+            counted(Name::Webhook, LARGE, 1_000.0 + 2.5 * (LARGE - SMALL) as f64),
+        ],
+    };
+    let subjects = [
+        subject(Name::Webhook, 1_000),
+        subject(Name::Afternoon, 2_000),
+    ];
+    let tables = table::all(&subjects, &figures);
+    let row = |cells: &[&str]| {
+        let cells_of = |line: &str| {
+            line.split('|')
+                .map(|c| c.trim().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let found = tables.lines().any(|line| {
+            let line = cells_of(line);
+            cells
+                .iter()
+                .all(|cell| line.iter().any(|found| found == cell))
+        });
+        assert!(found, "no row with {cells:?} in\n{tables}");
+    };
+    row(&["TLS, 0 ms", "webhook", "1", "3.0 (3.0 to 3.0)", "0.50"]);
+    row(&["HTTP, 0 ms", "200 B", "webhook", "100 (100 to 100)", "0.25"]);
+    row(&["webhook", "1000", "2.5"]);
+    row(&[
+        "webhook, p50, 200 B, HTTP",
+        "afternoon",
+        "0.75",
+        "0.250",
+        "met",
+    ]);
+    assert_eq!(table::all(&subjects[..1], &Figures::default()), "");
+}
+
+#[test]
+fn messages_are_signed_and_texts_are_as_long_as_told() {
+    for size in [SMALL, MIDDLE, LARGE] {
+        let event: Value = serde_json::from_slice(&events::event(Job::Start, 7, size)).unwrap();
+        let body = event["body"].as_str().unwrap();
+        let signature = event["headers"]["momento-signature"].as_str().unwrap();
+        let secret = SigningSecret::new(events::SECRET.to_owned()).unwrap();
+        assert!(
+            verify(
+                &[secret],
+                body.as_bytes(),
+                [signature.as_bytes()].into_iter()
+            )
+            .is_ok()
+        );
+        let body: Value = serde_json::from_str(body).unwrap();
+        let text = body["text"].as_str().unwrap();
+        assert_eq!(text.len(), size);
+    }
+    let event: Value = serde_json::from_slice(&events::event(Job::Publish, 7, MIDDLE)).unwrap();
+    let event = event["Records"][0]["body"].as_str().unwrap();
+    let event: Value = serde_json::from_str(event).unwrap();
+    assert_eq!(event["detail"]["value"].as_str().unwrap().len(), MIDDLE);
+}
+
+#[test]
+fn an_answer_that_tells_of_a_failure_is_not_good() {
+    let good = |job, answer: &str| events::is_good(job, answer.as_bytes());
+    assert!(good(Job::Start, r#"{"statusCode":200,"body":""}"#));
+    assert!(!good(Job::Start, r#"{"statusCode":500}"#));
+    assert!(good(Job::Publish, r#"{"batchItemFailures":[]}"#));
+    let failed = r#"{"batchItemFailures":[{"itemIdentifier":"message-1"}]}"#;
+    assert!(!good(Job::Publish, failed));
+    assert!(!good(Job::Publish, r#"{"errorType":"X"}"#));
+    assert!(!good(Job::Start, "no JSON"));
+}
