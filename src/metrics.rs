@@ -71,6 +71,19 @@ impl Metrics {
         Self::to(NAMESPACE, clock::now_ms, |_| {})
     }
 
+    /// Writes a line for one value alone, as [`Measurements::add`] takes it.
+    pub fn add(
+        &self,
+        metric: Metric,
+        value: i64,
+        route: Option<&str>,
+        outcome: Option<&'static str>,
+    ) {
+        let mut measured = Measurements::default();
+        measured.add(metric, value, route, outcome);
+        self.write(measured);
+    }
+
     /// Writes a line for each route and outcome that was measured.
     pub fn write(&self, measurements: Measurements) {
         for (place, values) in &measurements.0 {

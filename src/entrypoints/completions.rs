@@ -159,9 +159,8 @@ impl Completion {
         let event: Option<Event> = serde_json::from_str(record.body).ok();
         let route = event.and_then(|event| self.route_of(event.detail.get()));
         let age = (self.repeats.now_ms)().saturating_sub(sent_at).max(0);
-        let mut measured = Measurements::default();
-        measured.add(Metric::ResultAge, age, route.as_deref(), None);
-        self.metrics.write(measured);
+        let route = route.as_deref();
+        self.metrics.add(Metric::ResultAge, age, route, None);
     }
 
     async fn bury(
@@ -197,10 +196,9 @@ impl Completion {
         };
         match dispatch::post(&letter, queue, deadline).await {
             Ok(()) => {
-                let mut measured = Measurements::default();
                 let route = letter.route.as_deref();
-                measured.add(Metric::DeadLettered, 1, route, Some(reason.name()));
-                self.metrics.write(measured);
+                let reason = Some(reason.name());
+                self.metrics.add(Metric::DeadLettered, 1, route, reason);
                 Ended::Done
             }
             Err(fault) => {
@@ -325,9 +323,7 @@ impl Completion {
                     reason,
                     "an execution ended"
                 );
-                let mut measured = Measurements::default();
-                measured.count(Metric::Ignored);
-                self.metrics.write(measured);
+                self.metrics.add(Metric::Ignored, 1, None, None);
                 return Ok(Done::Ignored);
             }
             Decision::Publish {

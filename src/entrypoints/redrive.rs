@@ -235,10 +235,9 @@ impl Redrive {
     async fn bury(&self, letter: Letter, deadline: Instant) -> Ended {
         match dispatch::post(&letter, &self.queues.dead_letters, deadline).await {
             Ok(()) => {
-                let mut measured = Measurements::default();
                 let route = letter.route.as_deref();
-                measured.add(Metric::DeadLettered, 1, route, Some(letter.reason.name()));
-                self.metrics.write(measured);
+                let reason = Some(letter.reason.name());
+                self.metrics.add(Metric::DeadLettered, 1, route, reason);
                 Ended::Done
             }
             Err(fault) => {

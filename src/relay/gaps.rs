@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::TopicName;
 use super::status::Status;
 use super::track::{Cursor, Gap};
-use crate::metrics::{Measurements, Metric, Metrics};
+use crate::metrics::{Metric, Metrics};
 use crate::ports::{Event, EventBus};
 use crate::retry::{Patience, retry};
 
@@ -80,10 +80,8 @@ impl Gaps {
             gap.until.sequence = gap.until.next,
             "Momento has lost messages, or no longer keeps them"
         );
-        let mut measured = Measurements::default();
         let missed = i64::try_from(gap.missed).unwrap_or(i64::MAX);
-        measured.add(Metric::Gap, missed, None, None);
-        self.metrics.write(measured);
+        self.metrics.add(Metric::Gap, missed, None, None);
         let Some(bus) = &self.bus else { return };
         let detail = Detail {
             cache: &topic.cache,
