@@ -13,7 +13,7 @@ use crate::events::{MACHINE, SECRET, event, is_good};
 use crate::figures::{Messages, Start, percentile};
 use crate::place::Place;
 use crate::runtime_api::RuntimeApi;
-use crate::stubs::Aws;
+use crate::stubs::{Aws, Service};
 use crate::subject::{Job, SMALL, Subject};
 use crate::tls::Authority;
 use crate::{builds, usage};
@@ -124,8 +124,8 @@ impl World {
         let service_time = Duration::from_millis(place.service_ms);
         let aws = Aws::start(secret, acceptor, service_time).await?;
         let api = RuntimeApi::start().await?;
-        let scheme = if place.tls { "https" } else { "http" };
-        let endpoint = format!("{scheme}://{}", aws.server.address);
+        let queues = aws.endpoint(Service::Queues);
+        let endpoints = Service::ALL.map(|service| (service.variable(), aws.endpoint(service)));
 
         let log = File::create(builds::folder().join("subject.log"))?;
         let mut command = subject.command(wrapper);
@@ -143,12 +143,12 @@ impl World {
             .env("AWS_ACCESS_KEY_ID", "key")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_SESSION_TOKEN", "token")
-            .env("AWS_ENDPOINT_URL", &endpoint)
+            .envs(endpoints)
             .env("STATE_MACHINE_ARN", MACHINE)
             .env("ROUTES", routes())
             .env("SIGNING_SECRET_ID", "signing")
-            .env("PARKING_QUEUE_URL", format!("{endpoint}/1/parked"))
-            .env("DEAD_LETTER_QUEUE_URL", format!("{endpoint}/1/dead"))
+            .env("PARKING_QUEUE_URL", format!("{queues}/1/parked"))
+            .env("DEAD_LETTER_QUEUE_URL", format!("{queues}/1/dead"))
             .env("MOMENTO_SECRET_ID", "momento")
             .env("MOMENTO_ENDPOINT", self.topics.endpoint())
             .stdin(Stdio::null())

@@ -1,6 +1,10 @@
 //! AWS as the functions see it: every call succeeds, after the service time.
+//!
+//! Each service has a port of its own, since on AWS it has a host of its own: what opening a connection to it costs is in the
+//! figures, and a call to the wrong one is refused.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,19 +12,53 @@ use anyhow::Result;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
-use crate::serving::{Answers, Server, serve};
+use super::serving::{Answers, Server, serve};
+
+/// A host of AWS.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    Secrets,
+    StepFunctions,
+    Queues,
+    Events,
+    /// What remains.
+    Tables,
+}
+
+impl Service {
+    pub const ALL: [Self; 5] = [
+        Self::Secrets,
+        Self::StepFunctions,
+        Self::Queues,
+        Self::Events,
+        Self::Tables,
+    ];
+
+    /// The variable that tells its endpoint.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Secrets => "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            Self::StepFunctions => "AWS_ENDPOINT_URL_SFN",
+            Self::Queues => "AWS_ENDPOINT_URL_SQS",
+            Self::Events => "AWS_ENDPOINT_URL_EVENTBRIDGE",
+            Self::Tables => "AWS_ENDPOINT_URL",
+        }
+    }
+}
 
 pub struct Aws {
-    pub server: Server,
+    servers: BTreeMap<Service, Server>,
+    scheme: &'static str,
     /// How many executions were started.
     pub started: Rc<Cell<usize>>,
 }
 
 #[derive(Clone)]
 struct Face {
+    service: Service,
     secret: Rc<str>,
     service_time: Duration,
     started: Rc<Cell<usize>>,
@@ -33,71 +71,82 @@ impl Aws {
         tls: Option<TlsAcceptor>,
         service_time: Duration,
     ) -> Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let started = Rc::new(Cell::new(0));
-        let face = Face {
-            secret: secret.into(),
-            service_time,
-            started: started.clone(),
-        };
+        let mut servers = BTreeMap::new();
+        for service in Service::ALL {
+            let face = Face {
+                service,
+                secret: secret.into(),
+                service_time,
+                started: started.clone(),
+            };
+            servers.insert(service, serve(tls.clone(), face).await?);
+        }
         Ok(Self {
-            server: serve(tls, face).await?,
+            servers,
+            scheme,
             started,
         })
+    }
+
+    /// The URL of a service.
+    pub fn endpoint(&self, service: Service) -> String {
+        format!("{}://{}", self.scheme, self.servers[&service].address)
     }
 }
 
 impl Answers for Face {
     async fn answer(&self, request: Request<Bytes>) -> Response<Full<Bytes>> {
+        let target = request.headers().get("x-amz-target");
+        let Some(target) = target.and_then(|target| target.to_str().ok()) else {
+            // No call, but a connection that is opened ahead of one.
+            return respond(StatusCode::NOT_FOUND, &json!({}));
+        };
         if !self.service_time.is_zero() {
             tokio::time::sleep(self.service_time).await;
         }
-        let target = request.headers().get("x-amz-target");
-        let target = target.and_then(|target| target.to_str().ok());
-        let operation = target.and_then(|target| target.rsplit('.').next());
-        let previous = || {
-            request
-                .body()
-                .windows(11)
-                .any(|part| part == b"AWSPREVIOUS")
-        };
-        let (status, answer) = match operation.unwrap_or_default() {
-            "StartExecution" => {
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let (status, answer) = self.call(operation, request.body());
+        respond(status, &answer)
+    }
+}
+
+impl Face {
+    fn call(&self, operation: &str, body: &[u8]) -> (StatusCode, Value) {
+        let answer = match (self.service, operation) {
+            (Service::StepFunctions, "StartExecution") => {
                 self.started.set(self.started.get() + 1);
                 let arn = "arn:aws:states:us-east-1:123456789012:execution:Uppercase:x";
-                (
-                    StatusCode::OK,
-                    json!({"executionArn": arn, "startDate": 1.0}),
-                )
+                json!({"executionArn": arn, "startDate": 1.0})
             }
-            "GetSecretValue" if previous() => {
-                let error =
-                    json!({"__type": "ResourceNotFoundException", "message": "no such version"});
-                (StatusCode::BAD_REQUEST, error)
+            (Service::Secrets, "GetSecretValue") => {
+                if body.windows(11).any(|part| part == b"AWSPREVIOUS") {
+                    let error = json!({"__type": "ResourceNotFoundException", "message": "no such version"});
+                    return (StatusCode::BAD_REQUEST, error);
+                }
+                json!({"Name": "secret", "SecretString": &*self.secret})
             }
-            "GetSecretValue" => {
-                let found = json!({"Name": "secret", "SecretString": &*self.secret});
-                (StatusCode::OK, found)
+            (Service::Events, "PutEvents") => {
+                json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})
             }
-            "PutEvents" => {
-                let put = json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]});
-                (StatusCode::OK, put)
+            (Service::Queues, "SendMessage") => json!({"MessageId": "1", "MD5OfMessageBody": "0"}),
+            (Service::Tables, "GetItem" | "PutItem" | "UpdateItem") => json!({}),
+            _ => {
+                let error = json!({"__type": "UnknownOperationException"});
+                return (StatusCode::BAD_REQUEST, error);
             }
-            "SendMessage" => (
-                StatusCode::OK,
-                json!({"MessageId": "1", "MD5OfMessageBody": "0"}),
-            ),
-            "GetItem" | "PutItem" | "UpdateItem" => (StatusCode::OK, json!({})),
-            _ => (
-                StatusCode::BAD_REQUEST,
-                json!({"__type": "UnknownOperationException"}),
-            ),
         };
-        let response = Response::builder()
-            .status(status)
-            .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amzn-requestid", "c0ffee00-0000-4000-8000-000000000000");
-        response
-            .body(Full::new(answer.to_string().into()))
-            .expect("the headers are valid")
+        (StatusCode::OK, answer)
     }
+}
+
+fn respond(status: StatusCode, answer: &Value) -> Response<Full<Bytes>> {
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amzn-requestid", "c0ffee00-0000-4000-8000-000000000000");
+    response
+        .body(Full::new(answer.to_string().into()))
+        .expect("the headers are valid")
 }

@@ -10,6 +10,11 @@ mod figures;
 #[allow(dead_code)]
 #[path = "../../benches/lambda/place.rs"]
 mod place;
+#[path = "../../benches/lambda/serving.rs"]
+mod serving;
+#[allow(dead_code)]
+#[path = "../../benches/lambda/stubs.rs"]
+mod stubs;
 #[allow(dead_code)]
 #[path = "../../benches/lambda/subject.rs"]
 mod subject;
@@ -18,12 +23,15 @@ mod table;
 #[path = "../../benches/lambda/targets.rs"]
 mod targets;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use workflow_bridge::signature::{SigningSecret, verify};
 
 use crate::relay_bench::markdown;
 use figures::{Figures, Instructions, Messages, Spread, Start, percentile};
 use place::Place;
+use stubs::{Aws, Service};
 use subject::{Job, LARGE, MIDDLE, Name, SMALL, Subject};
 
 fn start(subject: Name, place: Place, first_us: f64) -> Start {
@@ -182,4 +190,52 @@ fn an_answer_that_tells_of_a_failure_is_not_good() {
     assert!(!good(Job::Publish, failed));
     assert!(!good(Job::Publish, r#"{"errorType":"X"}"#));
     assert!(!good(Job::Start, "no JSON"));
+}
+
+#[tokio::test]
+async fn each_service_answers_its_own_calls_alone() {
+    tokio::task::LocalSet::new().run_until(calls()).await;
+}
+
+async fn calls() {
+    let aws = Aws::start("the secret", None, Duration::ZERO)
+        .await
+        .unwrap();
+    let client = reqwest::Client::new();
+    let call = async |service, operation: &str| {
+        let request = client.post(aws.endpoint(service)).body("{}");
+        let request = request.header("x-amz-target", format!("Any.{operation}"));
+        request.send().await.unwrap().status().as_u16()
+    };
+    for (own, operation) in [
+        (Service::Secrets, "GetSecretValue"),
+        (Service::StepFunctions, "StartExecution"),
+        (Service::Queues, "SendMessage"),
+        (Service::Events, "PutEvents"),
+        (Service::Tables, "PutItem"),
+    ] {
+        for service in Service::ALL {
+            let expected = if service == own { 200 } else { 400 };
+            assert_eq!(call(service, operation).await, expected, "{operation}");
+        }
+    }
+    assert_eq!(aws.started.get(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_opened_ahead_counts_as_nothing() {
+    tokio::task::LocalSet::new().run_until(ahead()).await;
+}
+
+async fn ahead() {
+    // A service time that nobody would wait for: it is that of calls.
+    let aws = Aws::start("the secret", None, Duration::from_secs(3_600));
+    let aws = aws.await.unwrap();
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(60));
+    let client = client.build().unwrap();
+    for service in Service::ALL {
+        let answer = client.get(aws.endpoint(service)).send().await.unwrap();
+        assert_eq!(answer.status(), 404);
+    }
+    assert_eq!(aws.started.get(), 0);
 }
