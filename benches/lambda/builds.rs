@@ -17,6 +17,7 @@ pub fn folder() -> PathBuf {
 
 /// The subjects of these names, built; those on Node.js are left out where there is none.
 pub fn all(names: &[Name]) -> Result<Vec<Subject>> {
+    fs::create_dir_all(folder())?;
     let wants = |some: &[Name]| names.iter().any(|name| some.contains(name));
     if wants(&[Name::Webhook, Name::Completion]) {
         let bins = ["--bin", "webhook", "--bin", "completion"];

@@ -25,10 +25,10 @@ pub async fn of(
         eprintln!("`valgrind` is not on the PATH: instructions are left out; install it");
         return Ok(counted);
     }
-    let [few, many] = options.counted();
     for subject in subjects.iter().filter(|subject| subject.script.is_none()) {
         for &size in subject.sizes() {
             eprintln!("instructions of {}, {size} bytes", subject.name);
+            let [few, many] = options.counted(size);
             let least = all(world, subject, size, few).await?;
             let most = all(world, subject, size, many).await?;
             counted.push(Instructions {

@@ -31,6 +31,7 @@ mod measure;
 mod options;
 mod place;
 mod runtime_api;
+mod series;
 mod serving;
 mod stubs;
 mod subject;
@@ -42,6 +43,8 @@ mod tls;
 #[path = "../relay/usage.rs"]
 mod usage;
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use serde_json::json;
@@ -50,7 +53,11 @@ use figures::Figures;
 use measure::World;
 use options::Options;
 use place::Place;
-use subject::Subject;
+use series::Series;
+use subject::{LARGE, MIDDLE, SMALL, Subject};
+
+/// How often each subject's turn comes in a series of messages: what a machine does beside it for seconds hits all of them.
+const TURNS: usize = 10;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -86,7 +93,7 @@ async fn bench(options: Options) -> Result<()> {
             "targets": targets::all(&subjects, &figures),
         });
         let text = serde_json::to_string_pretty(&document)?;
-        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }
@@ -119,11 +126,24 @@ async fn messages(
     for round in 0..options.rounds() {
         eprintln!("messages, round {} of {}", round + 1, options.rounds());
         for place in world.places().into_iter().filter(Place::answers_at_once) {
-            for subject in in_turn(subjects, round) {
-                for &size in subject.sizes() {
-                    let count = options.invocations(size);
-                    let messages = world.messages(subject, place, size, count).await?;
-                    figures.messages.push(messages);
+            for size in [SMALL, MIDDLE, LARGE] {
+                let mut all = Vec::new();
+                for subject in in_turn(subjects, round) {
+                    if subject.sizes().contains(&size) {
+                        all.push(Series::start(world, subject, place, size).await?);
+                    }
+                }
+                let mut left = options.invocations(size);
+                let turn = left.div_ceil(TURNS);
+                while left > 0 {
+                    let count = turn.min(left);
+                    for series in &mut all {
+                        series.more(count).await?;
+                    }
+                    left -= count;
+                }
+                for series in all {
+                    figures.messages.push(series.end().await?);
                 }
             }
         }
@@ -131,8 +151,10 @@ async fn messages(
     Ok(())
 }
 
-/// Nobody is always the first one, or always behind the same one.
-fn in_turn(subjects: &[Subject], round: usize) -> impl Iterator<Item = &Subject> {
-    let first = round % subjects.len();
-    subjects[first..].iter().chain(&subjects[..first])
+/// In an order that differs between rounds, and is the same in each run: nobody is always the first one, or always behind the
+/// same one.
+fn in_turn(subjects: &[Subject], round: usize) -> Vec<&Subject> {
+    let mut all: Vec<_> = subjects.iter().collect();
+    fastrand::Rng::with_seed(round as u64).shuffle(&mut all);
+    all
 }

@@ -1,7 +1,8 @@
-//! One run of one subject.
+//! One run of one subject, and its start.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -9,14 +10,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tokio::process::Child;
 use workflow_bridge::local::topics::{TopicsOptions, TopicsServer, local_api_key};
 
+use crate::builds;
 use crate::events::{MACHINE, SECRET, event, is_good};
-use crate::figures::{Messages, Start, percentile};
+use crate::figures::Start;
 use crate::place::Place;
 use crate::runtime_api::RuntimeApi;
 use crate::stubs::{Aws, Service};
 use crate::subject::{Job, SMALL, Subject};
 use crate::tls::Authority;
-use crate::{builds, usage};
 
 /// Ends a run that hangs; under valgrind, everything takes fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -36,6 +37,8 @@ pub struct Running {
     api: RuntimeApi,
     aws: Aws,
     invoked: usize,
+    /// What it writes.
+    log: PathBuf,
 }
 
 impl World {
@@ -72,41 +75,6 @@ impl World {
         Ok(start)
     }
 
-    pub async fn messages(
-        &self,
-        subject: &Subject,
-        place: Place,
-        size: usize,
-        count: usize,
-    ) -> Result<Messages> {
-        let mut running = self.run(subject, place, &[]).await?;
-        running.idle().await?;
-        running.invoke(size).await?;
-        running.idle().await?;
-        let pid = running.child.id().context("the function has ended")?;
-        let before = usage::of(pid)?;
-        let mut samples = Vec::with_capacity(count);
-        for _ in 0..count {
-            let (_, took) = running.invoke(size).await?;
-            samples.push(took.as_micros().try_into().unwrap_or(u32::MAX));
-            running.idle().await?;
-        }
-        let after = usage::of(pid)?;
-        running.stop().await?;
-        Ok(Messages {
-            subject: subject.name,
-            place,
-            size,
-            count,
-            p50_us: percentile(&mut samples, 50),
-            p90_us: percentile(&mut samples, 90),
-            p99_us: percentile(&mut samples, 99),
-            max_us: percentile(&mut samples, 100),
-            cpu_us: (after.cpu_seconds - before.cpu_seconds) * 1e6 / count as f64,
-            peak_kib: after.peak_kib,
-        })
-    }
-
     /// Starts a subject, under `wrapper` if there is one.
     pub async fn run(
         &self,
@@ -127,7 +95,8 @@ impl World {
         let queues = aws.endpoint(Service::Queues);
         let endpoints = Service::ALL.map(|service| (service.variable(), aws.endpoint(service)));
 
-        let log = File::create(builds::folder().join("subject.log"))?;
+        let log = builds::folder().join(format!("{}.log", subject.name));
+        let output = File::create(&log)?;
         let mut command = subject.command(wrapper);
         command
             .env_clear()
@@ -152,8 +121,8 @@ impl World {
             .env("MOMENTO_SECRET_ID", "momento")
             .env("MOMENTO_ENDPOINT", self.topics.endpoint())
             .stdin(Stdio::null())
-            .stderr(log.try_clone()?)
-            .stdout(log)
+            .stderr(output.try_clone()?)
+            .stdout(output)
             .kill_on_drop(true);
         if let Some(tls) = tls {
             command
@@ -172,6 +141,7 @@ impl World {
             api,
             aws,
             invoked: 0,
+            log,
         })
     }
 }
@@ -180,7 +150,7 @@ impl Running {
     /// When the function asked for its next event.
     pub async fn idle(&mut self) -> Result<Instant> {
         let idle = self.api.idle();
-        unless_ended(&mut self.child, idle).await
+        unless_ended(&mut self.child, &self.log, idle).await
     }
 
     /// Has the function, which is idle, answer: when, and how long it took.
@@ -188,20 +158,24 @@ impl Running {
         let event = event(self.job, self.invoked, size);
         self.invoked += 1;
         let answer = self.api.invoke(event);
-        let (at, took, answer) = unless_ended(&mut self.child, answer).await?;
+        let (at, took, answer) = unless_ended(&mut self.child, &self.log, answer).await?;
         ensure!(
             is_good(self.job, &answer),
             "expected success, found the answer {}{}",
             String::from_utf8_lossy(&answer),
-            last_lines()
+            last_lines(&self.log)
         );
         Ok((at, took))
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the function has ended")
+    }
+
     /// Ends the function, and checks that it did what it said.
     pub async fn stop(mut self) -> Result<()> {
-        let pid = self.child.id().context("the function has ended")?;
-        let pid = i32::try_from(pid)
+        let pid = i32::try_from(self.pid()?)
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         let pid = pid.context("expected the id of a process")?;
@@ -223,17 +197,21 @@ impl Running {
 }
 
 /// What happens, unless the function ends before, or it takes too long.
-async fn unless_ended<T>(child: &mut Child, happens: impl Future<Output = Result<T>>) -> Result<T> {
+async fn unless_ended<T>(
+    child: &mut Child,
+    log: &Path,
+    happens: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::select! {
         result = happens => result,
-        status = child.wait() => bail!("the function ended with {}{}", status?, last_lines()),
-        () = tokio::time::sleep(PATIENCE) => bail!("the function hangs{}", last_lines()),
+        status = child.wait() => bail!("the function ended with {}{}", status?, last_lines(log)),
+        () = tokio::time::sleep(PATIENCE) => bail!("the function hangs{}", last_lines(log)),
     }
 }
 
 /// What the function wrote last.
-fn last_lines() -> String {
-    let log = fs::read(builds::folder().join("subject.log")).unwrap_or_default();
+fn last_lines(log: &Path) -> String {
+    let log = fs::read(log).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<_> = log.lines().collect();
     let last = lines[lines.len().saturating_sub(20)..].join("\n");

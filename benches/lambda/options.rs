@@ -15,7 +15,7 @@ const LARGE: usize = 100_000;
     about = "What Lambda would measure: the shipped functions beside alternatives"
 )]
 pub struct Options {
-    /// Cold starts of each subject in each place; 10 unless told
+    /// Cold starts of each subject in each place; 20 unless told
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     starts: Option<u16>,
 
@@ -47,7 +47,7 @@ pub struct Options {
 
 impl Options {
     pub fn starts(&self) -> usize {
-        let default = if self.quick { 2 } else { 10 };
+        let default = if self.quick { 2 } else { 20 };
         self.starts.map_or(default, usize::from)
     }
 
@@ -62,7 +62,11 @@ impl Options {
     }
 
     /// The two numbers of invocations whose difference counts instructions.
-    pub fn counted(&self) -> [usize; 2] {
-        if self.quick { [20, 60] } else { [50, 250] }
+    pub fn counted(&self, size: usize) -> [usize; 2] {
+        match (self.quick, size > LARGE) {
+            (true, _) => [20, 60],
+            (false, true) => [10, 50],
+            (false, false) => [50, 250],
+        }
     }
 }
