@@ -7,23 +7,37 @@ use super::place::Place;
 use super::subject::{LARGE, MIDDLE, Name, SMALL, Subject};
 use super::targets;
 
+/// A section of each, as `docs/performance.md` holds them.
 pub fn all(subjects: &[Subject], figures: &Figures) -> String {
-    let parts = [
+    let sections = [
         (
+            "Starts",
             "From the process's start, ms: median (least to most). Ratio: of the first answers to `afternoon` of the same job.",
             starts(subjects, figures),
         ),
         (
+            "Messages",
             "Messages one after the other; p50: median (least to most) of the runs, others: the runs' median. Ratio: of p50.",
             messages(subjects, figures),
         ),
-        ("Instructions per message.", instructions(subjects, figures)),
-        ("Targets.", of_targets(subjects, figures)),
+        (
+            "Instructions",
+            "Instructions per message; per byte: for each byte of text from 200 B to 200 KB.",
+            instructions(subjects, figures),
+        ),
+        (
+            "Targets",
+            "Ratios of medians, against what this project set out for.",
+            of_targets(subjects, figures),
+        ),
     ];
     // A table of which nothing was measured has two lines, its head.
-    let parts = parts.iter().filter(|(_, table)| table.lines().count() > 2);
-    let parts = parts.map(|(title, table)| format!("{title}\n\n{table}"));
-    parts.collect::<Vec<_>>().join("\n")
+    let sections = sections
+        .iter()
+        .filter(|(_, _, table)| table.lines().count() > 2);
+    let sections =
+        sections.map(|(heading, about, table)| format!("### {heading}\n\n{about}\n\n{table}"));
+    sections.collect::<Vec<_>>().join("\n")
 }
 
 fn starts(subjects: &[Subject], figures: &Figures) -> String {

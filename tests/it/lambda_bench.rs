@@ -152,6 +152,14 @@ fn tables_hold_what_was_measured() {
         "0.250",
         "met",
     ]);
+    let headings = tables.lines().filter(|line| line.starts_with('#'));
+    let expected = [
+        "### Starts",
+        "### Messages",
+        "### Instructions",
+        "### Targets",
+    ];
+    assert_eq!(headings.collect::<Vec<_>>(), expected);
     assert_eq!(table::all(&subjects[..1], &Figures::default()), "");
 }
 
