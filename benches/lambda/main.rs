@@ -5,6 +5,7 @@
 //! cargo bench --features cli --bench lambda -- --quick --only webhook,floor
 //! cargo bench --features cli --bench lambda -- --starts 30 --json figures.json
 //! cargo bench --features cli --bench lambda -- --only webhook --before /tmp/webhook   # what a change does
+//! cargo bench --features cli --bench lambda -- --compare one.json other.json          # whether two runs agree
 //! ```
 //!
 //! A subject is a process of its own under an emulated Runtime API, against stubs of AWS and this project's own Topics server;
@@ -22,6 +23,7 @@
 //! what it leaves out.
 
 mod builds;
+mod compare;
 mod events;
 mod figures;
 mod instructions;
@@ -44,8 +46,10 @@ mod tls;
 mod usage;
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::json;
 
@@ -60,10 +64,31 @@ use subject::{LARGE, MIDDLE, SMALL, Subject};
 const TURNS: usize = 10;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    tokio::task::LocalSet::new()
-        .run_until(bench(Options::parse()))
-        .await
+async fn main() -> Result<ExitCode> {
+    let options = Options::parse();
+    if let Some(files) = &options.compare {
+        return compare(files);
+    }
+    let all = tokio::task::LocalSet::new();
+    all.run_until(bench(options)).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where the two files' ratios differ.
+fn compare(files: &[PathBuf]) -> Result<ExitCode> {
+    let read = |file: &PathBuf| {
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let texts = files.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let [one, other] = &texts[..] else {
+        bail!("expected two files, found {}", texts.len());
+    };
+    let (table, all_agree) = compare::runs(one, other)?;
+    print!("{table}");
+    Ok(match all_agree {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 async fn bench(options: Options) -> Result<()> {

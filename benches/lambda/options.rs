@@ -40,6 +40,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
+    /// Measure nothing, but tell how far the ratios in two files of `--json` differ, and fail beyond 15 %
+    #[arg(long, value_name = "FILE", num_args = 2)]
+    pub compare: Option<Vec<PathBuf>>,
+
     /// What `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,

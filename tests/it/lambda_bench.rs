@@ -1,5 +1,7 @@
 //! What the bench `lambda` invokes functions with, computes and prints. A bench without a harness runs no tests of its own.
 
+#[path = "../../benches/lambda/compare.rs"]
+mod compare;
 // Of these, not everything is needed here.
 #[allow(dead_code)]
 #[path = "../../benches/lambda/events.rs"]
@@ -25,7 +27,7 @@ mod targets;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use workflow_bridge::signature::{SigningSecret, verify};
 
 use crate::relay_bench::markdown;
@@ -198,6 +200,58 @@ fn an_answer_that_tells_of_a_failure_is_not_good() {
     assert!(!good(Job::Publish, failed));
     assert!(!good(Job::Publish, r#"{"errorType":"X"}"#));
     assert!(!good(Job::Start, "no JSON"));
+}
+
+/// What `--json` writes of a run with one ratio.
+fn run(found: f64) -> String {
+    let target =
+        json!({"what": "webhook, binary", "beside": "node", "at_most": 0.3, "found": found});
+    json!({"machine": "any", "targets": [target]}).to_string()
+}
+
+#[test]
+fn runs_agree_within_15_percent_of_the_smaller_ratio() {
+    for (one, other, percent, agree) in [
+        (0.2, 0.2, "0.0", true),
+        (0.2, 0.228, "14.0", true),
+        (0.228, 0.2, "14.0", true),
+        (0.2, 0.232, "16.0", false),
+        (0.232, 0.2, "16.0", false),
+    ] {
+        let (table, all_agree) = compare::runs(&run(one), &run(other)).unwrap();
+        let row = table.lines().last().unwrap();
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let (one, other) = (format!("{one:.3}"), format!("{other:.3}"));
+        let word = if agree { "agrees" } else { "differs" };
+        let expected = [
+            "",
+            "webhook, binary",
+            "node",
+            &one,
+            &other,
+            percent,
+            word,
+            "",
+        ];
+        assert_eq!((cells.as_slice(), all_agree), (&expected[..], agree));
+    }
+}
+
+#[test]
+fn a_ratio_that_one_run_lacks_is_a_difference() {
+    let without = r#"{"targets": []}"#;
+    for (one, other) in [
+        (run(0.2), without.to_owned()),
+        (without.to_owned(), run(0.2)),
+    ] {
+        let (table, all_agree) = compare::runs(&one, &other).unwrap();
+        assert!(
+            !all_agree && table.contains("0.200") && table.contains("differs"),
+            "{table}"
+        );
+    }
+    assert!(compare::runs(without, without).is_err());
+    assert!(compare::runs("no JSON", &run(0.2)).is_err());
 }
 
 #[tokio::test]
