@@ -1,6 +1,7 @@
 //! Instructions per message, by valgrind's callgrind: the figure that is the same on a busy machine.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -14,7 +15,7 @@ use crate::subject::Subject;
 /// Of each subject and each size, over plain HTTP: the difference between two runs over the difference of their messages, so
 /// that the start drops out. Leaves out the interpreted ones: what their compiler does meanwhile is in that difference, too.
 ///
-/// Says so where there is no valgrind.
+/// With `--profile`, keeps what callgrind tells of the longer runs. Says so where there is no valgrind.
 pub async fn of(
     world: &World,
     subjects: &[Subject],
@@ -25,12 +26,19 @@ pub async fn of(
         eprintln!("`valgrind` is not on the PATH: instructions are left out; install it");
         return Ok(counted);
     }
+    if let Some(folder) = &options.profile {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     for subject in subjects.iter().filter(|subject| subject.script.is_none()) {
         for &size in subject.sizes() {
             eprintln!("instructions of {}, {size} bytes", subject.name);
             let [few, many] = options.counted(size);
-            let least = all(world, subject, size, few).await?;
-            let most = all(world, subject, size, many).await?;
+            let kept = options.profile.as_ref().map(|folder| {
+                let name = format!("{}-{size}.callgrind", subject.name);
+                folder.join(name)
+            });
+            let least = all(world, subject, size, few, None).await?;
+            let most = all(world, subject, size, many, kept.as_deref()).await?;
             counted.push(Instructions {
                 subject: subject.name,
                 size,
@@ -41,13 +49,20 @@ pub async fn of(
     Ok(counted)
 }
 
-/// The instructions of a whole run.
-async fn all(world: &World, subject: &Subject, size: usize, messages: usize) -> Result<u64> {
+/// The instructions of a whole run, told by function in the file `kept`.
+async fn all(
+    world: &World,
+    subject: &Subject,
+    size: usize,
+    messages: usize,
+    kept: Option<&Path>,
+) -> Result<u64> {
     let log = builds::folder().join("callgrind.log");
+    let kept = kept.unwrap_or(Path::new("/dev/null"));
     let wrapper = [
         "valgrind".to_owned(),
         "--tool=callgrind".to_owned(),
-        "--callgrind-out-file=/dev/null".to_owned(),
+        format!("--callgrind-out-file={}", kept.display()),
         format!("--log-file={}", log.display()),
     ];
     let mut running = world.run(subject, Place::HTTP, &wrapper).await?;

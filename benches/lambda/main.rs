@@ -6,6 +6,7 @@
 //! cargo bench --features cli --bench lambda -- --starts 30 --json figures.json
 //! cargo bench --features cli --bench lambda -- --only webhook --before /tmp/webhook   # what a change does
 //! cargo bench --features cli --bench lambda -- --compare one.json other.json          # whether two runs agree
+//! cargo bench --features cli --bench lambda -- --only --before /tmp/webhook --quick --profile /tmp/profile
 //! ```
 //!
 //! A subject is a process of its own under an emulated Runtime API, against stubs of AWS and this project's own Topics server;

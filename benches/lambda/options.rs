@@ -23,8 +23,9 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(20..))]
     invocations: Option<u32>,
 
-    /// Which subjects; the ratios refer to `afternoon`, `afternoon-completion` and the ones on Node.js
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_enum,
+    /// Which subjects, or none, for `--before` alone; the ratios refer to `afternoon`, `afternoon-completion` and the ones on
+    /// Node.js
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', num_args = 0.., value_enum,
           default_values_t = Name::ALL)]
     pub only: Vec<Name>,
 
@@ -39,6 +40,11 @@ pub struct Options {
     /// Also write everything that was measured to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+
+    /// Keep what callgrind tells of each subject and size, for `callgrind_annotate`, as SUBJECT-SIZE.callgrind; the functions'
+    /// names are in it where the binary holds them, as one given with `--before` can
+    #[arg(long, value_name = "FOLDER")]
+    pub profile: Option<PathBuf>,
 
     /// Measure nothing, but tell how far the ratios in two files of `--json` differ, and fail beyond 15 %
     #[arg(long, value_name = "FILE", num_args = 2)]
