@@ -162,8 +162,13 @@ impl AwsStub {
     /// Answers on a port of its own, which the returned URL names.
     pub async fn start(self) -> (Arc<Self>, String) {
         let stub = Arc::new(self);
-        let address = serve(Router::new().fallback(aws_call).with_state(stub.clone())).await;
+        let address = serve(stub.clone().router()).await;
         (stub, format!("http://{address}"))
+    }
+
+    /// Its answers, for who serves them otherwise.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new().fallback(aws_call).with_state(self)
     }
 
     pub fn behave(&self, behaviour: Aws) {

@@ -40,6 +40,7 @@ mod sizes;
 mod startup;
 mod sweep;
 mod template;
+mod tls;
 mod trace;
 mod triggers;
 mod webhook;
