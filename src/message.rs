@@ -4,9 +4,9 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use crate::json;
 use crate::signature::Verified;
@@ -155,16 +155,16 @@ impl MessageId {
 
     fn new(cache: &str, topic: &str, number: u64, instance: &str, value: &[u8]) -> Self {
         let number = number.to_string();
-        let mut hash = Sha256::new();
+        let mut hash = Context::new(&SHA256);
         for part in [cache, topic, &number, instance]
             .map(str::as_bytes)
             .iter()
             .chain([&value])
         {
-            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Self(hex::encode(&hash.finalize()[..Self::BYTES]))
+        Self(hex::encode(&hash.finish().as_ref()[..Self::BYTES]))
     }
 
     /// The id of a message whose page is known; as the webhook will find it.
