@@ -222,25 +222,25 @@ impl Reply {
             failures: render(&self.failures),
             refused: false,
         };
-        let Some(asked) = &self.asked else {
-            return address;
-        };
-        if asked.from.find(message).is_none() {
-            return address;
-        }
-        let topic = asked.from.find_text(message).filter(|topic| {
-            !topic.is_empty() && asked.allow.iter().any(|allowed| allowed.matches(topic))
-        });
-        match topic {
-            Some(topic) => {
-                if asked.failures {
-                    address.failures = vec![topic.clone()];
+        if let Some(asked) = &self.asked {
+            match asked.topic(message) {
+                Ok(None) => {}
+                Ok(Some(topic)) => {
+                    if asked.failures {
+                        address.failures = vec![topic.clone()];
+                    }
+                    address.topics = vec![topic];
                 }
-                address.topics = vec![topic];
+                Err(NotAllowed) => address.refused = true,
             }
-            None => address.refused = true,
         }
         address
+    }
+
+    /// Whether this message asks for a topic that is not allowed.
+    pub fn refuses(&self, message: &TopicMessage) -> bool {
+        let asked = self.asked.as_ref();
+        asked.is_some_and(|asked| asked.topic(message).is_err())
     }
 
     /// What every topic of a reply matches one of, for messages that `from` takes.
@@ -251,6 +251,37 @@ impl Reply {
             .map(|template| template.as_glob(from))
             .chain(allowed)
             .collect()
+    }
+}
+
+/// What a message asks for is no topic, or none of [`Asked::allow`].
+struct NotAllowed;
+
+impl Asked {
+    /// The topic that this message asks for, where it asks for one.
+    fn topic(&self, message: &TopicMessage) -> Result<Option<String>, NotAllowed> {
+        let Some(found) = self.from.find(message) else {
+            return Ok(None);
+        };
+        match serde_json::from_str::<String>(&found) {
+            Ok(topic)
+                if self.allow.iter().any(|allowed| allowed.matches(&topic))
+                    && !topic.is_empty() =>
+            {
+                Ok(Some(topic))
+            }
+            _ => Err(NotAllowed),
+        }
+    }
+}
+
+impl Format {
+    /// As in the document.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Output => "output",
+            Self::Envelope => "envelope",
+        }
     }
 }
 
@@ -282,7 +313,7 @@ pub fn unqualified(arn: &str) -> &str {
 fn event_of(message: &TopicMessage) -> Value {
     let parsed = message
         .json()
-        .and_then(|json| serde_json::from_str(json.get()).ok());
+        .and_then(|json| serde_json::from_str(json).ok());
     json!({
         "cache": message.cache,
         "topic": message.topic,
