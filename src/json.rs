@@ -29,45 +29,86 @@ pub fn quote(out: &mut impl Write, text: &str) -> fmt::Result {
     out.write_char('"')
 }
 
-/// Makes what is written through it the inside of a JSON string.
-///
-/// It writes what serde_json would, at a tenth of the work: whole blocks are looked at for what must be escaped, not single
-/// bytes.
+/// Makes what is written through it the inside of a JSON string: what serde_json would write, at a part of the work.
 #[derive(Debug)]
 pub struct Escaped<W>(pub W);
 
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
+/// The longest escape: `\u001f`.
+const ESCAPE_MAX: usize = 6;
+
 impl<W: Write> Write for Escaped<W> {
-    fn write_str(&mut self, mut text: &str) -> fmt::Result {
-        loop {
-            let plain = plain(text.as_bytes());
-            self.0.write_str(&text[..plain])?;
-            let Some(&special) = text.as_bytes().get(plain) else {
-                return Ok(());
-            };
-            match special {
-                b'"' => self.0.write_str(r#"\""#)?,
-                b'\\' => self.0.write_str(r"\\")?,
-                b'\n' => self.0.write_str(r"\n")?,
-                b'\r' => self.0.write_str(r"\r")?,
-                b'\t' => self.0.write_str(r"\t")?,
-                0x08 => self.0.write_str(r"\b")?,
-                0x0c => self.0.write_str(r"\f")?,
-                control => write!(self.0, r"\u{control:04x}")?,
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (plain, more) = rest.split_at(plain(rest));
+            if !plain.is_empty() {
+                self.0.write_str(plain)?;
             }
-            text = &text[plain + 1..];
+            let (mixed, more) = more.split_at(more.floor_char_boundary(BLOCK));
+            if !mixed.is_empty() {
+                self.write_mixed(mixed)?;
+            }
+            rest = more;
         }
+        Ok(())
     }
 }
 
-/// How many bytes come before the first that must be escaped.
-fn plain(bytes: &[u8]) -> usize {
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    // Without an end ahead of time, so that the compiler takes a block at once.
-    let is_plain = |block: &&[u8; 32]| !block.iter().fold(false, |any, byte| any | special(byte));
-    let (blocks, _) = bytes.as_chunks();
-    let whole = 32 * blocks.iter().take_while(is_plain).count();
-    let rest = &bytes[whole..];
-    whole + rest.iter().position(special).unwrap_or(rest.len())
+impl<W: Write> Escaped<W> {
+    /// Writes at most a block of text.
+    fn write_mixed(&mut self, text: &str) -> fmt::Result {
+        let mut escaped = [0; BLOCK * ESCAPE_MAX];
+        let mut end = 0;
+        for &byte in text.as_bytes() {
+            if is_special(byte) {
+                let (escape, length) = escape(byte);
+                escaped[end..end + ESCAPE_MAX].copy_from_slice(&escape);
+                end += length;
+            } else {
+                escaped[end] = byte;
+                end += 1;
+            }
+        }
+        let escaped = std::str::from_utf8(&escaped[..end]);
+        self.0.write_str(escaped.map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The escape of a special byte, and its length.
+fn escape(byte: u8) -> ([u8; ESCAPE_MAX], usize) {
+    let letter = match byte {
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        ..0x20 => {
+            let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+            let [high, low] = [digit(byte >> 4), digit(byte & 0xf)];
+            return ([b'\\', b'u', b'0', b'0', high, low], ESCAPE_MAX);
+        }
+        itself => itself,
+    };
+    ([b'\\', letter, 0, 0, 0, 0], 2)
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// How many bytes at the beginning need no escape, as far as whole blocks, and what is left behind them, tell.
+fn plain(text: &str) -> usize {
+    let (blocks, last) = text.as_bytes().as_chunks();
+    // Without an end ahead of time, so that the compiler looks at a block at once.
+    let special = |any, byte: &u8| any | is_special(*byte);
+    let is_plain = |block: &&[u8; BLOCK]| !block.iter().fold(false, special);
+    let whole = blocks.iter().take_while(is_plain).count();
+    if whole == blocks.len() && !last.iter().any(|byte| is_special(*byte)) {
+        return text.len();
+    }
+    text.floor_char_boundary(whole * BLOCK)
 }
 
 /// The kind and place of an error only: its own words may quote the content.
