@@ -143,7 +143,9 @@ fn a_sender_may_ask_for_a_reply_where_the_route_allows_it() {
         let reply = &input["bridge"]["reply"];
         assert_eq!(reply["topics"], json!([expected.0]), "{text}");
         assert_eq!(reply["failures"], json!([expected.1]), "{text}");
-        assert_eq!(route.reply.unwrap().address(&m).refused, refused, "{text}");
+        let reply = route.reply.unwrap();
+        assert_eq!(reply.address(&m).refused, refused, "{text}");
+        assert_eq!(reply.refuses(&m), refused, "{text}");
     }
 }
 
