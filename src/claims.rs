@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::ports::{Fault, Items, Objects};
@@ -101,7 +101,7 @@ impl Claims {
         if value.len() <= self.max_message_bytes {
             return Ok(Cow::Borrowed(value));
         }
-        let sha256 = hex::encode(Sha256::digest(value));
+        let sha256 = hex::encode(digest(&SHA256, value.as_bytes()));
         let key = format!("workflow-bridge/{sha256}");
         // In whole seconds and from before the value is stored, so that it never promises too much.
         let ttl = Duration::from_secs(self.ttl.as_secs());

@@ -18,7 +18,7 @@ use crate::ports::{
 use crate::request::{Request, request};
 use crate::retry::{Patience, retry};
 use crate::routes::{Route, Routes};
-use crate::xray::Tracer;
+use crate::xray::{Trace, Tracer};
 
 /// Where messages belong.
 #[derive(Clone)]
@@ -148,16 +148,19 @@ impl Outcome {
 
 /// Every route with its outcome, for a log: `uppercase=started audit=parked`.
 pub fn outcomes(deliveries: &[Delivery]) -> String {
-    let outcomes = deliveries
-        .iter()
-        .map(|delivery| format!("{}={}", delivery.route, delivery.outcome.name()));
-    outcomes.collect::<Vec<_>>().join(" ")
+    let mut outcomes = String::new();
+    for delivery in deliveries {
+        let space = if outcomes.is_empty() { "" } else { " " };
+        outcomes.extend([space, &delivery.route, "=", delivery.outcome.name()]);
+    }
+    outcomes
 }
 
 /// A verified message, with the delivery that brought it.
 #[derive(Clone, Copy)]
 pub struct Delivered<'a> {
     pub message: &'a TopicMessage,
+    pub trace: &'a Trace,
     /// As it came.
     pub body: &'a str,
     /// In ms since the epoch.
@@ -186,12 +189,11 @@ async fn climb_down(
     ladder: Ladder,
 ) -> Delivery {
     let began = Instant::now();
-    let (result, attempts) = attempt(delivered.message, route, targets, ladder.target).await;
+    let Delivered { message, trace, .. } = delivered;
+    let (result, attempts) = attempt(message, trace, route, targets, ladder.target).await;
     let took = began.elapsed();
-    let reply_refused = {
-        let reply = route.reply.as_ref();
-        reply.is_some_and(|reply| reply.asked.is_some() && reply.address(delivered.message).refused)
-    };
+    let reply = route.reply.as_ref();
+    let reply_refused = reply.is_some_and(|reply| reply.refuses(message));
     let route = route.name.clone();
     let fault = match result {
         Ok(outcome) => {
@@ -214,7 +216,7 @@ async fn climb_down(
     let letter = Letter {
         attempts,
         ..Letter::about(
-            delivered.message,
+            message,
             delivered.body,
             Some(&route),
             Reason::of(&fault),
@@ -257,6 +259,7 @@ pub async fn post(letter: &Letter, queue: &Arc<dyn Queue>, deadline: Instant) ->
 /// Sends a message down one route, and keeps it nowhere. Returns how many times the target was asked, too.
 pub async fn attempt(
     message: &TopicMessage,
+    trace: &Trace,
     route: &Route,
     targets: &Targets,
     deadline: Instant,
@@ -266,7 +269,7 @@ pub async fn attempt(
         Err(fault) => return (Err(fault), 0),
     };
     let patience = Patience::until(deadline);
-    let trace = targets.tracer.of(message).header();
+    let trace = trace.header();
     match &request {
         Request::Start {
             state_machine,
@@ -277,7 +280,7 @@ pub async fn attempt(
                 state_machine,
                 name,
                 input,
-                trace: &trace,
+                trace,
             };
             let (result, attempts) = retry(patience, || targets.workflows.start(execution)).await;
             let outcome = result.map(|started| match started {
@@ -297,7 +300,7 @@ pub async fn attempt(
                 source,
                 detail_type,
                 detail,
-                trace: Some(&trace),
+                trace: Some(trace),
             };
             let (result, attempts) = retry(patience, || targets.event_bus.put(event)).await;
             (result.map(|()| Outcome::EventPut), attempts)

@@ -246,7 +246,7 @@ impl Deed {
             }) => Self::StartExecution {
                 state_machine: state_machine.to_owned(),
                 name,
-                input,
+                input: input.to_string(),
             },
             Ok(Request::Put {
                 bus,

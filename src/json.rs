@@ -1,18 +1,114 @@
-//! Text that is JSON, kept as it was written.
+//! Text that is JSON, kept as it was written, and text that becomes a part of JSON.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
-/// `text` as JSON, digits, spacing and key order kept, or `None` where it is none.
+/// Whether `text` is JSON, with white space around it or without.
 ///
 /// Taken for text rather than JSON are also nestings deeper than 127 levels, numbers that no double can hold (`1e999`)
 /// and strings with half a surrogate pair: Step Functions and the tools behind it disagree on those, and a message
 /// must not fail for looking like them.
-pub fn parse(text: &str) -> Option<&RawValue> {
-    serde_json::from_str::<Sound>(text).ok()?;
-    serde_json::from_str(text).ok()
+pub fn is_sound(text: &str) -> bool {
+    serde_json::from_str::<Sound>(text).is_ok()
+}
+
+/// JSON without the white space around it: digits, key order and the spacing within are kept.
+pub fn trim(json: &str) -> &str {
+    json.trim_matches([' ', '\t', '\n', '\r'])
+}
+
+/// Writes `text` as a JSON string, its quotes included.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn quote(out: &mut impl Write, text: &str) -> fmt::Result {
+    out.write_char('"')?;
+    Escaped(&mut *out).write_str(text)?;
+    out.write_char('"')
+}
+
+/// Makes what is written through it the inside of a JSON string: what serde_json would write, at a part of the work.
+#[derive(Debug)]
+pub struct Escaped<W>(pub W);
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
+/// The longest escape: `\u001f`.
+const ESCAPE_MAX: usize = 6;
+
+impl<W: Write> Write for Escaped<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (plain, more) = rest.split_at(plain(rest));
+            if !plain.is_empty() {
+                self.0.write_str(plain)?;
+            }
+            let (mixed, more) = more.split_at(more.floor_char_boundary(BLOCK));
+            if !mixed.is_empty() {
+                self.write_mixed(mixed)?;
+            }
+            rest = more;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Escaped<W> {
+    /// Writes at most a block of text.
+    fn write_mixed(&mut self, text: &str) -> fmt::Result {
+        let mut escaped = [0; BLOCK * ESCAPE_MAX];
+        let mut end = 0;
+        for &byte in text.as_bytes() {
+            if is_special(byte) {
+                let (escape, length) = escape(byte);
+                escaped[end..end + ESCAPE_MAX].copy_from_slice(&escape);
+                end += length;
+            } else {
+                escaped[end] = byte;
+                end += 1;
+            }
+        }
+        let escaped = std::str::from_utf8(&escaped[..end]);
+        self.0.write_str(escaped.map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The escape of a special byte, and its length.
+fn escape(byte: u8) -> ([u8; ESCAPE_MAX], usize) {
+    let letter = match byte {
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        ..0x20 => {
+            let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+            let [high, low] = [digit(byte >> 4), digit(byte & 0xf)];
+            return ([b'\\', b'u', b'0', b'0', high, low], ESCAPE_MAX);
+        }
+        itself => itself,
+    };
+    ([b'\\', letter, 0, 0, 0, 0], 2)
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// How many bytes at the beginning need no escape, as far as whole blocks, and what is left behind them, tell.
+fn plain(text: &str) -> usize {
+    let (blocks, last) = text.as_bytes().as_chunks();
+    // Without an end ahead of time, so that the compiler looks at a block at once.
+    let special = |any, byte: &u8| any | is_special(*byte);
+    let is_plain = |block: &&[u8; BLOCK]| !block.iter().fold(false, special);
+    let whole = blocks.iter().take_while(is_plain).count();
+    if whole == blocks.len() && !last.iter().any(|byte| is_special(*byte)) {
+        return text.len();
+    }
+    text.floor_char_boundary(whole * BLOCK)
 }
 
 /// The kind and place of an error only: its own words may quote the content.
@@ -81,7 +177,9 @@ impl<'de> Visitor<'de> for SoundVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn json_is_kept_to_the_letter() {
@@ -93,13 +191,16 @@ mod tests {
             "0.1",
             r#"{"a":1,"a":2}"#,
         ] {
-            assert_eq!(parse(text).unwrap().get(), text);
+            assert!(is_sound(text), "{text}");
+            assert_eq!(trim(text), text);
         }
-        assert_eq!(parse(" {\"a\" : 1}\n").unwrap().get(), "{\"a\" : 1}");
+        let spaced = " \t{\"a\" : 1}\r\n";
+        assert!(is_sound(spaced));
+        assert_eq!(trim(spaced), "{\"a\" : 1}");
     }
 
     #[test]
-    fn what_is_no_sound_json_is_none() {
+    fn what_is_no_sound_json_is_text() {
         let deep = "[".repeat(2000) + &"]".repeat(2000);
         for text in [
             "",
@@ -112,7 +213,46 @@ mod tests {
             &deep,
             "NaN",
         ] {
-            assert!(parse(text).is_none(), "{text}");
+            assert!(!is_sound(text), "{text}");
+        }
+    }
+
+    /// As serde_json writes it.
+    fn expected(text: &str) -> String {
+        serde_json::Value::from(text).to_string()
+    }
+
+    fn quoted(text: &str) -> String {
+        let mut json = String::new();
+        quote(&mut json, text).unwrap();
+        json
+    }
+
+    #[test]
+    fn every_character_of_ascii_is_escaped_as_it_must_be() {
+        for byte in 0..=0x7f_u8 {
+            let text = char::from(byte).to_string();
+            assert_eq!(quoted(&text), expected(&text), "{byte}");
+            // At every place of a block.
+            for at in 0..70 {
+                let text = format!("{}{text}{}", "ü".repeat(at), "-".repeat(40));
+                assert_eq!(quoted(&text), expected(&text), "{byte} after {at}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn strings_are_written_as_serde_json_does(text in "(\\PC|[\"\\\\\u{0}-\u{1f}]|[a-z]{40}){0,40}") {
+            prop_assert_eq!(quoted(&text), expected(&text));
+        }
+
+        #[test]
+        fn escapes_are_escaped_again(text in "(\\PC|[\"\\\\\u{0}-\u{1f}]){0,40}") {
+            let mut twice = String::new();
+            quote(&mut Escaped(&mut twice), &text).unwrap();
+            let twice = format!("\"{twice}\"");
+            prop_assert_eq!(twice, expected(&expected(&text)));
         }
     }
 }

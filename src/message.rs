@@ -1,12 +1,12 @@
 //! A topic message as Momento delivers it, and the id that tells it from every other.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use crate::json;
 use crate::signature::Verified;
@@ -31,6 +31,8 @@ pub struct TopicMessage {
     /// The identifier in the publisher's token; an empty one means none.
     pub token_id: Option<String>,
     pub value: Value,
+    /// Whether the text is JSON, once somebody asked.
+    is_json: OnceLock<bool>,
 }
 
 /// What was published.
@@ -40,6 +42,16 @@ pub enum Value {
     Text(String),
     /// Bytes, in the base64 they came in.
     Binary(String),
+}
+
+impl Value {
+    /// The text, or the base64.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Binary(binary) => binary,
+        }
+    }
 }
 
 /// A verified body that is not a topic message.
@@ -72,13 +84,14 @@ struct Body {
 }
 
 impl TopicMessage {
-    /// Reads the body of a delivery. Where both `text` and `binary` are given, `text` is the value.
+    /// Reads the body of a delivery, and gives it back as the text that it is. Where both `text` and `binary` are given, `text`
+    /// is the value.
     ///
     /// # Errors
     ///
     /// When the bytes are not the JSON object that design.md describes: a field missing or of another type (a
     /// timestamp is a whole number of milliseconds), or no value in it.
-    pub fn parse(body: Verified<'_>) -> Result<Self, Malformed> {
+    pub fn parse(body: Verified<'_>) -> Result<(Self, &str), Malformed> {
         // Text first: serde_json does not look into strings that it ignores, and would read a list as an object.
         let text = std::str::from_utf8(body.bytes())
             .map_err(|e| Malformed::Json(format!("a byte that is none at {}", e.valid_up_to())))?;
@@ -106,7 +119,7 @@ impl TopicMessage {
             None => body.event_timestamp.to_string(),
         };
         let number = body.topic_sequence_number;
-        Ok(Self {
+        let message = Self {
             id: MessageId::new(&body.cache, &body.topic, number, &instance, bytes),
             cache: body.cache,
             topic: body.topic,
@@ -116,7 +129,9 @@ impl TopicMessage {
             publish_timestamp: body.publish_timestamp,
             token_id: body.token_id.filter(|id| !id.is_empty()),
             value,
-        })
+            is_json: OnceLock::new(),
+        };
+        Ok((message, text))
     }
 
     pub fn text(&self) -> Option<&str> {
@@ -133,9 +148,11 @@ impl TopicMessage {
         }
     }
 
-    /// The text as JSON, when it is JSON (see [`json::parse`]).
-    pub fn json(&self) -> Option<&RawValue> {
-        self.text().and_then(json::parse)
+    /// The text as JSON, when it is JSON (see [`json::is_sound`]).
+    pub fn json(&self) -> Option<&str> {
+        let text = self.text()?;
+        let is_json = self.is_json.get_or_init(|| json::is_sound(text));
+        is_json.then(|| json::trim(text))
     }
 }
 
@@ -155,16 +172,16 @@ impl MessageId {
 
     fn new(cache: &str, topic: &str, number: u64, instance: &str, value: &[u8]) -> Self {
         let number = number.to_string();
-        let mut hash = Sha256::new();
+        let mut hash = Context::new(&SHA256);
         for part in [cache, topic, &number, instance]
             .map(str::as_bytes)
             .iter()
             .chain([&value])
         {
-            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Self(hex::encode(&hash.finalize()[..Self::BYTES]))
+        Self(hex::encode(&hash.finish().as_ref()[..Self::BYTES]))
     }
 
     /// The id of a message whose page is known; as the webhook will find it.
@@ -209,7 +226,8 @@ pub(crate) mod tests {
         let body = body.as_ref();
         let header = sign("k", body);
         let secrets = [SigningSecret::new("k").unwrap()];
-        TopicMessage::parse(verify(&secrets, body, [header.as_bytes()]).unwrap())
+        let verified = verify(&secrets, body, [header.as_bytes()]).unwrap();
+        TopicMessage::parse(verified).map(|(message, _)| message)
     }
 
     /// A message whose fields are those of the documentation's example, but for `fields`.
@@ -288,7 +306,7 @@ pub(crate) mod tests {
         assert!(parse(EXAMPLE.replace(r#""cache""#, &deep)).is_ok());
         let big = EXAMPLE.replace("Here I am!!", r#"{\"n\":9007199254740993}"#);
         assert_eq!(
-            parse(big).unwrap().json().unwrap().get(),
+            parse(big).unwrap().json().unwrap(),
             r#"{"n":9007199254740993}"#
         );
     }

@@ -3,14 +3,13 @@
 //!
 //! The crates for this format bring a registry, a layer and a `Drop` of their own; a line is all that is needed here.
 
-use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 use std::sync::Arc;
-
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
 use crate::clock;
 use crate::config::Lookup;
+use crate::json::quote;
+use crate::telemetry;
 
 mod catalogue;
 
@@ -31,16 +30,19 @@ pub struct Metrics {
     now_ms: fn() -> i64,
 }
 
-/// What one message, or one invocation, adds.
+/// What one message, or one invocation, adds: of each place the values of its metrics, both in order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Measurements(BTreeMap<Place, BTreeMap<Metric, Vec<i64>>>);
+pub struct Measurements(Vec<(Place, Vec<(Metric, i64)>)>);
 
-/// The values of the dimensions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// The values of the dimensions: of all that every metric there has, and of no other.
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Place {
     route: Option<String>,
     outcome: Option<&'static str>,
 }
+
+/// Room for a line like the webhook's.
+const USUAL: usize = 512;
 
 impl Metrics {
     /// Writes to standard output, in the namespace of [`NAMESPACE_VARIABLE`].
@@ -49,11 +51,11 @@ impl Metrics {
         Self::to(
             namespace.as_deref().unwrap_or(NAMESPACE),
             clock::now_ms,
-            |line| println!("{line}"),
+            telemetry::write_line,
         )
     }
 
-    /// Gives each line to `write`.
+    /// Gives each line, its end included, to `write`.
     pub fn to(
         namespace: &str,
         now_ms: fn() -> i64,
@@ -87,15 +89,55 @@ impl Metrics {
     /// Writes a line for each route and outcome that was measured.
     pub fn write(&self, measurements: Measurements) {
         for (place, values) in &measurements.0 {
-            let document = Document {
-                namespace: &self.namespace,
-                now_ms: (self.now_ms)(),
-                place,
-                values,
-            };
-            let line = serde_json::to_string(&document).expect("strings and numbers serialize");
-            (self.write)(&line);
+            if let Ok(line) = self.line(place, values) {
+                (self.write)(&line);
+            }
         }
+    }
+
+    /// A line of the format. What tells CloudWatch which members are metrics comes first.
+    fn line(&self, place: &Place, values: &[(Metric, i64)]) -> Result<String, fmt::Error> {
+        let metrics = || values.chunk_by(|(one, _), (other, _)| one == other);
+        let mut line = String::with_capacity(USUAL);
+        line.push_str(r#"{"_aws":{"Timestamp":"#);
+        write!(line, "{}", (self.now_ms)())?;
+        line.push_str(r#","CloudWatchMetrics":[{"Namespace":"#);
+        quote(&mut line, &self.namespace)?;
+        // By all dimensions together, which is none, then by each of them.
+        line.push_str(r#","Dimensions":[[]"#);
+        for (dimension, _) in place.dimensions() {
+            line.extend([r#",[""#, dimension.name(), r#""]"#]);
+        }
+        line.push_str(r#"],"Metrics":["#);
+        for (at, same) in metrics().enumerate() {
+            let (metric, unit) = (same[0].0.name(), same[0].0.unit().name());
+            let comma = if at > 0 { "," } else { "" };
+            line.extend([
+                comma,
+                r#"{"Name":""#,
+                metric,
+                r#"","Unit":""#,
+                unit,
+                r#""}"#,
+            ]);
+        }
+        line.push_str("]}]}");
+        for (dimension, value) in place.dimensions() {
+            line.extend([r#",""#, dimension.name(), r#"":"#]);
+            quote(&mut line, value)?;
+        }
+        for same in metrics() {
+            line.extend([r#",""#, same[0].0.name(), r#"":"#]);
+            match same {
+                [(_, value)] => write!(line, "{value}")?,
+                _ => {
+                    let values: Vec<i64> = same.iter().map(|(_, value)| *value).collect();
+                    write!(line, "{}", serde_json::json!(values))?;
+                }
+            }
+        }
+        line.push_str("}\n");
+        Ok(line)
     }
 }
 
@@ -120,112 +162,39 @@ impl Measurements {
         outcome: Option<&'static str>,
     ) {
         let has = |dimension| metric.dimensions().contains(&dimension);
-        let place = Place {
-            route: route.filter(|_| has(Dimension::Route)).map(str::to_owned),
-            outcome: outcome.filter(|_| has(Dimension::Outcome)),
-        };
-        let values = self.0.entry(place).or_default().entry(metric).or_default();
-        match (metric.unit(), values.as_mut_slice()) {
-            (Unit::Count, [sum]) => *sum = sum.saturating_add(value),
+        let route = route.filter(|_| has(Dimension::Route));
+        let outcome = outcome.filter(|_| has(Dimension::Outcome));
+        let place = (self.0).binary_search_by(|(place, _)| {
+            (place.route.as_deref(), place.outcome).cmp(&(route, outcome))
+        });
+        let place = place.unwrap_or_else(|at| {
+            let route = route.map(str::to_owned);
+            self.0.insert(at, (Place { route, outcome }, Vec::new()));
+            at
+        });
+        let values = &mut self.0[place].1;
+        let start = values.partition_point(|(known, _)| *known < metric);
+        let end = values.partition_point(|(known, _)| *known <= metric);
+        match (metric.unit(), &mut values[start..end]) {
+            (Unit::Count, [(_, sum)]) => *sum = sum.saturating_add(value),
             (_, full) if full.len() == VALUES_MAX => {}
-            _ => values.push(value),
+            _ => values.insert(end, (metric, value)),
         }
+    }
+}
+
+impl Place {
+    fn dimensions(&self) -> impl Iterator<Item = (Dimension, &str)> {
+        let route = self
+            .route
+            .iter()
+            .map(|route| (Dimension::Route, route.as_str()));
+        route.chain(self.outcome.map(|outcome| (Dimension::Outcome, outcome)))
     }
 }
 
 /// Most values of one metric in a line, by the format's specification.
 const VALUES_MAX: usize = 100;
-
-/// A line of the format.
-struct Document<'a> {
-    namespace: &'a str,
-    now_ms: i64,
-    place: &'a Place,
-    values: &'a BTreeMap<Metric, Vec<i64>>,
-}
-
-/// What tells CloudWatch which members of the line are metrics.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata<'a> {
-    timestamp: i64,
-    cloud_watch_metrics: Vec<Directive<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive<'a> {
-    namespace: &'a str,
-    dimensions: Vec<Vec<&'static str>>,
-    metrics: Vec<Definition>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Definition {
-    name: &'static str,
-    unit: Unit,
-}
-
-impl Document<'_> {
-    /// The dimensions of a metric that have a value here: all together first, which is none, then each by itself.
-    fn dimensions(&self, metric: Metric) -> Vec<Vec<&'static str>> {
-        let mut sets = vec![Vec::new()];
-        for dimension in metric.dimensions() {
-            let known = match dimension {
-                Dimension::Route => self.place.route.is_some(),
-                Dimension::Outcome => self.place.outcome.is_some(),
-            };
-            if known {
-                sets.push(vec![dimension.name()]);
-            }
-        }
-        sets
-    }
-
-    fn metadata(&self) -> Metadata<'_> {
-        let mut directives: Vec<Directive> = Vec::new();
-        for metric in self.values.keys() {
-            let dimensions = self.dimensions(*metric);
-            let definition = Definition {
-                name: metric.name(),
-                unit: metric.unit(),
-            };
-            match directives.iter_mut().find(|d| d.dimensions == dimensions) {
-                Some(directive) => directive.metrics.push(definition),
-                None => directives.push(Directive {
-                    namespace: self.namespace,
-                    dimensions,
-                    metrics: vec![definition],
-                }),
-            }
-        }
-        Metadata {
-            timestamp: self.now_ms,
-            cloud_watch_metrics: directives,
-        }
-    }
-}
-
-impl Serialize for Document<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("_aws", &self.metadata())?;
-        if let Some(route) = &self.place.route {
-            map.serialize_entry(Dimension::Route.name(), route)?;
-        }
-        if let Some(outcome) = self.place.outcome {
-            map.serialize_entry(Dimension::Outcome.name(), outcome)?;
-        }
-        for (metric, values) in self.values {
-            match values.as_slice() {
-                [value] => map.serialize_entry(metric.name(), value)?,
-                values => map.serialize_entry(metric.name(), values)?,
-            }
-        }
-        map.end()
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 
+use crate::input::ExecutionInput;
 use crate::resume::TaskAnswer;
 
 /// The answer of a call.
@@ -198,8 +199,7 @@ pub struct Listed {
 pub struct NewExecution<'a> {
     pub state_machine: &'a str,
     pub name: &'a str,
-    /// JSON.
-    pub input: &'a str,
+    pub input: &'a ExecutionInput<'a>,
     /// The header `X-Amzn-Trace-Id`.
     pub trace: &'a str,
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::input;
+use crate::input::{self, ExecutionInput};
 use crate::message::TopicMessage;
 use crate::ports::Fault;
 use crate::resume::{self, TaskAnswer};
@@ -16,15 +16,14 @@ const DETAIL_TYPE_MAX: usize = 128;
 pub const INPUT_TOO_LARGE: &str = "InputTooLarge";
 
 /// One call of a target, before it is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Request<'a> {
     Start {
         /// ARN of a state machine, a version or an alias.
         state_machine: &'a str,
         /// The execution's name.
         name: String,
-        /// JSON.
-        input: String,
+        input: ExecutionInput<'a>,
     },
     Put {
         /// Name or ARN.
@@ -42,7 +41,7 @@ pub enum Request<'a> {
 /// # Errors
 ///
 /// A permanent fault, when the target could only refuse it: an input over 256 KiB, or an answer without a task token.
-pub fn request<'a>(message: &TopicMessage, route: &'a Route) -> Result<Request<'a>, Fault> {
+pub fn request<'a>(message: &'a TopicMessage, route: &'a Route) -> Result<Request<'a>, Fault> {
     match &route.to {
         Target::StateMachine { arn, input } => Ok(Request::Start {
             state_machine: arn,
@@ -67,19 +66,22 @@ pub fn request<'a>(message: &TopicMessage, route: &'a Route) -> Result<Request<'
     }
 }
 
-fn execution_input(message: &TopicMessage, route: &Route, shape: Input) -> Result<String, Fault> {
+fn execution_input<'a>(
+    message: &'a TopicMessage,
+    route: &'a Route,
+    shape: Input,
+) -> Result<ExecutionInput<'a>, Fault> {
     let input = match shape {
-        Input::Envelope => input::envelope(route, message),
-        Input::Payload => input::payload(message),
+        Input::Envelope => ExecutionInput::envelope(message, route),
+        Input::Payload => ExecutionInput::payload(message),
     };
-    if input.len() > INPUT_MAX {
-        let text = format!(
-            "expected an input of at most {INPUT_MAX} bytes, found {}",
-            input.len()
-        );
-        return Err(Fault::permanent(INPUT_TOO_LARGE, text));
+    match input.over(INPUT_MAX) {
+        None => Ok(input),
+        Some(found) => {
+            let text = format!("expected an input of at most {INPUT_MAX} bytes, found {found}");
+            Err(Fault::permanent(INPUT_TOO_LARGE, text))
+        }
     }
-    Ok(input)
 }
 
 /// Momento's body plus `id`: what rules written for Momento's own handler match.

@@ -46,16 +46,14 @@ pub async fn retry<'a, T>(
         let result = timeout_at(end, call())
             .await
             .unwrap_or_else(|_| Err(Fault::timed_out()));
-        let pause = wait.mul_f64(1.0 - fastrand::f64() / 2.0);
-        match result {
-            Err(fault)
-                if fault.kind == FaultKind::Transient
-                    && Instant::now() + pause < patience.deadline =>
-            {
-                sleep(pause).await;
-            }
-            settled => return (settled, attempts),
+        if !matches!(&result, Err(fault) if fault.kind == FaultKind::Transient) {
+            return (result, attempts);
         }
+        let pause = wait.mul_f64(1.0 - fastrand::f64() / 2.0);
+        if Instant::now() + pause >= patience.deadline {
+            return (result, attempts);
+        }
+        sleep(pause).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }

@@ -8,9 +8,9 @@ pub mod glob;
 mod obstacle;
 mod path;
 pub mod pattern;
+mod reply;
 mod template;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 #[cfg(feature = "cli")]
@@ -21,6 +21,7 @@ pub use glob::Glob;
 pub use obstacle::Obstacle;
 pub use path::FieldPath;
 pub use pattern::Pattern;
+pub use reply::{Address, Asked, Format, Reply};
 pub use template::{Placeholder, Template};
 
 use crate::input;
@@ -97,49 +98,6 @@ pub enum Input {
     Payload,
 }
 
-/// Where results go.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    pub cache: Template,
-    pub topics: Vec<Template>,
-    /// The same as `topics` where the document names none.
-    pub failures: Vec<Template>,
-    pub format: Format,
-    /// Where the sender may ask for another topic.
-    pub asked: Option<Asked>,
-}
-
-/// A topic that the message itself names for its reply.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// The key `reply.from`.
-    pub from: FieldPath,
-    /// The key `reply.allow`: only such topics.
-    pub allow: Vec<Glob>,
-    /// Whether failures go there, too: the document names no topic for them.
-    pub failures: bool,
-}
-
-/// The topics of a reply to one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    pub topics: Vec<String>,
-    pub failures: Vec<String>,
-    /// The message asked for a topic that is not allowed.
-    pub refused: bool,
-}
-
-/// The shape of a successful result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// What the workflow returned, a JSON string as its bare text.
-    Output,
-    /// An object with the result and what it answers.
-    Envelope,
-}
-
 impl Routes {
     /// Reads a routes document in JSON.
     ///
@@ -210,50 +168,6 @@ impl Route {
     }
 }
 
-impl Reply {
-    /// Where the reply to this message goes.
-    pub fn address(&self, message: &TopicMessage) -> Address {
-        let render = |templates: &[Template]| {
-            let topics = templates.iter().map(|template| template.render(message));
-            topics.collect::<Vec<_>>()
-        };
-        let mut address = Address {
-            topics: render(&self.topics),
-            failures: render(&self.failures),
-            refused: false,
-        };
-        let Some(asked) = &self.asked else {
-            return address;
-        };
-        if asked.from.find(message).is_none() {
-            return address;
-        }
-        let topic = asked.from.find_text(message).filter(|topic| {
-            !topic.is_empty() && asked.allow.iter().any(|allowed| allowed.matches(topic))
-        });
-        match topic {
-            Some(topic) => {
-                if asked.failures {
-                    address.failures = vec![topic.clone()];
-                }
-                address.topics = vec![topic];
-            }
-            None => address.refused = true,
-        }
-        address
-    }
-
-    /// What every topic of a reply matches one of, for messages that `from` takes.
-    fn globs(&self, from: &From) -> Vec<Glob> {
-        let templates = self.topics.iter().chain(&self.failures);
-        let allowed = self.asked.iter().flat_map(|asked| asked.allow.clone());
-        templates
-            .map(|template| template.as_glob(from))
-            .chain(allowed)
-            .collect()
-    }
-}
-
 impl Target {
     /// The unqualified ARN of the state machine, if it is one.
     pub(crate) fn state_machine(&self) -> Option<&str> {
@@ -282,7 +196,7 @@ pub fn unqualified(arn: &str) -> &str {
 fn event_of(message: &TopicMessage) -> Value {
     let parsed = message
         .json()
-        .and_then(|json| serde_json::from_str(json.get()).ok());
+        .and_then(|json| serde_json::from_str(json).ok());
     json!({
         "cache": message.cache,
         "topic": message.topic,

@@ -15,24 +15,42 @@ pub const HEADER: &str = "momento-signature";
 const SIGNATURE_BYTES: usize = 32;
 
 /// A signing secret. It never prints itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SigningSecret(String);
+#[derive(Clone)]
+pub struct SigningSecret {
+    secret: String,
+    /// Has taken in the key already, which is the same for every body.
+    keyed: SimpleHmac<Sha3_256>,
+}
 
 impl SigningSecret {
     /// Takes the secret as Momento shows it; its UTF-8 bytes are the key.
     ///
     /// An empty secret is refused with `None`: anybody could sign with it.
     pub fn new(secret: impl Into<String>) -> Option<Self> {
-        Some(secret.into())
-            .filter(|secret| !secret.is_empty())
-            .map(Self)
+        let secret = secret.into();
+        (!secret.is_empty()).then(|| Self {
+            keyed: keyed(&secret),
+            secret,
+        })
     }
 
     /// The signature of `body`: 64 lower-case hex digits.
     pub fn sign(&self, body: &[u8]) -> String {
-        sign(&self.0, body)
+        hex::encode(self.mac(body).finalize().into_bytes())
+    }
+
+    fn mac(&self, body: &[u8]) -> SimpleHmac<Sha3_256> {
+        self.keyed.clone().chain_update(body)
     }
 }
+
+impl PartialEq for SigningSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
+}
+
+impl Eq for SigningSecret {}
 
 impl fmt::Debug for SigningSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,7 +92,8 @@ pub enum SignatureError {
 
 /// The signature of `body` under `secret`: 64 lower-case hex digits.
 pub fn sign(secret: &str, body: &[u8]) -> String {
-    hex::encode(mac(secret, body).finalize().into_bytes())
+    let mac = keyed(secret).chain_update(body);
+    hex::encode(mac.finalize().into_bytes())
 }
 
 /// Checks `headers`, all values of the `momento-signature` header, against `body` under any of `secrets`.
@@ -98,15 +117,14 @@ pub fn verify<'a, 'h>(
     }
     secrets
         .iter()
-        .any(|secret| mac(&secret.0, body).verify_slice(&signature).is_ok())
+        .any(|secret| secret.mac(body).verify_slice(&signature).is_ok())
         .then_some(Verified(body))
         .ok_or(SignatureError::Wrong)
 }
 
-fn mac(secret: &str, body: &[u8]) -> SimpleHmac<Sha3_256> {
+fn keyed(secret: &str) -> SimpleHmac<Sha3_256> {
     let mac = <SimpleHmac<Sha3_256> as KeyInit>::new_from_slice(secret.as_bytes());
     mac.expect("HMAC takes a key of any length")
-        .chain_update(body)
 }
 
 #[cfg(test)]

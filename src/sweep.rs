@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ring::digest::{SHA256, digest};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub use budget::Budget;
@@ -350,7 +350,7 @@ async fn patiently<'a, T>(
 
 /// What EventBridge would have said, without input and output, which the completion then asks for.
 fn event(state_machine: &str, id: &str, end: &Listed) -> String {
-    let digest = hex::encode(Sha256::digest(id));
+    let digest = hex::encode(digest(&SHA256, id.as_bytes()));
     json!({
         "version": "0",
         "id": format!("sweep-{}", &digest[..32]),

@@ -70,8 +70,11 @@ pub fn init(service: &str, lookup: Lookup<'_>) {
 }
 
 fn is_ours(target: &str) -> bool {
-    let root = target.split("::").next().unwrap_or_default();
-    root == env!("CARGO_CRATE_NAME") || root == "bridge"
+    let within = |krate| {
+        let path = target.strip_prefix(krate);
+        path.is_some_and(|path| path.is_empty() || path.starts_with("::"))
+    };
+    within(env!("CARGO_CRATE_NAME")) || within("bridge")
 }
 
 /// Tells that an invocation of a Lambda function begins.
@@ -105,10 +108,8 @@ pub fn correlate(message_id: &str, trace_id: Option<&str>) {
     }
 }
 
-/// Writes a line to standard output, whole. A reader that is gone is no reason to end.
+/// Writes a line, which has its end, to standard output, whole. A reader that is gone is no reason to end.
 pub fn write_line(line: &str) {
-    let mut line = line.to_owned();
-    line.push('\n');
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 

@@ -112,7 +112,7 @@ impl Workflows for World {
         } = execution;
         let record = format!("start {state_machine} {name} {input}");
         Box::pin(self.call(record, move |state| {
-            match state.executions.insert(name.into(), input.into()) {
+            match state.executions.insert(name.into(), input.to_string()) {
                 None => Started::Now,
                 Some(_) => Started::Already,
             }

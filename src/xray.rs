@@ -6,6 +6,7 @@
 //!
 //! Lambda traces its own invocations besides; a segment's annotation `lambda_trace_id` leads to that trace.
 
+use std::fmt::Write;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
@@ -31,31 +32,40 @@ const LAMBDA_TRACE_VARIABLE: &str = "_X_AMZN_TRACE_ID";
 const SEGMENT_DIGITS: usize = 16;
 const TRACE_DIGITS: usize = 24;
 
+const ROOT: &str = "Root=";
+const PARENT: &str = ";Parent=";
+const SAMPLED: &str = ";Sampled=";
+
 /// The trace of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// `1-<event_timestamp in s, 8 hex digits>-<first 24 digits of the message's id>`.
-    pub id: String,
-    /// The webhook's segment, the parent of all others: the last 16 digits of the message's id.
-    parent: String,
+    header: String,
+    /// Where these end in the header.
+    id_end: usize,
+    parent_end: usize,
     pub sampled: bool,
 }
 
 impl Trace {
     /// The header `X-Amzn-Trace-Id` that makes what is called a part of the trace.
-    pub fn header(&self) -> String {
-        let Self {
-            id,
-            parent,
-            sampled,
-        } = self;
-        format!("Root={id};Parent={parent};Sampled={}", u8::from(*sampled))
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// `1-<event_timestamp in s, 8 hex digits>-<first 24 digits of the message's id>`.
+    pub fn id(&self) -> &str {
+        &self.header[ROOT.len()..self.id_end]
+    }
+
+    /// The webhook's segment, the parent of all others: the last 16 digits of the message's id.
+    fn parent(&self) -> &str {
+        &self.header[self.id_end + PARENT.len()..self.parent_end]
     }
 
     /// The id of a trace in such a header.
     pub fn id_in(header: &str) -> Option<&str> {
         let mut parts = header.split(';');
-        parts.find_map(|part| part.trim().strip_prefix("Root="))
+        parts.find_map(|part| part.trim().strip_prefix(ROOT))
     }
 }
 
@@ -110,10 +120,21 @@ impl Tracer {
         let seconds = u32::try_from(event_timestamp / 1000).unwrap_or_default();
         let last = message_id.len().saturating_sub(SEGMENT_DIGITS);
         let chance = u32::from_str_radix(digits(0, 8), 16).unwrap_or(u32::MAX);
+        let sampled = f64::from(chance) < self.rate * 2_f64.powi(32);
+        let mut header = String::with_capacity(80);
+        let _ = write!(header, "{ROOT}1-{seconds:08x}-");
+        header.push_str(digits(0, TRACE_DIGITS));
+        let id_end = header.len();
+        header.push_str(PARENT);
+        header.push_str(digits(last, message_id.len()));
+        let parent_end = header.len();
+        header.push_str(SAMPLED);
+        header.push(if sampled { '1' } else { '0' });
         Trace {
-            id: format!("1-{seconds:08x}-{}", digits(0, TRACE_DIGITS)),
-            parent: digits(last, message_id.len()).to_owned(),
-            sampled: f64::from(chance) < self.rate * 2_f64.powi(32),
+            header,
+            id_end,
+            parent_end,
+            sampled,
         }
     }
 
@@ -123,13 +144,13 @@ impl Tracer {
 
     /// Sends the webhook's segment, in which the trace begins.
     pub fn begin(&self, trace: &Trace, segment: &Segment<'_>) {
-        self.send(trace, &trace.parent, None, segment);
+        self.send(trace, trace.parent(), None, segment);
     }
 
     /// Sends a segment of a later part.
     pub fn go_on(&self, trace: &Trace, segment: &Segment<'_>) {
         let id = format!("{:016x}", fastrand::u64(..));
-        self.send(trace, &id, Some(&trace.parent), segment);
+        self.send(trace, &id, Some(trace.parent()), segment);
     }
 
     /// Nobody waits for it, and nothing depends on it.
@@ -149,7 +170,7 @@ impl Tracer {
         let document = Document {
             name: segment.name,
             id,
-            trace_id: &trace.id,
+            trace_id: trace.id(),
             parent_id,
             start_time: segment.started_at as f64 / 1000.0,
             end_time: segment.ended_at.max(segment.started_at) as f64 / 1000.0,
@@ -215,7 +236,7 @@ mod tests {
         let trace = tracer(&[(RATE_VARIABLE, "1")]).trace(ID, 1_704_296_470_564);
         let header = "Root=1-65958016-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1";
         assert_eq!(trace.header(), header);
-        assert_eq!(Trace::id_in(header), Some(trace.id.as_str()));
+        assert_eq!(Trace::id_in(header), Some(trace.id()));
         assert_eq!(Trace::id_in("Self=1;Root=1-2-3"), Some("1-2-3"));
         assert_eq!(Trace::id_in("Sampled=1"), None);
     }

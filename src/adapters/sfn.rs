@@ -29,7 +29,7 @@ impl Workflows for StepFunctions {
                 .start_execution()
                 .state_machine_arn(execution.state_machine)
                 .name(execution.name)
-                .input(execution.input)
+                .input(execution.input.to_string())
                 .customize()
                 // The SDK would send the trace of Lambda's invocation, and Step Functions prefers the header to the body.
                 .mutate_request(move |request| {

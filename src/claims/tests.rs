@@ -42,7 +42,7 @@ async fn text(claims: &Claims, value: &str) -> Result<String, Unclaimed> {
 }
 
 fn sha256(value: &str) -> String {
-    hex::encode(Sha256::digest(value))
+    hex::encode(digest(&SHA256, value.as_bytes()))
 }
 
 /// A value of so many bytes that ends with a character of `last`'s size.

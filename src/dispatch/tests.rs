@@ -12,9 +12,14 @@ fn soon() -> Ladder {
     Ladder::within(budget, Instant::now() + budget)
 }
 
-fn delivered(message: &TopicMessage) -> Delivered<'_> {
+fn trace(message: &TopicMessage) -> Trace {
+    Tracer::default().of(message)
+}
+
+fn delivered<'a>(message: &'a TopicMessage, trace: &'a Trace) -> Delivered<'a> {
     Delivered {
         message,
+        trace,
         body: "{}",
         now_ms: 17,
     }
@@ -28,7 +33,7 @@ async fn outcomes(
     let message = message(fields);
     let (targets, queues) = (world.targets(), world.queues());
     let deliveries = deliver(
-        delivered(&message),
+        delivered(&message, &trace(&message)),
         &routes(list),
         &targets,
         &queues,
@@ -121,8 +126,8 @@ async fn an_answer_that_no_task_can_take_is_a_dead_letter_and_one_that_fails_is_
 async fn twenty_deliveries_at_once_start_one_execution() {
     let world = World::default();
     let (m, r, t) = (message(json!({})), routes(&[json!({})]), world.targets());
-    let q = world.queues();
-    let all = join_all((0..20).map(|_| deliver(delivered(&m), &r, &t, &q, soon())))
+    let (q, trace) = (world.queues(), trace(&m));
+    let all = join_all((0..20).map(|_| deliver(delivered(&m, &trace), &r, &t, &q, soon())))
         .await
         .concat();
     let started = all.iter().filter(|d| d.outcome == Outcome::Started).count();

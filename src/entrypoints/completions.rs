@@ -420,7 +420,7 @@ fn correlate(execution: &Execution, trace: Option<&Trace>) {
     let message = execution.message();
     let digits = input::id_in_name(&execution.name);
     if let Some(id) = message.as_ref().map(|(id, _)| id.as_str()).or(digits) {
-        telemetry::correlate(id, trace.map(|trace| trace.id.as_str()));
+        telemetry::correlate(id, trace.map(Trace::id));
     }
 }
 

@@ -21,7 +21,7 @@ use crate::routes::Routes;
 use crate::secrets::SecretCache;
 use crate::signature::{self, SignatureError, Verified};
 use crate::telemetry;
-use crate::xray::Segment;
+use crate::xray::{Segment, Trace};
 
 /// The largest body that is looked at, in bytes.
 pub const BODY_MAX: usize = 1024 * 1024;
@@ -93,41 +93,51 @@ impl Code {
 /// What is answered, and what the log says of it.
 struct Verdict {
     code: Code,
-    message: Option<TopicMessage>,
+    subject: Option<Subject>,
     deliveries: Vec<Delivery>,
     /// For the log: why, without any of the body.
     reason: Option<String>,
+}
+
+/// A verified message.
+struct Subject {
+    message: TopicMessage,
+    trace: Trace,
 }
 
 impl Verdict {
     fn refused(code: Code, reason: impl ToString) -> Self {
         Self {
             code,
-            message: None,
+            subject: None,
             deliveries: Vec::new(),
             reason: Some(reason.to_string()),
         }
     }
 
-    fn about(message: TopicMessage, code: Code) -> Self {
+    fn about(subject: Subject, code: Code) -> Self {
         Self {
             code,
-            message: Some(message),
+            subject: Some(subject),
             deliveries: Vec::new(),
             reason: None,
         }
     }
 
-    fn unrouted(message: TopicMessage, kept: Result<(), Fault>) -> Self {
+    fn unrouted(subject: Subject, kept: Result<(), Fault>) -> Self {
         match kept {
-            Ok(()) => Self::about(message, Code::Unrouted),
+            Ok(()) => Self::about(subject, Code::Unrouted),
             Err(fault) => Self {
                 reason: Some(format!(
                     "no route matched, and the dead-letter queue did not take it: {fault}"
                 )),
-                ..Self::about(message, Code::NotStored)
+                ..Self::about(subject, Code::NotStored)
             },
         }
+    }
+
+    fn message(&self) -> Option<&TopicMessage> {
+        self.subject.as_ref().map(|subject| &subject.message)
     }
 
     fn measurements(&self, now_ms: i64) -> Measurements {
@@ -138,7 +148,7 @@ impl Verdict {
             Code::Unrouted => measured.count(Metric::Unrouted),
             code => measured.add(Metric::Refused, 1, None, Some(code.name())),
         }
-        if let (Code::Accepted | Code::Unrouted, Some(message)) = (self.code, &self.message) {
+        if let (Code::Accepted | Code::Unrouted, Some(message)) = (self.code, self.message()) {
             let took = now_ms.saturating_sub(message.publish_timestamp);
             measured.add(Metric::PublishToAccepted, took.max(0), None, None);
         }
@@ -150,9 +160,9 @@ impl Verdict {
 
     fn response(&self) -> Response<String> {
         let body = Body {
-            id: self.message.as_ref().map(|message| &message.id),
+            id: self.message().map(|message| &message.id),
             code: self.code.name(),
-            targets: self.message.as_ref().map(|_| {
+            targets: self.message().map(|_| {
                 let targets = self.deliveries.iter().map(|delivery| BodyTarget {
                     route: &delivery.route,
                     outcome: delivery.outcome.name(),
@@ -250,7 +260,7 @@ impl Webhook {
             measured.add(Metric::DeadLettered, 1, None, reason);
         }
         self.metrics.write(measured);
-        if let Some(message) = &verdict.message {
+        if let Some(Subject { message, trace }) = &verdict.subject {
             let segment = Segment {
                 name: "webhook",
                 started_at: now_ms - i64::try_from(took.as_millis()).unwrap_or_default(),
@@ -260,8 +270,7 @@ impl Webhook {
                 message_id: message.id.as_str(),
                 route: None,
             };
-            let tracer = &self.targets.tracer;
-            tracer.begin(&tracer.of(message), &segment);
+            self.targets.tracer.begin(trace, &segment);
         }
     }
 
@@ -287,20 +296,21 @@ impl Webhook {
                 return Verdict::refused(Code::NotStored, format!("no signing secret: {fault}"));
             }
         };
-        let message = match TopicMessage::parse(verified) {
-            Ok(message) => message,
+        let (message, body) = match TopicMessage::parse(verified) {
+            Ok(parsed) => parsed,
             Err(e) => return Verdict::refused(Code::Malformed, e),
         };
         let trace = self.targets.tracer.of(&message);
-        telemetry::correlate(message.id.as_str(), Some(&trace.id));
-        let age = i128::from((self.now_ms)()) - i128::from(message.publish_timestamp);
+        telemetry::correlate(message.id.as_str(), Some(trace.id()));
+        let subject = Subject { message, trace };
+        let age = i128::from((self.now_ms)()) - i128::from(subject.message.publish_timestamp);
         if age > duration_ms(self.settings.max_age) {
-            return Verdict::about(message, Code::Stale);
+            return Verdict::about(subject, Code::Stale);
         }
         if -age > duration_ms(self.settings.max_skew) {
-            return Verdict::about(message, Code::FromTheFuture);
+            return Verdict::about(subject, Code::FromTheFuture);
         }
-        self.dispatch(message, body, ladder).await
+        self.dispatch(subject, body, ladder).await
     }
 
     /// The inner error is a refusal, the outer one a bridge that cannot tell.
@@ -327,18 +337,18 @@ impl Webhook {
         Ok(result)
     }
 
-    async fn dispatch(&self, message: TopicMessage, body: &[u8], ladder: Ladder) -> Verdict {
-        let body = String::from_utf8_lossy(body);
+    async fn dispatch(&self, subject: Subject, body: &str, ladder: Ladder) -> Verdict {
         let delivered = Delivered {
-            message: &message,
-            body: &body,
+            message: &subject.message,
+            trace: &subject.trace,
+            body,
             now_ms: (self.now_ms)(),
         };
         let deliveries =
             dispatch::deliver(delivered, &self.routes, &self.targets, &self.queues, ladder).await;
         if deliveries.is_empty() {
             let kept = self.keep_unrouted(delivered, ladder.queue).await;
-            return Verdict::unrouted(message, kept);
+            return Verdict::unrouted(subject, kept);
         }
         let stored = deliveries
             .iter()
@@ -350,7 +360,7 @@ impl Webhook {
         };
         Verdict {
             deliveries,
-            ..Verdict::about(message, code)
+            ..Verdict::about(subject, code)
         }
     }
 
@@ -360,6 +370,7 @@ impl Webhook {
             message,
             body,
             now_ms,
+            ..
         }: Delivered<'_>,
         deadline: Instant,
     ) -> Result<(), Fault> {
@@ -375,7 +386,7 @@ impl Webhook {
 
 /// One line for each request, whatever came of it.
 fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
-    let message = verdict.message.as_ref();
+    let message = verdict.message();
     let faults: Vec<String> = verdict
         .deliveries
         .iter()

@@ -81,13 +81,13 @@ impl Redrive {
         let began = self.now_ms();
         telemetry::correlate(&letter.id, None);
         let body = letter.message.as_ref().map_or("", |message| message.get());
-        let message = TopicMessage::parse(Verified::stored(body.as_bytes()));
-        let trace = message.as_ref().ok().map(|m| self.targets.tracer.of(m));
-        if let Some(trace) = &trace {
-            telemetry::correlate(&letter.id, Some(&trace.id));
+        let parsed = TopicMessage::parse(Verified::stored(body.as_bytes()));
+        let parsed = parsed.map(|(message, _)| (self.targets.tracer.of(&message), message));
+        if let Ok((trace, _)) = &parsed {
+            telemetry::correlate(&letter.id, Some(trace.id()));
         }
-        let tried = match message {
-            Ok(message) => self.deliver(&letter, &message, ladder).await,
+        let tried = match &parsed {
+            Ok((trace, message)) => self.deliver(&letter, message, trace, ladder).await,
             Err(e) => Tried::Hopeless(Hopeless {
                 reason: Reason::Unreadable,
                 detail: e.to_string(),
@@ -102,7 +102,8 @@ impl Redrive {
             }),
             tried => tried,
         };
-        self.tell(&letter, &tried, trace.as_ref(), began);
+        let trace = parsed.as_ref().ok().map(|(trace, _)| trace);
+        self.tell(&letter, &tried, trace, began);
         match tried {
             Tried::To(_) | Tried::Split(_) => Ended::Done,
             Tried::Waits(..) => Ended::Again,
@@ -177,7 +178,13 @@ impl Redrive {
         }
     }
 
-    async fn deliver(&self, letter: &Letter, message: &TopicMessage, ladder: Ladder) -> Tried {
+    async fn deliver(
+        &self,
+        letter: &Letter,
+        message: &TopicMessage,
+        trace: &Trace,
+        ladder: Ladder,
+    ) -> Tried {
         let Some(name) = &letter.route else {
             return self.park_anew(letter, message, ladder.queue).await;
         };
@@ -191,7 +198,7 @@ impl Redrive {
             });
         };
         let (result, attempts) =
-            dispatch::attempt(message, route, &self.targets, ladder.target).await;
+            dispatch::attempt(message, trace, route, &self.targets, ladder.target).await;
         match result {
             Ok(outcome) => Tried::To(outcome),
             Err(fault) if fault.kind == FaultKind::Permanent => Tried::Hopeless(Hopeless {

@@ -102,7 +102,7 @@ impl Source {
     }
 
     fn of_body(body: &[u8], holder: Holder) -> Result<Self, NoMessage> {
-        let message = TopicMessage::parse(Verified::only_shown(body)).map_err(|malformed| {
+        let (message, _) = TopicMessage::parse(Verified::only_shown(body)).map_err(|malformed| {
             let problems = problems(body);
             let text = match problems.is_empty() {
                 true => format!("{malformed}, perhaps a field that is there twice: the webhook would answer 400 `malformed`"),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use momento::CacheClient;
 use momento::cache::GetResponse;
+use ring::digest::{SHA256, digest};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 /// The largest object that is read, in bytes; a claim comes from whoever may publish.
 const MAX_OBJECT_BYTES: u64 = 100_000_000;
@@ -87,7 +87,7 @@ impl Claim {
                 found: value.len().to_string(),
             });
         }
-        let found = hex::encode(Sha256::digest(value));
+        let found = hex::encode(digest(&SHA256, value));
         if found != self.sha256 {
             let expected = self.sha256.clone();
             return Err(Unresolved::WrongDigest { expected, found });

@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
@@ -30,8 +30,8 @@ pub fn pack(path: &Path) -> Result<Package> {
     writer.start_file("bootstrap", options)?;
     writer.write_all(&program)?;
     let zip = writer.finish()?.into_inner();
-    let digest = Sha256::digest(&program);
-    let name = hex::encode(&digest[..8]);
+    let digest = digest(&SHA256, &program);
+    let name = hex::encode(&digest.as_ref()[..8]);
     Ok(Package {
         key: format!("{name}.zip"),
         zip,

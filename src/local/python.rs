@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 use super::console::Progress;
 use super::process::{Guarded, command, last_lines};
@@ -75,8 +75,9 @@ pub async fn environment(workspace: &Workspace, progress: &Progress) -> Result<P
 
 /// The name of an environment follows from everything that would make another one necessary.
 fn fingerprint(python: &Python, requirements: &str) -> String {
-    let digest = Sha256::digest(format!("{python:?}\n{requirements}"));
-    hex::encode(&digest[..6])
+    let environment = format!("{python:?}\n{requirements}");
+    let digest = digest(&SHA256, environment.as_bytes());
+    hex::encode(&digest.as_ref()[..6])
 }
 
 async fn find() -> Result<Python> {

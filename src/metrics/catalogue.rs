@@ -1,12 +1,19 @@
 //! Every metric there is.
 
-use serde::Serialize;
-
 /// What a metric is counted in, by CloudWatch's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Count,
     Milliseconds,
+}
+
+impl Unit {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "Count",
+            Self::Milliseconds => "Milliseconds",
+        }
+    }
 }
 
 /// What a metric can be told apart by. Each has few values: the routes of a document, the outcomes of the code. A topic or an

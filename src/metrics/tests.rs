@@ -48,6 +48,29 @@ fn a_line_has_each_metric_with_its_dimensions() {
 }
 
 #[test]
+fn a_line_is_written_in_the_order_of_the_format() {
+    let mut all = Measurements::default();
+    all.add(Metric::StartToEnd, 12, Some("a\"b"), None);
+    all.count_route(Metric::Published, Some("a\"b"));
+    all.add(Metric::StartToEnd, -3, Some("a\"b"), None);
+    let text = Arc::new(Mutex::new(String::new()));
+    let sink = text.clone();
+    let metrics = Metrics::to(
+        "n\n",
+        || 17,
+        move |line| sink.lock().unwrap().push_str(line),
+    );
+    metrics.write(all);
+    let expected = concat!(
+        r#"{"_aws":{"Timestamp":17,"CloudWatchMetrics":[{"Namespace":"n\n","Dimensions":[[],["route"]],"Metrics":["#,
+        r#"{"Name":"published","Unit":"Count"},{"Name":"start_to_end","Unit":"Milliseconds"}]}]},"#,
+        r#""route":"a\"b","published":1,"start_to_end":[12,-3]}"#,
+        "\n",
+    );
+    assert_eq!(*text.lock().unwrap(), expected);
+}
+
+#[test]
 fn counts_are_summed_and_times_are_kept() {
     let mut all = Measurements::default();
     for i in 0..200 {

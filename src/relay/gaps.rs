@@ -171,7 +171,7 @@ mod tests {
         gaps.report(&topic, &gap).await;
         let events = bus.0.lock().unwrap();
         assert_eq!(events.len(), 2);
-        assert!(lines.lock().unwrap().ends_with(r#""gap":4}"#));
+        assert!(lines.lock().unwrap().ends_with("\"gap\":4}\n"));
         assert_eq!(
             events[1],
             json!(["default", "workflow-bridge", "Sequence Gap", {

@@ -53,7 +53,7 @@ impl FieldPath {
                 for name in &self.below {
                     json = child(json, name)?;
                 }
-                Cow::Borrowed(json.get())
+                Cow::Borrowed(json)
             }
         };
         Some(found).filter(|json| json != "null")
@@ -72,13 +72,14 @@ impl fmt::Display for FieldPath {
 }
 
 /// The value of a key, the last one where it is there twice, or the item of that number.
-fn child<'a>(json: &'a RawValue, name: &str) -> Option<&'a RawValue> {
-    if json.get().starts_with('[') {
-        let items: Vec<&RawValue> = serde_json::from_str(json.get()).ok()?;
-        return items.get(name.parse::<usize>().ok()?).copied();
+fn child<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+    if json.starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+        let item = items.get(name.parse::<usize>().ok()?)?;
+        return Some(item.get());
     }
-    let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json.get()).ok()?;
-    fields.get(name).copied()
+    let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).ok()?;
+    fields.get(name).map(|field| field.get())
 }
 
 #[cfg(test)]

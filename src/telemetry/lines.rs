@@ -1,10 +1,9 @@
 //! Events made into lines of JSON.
 
-use std::fmt;
+use std::fmt::{self, Write};
+use std::ops::Range;
 use std::sync::PoisonError;
 
-use serde::ser::{SerializeMap, Serializer};
-use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -14,48 +13,58 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::INVOCATION;
+use crate::json::{Escaped, quote};
 
-/// Gives each event to `write` as a line. Fields of its spans are the event's own; of two with one name the inner one counts.
+/// Gives each event to `write` as a line, its end included. Fields of its spans are the event's own; of two with one name the
+/// inner one counts.
 pub(super) struct Lines {
     service: String,
     write: fn(&str),
 }
 
-/// What an event, or a span, was told.
+/// What an event, or a span, was told, as it will stand in the line.
 #[derive(Default)]
-struct Fields(Vec<(&'static str, Value)>);
+struct Fields {
+    /// `,"name":value` for each.
+    members: String,
+    places: Vec<(&'static str, Range<usize>)>,
+}
+
+/// Room for a line like the webhook's.
+const USUAL: usize = 1024;
 
 impl Lines {
     pub fn new(service: String, write: fn(&str)) -> Self {
         Self { service, write }
     }
 
-    fn line(&self, event: &Event<'_>, mut fields: Fields) -> serde_json::Result<String> {
-        event.record(&mut fields);
-        let mut out = Vec::new();
-        let mut json = serde_json::Serializer::new(&mut out);
-        let mut map = json.serialize_map(None)?;
+    fn line(&self, event: &Event<'_>, fields: &Fields) -> Result<String, fmt::Error> {
         let metadata = event.metadata();
-        map.serialize_entry("timestamp", &now())?;
-        map.serialize_entry("level", metadata.level().as_str())?;
-        if let Some(message) = fields.take("message") {
-            map.serialize_entry("message", &message)?;
+        let mut line = String::with_capacity(USUAL);
+        line.push_str(r#"{"timestamp":""#);
+        // In UTC, as Lambda reads it.
+        SystemTime.format_time(&mut Writer::new(&mut line))?;
+        line.push_str(r#"","level":""#);
+        line.push_str(metadata.level().as_str());
+        line.push('"');
+        let is_message = |(name, _): &&(&str, Range<usize>)| *name == "message";
+        if let Some((_, message)) = fields.places.iter().find(is_message) {
+            line.push_str(&fields.members[message.clone()]);
         }
-        map.serialize_entry("service", &self.service)?;
-        let invocation = INVOCATION
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(invocation) = invocation {
-            map.serialize_entry("cold_start", &invocation.cold_start)?;
-            map.serialize_entry("function_request_id", &invocation.request_id)?;
+        line.push_str(r#","service":"#);
+        quote(&mut line, &self.service)?;
+        if let Some(invocation) = &*INVOCATION.lock().unwrap_or_else(PoisonError::into_inner) {
+            write!(line, r#","cold_start":{}"#, invocation.cold_start)?;
+            line.push_str(r#","function_request_id":"#);
+            quote(&mut line, &invocation.request_id)?;
         }
-        for (name, value) in &fields.0 {
-            map.serialize_entry(name, value)?;
+        for (_, place) in fields.places.iter().filter(|place| !is_message(place)) {
+            line.push_str(&fields.members[place.clone()]);
         }
-        map.serialize_entry("target", metadata.target())?;
-        map.end()?;
-        Ok(String::from_utf8(out).expect("JSON is UTF-8"))
+        line.push_str(r#","target":"#);
+        quote(&mut line, metadata.target())?;
+        line.push_str("}\n");
+        Ok(line)
     }
 }
 
@@ -77,75 +86,97 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = Fields {
+            members: String::with_capacity(USUAL),
+            places: Vec::with_capacity(16),
+        };
         for span in context
             .event_scope(event)
             .into_iter()
             .flat_map(|scope| scope.from_root())
         {
             if let Some(told) = span.extensions().get::<Fields>() {
-                told.0
-                    .iter()
-                    .for_each(|(name, value)| fields.put(name, value.clone()));
+                fields.extend(told);
             }
         }
-        if let Ok(line) = self.line(event, fields) {
+        event.record(&mut fields);
+        if let Ok(line) = self.line(event, &fields) {
             (self.write)(&line);
         }
     }
 }
 
 impl Fields {
-    fn put(&mut self, name: &'static str, value: Value) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name, value)),
+    /// Writes a field; the value is what `write` adds.
+    fn put(&mut self, field: &Field, write: impl FnOnce(&mut String) -> fmt::Result) {
+        let start = self.members.len();
+        self.members.push(',');
+        let written = quote(&mut self.members, field.name()).and_then(|()| {
+            self.members.push(':');
+            write(&mut self.members)
+        });
+        match written {
+            Ok(()) => self.place(field.name(), start),
+            Err(fmt::Error) => self.members.truncate(start),
         }
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
-        let at = self.0.iter().position(|(known, _)| *known == name)?;
-        Some(self.0.remove(at).1)
+    fn extend(&mut self, other: &Self) {
+        for (name, place) in &other.places {
+            let start = self.members.len();
+            self.members.push_str(&other.members[place.clone()]);
+            self.place(name, start);
+        }
+    }
+
+    /// What was written from `start` on is the field `name`, whatever it was before.
+    fn place(&mut self, name: &'static str, start: usize) {
+        let place = start..self.members.len();
+        match self.places.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = place,
+            None => self.places.push((name, place)),
+        }
     }
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field.name(), format!("{value:?}").into());
+        self.put(field, |json| {
+            json.push('"');
+            write!(Escaped(&mut *json), "{value:?}")?;
+            json.push('"');
+            Ok(())
+        });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), value.into());
+        self.put(field, |json| quote(json, value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), value.into());
+        self.put(field, |json| write!(json, "{value}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), value.into());
+        self.put(field, |json| write!(json, "{value}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field.name(), value.into());
+        self.put(field, |json| write!(json, "{value}"));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), value.into());
+        // `null` for what JSON has no number for.
+        let value = serde_json::Value::from(value);
+        self.put(field, |json| write!(json, "{value}"));
     }
-}
-
-/// In UTC, as Lambda reads it.
-fn now() -> String {
-    let mut text = String::new();
-    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
 
+    use serde_json::Value;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -171,7 +202,7 @@ mod tests {
     fn a_line_is_one_flat_object() {
         let none: Option<u64> = None;
         let lines = written(|| {
-            tracing::warn!(message.id = "a\"b\n", n = 7, left = -1, share = 0.5, on = true, none, error.text = %"x", "it {}", "is");
+            tracing::warn!(message.id = "a\"b\n", n = 7, left = -1, share = 0.5, not_a_number = f64::NAN, on = true, none, error.text = %"x\n", "it {}", "is");
         });
         let [line] = &lines[..] else {
             panic!("{lines:?}")
@@ -184,8 +215,9 @@ mod tests {
             ("n", 7.into()),
             ("left", Value::from(-1)),
             ("share", 0.5.into()),
+            ("not_a_number", Value::Null),
             ("on", true.into()),
-            ("error.text", "x".into()),
+            ("error.text", "x\n".into()),
             ("target", module_path!().into()),
         ];
         for (key, value) in expected {

@@ -23,7 +23,7 @@ const VALUE: &str = "a wörd of some length";
 
 fn claim(place: Value) -> Value {
     let mut claim = json!({
-        "bytes": VALUE.len(), "sha256": hex::encode(Sha256::digest(VALUE)), "expires_at": NOW + 1,
+        "bytes": VALUE.len(), "sha256": hex::encode(digest(&SHA256, VALUE.as_bytes())), "expires_at": NOW + 1,
     });
     let fields = claim.as_object_mut().unwrap();
     fields.extend(place.as_object().unwrap().clone());

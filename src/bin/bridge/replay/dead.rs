@@ -1,8 +1,8 @@
 //! What a dead-letter queue holds: what is shown of it, and what is sent to put it back.
 
+use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use workflow_bridge::letter::{Letter, Reason};
 
 /// Which of the two dead-letter queues.
@@ -58,7 +58,8 @@ pub struct Dead {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     Message(String, Option<String>),
-    Result([u8; 32]),
+    /// The SHA-256 of the event, in hex.
+    Result(String),
 }
 
 impl Dead {
@@ -128,9 +129,11 @@ impl Dead {
         match kind {
             Kind::Messages => Some(Identity::Message(self.id.clone(), self.route.clone())),
             // Not the id: a text that is no event gets another one each time.
-            Kind::Results => Some(Identity::Result(
-                Sha256::digest(self.send.as_ref()?.trim()).into(),
-            )),
+            Kind::Results => {
+                let event = self.send.as_ref()?.trim();
+                let digest = digest(&SHA256, event.as_bytes());
+                Some(Identity::Result(hex::encode(digest)))
+            }
         }
     }
 
