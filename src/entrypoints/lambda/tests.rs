@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Response, header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -336,6 +338,24 @@ proptest! {
         let (found, plain) = (read(&event), read(&plain));
         prop_assert_eq!(found.trigger, plain.trigger);
         prop_assert_eq!(format!("{:?}", found.request), format!("{:?}", plain.request));
+    }
+
+    #[test]
+    fn no_text_is_too_odd_for_an_answer(
+        trigger in 0..ALL.len(), path in "(?s)/?.*", stage in "(?s).*", value in "(?s).*", body in "(?s).*",
+    ) {
+        let mut event = json(ALL[trigger]);
+        event["requestContext"]["stage"] = json!(stage);
+        event["headers"] = json!({"momento-signature": value, "host": value});
+        for (name, value) in [("path", &path), ("rawPath", &path), ("body", &body)] {
+            event[name] = json!(value);
+        }
+        event["isBase64Encoded"] = json!(true);
+        event["multiValueHeaders"] = Value::Null;
+        let read = read(&event);
+        prop_assert_eq!(read.request.headers().len(), 1);
+        let decoded = STANDARD.decode(&body).unwrap_or(body.into_bytes());
+        prop_assert_eq!(read.request.body(), &decoded);
     }
 
     #[test]
