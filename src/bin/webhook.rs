@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use lambda_http::Error;
+use lambda_runtime::Error;
 use tokio::time::Instant;
 use workflow_bridge::adapters::function;
 use workflow_bridge::config::{WebhookConfig, environment};

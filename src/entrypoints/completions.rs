@@ -4,12 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::records::{Ended, Record, Repeats};
+use super::records::{Batch, Ended, Failures, Record, Repeats};
 use crate::claims::Unclaimed;
 use crate::dispatch::{self, Ladder};
 use crate::input;
@@ -119,11 +118,7 @@ impl Completion {
     /// # Errors
     ///
     /// When a failed record has no id: then the whole batch has to come again.
-    pub async fn handle(
-        &self,
-        batch: SqsEvent,
-        deadline: Instant,
-    ) -> Result<SqsBatchResponse, String> {
+    pub async fn handle(&self, batch: Batch, deadline: Instant) -> Result<Failures, String> {
         let handle = async |record, deadline| self.record(record, deadline).await;
         self.repeats.each(&batch, deadline, handle).await
     }

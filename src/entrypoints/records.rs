@@ -1,15 +1,18 @@
 //! What the functions behind a queue share: each record is handled by itself, and one that failed comes again later and
 //! later, until its last receive.
 
+mod batch;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+pub use self::batch::{Batch, Failures};
+use self::batch::{Failure, Message};
 use crate::config::RepeatSettings;
 use crate::ports::Receipts;
 use crate::retry::{Patience, retry};
@@ -32,10 +35,10 @@ const LAST_AGE: Duration = Duration::from_secs(11 * 24 * 3600);
 ///
 /// When the Runtime API cannot be reached.
 pub async fn serve(
-    handle: impl AsyncFn(SqsEvent, Instant) -> Result<SqsBatchResponse, String>,
+    handle: impl AsyncFn(Batch, Instant) -> Result<Failures, String>,
 ) -> Result<(), Error> {
     let handle = &handle;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Batch>| {
         telemetry::invoked(&event.context.request_id);
         let deadline = event.context.deadline();
         let remaining = deadline.duration_since(SystemTime::now());
@@ -106,21 +109,21 @@ impl Repeats {
     /// When a failed record has no id: then the whole batch has to come again.
     pub async fn each<'a>(
         &self,
-        batch: &'a SqsEvent,
+        batch: &'a Batch,
         deadline: Instant,
         handle: impl AsyncFn(Record<'a>, Instant) -> Ended,
-    ) -> Result<SqsBatchResponse, String> {
+    ) -> Result<Failures, String> {
         let now = Instant::now();
         let end = deadline.checked_sub(ANSWERING).unwrap_or(now);
         let end = end.min(now + RECORD_WITHIN);
         let handle = &handle;
         let records = batch.records.iter().map(async |message| {
-            let receives = receives(message);
+            let receives = message.receives().unwrap_or(1);
             let record = Record {
                 id: message.message_id.as_deref().unwrap_or_default(),
                 body: message.body.as_deref().unwrap_or_default(),
-                sent_at: attribute(message, "SentTimestamp"),
-                trace: message.attributes.get("AWSTraceHeader").map(String::as_str),
+                sent_at: message.sent_at(),
+                trace: message.trace(),
                 earlier_receives: receives.saturating_sub(1),
                 is_last: receives >= self.max_receives || self.age(message) >= LAST_AGE,
             };
@@ -133,20 +136,24 @@ impl Repeats {
             self.postpone(message, wait, deadline).await;
             (record.id, true)
         });
-        let mut response = SqsBatchResponse::default();
+        let mut failures = Vec::new();
         for (id, failed) in join_all(records).await {
             match (failed, id) {
                 (false, _) => {}
                 (true, "") => return Err("a record without an id failed".to_owned()),
-                (true, id) => response.add_failure(id),
+                (true, id) => failures.push(Failure {
+                    item_identifier: id.to_owned(),
+                }),
             }
         }
         tracing::info!(
             records = batch.records.len(),
-            failed = response.batch_item_failures.len(),
+            failed = failures.len(),
             "handled a batch"
         );
-        Ok(response)
+        Ok(Failures {
+            batch_item_failures: failures,
+        })
     }
 
     /// Twice as long each time, less up to a quarter, so that what failed together does not come again together.
@@ -157,7 +164,7 @@ impl Repeats {
     }
 
     /// Without an answer the visibility timeout of the queue holds: the record comes again all the same.
-    async fn postpone(&self, message: &SqsMessage, wait: Duration, deadline: Instant) {
+    async fn postpone(&self, message: &Message, wait: Duration, deadline: Instant) {
         let (Some(receipts), Some(receipt)) = (&self.receipts, &message.receipt_handle) else {
             return;
         };
@@ -174,19 +181,11 @@ impl Repeats {
         }
     }
 
-    fn age(&self, message: &SqsMessage) -> Duration {
-        let sent_at = attribute(message, "SentTimestamp").unwrap_or(i64::MAX);
+    fn age(&self, message: &Message) -> Duration {
+        let sent_at = message.sent_at().unwrap_or(i64::MAX);
         let age = (self.now_ms)().saturating_sub(sent_at);
         Duration::from_millis(age.try_into().unwrap_or_default())
     }
-}
-
-fn receives(message: &SqsMessage) -> u32 {
-    attribute(message, "ApproximateReceiveCount").unwrap_or(1)
-}
-
-fn attribute<T: std::str::FromStr>(message: &SqsMessage, name: &str) -> Option<T> {
-    message.attributes.get(name)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -218,7 +217,7 @@ mod tests {
         }
     }
 
-    fn batch(records: &[(&str, u32, i64)]) -> SqsEvent {
+    fn batch(records: &[(&str, u32, i64)]) -> Batch {
         let records = records.iter().map(|(id, receives, sent_at)| {
             serde_json::json!({
                 "messageId": id, "receiptHandle": format!("receipt-{id}"), "body": "x",
@@ -229,7 +228,7 @@ mod tests {
         serde_json::from_value(batch).unwrap()
     }
 
-    async fn ends(repeats: &Repeats, batch: &SqsEvent, ended: Ended) -> Vec<String> {
+    async fn ends(repeats: &Repeats, batch: &Batch, ended: Ended) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(60);
         let handle = async |_: Record<'_>, _: Instant| ended;
         let response = repeats.each(batch, deadline, handle).await.unwrap();

@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use tokio::time::Instant;
 
-use super::records::{Ended, Record, Repeats};
+use super::records::{Batch, Ended, Failures, Record, Repeats};
 use crate::dispatch::{self, Ladder, Outcome, Queues, Targets};
 use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
@@ -49,11 +48,7 @@ impl Redrive {
     /// # Errors
     ///
     /// When a failed record has no id: then the whole batch has to come again.
-    pub async fn handle(
-        &self,
-        batch: SqsEvent,
-        deadline: Instant,
-    ) -> Result<SqsBatchResponse, String> {
+    pub async fn handle(&self, batch: Batch, deadline: Instant) -> Result<Failures, String> {
         let handle = async |record, deadline| self.record(record, deadline).await;
         self.repeats.each(&batch, deadline, handle).await
     }

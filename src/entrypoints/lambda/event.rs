@@ -1,0 +1,205 @@
+//! What the webhook looks at in an event, read in one pass, whichever trigger sent it: method, path, signature and body.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, Method, Request, Uri};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+
+use super::Trigger;
+use crate::signature;
+
+/// A request, without the headers that the webhook does not look at, and the trigger that waits for the answer.
+///
+/// Its body is the bytes that were sent. One that is no base64, though the event says so, is taken for the bytes that it
+/// is: the signature decides.
+#[derive(serde::Deserialize)]
+#[serde(try_from = "Fields")]
+pub struct Event {
+    pub trigger: Trigger,
+    pub request: Request<Vec<u8>>,
+}
+
+/// Why an event is no request.
+#[derive(Debug, thiserror::Error)]
+enum NoRequest {
+    #[error(
+        "expected the event of a Function URL, API Gateway or an ALB, found something else; let one of them invoke the function"
+    )]
+    Trigger,
+    #[error("expected an HTTP method in the event, found something else")]
+    Method,
+}
+
+/// The fields of all triggers' events that matter here.
+#[derive(serde::Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    expecting = "the event of a Function URL, API Gateway or an ALB"
+)]
+struct Fields {
+    /// Payload 2.0 has it in the context.
+    http_method: Option<String>,
+    path: Option<String>,
+    /// The path of payload 2.0.
+    raw_path: Option<String>,
+    #[serde(default)]
+    headers: Signatures,
+    #[serde(default)]
+    multi_value_headers: Signatures,
+    request_context: Option<Context>,
+    body: Option<String>,
+    is_base64_encoded: Option<bool>,
+}
+
+/// It tells the triggers apart: payload 2.0 has `http` in it, and an ALB `elb`.
+#[derive(serde::Deserialize)]
+struct Context {
+    stage: Option<String>,
+    http: Option<Http>,
+    elb: Option<IgnoredAny>,
+}
+
+#[derive(serde::Deserialize)]
+struct Http {
+    method: String,
+}
+
+impl TryFrom<Fields> for Event {
+    type Error = NoRequest;
+
+    fn try_from(fields: Fields) -> Result<Self, NoRequest> {
+        let context = fields.request_context.ok_or(NoRequest::Trigger)?;
+        let (trigger, method, path) = match (context.http, context.elb, fields.http_method) {
+            (Some(http), _, _) => (Trigger::Http, http.method, fields.raw_path),
+            (None, Some(_), Some(method)) => (Trigger::Alb, method, fields.path),
+            (None, None, Some(method)) => (Trigger::Rest, method, fields.path),
+            (None, _, None) => return Err(NoRequest::Trigger),
+        };
+        let body = fields.body.unwrap_or_default();
+        let decoded = match fields.is_base64_encoded {
+            Some(true) => STANDARD.decode(&body).ok(),
+            _ => None,
+        };
+        // REST APIs and ALBs give the last value of each header beside all of them.
+        let signatures = match fields.multi_value_headers {
+            Signatures(none) if none.is_empty() => fields.headers,
+            all => all,
+        };
+
+        let mut request = Request::new(decoded.unwrap_or_else(|| body.into_bytes()));
+        *request.method_mut() =
+            Method::from_bytes(method.as_bytes()).map_err(|_| NoRequest::Method)?;
+        *request.uri_mut() = uri(&path.unwrap_or_default(), context.stage.as_deref());
+        for value in signatures.0 {
+            request.headers_mut().append(signature::HEADER, value);
+        }
+        Ok(Self { trigger, request })
+    }
+}
+
+/// The path that the caller asked for: without the stage, which HTTP APIs put before it.
+fn uri(path: &str, stage: Option<&str>) -> Uri {
+    let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
+    let path = rest.filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    if !path.starts_with('/') {
+        return Uri::default();
+    }
+    // What no URI can have is not the root, and more nobody wants to know.
+    path.parse().unwrap_or_else(|_| Uri::from_static("*"))
+}
+
+/// All values of the signature's header, whose name may be in any letter case. Nothing else of the headers is kept.
+#[derive(Default)]
+struct Signatures(Vec<HeaderValue>);
+
+impl<'de> Deserialize<'de> for Signatures {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Headers)
+    }
+}
+
+struct Headers;
+
+impl<'de> Visitor<'de> for Headers {
+    type Value = Signatures;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("headers")
+    }
+
+    fn visit_unit<E>(self) -> Result<Signatures, E> {
+        Ok(Signatures::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut headers: A) -> Result<Signatures, A::Error> {
+        let mut found = Signatures::default();
+        while let Some(IsSignature(is_signature)) = headers.next_key()? {
+            if is_signature {
+                headers.next_value_seed(Values(&mut found.0))?;
+            } else {
+                headers.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether the name of a header is the signature's.
+struct IsSignature(bool);
+
+impl<'de> Deserialize<'de> for IsSignature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = IsSignature;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a header")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<IsSignature, E> {
+                let is_signature = name.eq_ignore_ascii_case(signature::HEADER);
+                Ok(IsSignature(is_signature))
+            }
+        }
+
+        deserializer.deserialize_str(Name)
+    }
+}
+
+/// Takes one value of a header, or a list of them.
+struct Values<'a>(&'a mut Vec<HeaderValue>);
+
+impl<'de> DeserializeSeed<'de> for Values<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Values<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header's value or a list of them")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        // What no header can have is no signature either, but it is there.
+        let value = HeaderValue::from_str(value);
+        self.0
+            .push(value.unwrap_or_else(|_| HeaderValue::from_static("")));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Values(self.0))?.is_some() {}
+        Ok(())
+    }
+}

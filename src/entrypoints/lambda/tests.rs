@@ -1,0 +1,371 @@
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, Response, header};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::event::Event;
+use super::*;
+
+const URL: &str = include_str!("../../../tests/fixtures/events/function_url.json");
+const HTTP_API: &str = include_str!("../../../tests/fixtures/events/http_api.json");
+const REST_API: &str = include_str!("../../../tests/fixtures/events/rest_api.json");
+const ALB: &str = include_str!("../../../tests/fixtures/events/alb.json");
+const ALB_OF_LISTS: &str = include_str!("../../../tests/fixtures/events/alb_multi_value.json");
+const ALL: [&str; 5] = [URL, HTTP_API, REST_API, ALB, ALB_OF_LISTS];
+
+fn json(event: &str) -> Value {
+    serde_json::from_str(event).unwrap()
+}
+
+fn read(event: &Value) -> Event {
+    serde_json::from_str(&event.to_string()).unwrap_or_else(|e| panic!("{e}: {event}"))
+}
+
+fn path(event: &Value) -> String {
+    read(event).request.uri().path().to_owned()
+}
+
+/// The values of the signature's header, when `event` has these headers.
+fn signatures(event: &str, headers: &Value, multi_value_headers: &Value) -> Vec<String> {
+    let mut event = json(event);
+    event["headers"] = headers.clone();
+    event["multiValueHeaders"] = multi_value_headers.clone();
+    let values = read(&event);
+    let values = values.request.headers().get_all("momento-signature");
+    let values = values.iter().map(|value| value.as_bytes().to_vec());
+    values
+        .map(|value| String::from_utf8(value).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_trigger_is_known_with_its_method_and_path() {
+    // An HTTP API that was told to send the payload 1.0.
+    let mut old_payload = json(REST_API);
+    old_payload["version"] = json!("1.0");
+    old_payload["path"] = json!("/live/hooks");
+    for (event, trigger, path) in [
+        (json(URL), Trigger::Http, "/"),
+        (json(HTTP_API), Trigger::Http, "/hooks"),
+        (json(REST_API), Trigger::Rest, "/"),
+        (old_payload, Trigger::Rest, "/hooks"),
+        (json(ALB), Trigger::Alb, "/"),
+        (json(ALB_OF_LISTS), Trigger::Alb, "/"),
+    ] {
+        let read = read(&event);
+        let found = (read.trigger, read.request.method().as_str());
+        assert_eq!(found, (trigger, "POST"), "{event}");
+        assert_eq!(read.request.uri().path(), path, "{event}");
+    }
+    let mut get = json(URL);
+    get["requestContext"]["http"]["method"] = json!("GET");
+    assert_eq!(read(&get).request.method(), "GET");
+}
+
+#[test]
+fn the_stage_is_no_part_of_the_path() {
+    for (sent, stage, seen) in [
+        ("/live/", json!("live"), "/"),
+        ("/live/hooks", json!("live"), "/hooks"),
+        ("/", json!("live"), "/"),
+        ("/lively/hooks", json!("live"), "/lively/hooks"),
+        ("/live/hooks", json!("$default"), "/live/hooks"),
+        ("/live/hooks", json!(null), "/live/hooks"),
+    ] {
+        for (trigger, field) in [(HTTP_API, "rawPath"), (REST_API, "path")] {
+            let mut event = json(trigger);
+            event["requestContext"]["stage"] = stage.clone();
+            event[field] = json!(sent);
+            assert_eq!(path(&event), seen, "{sent} in stage {stage}");
+        }
+    }
+}
+
+#[test]
+fn only_the_root_is_the_root() {
+    for (sent, is_root) in [
+        (json!("/"), true),
+        (json!(""), true),
+        (json!(null), true),
+        (json!("no slash <>"), true),
+        (json!("/a b<>[::"), false),
+        (json!("/\u{e9}"), false),
+        (json!("/\u{1}"), false),
+        (json!("//"), false),
+        (json!("/".to_owned() + &"x".repeat(100_000)), false),
+    ] {
+        let mut event = json(URL);
+        event["rawPath"] = sent.clone();
+        assert_eq!(path(&event) == "/", is_root, "{sent}");
+    }
+}
+
+#[test]
+fn every_value_of_the_signature_is_seen() {
+    for (headers, all, seen) in [
+        (json!({"momento-signature": "a"}), json!(null), &["a"][..]),
+        (json!({"Momento-SIGNATURE": "a"}), json!({}), &["a"]),
+        (
+            json!({"momento\u{2d}signature": "a,b"}),
+            json!(null),
+            &["a,b"],
+        ),
+        (
+            json!({"momento-signature": "b"}),
+            json!({"Momento-Signature": ["a", "b"]}),
+            &["a", "b"],
+        ),
+        (
+            json!({"Momento-Signature": "a", "momento-signature": "a"}),
+            json!(null),
+            &["a", "a"],
+        ),
+        (
+            json!({"momento-signature": "a"}),
+            json!({"momento-signature": []}),
+            &["a"],
+        ),
+        (
+            json!(null),
+            json!({"momento-signature": ["a"], "x": ["b"]}),
+            &["a"],
+        ),
+        (json!({"momento-signature": ""}), json!(null), &[""]),
+        (json!({"momento-signature": "a\n"}), json!(null), &[""]),
+        (
+            json!({"signature": "a", "x": 7, "\u{1}": {}}),
+            json!({"x": [null]}),
+            &[],
+        ),
+        (json!({}), json!({}), &[]),
+    ] {
+        for event in ALL {
+            assert_eq!(signatures(event, &headers, &all), seen, "{headers} {all}");
+        }
+    }
+    // The same name twice, which no map of this test can hold.
+    let twice = r#"{"momento-signature": "a", "momento-signature": "a"}"#;
+    let event = ALB.replacen(
+        "\"headers\": {",
+        &format!("\"headers\": {twice}, \"more\": {{"),
+        1,
+    );
+    let event: Event = serde_json::from_str(&event).unwrap();
+    let values = event.request.headers().get_all("momento-signature");
+    assert_eq!(values.iter().count(), 2);
+}
+
+#[test]
+fn a_body_is_the_bytes_that_were_sent() {
+    for (body, flag, bytes) in [
+        (json!("\u{e9}\"\n"), json!(false), &b"\xc3\xa9\"\n"[..]),
+        (json!("/wA="), json!(true), b"\xff\0"),
+        (json!("/wA="), json!(false), b"/wA="),
+        (json!("/wA="), json!(null), b"/wA="),
+        (json!("no base64"), json!(true), b"no base64"),
+        (json!("/wB="), json!(true), b"/wB="),
+        (json!(""), json!(true), b""),
+        (json!(null), json!(true), b""),
+        (json!(null), json!(false), b""),
+    ] {
+        for event in ALL {
+            let mut event = json(event);
+            event["body"] = body.clone();
+            event["isBase64Encoded"] = flag.clone();
+            assert_eq!(read(&event).request.body(), bytes, "{body} {flag}");
+        }
+    }
+    let mut event = json(URL);
+    event.as_object_mut().unwrap().remove("body");
+    event.as_object_mut().unwrap().remove("isBase64Encoded");
+    assert_eq!(read(&event).request.body(), b"");
+}
+
+#[test]
+fn what_is_no_request_is_an_error_that_says_so() {
+    let trigger = "expected the event of a Function URL, API Gateway or an ALB, found something else; let one of them invoke the function";
+    let method = "expected an HTTP method in the event, found something else";
+    for (event, error) in [
+        ("{}", trigger),
+        (
+            "[]",
+            "invalid length 0, expected the event of a Function URL, API Gateway or an ALB at line 1 column 2",
+        ),
+        (r#"{"version":"2.0"}"#, trigger),
+        (r#"{"httpMethod":"POST"}"#, trigger),
+        (r#"{"requestContext":{"elb":{}}}"#, trigger),
+        (r#"{"requestContext":{"connectionId":"1"}}"#, trigger),
+        (r#"{"Records":[]}"#, trigger),
+        (r#"{"requestContext":{},"httpMethod":"P O"}"#, method),
+        (r#"{"requestContext":{},"httpMethod":""}"#, method),
+        (
+            "7",
+            "invalid type: integer `7`, expected the event of a Function URL, API Gateway or an ALB at line 1 column 1",
+        ),
+    ] {
+        let found = serde_json::from_str::<Event>(event).err();
+        let found = found.map(|e| e.to_string());
+        assert_eq!(found.as_deref(), Some(error), "{event}");
+    }
+}
+
+#[test]
+fn an_answer_has_the_shape_of_its_trigger() {
+    let answer = |trigger| {
+        let mut response = Response::new("{\"code\":\"\u{e9}\"}".to_owned());
+        *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
+        for (name, value) in [
+            (header::CONTENT_TYPE, "application/json"),
+            (header::ALLOW, "POST"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
+        serde_json::to_value(Answer { trigger, response }).unwrap()
+    };
+    let one = json!({"content-type": "application/json", "allow": "POST"});
+    let all = json!({"content-type": ["application/json"], "allow": ["POST"]});
+    let body = "{\"code\":\"\u{e9}\"}";
+    assert_eq!(
+        answer(Trigger::Http),
+        json!({"statusCode": 405, "headers": one, "body": body, "isBase64Encoded": false})
+    );
+    assert_eq!(
+        answer(Trigger::Rest),
+        json!({"statusCode": 405, "multiValueHeaders": all, "body": body, "isBase64Encoded": false})
+    );
+    assert_eq!(
+        answer(Trigger::Alb),
+        json!({
+            "statusCode": 405, "statusDescription": "405 Method Not Allowed",
+            "headers": one, "multiValueHeaders": all, "body": body, "isBase64Encoded": false,
+        })
+    );
+}
+
+/// Any JSON, with the names and values that events have among others.
+fn any_json() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        Just("momento-signature".to_owned()),
+        Just("POST".to_owned()),
+        Just("/live/".to_owned()),
+        Just("live".to_owned()),
+        any::<String>(),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        let map = proptest::collection::btree_map(name(), inner.clone(), 0..6);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+            map.prop_map(|map: BTreeMap<String, Value>| json!(map)),
+        ]
+    })
+}
+
+/// The names that matter, in one place or another.
+const NAMES: [&str; 13] = [
+    "httpMethod",
+    "path",
+    "rawPath",
+    "headers",
+    "multiValueHeaders",
+    "requestContext",
+    "body",
+    "isBase64Encoded",
+    "stage",
+    "http",
+    "elb",
+    "method",
+    "Momento-Signature",
+];
+
+fn name() -> impl Strategy<Value = String> {
+    let known = proptest::sample::select(NAMES.as_slice());
+    prop_oneof![known.prop_map(str::to_owned), any::<String>()]
+}
+
+/// What events have besides, and what they may have one day.
+fn other_name() -> impl Strategy<Value = String> {
+    let other = proptest::sample::select(vec![
+        "version",
+        "rawQueryString",
+        "queryStringParameters",
+        "multiValueQueryStringParameters",
+        "cookies",
+        "stageVariables",
+        "host",
+        "domainName",
+        "timeEpoch",
+        "identity",
+        "authorizer",
+        "x-forwarded-proto",
+    ]);
+    let any = any::<String>().prop_filter("a name that matters", |name| {
+        let mut names = NAMES.into_iter();
+        names.all(|known| !name.eq_ignore_ascii_case(known))
+    });
+    prop_oneof![other.prop_map(str::to_owned), any]
+}
+
+proptest! {
+    #[test]
+    fn no_event_is_too_odd_for_an_answer_or_an_error(event in any_json()) {
+        let _ = serde_json::from_str::<Event>(&event.to_string());
+    }
+
+    #[test]
+    fn what_does_not_matter_never_matters(
+        trigger in 0..ALL.len(), place in 0..4, name in other_name(), value in any_json(),
+    ) {
+        let plain = json(ALL[trigger]);
+        let mut event = plain.clone();
+        let at = match place {
+            0 => &mut event,
+            1 => &mut event["requestContext"],
+            2 => &mut event["headers"],
+            _ => &mut event["multiValueHeaders"],
+        };
+        at[&name] = value;
+        let (found, plain) = (read(&event), read(&plain));
+        prop_assert_eq!(found.trigger, plain.trigger);
+        prop_assert_eq!(format!("{:?}", found.request), format!("{:?}", plain.request));
+    }
+
+    #[test]
+    fn no_text_is_too_odd_for_an_answer(
+        trigger in 0..ALL.len(), path in "(?s)/?.*", stage in "(?s).*", value in "(?s).*", body in "(?s).*",
+    ) {
+        let mut event = json(ALL[trigger]);
+        event["requestContext"]["stage"] = json!(stage);
+        event["headers"] = json!({"momento-signature": value, "host": value});
+        for (name, value) in [("path", &path), ("rawPath", &path), ("body", &body)] {
+            event[name] = json!(value);
+        }
+        event["isBase64Encoded"] = json!(true);
+        event["multiValueHeaders"] = Value::Null;
+        let read = read(&event);
+        prop_assert_eq!(read.request.headers().len(), 1);
+        let decoded = STANDARD.decode(&body).unwrap_or(body.into_bytes());
+        prop_assert_eq!(read.request.body(), &decoded);
+    }
+
+    #[test]
+    fn a_cut_or_changed_event_is_never_fatal(
+        trigger in 0..ALL.len(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
+    ) {
+        let mut event = ALL[trigger].as_bytes().to_vec();
+        let at = at.index(event.len());
+        event[at] = byte;
+        let end = if cut { at } else { event.len() };
+        let _ = serde_json::from_slice::<Event>(&event[..end]);
+    }
+}
