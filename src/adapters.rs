@@ -1,11 +1,10 @@
-//! The ports, by means of the SDKs: the only files that name one.
+//! The ports, by means of AWS's protocols and Momento's SDK: the only files that name one.
 
 pub mod aws;
 pub mod dynamodb;
 pub mod eventbridge;
 #[cfg(feature = "cli")]
 pub mod files;
-pub mod function;
 #[cfg(feature = "cli")]
 pub mod history;
 pub mod https;
@@ -14,6 +13,8 @@ pub mod items;
 pub mod logs;
 pub mod momento;
 pub mod objects;
+#[cfg(feature = "cli")]
+pub mod sdk;
 pub mod secrets;
 pub mod sfn;
 pub mod sqs;

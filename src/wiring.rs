@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
-
+use crate::adapters::aws::Aws;
 use crate::adapters::eventbridge::EventBridge;
 use crate::adapters::secrets::SecretsManager;
 use crate::adapters::sfn::StepFunctions;
@@ -22,11 +21,8 @@ use crate::xray::Tracer;
 /// # Errors
 ///
 /// When the routes cannot be read within 3 s, or have problems.
-pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webhook>, RoutesError> {
-    let signing = SecretsManager {
-        client: aws_sdk_secretsmanager::Client::new(aws),
-        id: config.signing_secret_id,
-    };
+pub async fn webhook(config: WebhookConfig, aws: &Aws) -> Result<Arc<Webhook>, RoutesError> {
+    let signing = SecretsManager::new(aws, config.signing_secret_id);
     Ok(Arc::new(Webhook {
         routes: ssm::load_routes(&config.routes, aws).await?,
         targets: targets(aws),
@@ -42,11 +38,11 @@ pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webho
 }
 
 /// Everything that a route can name.
-pub fn targets(aws: &SdkConfig) -> Targets {
-    let step_functions = Arc::new(StepFunctions(aws_sdk_sfn::Client::new(aws)));
+pub fn targets(aws: &Aws) -> Targets {
+    let step_functions = Arc::new(StepFunctions::new(aws));
     Targets {
         workflows: step_functions.clone(),
-        event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(aws))),
+        event_bus: Arc::new(EventBridge::new(aws)),
         tasks: step_functions,
         tracer: Tracer::new(&environment),
     }

@@ -1,209 +1,256 @@
-//! What all AWS clients share: one HTTP client, no retries of their own, and one reading of errors.
+//! AWS's JSON protocol, which all services speak that the functions call: one signed POST an operation.
+//!
+//! The SDKs do the same, and much more that is switched off here: retries ([`crate::retry`] repeats calls, since it knows the
+//! deadline and reads what a 200 may hide), profiles, waiters, stores of settings. What they cost was more than half of a
+//! message: docs/performance.md has the figures.
 
-use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use aws_config::{BehaviorVersion, SdkConfig};
-use aws_credential_types::provider::error::CredentialsError;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::SharedHttpConnector;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderName, HeaderValue, Request};
+use http_body_util::Full;
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::https::{self, RootsError};
+pub mod credentials;
+mod endpoint;
+pub mod fault;
+pub mod services;
+pub mod signature;
+
+use super::https::{self, Pool, RootsError};
 use crate::config::environment;
-use crate::ports::{Fault, FaultKind};
+use crate::ports::Fault;
+use credentials::Source;
+pub use endpoint::Endpoints;
+use services::Service;
+use signature::{Signable, Signer};
 
 /// Bound of a connection's set-up.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// Reads region, credentials and endpoints from wherever the AWS tools do, for what runs anywhere; in a function it is [`super::function::config`].
-pub async fn config() -> SdkConfig {
-    let http_client = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client)
-        .retry_config(no_retries())
-        .timeout_config(timeouts())
-        .load()
-        .await
+/// The trace of Lambda's own, of the invocation under way.
+const LAMBDA_TRACE: &str = "_X_AMZN_TRACE_ID";
+
+const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+
+const NAME: &str = concat!("workflow-bridge/", env!("CARGO_PKG_VERSION"));
+
+/// What all clients of a process share.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    pub region: Option<String>,
+    pub credentials: Source,
+    pub endpoints: Endpoints,
+    pub pool: Pool,
 }
 
-/// Retries are off: [`crate::retry`] repeats calls, since it knows the deadline and reads what a 200 may hide.
-pub(super) fn no_retries() -> RetryConfig {
-    RetryConfig::disabled()
+impl Aws {
+    /// As Lambda tells it to a function in variables; nothing else is looked for, no profile, no instance, no container.
+    ///
+    /// # Errors
+    ///
+    /// When a variable names trusted roots that cannot be read.
+    pub fn of_function() -> Result<Self, RootsError> {
+        let region = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+        Ok(Self {
+            region: region.into_iter().find_map(environment),
+            credentials: Source::variables(&environment),
+            endpoints: Endpoints::variables(&environment),
+            pool: Pool::new(https::roots(&environment)?, CONNECT_WITHIN),
+        })
+    }
 }
 
-pub(super) fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_WITHIN)
-        .build()
+/// One service.
+#[derive(Debug)]
+pub struct Client {
+    service: &'static Service,
+    address: Result<Address, Fault>,
+    credentials: Source,
+    signer: Signer,
+    pool: Pool,
+    /// A function's calls belong to the trace of its invocation: Lambda finds loops by it.
+    in_lambda: bool,
 }
 
-/// One HTTP connection pool in a function, for what no SDK is there for, too.
-///
-/// # Errors
-///
-/// When a variable names trusted roots that cannot be read.
-pub(super) fn connector() -> Result<SharedHttpConnector, RootsError> {
-    https::connector(&environment, CONNECT_WITHIN)
+#[derive(Debug)]
+struct Address {
+    uri: http::Uri,
+    host: HeaderValue,
 }
 
-/// An SDK's error as a fault.
-pub fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Fault {
-    match error {
-        SdkError::ConstructionFailure(_) => {
-            Fault::permanent("BadRequest", "the request could not be built")
+/// An error that the service answered, with all that it said.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub fault: Fault,
+    /// Empty where there was no answer.
+    pub body: Bytes,
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        refusal.fault
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let body = Bytes::new();
+        Self { fault, body }
+    }
+}
+
+impl Client {
+    pub fn new(aws: &Aws, service: &'static Service) -> Self {
+        let region = aws.region.as_deref();
+        Self {
+            service,
+            address: address(&aws.endpoints, service, region),
+            credentials: aws.credentials.clone(),
+            signer: Signer::new(region.unwrap_or_default(), service.name),
+            pool: aws.pool.clone(),
+            in_lambda: environment("AWS_LAMBDA_FUNCTION_NAME").is_some(),
         }
-        SdkError::TimeoutError(_) => Fault::timed_out(),
-        SdkError::DispatchFailure(failure) if failure.is_user() => Fault::permanent(
-            "BadRequest",
-            "the request could not be sent; look at the endpoint's URL",
-        ),
-        SdkError::DispatchFailure(failure) if lacks_credentials(failure) => Fault::transient(
-            "NoCredentials",
-            "no AWS credentials could be had; look at the role, and at who may assume it",
-        ),
-        SdkError::DispatchFailure(_) => {
-            Fault::transient("Unreachable", "no connection, or it broke")
+    }
+
+    /// Calls an operation whose answer says nothing of interest.
+    ///
+    /// # Errors
+    ///
+    /// When it did not succeed.
+    pub async fn tell(&self, operation: &str, input: &impl Serialize) -> Result<(), Refusal> {
+        self.call::<IgnoredAny>(operation, input).await.map(drop)
+    }
+
+    /// Calls an operation.
+    ///
+    /// # Errors
+    ///
+    /// When it did not succeed, or its answer is not what it should be.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        input: &impl Serialize,
+    ) -> Result<T, Refusal> {
+        let trace = std::env::var(LAMBDA_TRACE).ok().filter(|_| self.in_lambda);
+        let body = serde_json::to_vec(input).map_err(|_| unbuilt())?;
+        self.call_in(trace.as_deref(), operation, body).await
+    }
+
+    /// Calls an operation, with the body as it is sent, as a part of a trace: the header `X-Amzn-Trace-Id`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::call`].
+    pub async fn call_in<T: DeserializeOwned>(
+        &self,
+        trace: Option<&str>,
+        operation: &str,
+        body: Vec<u8>,
+    ) -> Result<T, Refusal> {
+        let request = self.request(trace, operation, body).await?;
+        let response = self.pool.call(request).await?;
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            let fault = fault::answered(head.status.as_u16(), &head.headers, &body);
+            return Err(Refusal { fault, body });
         }
-        SdkError::ResponseError(_) => {
-            Fault::transient("BadResponse", "the response could not be read")
-        }
-        SdkError::ServiceError(service) => {
-            let code = service.err().code().unwrap_or("Unknown");
-            service_fault(
-                code,
-                service.err().message().unwrap_or_default(),
-                service.raw().status().as_u16(),
+        // ChangeMessageVisibility, for one, answers with nothing.
+        let text = if body.is_empty() { b"{}" } else { &*body };
+        serde_json::from_slice(text).map_err(|_| {
+            let text = format!("the answer of {operation} could not be read");
+            Fault::transient("BadResponse", text).into()
+        })
+    }
+
+    async fn request(
+        &self,
+        trace: Option<&str>,
+        operation: &str,
+        body: Vec<u8>,
+    ) -> Result<Request<Full<Bytes>>, Fault> {
+        let address = self.address.as_ref().map_err(Clone::clone)?;
+        let credentials = self.credentials.get().await?;
+        let time = signature::time(SystemTime::now());
+        let target = format!("{}.{operation}", self.service.target);
+        let host = address.host.to_str().map_err(|_| unbuilt())?;
+        let mut headers = Vec::with_capacity(5);
+        headers.extend([
+            ("content-type", self.service.content_type),
+            ("host", host),
+            ("x-amz-date", &*time),
+        ]);
+        let token = credentials.session_token.as_deref();
+        headers.extend(token.map(|token| ("x-amz-security-token", token)));
+        headers.push(("x-amz-target", &*target));
+        let authorization = self.signer.authorization(
+            &credentials,
+            &time,
+            Signable {
+                method: "POST",
+                path: address.uri.path(),
+                query: "",
+                headers: &headers,
+                payload: &signature::sha256(&body),
+            },
+        );
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|_| unbuilt());
+        let mut request = Request::post(address.uri.clone())
+            .header(
+                CONTENT_TYPE,
+                HeaderValue::from_static(self.service.content_type),
             )
+            .header(HOST, address.host.clone())
+            .header(DATE, value(&time)?)
+            .header(TARGET, value(&target)?)
+            .header(AUTHORIZATION, value(&authorization)?)
+            .header(USER_AGENT, HeaderValue::from_static(NAME))
+            .body(Full::from(body))
+            .map_err(|_| unbuilt())?;
+        if let Some(token) = token {
+            request.headers_mut().insert(TOKEN, value(token)?);
         }
-        _ => Fault::transient("Unknown", "an unknown error"),
+        if let Some(trace) = trace {
+            request.headers_mut().insert(TRACE, value(trace)?);
+        }
+        Ok(request)
     }
 }
 
-/// Whether the request was not even signed. Whoever gives out credentials may be back soon, so it is worth another attempt.
-fn lacks_credentials(failure: &DispatchFailure) -> bool {
-    let mut cause = failure.as_connector_error().and_then(Error::source);
-    while let Some(error) = cause {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+fn address(
+    endpoints: &Endpoints,
+    service: &Service,
+    region: Option<&str>,
+) -> Result<Address, Fault> {
+    let url = endpoints.of(service, region)?;
+    let wrong = || {
+        let text = format!("expected the URL of an endpoint, found `{url}`");
+        Fault::permanent("BadRequest", text)
+    };
+    let uri: http::Uri = url.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().ok_or_else(wrong)?;
+    let usual = match uri.scheme_str() {
+        Some("https") => 443,
+        Some("http") => 80,
+        _ => return Err(wrong()),
+    };
+    let host = match authority.port_u16() {
+        Some(port) if port != usual => format!("{}:{port}", authority.host()),
+        _ => authority.host().to_owned(),
+    };
+    let host = HeaderValue::from_str(&host).map_err(|_| wrong())?;
+    Ok(Address { uri, host })
 }
 
-/// An error that a service named, with the HTTP status it came with.
-pub fn service_fault(code: &str, message: &str, status: u16) -> Fault {
-    /// Named as a client's error, but a later attempt can work.
-    const TRANSIENT: [&str; 11] = [
-        "ExecutionLimitExceeded",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InternalFailure",
-        "KmsThrottled",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "TooManyRequestsException",
-    ];
-    let transient =
-        status >= 500 || status == 429 || code.contains("Throttl") || TRANSIENT.contains(&code);
-    Fault {
-        kind: if transient {
-            FaultKind::Transient
-        } else {
-            FaultKind::Permanent
-        },
-        code: code.to_owned(),
-        text: if quotes_no_content(code) {
-            message
-        } else {
-            "the service's words are withheld: they may quote the message"
-        }
-        .to_owned(),
-    }
-}
-
-/// Whether an error's words hold names and ARNs only. `InvalidExecutionInput` and `ValidationException`, for
-/// example, quote the input, and `InvalidSignatureException` the session's token.
-fn quotes_no_content(code: &str) -> bool {
-    [
-        "AccessDenied",
-        "DoesNotExist",
-        "NotFound",
-        "NonExistent",
-        "Throttl",
-        "LimitExceeded",
-        "Expired",
-        "UnrecognizedClient",
-        "Kms",
-    ]
-    .iter()
-    .any(|part| code.contains(part))
-        || matches!(code, "InvalidArn" | "InvalidName" | "StateMachineDeleting")
+/// A request that HTTP has no words for.
+pub(super) fn unbuilt() -> Fault {
+    Fault::permanent("BadRequest", "the request could not be built")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn faults_are_sorted_by_whether_asking_again_can_help() {
-        for (code, status) in [
-            ("ThrottlingException", 400),
-            ("ExecutionLimitExceeded", 400),
-            ("KmsThrottlingException", 400),
-            ("ProvisionedThroughputExceededException", 400),
-            ("RequestLimitExceeded", 400),
-            ("InternalFailure", 200),
-            ("Unknown", 503),
-            ("Unknown", 429),
-        ] {
-            assert_eq!(
-                service_fault(code, "", status).kind,
-                FaultKind::Transient,
-                "{code}"
-            );
-        }
-        for code in [
-            "StateMachineDoesNotExist",
-            "AccessDeniedException",
-            "InvalidExecutionInput",
-            "ValidationException",
-            "MalformedDetail",
-            "NotAuthorizedForSourceException",
-            "KmsAccessDeniedException",
-        ] {
-            assert_eq!(
-                service_fault(code, "", 400).kind,
-                FaultKind::Permanent,
-                "{code}"
-            );
-        }
-    }
-
-    #[test]
-    fn words_that_may_quote_a_message_are_withheld() {
-        let quoting = service_fault(
-            "InvalidExecutionInput",
-            "Invalid Input: 'my secret text'",
-            400,
-        );
-        assert!(!quoting.to_string().contains("secret"));
-        let naming = service_fault(
-            "StateMachineDoesNotExist",
-            "State Machine Does Not Exist: 'arn'",
-            400,
-        );
-        assert!(naming.to_string().contains("'arn'"));
-    }
-}
+mod tests;

@@ -1,36 +1,34 @@
-//! The HTTP client of a function's AWS clients: one pool of connections, and trusted roots that cost no start.
+//! The HTTP client behind all AWS clients of a process: one pool of connections, and trusted roots that cost no start.
 //!
-//! The SDKs' own client reads the system's roots once for each AWS client and once more for its pool, even where nothing is
-//! encrypted, and no request can be made before. This one trusts Mozilla's list, which is compiled in in the form it is used;
-//! or, in its place, the roots in the file that `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names, for networks that inspect what
-//! leaves them.
+//! A function trusts Mozilla's list, which is compiled in in the form it is used; or, in its place, the roots in the file that
+//! `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names, for networks that inspect what leaves them. To read the system's roots takes
+//! longer than all else that a start does.
 
 use std::error::Error;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
-use hyper_rustls::HttpsConnectorBuilder;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{CaptureConnection, Connect, capture_connection};
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use tower::ServiceBuilder;
-use tower::timeout::error::Elapsed;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+use tower_service::Service;
 
 use crate::config::Lookup;
+use crate::ports::Fault;
 
 /// The variables that name a file of trusted roots; the first one that is set counts.
 const FILES: [&str; 2] = ["AWS_CA_BUNDLE", "SSL_CERT_FILE"];
@@ -46,37 +44,103 @@ pub struct RootsError {
     found: String,
 }
 
-/// One pool of connections, for any number of AWS clients: each takes a clone. A connection, its encryption included, has to
-/// be there `connect_within`; nothing else is bounded.
+/// One pool of connections, for any number of clients: each takes a clone.
+#[derive(Clone)]
+pub struct Pool(Client<InTime, Full<Bytes>>);
+
+impl Pool {
+    /// A connection, its encryption included, has to be there `connect_within`; nothing else is bounded.
+    pub fn new(trusted: RootCertStore, connect_within: Duration) -> Self {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has the versions that are the defaults")
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let connector = InTime {
+            https,
+            within: connect_within,
+        };
+        let mut client = Client::builder(TokioExecutor::new());
+        Self(client.pool_timer(TokioTimer::new()).build(connector))
+    }
+
+    /// The whole answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Fault> {
+        let connection = capture_connection(&mut request);
+        let response = self.0.request(request).await.map_err(|e| fault(&e))?;
+        if response.status().is_server_error()
+            && let Some(connection) = connection.connection_metadata().as_ref()
+        {
+            // It may be this host that is ill: the next call gets another one.
+            connection.poison();
+        }
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|e| fault(&e))?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pool")
+    }
+}
+
+/// Connections that are there in time.
+#[derive(Clone)]
+struct InTime {
+    https: HttpsConnector<HttpConnector>,
+    within: Duration,
+}
+
+impl Service<Uri> for InTime {
+    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.https.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(timeout(self.within, self.https.call(uri)).map(|connected| connected?))
+    }
+}
+
+/// Why there is no answer, without anything of the request.
+fn fault(error: &(dyn Error + 'static)) -> Fault {
+    let mut cause = Some(error);
+    while let Some(one) = cause {
+        if one.is::<Elapsed>() {
+            return Fault::timed_out();
+        }
+        if one.downcast_ref().is_some_and(hyper::Error::is_user) {
+            let text = "the request could not be sent; look at the endpoint's URL";
+            return Fault::permanent("BadRequest", text);
+        }
+        cause = one.source();
+    }
+    Fault::transient("Unreachable", "no connection, or it broke")
+}
+
+/// What a function trusts: the roots of the file that a variable names, or those that are compiled in.
 ///
 /// # Errors
 ///
-/// When the file of a variable holds no roots.
-pub fn connector(
-    lookup: Lookup<'_>,
-    connect_within: Duration,
-) -> Result<SharedHttpConnector, RootsError> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has the versions that are the defaults")
-        .with_root_certificates(roots(lookup)?)
-        .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_or_http()
-        .enable_all_versions()
-        .build();
-    let connector = ServiceBuilder::new()
-        .map_future(Box::pin)
-        .timeout(connect_within)
-        .service(connector);
-    let client = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .build(connector);
-    Ok(SharedHttpConnector::new(Connections(client)))
-}
-
-fn roots(lookup: Lookup<'_>) -> Result<RootCertStore, RootsError> {
+/// When that file holds no roots.
+pub fn roots(lookup: Lookup<'_>) -> Result<RootCertStore, RootsError> {
     let named = FILES.iter().find_map(|&variable| {
         let file = lookup(variable).filter(|file| !file.is_empty())?;
         Some((variable, file))
@@ -101,83 +165,13 @@ fn roots(lookup: Lookup<'_>) -> Result<RootCertStore, RootsError> {
     }
 }
 
-/// Hands the connector to each AWS client, whatever that one's settings are.
-#[derive(Debug)]
-pub struct Pool(pub SharedHttpConnector);
-
-impl HttpClient for Pool {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        self.0.clone()
-    }
-}
-
-struct Connections<C>(Client<C, SdkBody>);
-
-impl<C> fmt::Debug for Connections<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connections")
-    }
-}
-
-impl<C: Connect + Clone + Send + Sync + 'static> HttpConnector for Connections<C> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let mut request = match request.try_into_http1x() {
-            Ok(request) => request,
-            Err(error) => {
-                return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
-            }
-        };
-        let connection = capture_connection(&mut request);
-        // After an error that may be this connection's, the SDK has the next request use another one.
-        if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
-            capture.set_connection_retriever(move || known(&connection));
-        }
-        let response = self.0.request(request);
-        HttpConnectorFuture::new(async move {
-            let response = response.await.map_err(|error| fault(error.into()))?;
-            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
-                .map_err(|error| ConnectorError::other(error.into(), None))
-        })
-    }
-}
-
-fn known(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
-    let poisoned = connection.clone();
-    connection.connection_metadata().as_ref()?;
-    let known = ConnectionMetadata::builder()
-        .proxied(false)
-        .poison_fn(move || {
-            if let Some(connection) = poisoned.connection_metadata().as_ref() {
-                connection.poison();
-            }
-        });
-    Some(known.build())
-}
-
-fn fault(error: BoxError) -> ConnectorError {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
-    while let Some(one) = cause {
-        if one.is::<Elapsed>() {
-            return ConnectorError::timeout(error);
-        }
-        if one.downcast_ref().is_some_and(hyper::Error::is_user) {
-            return ConnectorError::user(error);
-        }
-        cause = one.source();
-    }
-    ConnectorError::io(error)
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::ports::FaultKind;
 
     const WITHIN: Duration = Duration::from_millis(200);
 
@@ -185,9 +179,13 @@ mod tests {
         None
     }
 
-    fn get(uri: &str) -> HttpRequest {
-        let request = http::Request::builder().uri(uri).body(SdkBody::empty());
-        HttpRequest::try_from(request.unwrap()).unwrap()
+    async fn get(pool: &Pool, uri: &str) -> Result<Response<Bytes>, Fault> {
+        let request = Request::builder().uri(uri).body(Full::default());
+        pool.call(request.unwrap()).await
+    }
+
+    fn pool() -> Pool {
+        Pool::new(roots(&nothing).unwrap(), WITHIN)
     }
 
     #[test]
@@ -220,9 +218,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_used_again_until_it_is_poisoned() {
+    async fn a_connection_is_used_again_until_it_answers_with_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let uri = format!("http://{}", listener.local_addr().unwrap());
         let (tell, mut connections) = tokio::sync::mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
@@ -230,28 +228,25 @@ mod tests {
                 tokio::spawn(async move {
                     let mut request = [0; 1024];
                     while connection.read(&mut request).await.unwrap_or(0) > 0 {
-                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-                        connection.write_all(answer).await.unwrap();
+                        let status = if request.starts_with(b"GET /ill ") {
+                            503
+                        } else {
+                            200
+                        };
+                        let answer = format!("HTTP/1.1 {status} \r\ncontent-length: 2\r\n\r\nok");
+                        connection.write_all(answer.as_bytes()).await.unwrap();
                     }
                 });
             }
         });
-        let connector = connector(&nothing, WITHIN).unwrap();
-        let exchange = async |capture: Option<CaptureSmithyConnection>| {
-            let mut request = get(&uri);
-            request.add_extension(capture.clone().unwrap_or_default());
-            let mut response = connector.call(request).await.unwrap();
-            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-            let body = aws_smithy_types::byte_stream::ByteStream::new(body);
-            assert_eq!(body.collect().await.unwrap().into_bytes(), "ok");
-        };
-        exchange(None).await;
-        let capture = CaptureSmithyConnection::new();
-        exchange(Some(capture.clone())).await;
+        let pool = pool();
+        for path in ["/", "/", "/ill"] {
+            let response = get(&pool, &format!("{uri}{path}")).await.unwrap();
+            assert_eq!(response.body(), "ok");
+        }
         connections.recv().await.unwrap();
         assert!(connections.try_recv().is_err(), "a second connection");
-        capture.get().unwrap().poison();
-        exchange(None).await;
+        get(&pool, &uri).await.unwrap();
         connections.recv().await.unwrap();
     }
 
@@ -259,9 +254,7 @@ mod tests {
     async fn encryption_that_does_not_begin_is_given_up_in_time() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("https://{}/", listener.local_addr().unwrap());
-        let connector = connector(&nothing, WITHIN).unwrap();
-        let error = connector.call(get(&uri)).await.unwrap_err();
-        assert!(error.is_timeout(), "{error:?}");
+        assert_eq!(get(&pool(), &uri).await.unwrap_err(), Fault::timed_out());
     }
 
     #[tokio::test]
@@ -269,8 +262,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}/", listener.local_addr().unwrap());
         drop(listener);
-        let connector = connector(&nothing, WITHIN).unwrap();
-        let error = connector.call(get(&uri)).await.unwrap_err();
-        assert!(error.is_io(), "{error:?}");
+        let fault = get(&pool(), &uri).await.unwrap_err();
+        assert_eq!(fault.code, "Unreachable");
+        assert_eq!(fault.kind, FaultKind::Transient);
     }
 }

@@ -1,26 +1,18 @@
-//! Objects of an S3 bucket: PUT, and URLs for GET, signed by the SDK's own signer.
-//!
-//! The SDK's client for S3 would make the function's binary a fifth larger (1.9 MB) for these two requests.
+//! Objects of an S3 bucket: PUT, and URLs for GET.
 
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use aws_config::SdkConfig;
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
-    SigningSettings, UriPathNormalizationMode, sign,
-};
-use aws_sigv4::sign::v4::SigningParams;
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
-use aws_types::service_config::ServiceConfigKey;
-use http::{Method, Request};
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body_util::Full;
 
-use super::aws::{connector, service_fault};
+use super::aws::Aws;
+use super::aws::fault::service_fault;
+use super::aws::services::S3;
+use super::aws::signature::{self, Signable, Signer};
 use crate::ports::{Answer, Fault, Objects};
+
+const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// One bucket.
 ///
@@ -30,120 +22,75 @@ use crate::ports::{Answer, Fault, Objects};
 pub struct S3Objects {
     /// Without a slash at the end.
     bucket_url: String,
-    region: String,
-    credentials: Option<SharedCredentialsProvider>,
-    /// Made when first used.
-    connector: OnceLock<SharedHttpConnector>,
+    signer: Signer,
+    aws: Aws,
 }
 
 impl S3Objects {
-    /// With the region, credentials and endpoint of `config`.
-    pub fn new(config: &SdkConfig, bucket: &str) -> Self {
-        let region = config
-            .region()
-            .map_or("us-east-1", |region| region.as_ref());
+    /// With the region, credentials and endpoint of `aws`.
+    pub fn new(aws: &Aws, bucket: &str) -> Self {
+        let region = aws.region.as_deref().unwrap_or("us-east-1");
         Self {
-            bucket_url: bucket_url(endpoint(config).as_deref(), region, bucket),
-            region: region.to_owned(),
-            credentials: config.credentials_provider(),
-            connector: OnceLock::new(),
+            bucket_url: bucket_url(aws.endpoints.set(S3.id), region, bucket),
+            signer: Signer::new(region, S3.name),
+            aws: aws.clone(),
         }
     }
 
     async fn store_once(&self, key: &str, value: &str, ttl: Duration) -> Result<String, Fault> {
         let url = format!("{}/{key}", self.bucket_url);
-        let credentials = self.credentials().await?;
-        let put = Request::builder()
-            .method(Method::PUT)
-            .uri(&url)
-            .header("content-type", "text/plain; charset=utf-8")
-            .body(SdkBody::from(value))
-            .map_err(|_| unsigned())?;
-        let body = SignableBody::Bytes(value.as_bytes());
-        let now = SystemTime::now();
-        self.send(self.signed(put, body, &credentials, now, None)?)
-            .await?;
-        let get = Request::get(&url).body(()).map_err(|_| unsigned())?;
-        let body = SignableBody::UnsignedPayload;
-        let now = SystemTime::now();
-        let get = self.signed(get, body, &credentials, now, Some(ttl))?;
-        Ok(get.uri().to_string())
-    }
-
-    async fn credentials(&self) -> Result<Credentials, Fault> {
-        let provider = self.credentials.as_ref();
-        let missing = || Fault::later("NoCredentials", "expected AWS credentials, found none");
-        let credentials = provider.ok_or_else(missing)?.provide_credentials().await;
-        credentials.map_err(|_| {
-            Fault::transient("CredentialsNotLoaded", "the AWS credentials cannot be read")
-        })
-    }
-
-    /// Signs the headers, or, with a time to live, the URL.
-    fn signed<B>(
-        &self,
-        mut request: Request<B>,
-        body: SignableBody<'_>,
-        credentials: &Credentials,
-        now: SystemTime,
-        ttl: Option<Duration>,
-    ) -> Result<Request<B>, Fault> {
-        // S3 alone takes the path as it is, and wants the hash of the body.
-        let mut settings = SigningSettings::default();
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        match ttl {
-            None => settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256,
-            Some(_) => settings.signature_location = SignatureLocation::QueryParams,
+        let uri: http::Uri = url.parse().map_err(|_| unsigned())?;
+        let host = uri.authority().ok_or_else(unsigned)?.as_str();
+        let credentials = self.aws.credentials.get().await?;
+        let time = signature::time(SystemTime::now());
+        let hash = signature::sha256(value.as_bytes());
+        let mut headers = vec![
+            ("content-type", CONTENT_TYPE),
+            ("host", host),
+            ("x-amz-content-sha256", &hash),
+            ("x-amz-date", &time),
+        ];
+        if let Some(token) = &credentials.session_token {
+            headers.push(("x-amz-security-token", token));
         }
-        settings.expires_in = ttl;
-        let identity = credentials.clone().into();
-        let params = SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("s3")
-            .time(now)
-            .settings(settings)
-            .build()
-            .map_err(|_| unsigned())?
-            .into();
-        let headers = request.headers().iter();
-        let headers =
-            headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let uri = request.uri().to_string();
-        let signable = SignableRequest::new(request.method().as_str(), uri, headers, body);
-        let signed = signable.and_then(|signable| sign(signable, &params));
-        let (instructions, _) = signed.map_err(|_| unsigned())?.into_parts();
-        instructions.apply_to_request_http1x(&mut request);
-        Ok(request)
+        let put = Signable {
+            method: "PUT",
+            path: uri.path(),
+            query: "",
+            headers: &headers,
+            payload: &hash,
+        };
+        let authorization = self.signer.authorization(&credentials, &time, put);
+        let mut request = Request::put(&uri).header(header::AUTHORIZATION, secret(&authorization)?);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let body = Full::from(Bytes::copy_from_slice(value.as_bytes()));
+        self.send(request.body(body).map_err(|_| unsigned())?)
+            .await?;
+        let time = signature::time(SystemTime::now());
+        let place = (host, uri.path());
+        let query = self
+            .signer
+            .presigned_query(&credentials, &time, place, ttl.as_secs());
+        Ok(format!("{url}?{query}"))
     }
 
-    async fn send(&self, request: Request<SdkBody>) -> Result<(), Fault> {
-        let request = HttpRequest::try_from(request).map_err(|_| unsigned())?;
-        let connector = match self.connector.get() {
-            Some(connector) => connector,
-            None => {
-                let made = connector().map_err(|e| Fault::later("NoRoots", e.to_string()))?;
-                self.connector.get_or_init(|| made)
-            }
-        };
-        let unreachable = || Fault::transient("Unreachable", "no connection, or it broke");
-        let response = connector.call(request).await.map_err(|_| unreachable())?;
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<(), Fault> {
+        let response = self.aws.pool.call(request).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(());
         }
-        let body = aws_smithy_types::byte_stream::ByteStream::new(response.into_body());
-        let body = body
-            .collect()
-            .await
-            .map_err(|_| unreachable())?
-            .into_bytes();
-        let body = String::from_utf8_lossy(&body);
+        let body = String::from_utf8_lossy(response.body());
         let code = element(&body, "Code").unwrap_or("Unknown");
         let message = element(&body, "Message").unwrap_or_default();
         Err(service_fault(code, message, status.as_u16()))
     }
+}
+
+fn secret(value: &str) -> Result<HeaderValue, Fault> {
+    HeaderValue::from_str(value).map_err(|_| unsigned())
 }
 
 impl Objects for S3Objects {
@@ -151,18 +98,6 @@ impl Objects for S3Objects {
     fn store<'a>(&'a self, key: &'a str, value: &'a str, ttl: Duration) -> Answer<'a, String> {
         Box::pin(self.store_once(key, value, ttl))
     }
-}
-
-/// The endpoint that is set for S3, as the SDK's client reads it: `AWS_ENDPOINT_URL_S3`, or else the one for all services.
-fn endpoint(config: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder()
-        .service_id("S3")
-        .env("AWS_ENDPOINT_URL")
-        .profile("endpoint_url")
-        .build()
-        .ok()?;
-    let own = config.service_config().and_then(|own| own.load_config(key));
-    own.or_else(|| config.endpoint_url().map(str::to_owned))
 }
 
 /// Where a bucket is: under an endpoint that is set, as a local one is, or at its own host name. A name with dots has none
@@ -196,20 +131,28 @@ fn unsigned() -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::aws::Endpoints;
+    use crate::adapters::aws::credentials::{Credentials, Source};
+    use crate::adapters::https::Pool;
     use crate::ports::FaultKind;
-    use aws_config::{BehaviorVersion, Region};
     use std::sync::{Arc, Mutex};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    fn config(endpoint: &str) -> SdkConfig {
-        let credentials = Credentials::new("AKID", "secret", Some("token".into()), None, "test");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("eu-west-1"))
-            .endpoint_url(endpoint)
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build()
+    fn aws(endpoint: &str) -> Aws {
+        Aws {
+            region: Some("eu-west-1".into()),
+            credentials: Source::Fixed(Some(Arc::new(Credentials {
+                access_key_id: "AKID".into(),
+                secret_access_key: "secret".into(),
+                session_token: Some("token".into()),
+            }))),
+            endpoints: Endpoints {
+                own: vec![(S3.id, endpoint.to_owned())],
+                ..Endpoints::default()
+            },
+            pool: Pool::new(rustls::RootCertStore::empty(), Duration::from_secs(1)),
+        }
     }
 
     /// A server that answers every request so, and what it was asked.
@@ -233,25 +176,8 @@ mod tests {
         (endpoint, asked)
     }
 
-    #[test]
-    fn an_endpoint_of_its_own_goes_before_that_of_all_services() {
-        #[derive(Debug)]
-        struct Environment;
-        impl aws_types::service_config::LoadServiceConfig for Environment {
-            fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-                let names = (key.env(), key.service_id(), key.profile());
-                (names == ("AWS_ENDPOINT_URL", "S3", "endpoint_url"))
-                    .then(|| "http://own".to_owned())
-            }
-        }
-        let all = config("http://all");
-        assert_eq!(endpoint(&all).as_deref(), Some("http://all"));
-        let own = all.into_builder().service_config(Environment).build();
-        assert_eq!(endpoint(&own).as_deref(), Some("http://own"));
-    }
-
     async fn store(endpoint: &str) -> Result<String, Fault> {
-        let objects = S3Objects::new(&config(endpoint), "claims");
+        let objects = S3Objects::new(&aws(endpoint), "claims");
         let ttl = Duration::from_secs(600);
         objects.store("workflow-bridge/ab", "the value", ttl).await
     }
@@ -284,39 +210,6 @@ mod tests {
         ] {
             assert!(url.contains(part), "{part} in {url}");
         }
-    }
-
-    /// The examples of the S3 API reference, "Signature calculations for the Authorization header" and "Authenticating
-    /// requests: using query parameters".
-    #[test]
-    fn signatures_are_those_of_the_reference() {
-        let objects = S3Objects {
-            bucket_url: "https://examplebucket.s3.amazonaws.com".into(),
-            region: "us-east-1".into(),
-            credentials: None,
-            connector: OnceLock::new(),
-        };
-        let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-        let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test");
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
-        let sign = |request, body, ttl| objects.signed(request, body, &credentials, now, ttl);
-
-        let get = Request::get(format!("{}/test.txt", objects.bucket_url));
-        let get = get.header("range", "bytes=0-9").body(()).unwrap();
-        let signed = sign(get, SignableBody::Bytes(b""), None).unwrap();
-        let authorization = signed.headers()["authorization"].to_str().unwrap();
-        let signature = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
-        assert!(authorization.ends_with(signature), "{authorization}");
-
-        let get = Request::get(format!("{}/test.txt", objects.bucket_url));
-        let ttl = Some(Duration::from_secs(86_400));
-        let signed = sign(get.body(()).unwrap(), SignableBody::UnsignedPayload, ttl).unwrap();
-        let url = signed.uri().to_string();
-        let signature = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
-        assert!(
-            url.contains(&format!("X-Amz-Signature={signature}")),
-            "{url}"
-        );
     }
 
     #[tokio::test]

@@ -1,15 +1,30 @@
 //! Secrets Manager.
 
-use aws_sdk_secretsmanager::Client;
+use serde::Deserialize;
+use serde_json::json;
 
-use super::aws::fault;
+use super::aws::services::SECRETS_MANAGER;
+use super::aws::{Aws, Client};
 use crate::ports::{Answer, Secrets, Stage};
 
 /// One secret.
 pub struct SecretsManager {
-    pub client: Client,
-    /// Name or ARN.
-    pub id: String,
+    client: Client,
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SecretValue {
+    secret_string: Option<String>,
+}
+
+impl SecretsManager {
+    /// By its name or ARN.
+    pub fn new(aws: &Aws, id: String) -> Self {
+        let client = Client::new(aws, &SECRETS_MANAGER);
+        Self { client, id }
+    }
 }
 
 impl Secrets for SecretsManager {
@@ -19,20 +34,11 @@ impl Secrets for SecretsManager {
                 Stage::Current => "AWSCURRENT",
                 Stage::Previous => "AWSPREVIOUS",
             };
-            let call = self
-                .client
-                .get_secret_value()
-                .secret_id(&self.id)
-                .version_stage(stage);
-            match call.send().await {
-                Ok(output) => Ok(output.secret_string),
-                Err(e)
-                    if e.as_service_error()
-                        .is_some_and(|e| e.is_resource_not_found_exception()) =>
-                {
-                    Ok(None)
-                }
-                Err(e) => Err(fault(&e)),
+            let input = json!({"SecretId": self.id, "VersionStage": stage});
+            match self.client.call("GetSecretValue", &input).await {
+                Ok(SecretValue { secret_string }) => Ok(secret_string),
+                Err(refusal) if refusal.fault.code == "ResourceNotFoundException" => Ok(None),
+                Err(refusal) => Err(refusal.into()),
             }
         })
     }

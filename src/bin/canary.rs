@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use workflow_bridge::adapters::{
-    function, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, topics::MomentoTopics,
+    aws::Aws, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, topics::MomentoTopics,
 };
 use workflow_bridge::clock;
 use workflow_bridge::config::{CanaryConfig, environment};
@@ -21,17 +21,14 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = CanaryConfig::read(&environment)?;
-    let aws = function::config()?;
-    let key = Arc::new(SecretsManager {
-        client: aws_sdk_secretsmanager::Client::new(&aws),
-        id: config.momento_secret_id,
-    });
+    let aws = Aws::of_function()?;
+    let key = Arc::new(SecretsManager::new(&aws, config.momento_secret_id));
     let canary = CanaryHandler {
         momento: Box::new(move || {
             let momento = Momento::new(key.clone(), config.momento_endpoint.clone());
             Arc::new(MomentoTopics(Arc::new(momento)))
         }),
-        listing: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
+        listing: Arc::new(StepFunctions::new(&aws)),
         cache: config.cache,
         state_machine: config.state_machine,
         within: config.within,

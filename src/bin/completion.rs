@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use lambda_runtime::Error;
 use tokio::sync::Semaphore;
+use workflow_bridge::adapters::aws::Aws;
 use workflow_bridge::adapters::{
-    dynamodb::DynamoLedger, function, items::MomentoItems, momento::Momento, objects::S3Objects,
+    dynamodb::DynamoLedger, items::MomentoItems, momento::Momento, objects::S3Objects,
     secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm, topics::MomentoTopics,
 };
 use workflow_bridge::claims::Claims;
@@ -28,16 +29,13 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = CompletionConfig::read(&environment)?;
-    let aws = function::config()?;
-    let key = SecretsManager {
-        client: aws_sdk_secretsmanager::Client::new(&aws),
-        id: config.momento_secret_id,
-    };
+    let aws = Aws::of_function()?;
+    let key = SecretsManager::new(&aws, config.momento_secret_id);
     let momento = Arc::new(Momento::new(Arc::new(key), config.momento_endpoint));
     let queue = |url| Arc::new(SqsQueue::new(&aws, url));
     let completion = Completion {
         routes: ssm::load_routes(&config.routes, &aws).await?,
-        executions: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
+        executions: Arc::new(StepFunctions::new(&aws)),
         publisher: Publisher {
             topics: Arc::new(MomentoTopics(momento.clone())),
             claims: Claims {

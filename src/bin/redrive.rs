@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::Error;
-use workflow_bridge::adapters::{function, sqs::SqsQueue, ssm};
+use workflow_bridge::adapters::{aws::Aws, sqs::SqsQueue, ssm};
 use workflow_bridge::clock;
 use workflow_bridge::config::{RedriveConfig, environment};
 use workflow_bridge::dispatch::Queues;
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = RedriveConfig::read(&environment)?;
-    let aws = function::config()?;
+    let aws = Aws::of_function()?;
     let parked = Arc::new(SqsQueue::new(&aws, config.parking_queue_url));
     let redrive = Redrive {
         routes: ssm::load_routes(&config.routes, &aws).await?,

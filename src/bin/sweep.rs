@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tokio::time::Instant;
 use workflow_bridge::adapters::{
-    dynamodb::DynamoLedger, function, sfn::StepFunctions, sqs::SqsQueue, ssm,
+    aws::Aws, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue, ssm,
 };
 use workflow_bridge::clock;
 use workflow_bridge::config::{SweepConfig, environment};
@@ -24,12 +24,12 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = SweepConfig::read(&environment)?;
-    let aws = function::config()?;
+    let aws = Aws::of_function()?;
     let queue = Arc::new(SqsQueue::new(&aws, config.completions_queue_url));
     let sweeper = Sweeper {
         routes: ssm::load_routes(&config.routes, &aws).await?,
         sweep: Sweep {
-            listing: Arc::new(StepFunctions(aws_sdk_sfn::Client::new(&aws))),
+            listing: Arc::new(StepFunctions::new(&aws)),
             register: Arc::new(DynamoLedger::new(&aws, config.ledger_table, clock::now_ms)),
             completions: queue.clone(),
             backlog: queue,

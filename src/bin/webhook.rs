@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use lambda_runtime::Error;
 use tokio::time::Instant;
-use workflow_bridge::adapters::function;
+use workflow_bridge::adapters::aws::Aws;
 use workflow_bridge::config::{WebhookConfig, environment};
 use workflow_bridge::entrypoints::lambda;
 use workflow_bridge::{telemetry, wiring};
@@ -18,7 +18,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let began = Instant::now();
     let config = WebhookConfig::read(&environment)?;
-    let webhook = wiring::webhook(config, &function::config()?).await?;
+    let webhook = wiring::webhook(config, &Aws::of_function()?).await?;
     webhook.warm_up();
     lambda::run(webhook, began).await
 }

@@ -86,6 +86,13 @@ impl<'a> ExecutionInput<'a> {
         out.write_str("}}")
     }
 
+    /// About how many bytes it has: that many where nothing has to be escaped.
+    pub fn size_hint(&self) -> usize {
+        let text = self.message.value.as_str().len();
+        let is_json = self.bridge.is_some() && self.message.json().is_some();
+        FRAME_MAX + text * (1 + usize::from(is_json))
+    }
+
     /// How many bytes it has, where these are more than `most`.
     pub fn over(&self, most: usize) -> Option<usize> {
         if self.bound() <= most {

@@ -6,6 +6,8 @@ use aws_sdk_sfn::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde_json::{Value, json};
 
+use crate::adapters::aws::Aws;
+
 /// The emulator's only region.
 pub const REGION: &str = "us-east-1";
 
@@ -57,6 +59,11 @@ impl Account {
     /// For the clients of the AWS SDK: `aws_sdk_sqs::Client::new(account.config())`.
     pub fn config(&self) -> &SdkConfig {
         &self.config
+    }
+
+    /// For the bridge's own adapters.
+    pub fn aws(&self) -> Aws {
+        Aws::from(&self.config)
     }
 
     /// Creates a bucket; no other account may have one of that name.

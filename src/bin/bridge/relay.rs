@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use aws_config::SdkConfig;
 use axum::body::Bytes;
 use axum::http::Request;
 use clap::Args;
@@ -19,7 +18,7 @@ use workflow_bridge::adapters::eventbridge::EventBridge;
 use workflow_bridge::adapters::files::{SecretFile, SecretText};
 use workflow_bridge::adapters::secrets::SecretsManager;
 use workflow_bridge::adapters::subscriptions::Subscriptions;
-use workflow_bridge::adapters::{aws, ssm};
+use workflow_bridge::adapters::{aws::Aws, sdk, ssm};
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::{MomentoEndpoint, RoutesSource, environment};
 use workflow_bridge::metrics::Metrics;
@@ -161,7 +160,7 @@ fn from(text: &str) -> Result<(TopicName, u64), String> {
 impl RelayCommand {
     pub async fn run(self) -> Result<i32> {
         telemetry::init("relay", &environment);
-        let aws = Aws::default();
+        let aws = LazyAws::default();
         let destination = Destination {
             door: Door::http(&self.webhook).map_err(|text| anyhow!(text))?,
             secrets: SecretCache::new(self.secret.store(&aws).await?),
@@ -206,7 +205,7 @@ pub fn stop() -> Result<impl Future<Output = ()> + Clone> {
 }
 
 impl SigningOptions {
-    async fn store(&self, aws: &Aws) -> Result<Arc<dyn Secrets>> {
+    async fn store(&self, aws: &LazyAws) -> Result<Arc<dyn Secrets>> {
         Ok(
             match (&self.signing_secret_id, &self.secret_file, &self.secret_env) {
                 (Some(id), ..) => aws.secret(id).await,
@@ -231,7 +230,7 @@ impl SigningOptions {
 
 impl RelayOptions {
     /// A relay of these topics to `destination`, that has not begun.
-    pub async fn relay(self, destination: Destination, aws: &Aws) -> Result<Relay> {
+    pub async fn relay(self, destination: Destination, aws: &LazyAws) -> Result<Relay> {
         let topics = self.topics(aws).await?;
         let status = Arc::new(Status::new(topics.len()));
         let endpoint = self.momento_endpoint.as_deref().context(
@@ -243,9 +242,7 @@ impl RelayOptions {
             None => None,
             Some(name) => Some(Bus {
                 name,
-                event_bus: Arc::new(EventBridge(aws_sdk_eventbridge::Client::new(
-                    aws.config().await,
-                ))),
+                event_bus: Arc::new(EventBridge::new(aws.get().await)),
             }),
         };
         let store = store(self.state.as_deref(), aws).await?;
@@ -272,7 +269,7 @@ impl RelayOptions {
     }
 
     /// The listed topics, else those of the routes.
-    async fn topics(&self, aws: &Aws) -> Result<Vec<TopicName>> {
+    async fn topics(&self, aws: &LazyAws) -> Result<Vec<TopicName>> {
         let routes = self.routes(aws).await?;
         if self.topics.is_empty() {
             let routes = routes.context("expected topics to relay, found none: list them with `--topic CACHE/TOPIC`, or give the routes document with `--routes` or in the variable ROUTES")?;
@@ -294,7 +291,7 @@ impl RelayOptions {
         Ok(listed)
     }
 
-    async fn routes(&self, aws: &Aws) -> Result<Option<Routes>> {
+    async fn routes(&self, aws: &LazyAws) -> Result<Option<Routes>> {
         if let Some(file) = &self.routes {
             let document = std::fs::read_to_string(file)
                 .with_context(|| format!("cannot read the routes in `{}`", file.display()))?;
@@ -308,12 +305,12 @@ impl RelayOptions {
         };
         let routes = match RoutesSource::of(&value) {
             RoutesSource::Inline(document) => Routes::parse(&document)?,
-            parameter => ssm::load_routes(&parameter, aws.config().await).await?,
+            parameter => ssm::load_routes(&parameter, aws.get().await).await?,
         };
         Ok(Some(routes))
     }
 
-    async fn api_key(&self, aws: &Aws) -> Result<Arc<dyn Secrets>> {
+    async fn api_key(&self, aws: &LazyAws) -> Result<Arc<dyn Secrets>> {
         let variable = environment("MOMENTO_API_KEY").filter(|key| !key.is_empty());
         Ok(
             match (&self.momento_secret_id, &self.momento_key_file, variable) {
@@ -329,12 +326,12 @@ impl RelayOptions {
 }
 
 /// The cursors' place: `dynamodb:TABLE`, or a file.
-async fn store(state: Option<&str>, aws: &Aws) -> Result<Box<dyn CursorStore>> {
+async fn store(state: Option<&str>, aws: &LazyAws) -> Result<Box<dyn CursorStore>> {
     if let Some(table) = state.and_then(|state| state.strip_prefix("dynamodb:")) {
         if table.is_empty() {
             bail!("expected the name of a table after `dynamodb:`, found none");
         }
-        let table = DynamoLedger::new(aws.config().await, table.to_owned(), now_ms);
+        let table = DynamoLedger::new(aws.get().await, table.to_owned(), now_ms);
         return Ok(Box::new(TableStore(Arc::new(table))));
     }
     let path = match (state, environment("STATE_DIRECTORY")) {
@@ -347,18 +344,16 @@ async fn store(state: Option<&str>, aws: &Aws) -> Result<Box<dyn CursorStore>> {
 
 /// AWS's configuration, read when something first needs it: a relay on a plain host needs none.
 #[derive(Default)]
-pub struct Aws(OnceCell<SdkConfig>);
+pub struct LazyAws(OnceCell<Aws>);
 
-impl Aws {
-    pub async fn config(&self) -> &SdkConfig {
-        self.0.get_or_init(aws::config).await
+impl LazyAws {
+    pub async fn get(&self) -> &Aws {
+        let read = async || Aws::from(&sdk::config().await);
+        self.0.get_or_init(read).await
     }
 
     pub async fn secret(&self, id: &str) -> Arc<dyn Secrets> {
-        Arc::new(SecretsManager {
-            client: aws_sdk_secretsmanager::Client::new(self.config().await),
-            id: id.to_owned(),
-        })
+        Arc::new(SecretsManager::new(self.get().await, id.to_owned()))
     }
 }
 
@@ -403,7 +398,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_for_cursors_is_a_file_or_a_table() {
-        let aws = Aws::default();
+        let aws = LazyAws::default();
         let error = store(Some("dynamodb:"), &aws).await.err().unwrap();
         assert!(error.to_string().contains("name of a table"));
         assert!(store(Some("/proc/none/cursors"), &aws).await.is_err());

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use aws_config::SdkConfig;
 use clap::Args;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::{WebhookConfig, environment};
@@ -15,7 +14,8 @@ use workflow_bridge::server::Limits;
 use workflow_bridge::{telemetry, wiring};
 
 use crate::listen::{listen, raise_open_files};
-use crate::relay::{self, Aws, RelayOptions};
+use crate::relay::{self, LazyAws, RelayOptions};
+use workflow_bridge::adapters::aws::Aws;
 
 /// Serve the webhook over HTTP, without Lambda
 ///
@@ -59,8 +59,8 @@ impl Serve {
         let config = WebhookConfig::read(&environment)?;
         let signing_secret_id = config.signing_secret_id.clone();
         let listener = listen(&self.listen, "--listen").await?;
-        let aws = Aws::default();
-        let webhook = webhook(config, aws.config().await).await?;
+        let aws = LazyAws::default();
+        let webhook = webhook(config, aws.get().await).await?;
         raise_open_files();
         let limits = limits(self.max_in_flight);
         if !self.relay {
@@ -96,8 +96,8 @@ fn limits(max_in_flight: u32) -> Limits {
 }
 
 /// The webhook that the environment describes.
-async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webhook>> {
-    if aws.region().is_none() {
+async fn webhook(config: WebhookConfig, aws: &Aws) -> Result<Arc<Webhook>> {
+    if aws.region.is_none() {
         bail!("expected an AWS region, found none: set AWS_REGION");
     }
     Ok(wiring::webhook(config, aws).await?)

@@ -13,7 +13,7 @@ use aws_sdk_sqs::types::{
 };
 use futures_util::StreamExt;
 use futures_util::stream::iter;
-use workflow_bridge::adapters::aws::fault;
+use workflow_bridge::adapters::sdk::fault;
 
 use super::dead::Record;
 use super::run::{HOLD, Queues};
