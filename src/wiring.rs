@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::adapters::aws::Aws;
+use futures_util::future::join_all;
+
+use crate::adapters::aws::services::{EVENTBRIDGE, SFN, Service};
+use crate::adapters::aws::{Aws, Client};
 use crate::adapters::eventbridge::EventBridge;
 use crate::adapters::secrets::SecretsManager;
 use crate::adapters::sfn::StepFunctions;
@@ -13,6 +16,7 @@ use crate::config::{WebhookConfig, environment};
 use crate::dispatch::{Queues, Targets};
 use crate::entrypoints::http::Webhook;
 use crate::metrics::Metrics;
+use crate::routes::{Routes, Target};
 use crate::secrets::SecretCache;
 use crate::xray::Tracer;
 
@@ -35,6 +39,20 @@ pub async fn webhook(config: WebhookConfig, aws: &Aws) -> Result<Arc<Webhook>, R
         metrics: Metrics::new(&environment),
         now_ms: clock::now_ms,
     }))
+}
+
+/// Opens connections to the services that the routes lead to, which takes two or three round trips.
+pub async fn connect(aws: &Aws, routes: &Routes) {
+    let leads_to = |service: &Service| {
+        routes.iter().any(|route| match route.to {
+            Target::EventBus { .. } => service.id == EVENTBRIDGE.id,
+            Target::StateMachine { .. } | Target::Resume(_) => service.id == SFN.id,
+        })
+    };
+    let services = [&SFN, &EVENTBRIDGE].into_iter();
+    let clients = services.filter(|service| leads_to(service));
+    let clients = clients.map(|service| Client::new(aws, service));
+    join_all(clients.map(async |client| client.connect().await)).await;
 }
 
 /// Everything that a route can name.

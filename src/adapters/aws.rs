@@ -168,6 +168,16 @@ impl Client {
         })
     }
 
+    /// Opens a connection, for the first call to come: asks for nothing that the service knows, without a signature. The
+    /// answer, which is a refusal, is of no interest.
+    pub async fn connect(&self) {
+        if let Ok(address) = &self.address {
+            let mut request = Request::new(Full::default());
+            *request.uri_mut() = address.uri.clone();
+            let _ = self.pool.call(request).await;
+        }
+    }
+
     async fn request(
         &self,
         trace: Option<&str>,

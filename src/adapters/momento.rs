@@ -67,6 +67,18 @@ impl Momento {
         }
     }
 
+    /// Fetches the API key and makes the client of Topics ahead of the first call, which tries again if this fails.
+    pub async fn warm_up(&self) {
+        let ready = async { self.lease().await?.topics().await.map(drop) };
+        if let Err(fault) = ready.await {
+            tracing::warn!(
+                error.code = fault.code,
+                error.text = fault.text,
+                "no client of Momento yet"
+            );
+        }
+    }
+
     /// What a call begins with; [`Momento::settle`] is what it ends with.
     pub(super) async fn lease(&self) -> Result<Lease, Fault> {
         let before = self.reads();

@@ -3,7 +3,6 @@
 //! Momento delivers once, waits 5 s and never repeats. So a 2xx is given only when, for every matching route, the target
 //! or a queue has the message, and everything is bounded by [`WebhookSettings::answer_within`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -204,19 +203,15 @@ struct BodyTarget<'a> {
 }
 
 impl Webhook {
-    /// Fetches the signing secrets ahead of the first request, which waits for them if they are not there yet.
-    pub fn warm_up(self: &Arc<Self>) {
-        let webhook = self.clone();
-        let deadline = Instant::now() + self.settings.answer_within;
-        tokio::spawn(async move {
-            if let Err(fault) = webhook.secrets.get(deadline).await {
-                tracing::warn!(
-                    error.code = fault.code,
-                    error.text = fault.text,
-                    "no signing secret yet"
-                );
-            }
-        });
+    /// Fetches the signing secrets ahead of the first request, which asks for them again if they were not there by `deadline`.
+    pub async fn warm_up(&self, deadline: Instant) {
+        if let Err(fault) = self.secrets.get(deadline).await {
+            tracing::warn!(
+                error.code = fault.code,
+                error.text = fault.text,
+                "no signing secret yet"
+            );
+        }
     }
 
     /// Answers a request whose body is the bytes that were sent (base64 of an event already undone), within `budget`:

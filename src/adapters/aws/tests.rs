@@ -111,9 +111,22 @@ async fn a_refusal_comes_with_all_it_says() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_opened_ahead_is_used() {
+    let (endpoint, mut asked) = server(404, "").await;
+    let client = Client::new(&aws(&endpoint, None), &SFN);
+    client.connect().await;
+    let request = asked.recv().await.unwrap();
+    assert!(
+        request.starts_with("GET / ") && !request.contains("authorization"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_no_endpoint_is_told_with_each_call() {
     for endpoint in ["nowhere", "ftp://host", "http://", "h p"] {
         let client = Client::new(&aws(endpoint, None), &SFN);
+        client.connect().await;
         let fault = Fault::from(client.tell("X", &json!({})).await.unwrap_err());
         assert_eq!(fault.kind, FaultKind::Permanent, "{fault}");
         assert!(fault.text.contains(endpoint), "{fault}");
