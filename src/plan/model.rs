@@ -18,7 +18,7 @@ pub struct Factors {
     pub target_invocations: f64,
     /// DescribeExecution, where the event has input and output.
     pub describes: f64,
-    /// GetSecretValue of a webhook that starts: AWSCURRENT and AWSPREVIOUS.
+    /// GetSecretValue of a webhook that starts: AWSCURRENT.
     pub webhook_secrets: f64,
     /// GetSecretValue of a completion that starts.
     pub completion_secrets: f64,
@@ -47,7 +47,7 @@ pub const FACTORS: Factors = Factors {
     sqs_calls: 0.0,
     target_invocations: 1.0,
     describes: 0.0,
-    webhook_secrets: 2.0,
+    webhook_secrets: 1.0,
     completion_secrets: 1.0,
     webhook_log: Log {
         bytes: 1140.0,
