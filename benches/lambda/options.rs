@@ -15,11 +15,11 @@ const LARGE: usize = 100_000;
     about = "What Lambda would measure: the shipped functions beside alternatives"
 )]
 pub struct Options {
-    /// Cold starts of each subject in each place; 20 unless told
+    /// Cold starts of each subject in each place; 40 unless told
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     starts: Option<u16>,
 
-    /// Invocations in each of three runs; a tenth of it for large texts; 5000 unless told
+    /// Invocations in each of seven runs; a tenth of it for large texts; 2000 unless told
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(20..))]
     invocations: Option<u32>,
 
@@ -57,16 +57,16 @@ pub struct Options {
 
 impl Options {
     pub fn starts(&self) -> usize {
-        let default = if self.quick { 2 } else { 20 };
+        let default = if self.quick { 2 } else { 40 };
         self.starts.map_or(default, usize::from)
     }
 
     pub fn rounds(&self) -> usize {
-        if self.quick { 1 } else { 3 }
+        if self.quick { 1 } else { 7 }
     }
 
     pub fn invocations(&self, size: usize) -> usize {
-        let default = if self.quick { 300 } else { 5000 };
+        let default = if self.quick { 300 } else { 2000 };
         let all = self.invocations.unwrap_or(default) as usize;
         if size > LARGE { all / 10 } else { all }
     }
