@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -37,6 +37,9 @@ const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+
+/// Room for the headers of a call, and for the length that is added when it is sent.
+const HEADERS: usize = 12;
 
 const NAME: &str = concat!("workflow-bridge/", env!("CARGO_PKG_VERSION"));
 
@@ -187,17 +190,17 @@ impl Client {
         let address = self.address.as_ref().map_err(Clone::clone)?;
         let credentials = self.credentials.get().await?;
         let time = signature::time(SystemTime::now());
-        let target = format!("{}.{operation}", self.service.target);
+        let target = [self.service.target, ".", operation].concat();
         let host = address.host.to_str().map_err(|_| unbuilt())?;
-        let mut headers = Vec::with_capacity(5);
-        headers.extend([
+        let mut signed = Vec::with_capacity(5);
+        signed.extend([
             ("content-type", self.service.content_type),
             ("host", host),
             ("x-amz-date", &*time),
         ]);
         let token = credentials.session_token.as_deref();
-        headers.extend(token.map(|token| ("x-amz-security-token", token)));
-        headers.push(("x-amz-target", &*target));
+        signed.extend(token.map(|token| ("x-amz-security-token", token)));
+        signed.push(("x-amz-target", &*target));
         let authorization = self.signer.authorization(
             &credentials,
             &time,
@@ -205,29 +208,29 @@ impl Client {
                 method: "POST",
                 path: address.uri.path(),
                 query: "",
-                headers: &headers,
+                headers: &signed,
                 payload: &signature::sha256(&body),
             },
         );
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| unbuilt());
-        let mut request = Request::post(address.uri.clone())
-            .header(
-                CONTENT_TYPE,
-                HeaderValue::from_static(self.service.content_type),
-            )
-            .header(HOST, address.host.clone())
-            .header(DATE, value(&time)?)
-            .header(TARGET, value(&target)?)
-            .header(AUTHORIZATION, value(&authorization)?)
-            .header(USER_AGENT, HeaderValue::from_static(NAME))
-            .body(Full::from(body))
-            .map_err(|_| unbuilt())?;
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        let content_type = HeaderValue::from_static(self.service.content_type);
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(HOST, address.host.clone());
+        headers.insert(DATE, value(&time)?);
+        headers.insert(TARGET, value(&target)?);
+        headers.insert(AUTHORIZATION, value(&authorization)?);
+        headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
         if let Some(token) = token {
-            request.headers_mut().insert(TOKEN, value(token)?);
+            headers.insert(TOKEN, value(token)?);
         }
         if let Some(trace) = trace {
-            request.headers_mut().insert(TRACE, value(trace)?);
+            headers.insert(TRACE, value(trace)?);
         }
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = address.uri.clone();
+        *request.headers_mut() = headers;
         Ok(request)
     }
 }

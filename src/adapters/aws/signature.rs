@@ -11,6 +11,8 @@ use ring::{digest, hmac};
 use super::credentials::Credentials;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// Room for a hash in hex digits, a method and line ends; or for the names of a few headers.
+const ROOM: usize = 100;
 const SECONDS_OF_A_DAY: u64 = 86_400;
 
 /// What a request says that is signed.
@@ -68,11 +70,20 @@ impl Signer {
         let id = &credentials.access_key_id;
         let scope = self.scope(time);
         let signature = self.signature(credentials, time, request);
-        let mut text = format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders=");
-        push_names(&mut text, request.headers);
-        text.push_str(", Signature=");
-        text.push_str(&signature);
-        text
+        let mut names = String::with_capacity(ROOM);
+        push_names(&mut names, request.headers);
+        [
+            ALGORITHM,
+            " Credential=",
+            id,
+            "/",
+            &scope,
+            ", SignedHeaders=",
+            &names,
+            ", Signature=",
+            &signature,
+        ]
+        .concat()
     }
 
     /// The query of a URL that answers GET for `seconds` from `time`, whoever asks `host` for `path`.
@@ -107,8 +118,7 @@ impl Signer {
     }
 
     fn scope(&self, time: &str) -> String {
-        let (region, service) = (&self.region, self.service);
-        format!("{}/{region}/{service}/aws4_request", day(time))
+        [day(time), &self.region, self.service, "aws4_request"].join("/")
     }
 
     fn signature(
@@ -119,7 +129,7 @@ impl Signer {
     ) -> String {
         let canonical = sha256(canonical(request).as_bytes());
         let scope = self.scope(time);
-        let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{canonical}");
+        let to_sign = [ALGORITHM, time, &scope, &canonical].join("\n");
         let key = self.key(credentials, day(time));
         digits(hmac::sign(&key, to_sign.as_bytes()).as_ref())
     }
@@ -191,7 +201,13 @@ fn canonical(request: Signable<'_>) -> String {
         headers,
         payload,
     } = request;
-    let mut text = format!("{method}\n{path}\n{query}\n");
+    let headers_bytes = |&(name, value): &(&str, &str)| 2 * name.len() + value.len() + 3;
+    let room = headers.iter().map(headers_bytes).sum::<usize>();
+    let mut text = String::with_capacity(room + path.len() + query.len() + ROOM);
+    for line in [method, path, query] {
+        text.push_str(line);
+        text.push('\n');
+    }
     for (name, value) in headers {
         text.push_str(name);
         text.push(':');
