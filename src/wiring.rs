@@ -1,6 +1,7 @@
 //! The adapters behind the ports, for what more than one binary runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -41,18 +42,29 @@ pub async fn webhook(config: WebhookConfig, aws: &Aws) -> Result<Arc<Webhook>, R
     }))
 }
 
-/// Opens connections to the services that the routes lead to, which takes two or three round trips.
-pub async fn connect(aws: &Aws, routes: &Routes) {
+/// How long a start waits for what the first event needs, while it has a whole processor: a function that works has its share
+/// of one. What was not there in time, the first event waits for.
+pub const WARM_UP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Opens a connection to each service, which takes two or three round trips.
+pub async fn connect(aws: &Aws, services: impl IntoIterator<Item = &'static Service>) {
+    let clients = services
+        .into_iter()
+        .map(|service| Client::new(aws, service));
+    join_all(clients.map(async |client| client.connect().await)).await;
+}
+
+/// The services that the routes lead to.
+pub fn services(routes: &Routes) -> impl Iterator<Item = &'static Service> {
     let leads_to = |service: &Service| {
         routes.iter().any(|route| match route.to {
             Target::EventBus { .. } => service.id == EVENTBRIDGE.id,
             Target::StateMachine { .. } | Target::Resume(_) => service.id == SFN.id,
         })
     };
-    let services = [&SFN, &EVENTBRIDGE].into_iter();
-    let clients = services.filter(|service| leads_to(service));
-    let clients = clients.map(|service| Client::new(aws, service));
-    join_all(clients.map(async |client| client.connect().await)).await;
+    [&SFN, &EVENTBRIDGE]
+        .into_iter()
+        .filter(move |service| leads_to(service))
 }
 
 /// Everything that a route can name.

@@ -27,6 +27,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::aws::fault::{unreachable, unsent};
 use crate::config::Lookup;
 use crate::ports::Fault;
 
@@ -127,12 +128,11 @@ fn fault(error: &(dyn Error + 'static)) -> Fault {
             return Fault::timed_out();
         }
         if one.downcast_ref().is_some_and(hyper::Error::is_user) {
-            let text = "the request could not be sent; look at the endpoint's URL";
-            return Fault::permanent("BadRequest", text);
+            return unsent();
         }
         cause = one.source();
     }
-    Fault::transient("Unreachable", "no connection, or it broke")
+    unreachable()
 }
 
 /// What a function trusts: the roots of the file that a variable names, or those that are compiled in.

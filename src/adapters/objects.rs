@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{Request, header};
 use http_body_util::Full;
 
 use super::aws::Aws;
@@ -61,7 +61,7 @@ impl S3Objects {
             payload: &hash,
         };
         let authorization = self.signer.authorization(&credentials, &time, put);
-        let mut request = Request::put(&uri).header(header::AUTHORIZATION, secret(&authorization)?);
+        let mut request = Request::put(&uri).header(header::AUTHORIZATION, authorization);
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -87,10 +87,6 @@ impl S3Objects {
         let message = element(&body, "Message").unwrap_or_default();
         Err(service_fault(code, message, status.as_u16()))
     }
-}
-
-fn secret(value: &str) -> Result<HeaderValue, Fault> {
-    HeaderValue::from_str(value).map_err(|_| unsigned())
 }
 
 impl Objects for S3Objects {

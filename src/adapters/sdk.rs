@@ -20,7 +20,7 @@ use rustls::RootCertStore;
 use tokio::sync::Mutex;
 
 use super::aws::credentials::{Credentials, Source};
-use super::aws::fault::service_fault;
+use super::aws::fault::{no_credentials, service_fault, unreachable, unsent};
 use super::aws::services::ALL;
 use super::aws::{Aws, CONNECT_WITHIN, Endpoints};
 use super::https::Pool;
@@ -130,17 +130,9 @@ pub fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Faul
             Fault::permanent("BadRequest", "the request could not be built")
         }
         SdkError::TimeoutError(_) => Fault::timed_out(),
-        SdkError::DispatchFailure(failure) if failure.is_user() => Fault::permanent(
-            "BadRequest",
-            "the request could not be sent; look at the endpoint's URL",
-        ),
-        SdkError::DispatchFailure(failure) if lacks_credentials(failure) => Fault::transient(
-            "NoCredentials",
-            "no AWS credentials could be had; look at the role, and at who may assume it",
-        ),
-        SdkError::DispatchFailure(_) => {
-            Fault::transient("Unreachable", "no connection, or it broke")
-        }
+        SdkError::DispatchFailure(failure) if failure.is_user() => unsent(),
+        SdkError::DispatchFailure(failure) if lacks_credentials(failure) => no_credentials(),
+        SdkError::DispatchFailure(_) => unreachable(),
         SdkError::ResponseError(_) => {
             Fault::transient("BadResponse", "the response could not be read")
         }
@@ -156,7 +148,7 @@ pub fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Faul
     }
 }
 
-/// Whether the request was not even signed. Whoever gives out credentials may be back soon, so it is worth another attempt.
+/// Whether the request was not even signed.
 fn lacks_credentials(failure: &DispatchFailure) -> bool {
     let mut cause = failure.as_connector_error().and_then(Error::source);
     while let Some(error) = cause {

@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::OptionFuture;
 use lambda_runtime::Error;
 use tokio::join;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use workflow_bridge::adapters::aws::Aws;
 use workflow_bridge::adapters::aws::services::DYNAMODB;
-use workflow_bridge::adapters::aws::{Aws, Client};
 use workflow_bridge::adapters::{
     dynamodb::DynamoLedger, items::MomentoItems, momento::Momento, objects::S3Objects,
     secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm, topics::MomentoTopics,
@@ -23,11 +21,8 @@ use workflow_bridge::entrypoints::records::{self, Repeats};
 use workflow_bridge::metrics::Metrics;
 use workflow_bridge::ports::{Queue, Receipts};
 use workflow_bridge::publisher::Publisher;
-use workflow_bridge::telemetry;
 use workflow_bridge::xray::Tracer;
-
-/// How long a start waits for what the first result needs; that one goes on waiting, if it must.
-const WARM_UP_WITHIN: Duration = Duration::from_secs(2);
+use workflow_bridge::{telemetry, wiring};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -40,16 +35,13 @@ async fn run() -> Result<(), Error> {
     let aws = Aws::of_function()?;
     let key = SecretsManager::new(&aws, config.momento_secret_id);
     let momento = Arc::new(Momento::new(Arc::new(key), config.momento_endpoint));
-    // A function that starts has a whole processor; one that works has its share of one.
-    let ledger = Client::new(&aws, &DYNAMODB);
-    let ready = async {
-        let ledger = config.ledger_table.as_ref().map(|_| ledger.connect());
-        join!(momento.warm_up(), OptionFuture::from(ledger))
-    };
-    let _ = timeout(WARM_UP_WITHIN, ready).await;
+    let ledger = config.ledger_table.as_ref().map(|_| &DYNAMODB);
+    let ready = async { join!(momento.warm_up(), wiring::connect(&aws, ledger)) };
+    let ready = timeout(wiring::WARM_UP_WITHIN, ready);
+    let (routes, _) = join!(ssm::load_routes(&config.routes, &aws), ready);
     let queue = |url| Arc::new(SqsQueue::new(&aws, url));
     let completion = Completion {
-        routes: ssm::load_routes(&config.routes, &aws).await?,
+        routes: routes?,
         executions: Arc::new(StepFunctions::new(&aws)),
         publisher: Publisher {
             topics: Arc::new(MomentoTopics(momento.clone())),

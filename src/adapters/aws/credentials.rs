@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::fault::no_credentials;
 use crate::config::Lookup;
 use crate::ports::Fault;
 
@@ -46,19 +47,14 @@ impl Source {
 
     /// # Errors
     ///
-    /// A transient fault where there are none: whoever gives them out may be back soon.
+    /// A transient fault where there are none.
     pub async fn get(&self) -> Result<Arc<Credentials>, Fault> {
         let found = match self {
             Self::Fixed(credentials) => credentials.clone(),
             #[cfg(feature = "cli")]
             Self::Provider(provider) => provider.credentials().await,
         };
-        found.ok_or_else(|| {
-            Fault::transient(
-                "NoCredentials",
-                "no AWS credentials could be had; look at the role, and at who may assume it",
-            )
-        })
+        found.ok_or_else(no_credentials)
     }
 }
 

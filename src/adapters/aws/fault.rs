@@ -5,6 +5,23 @@ use serde::Deserialize;
 
 use crate::ports::{Fault, FaultKind};
 
+/// Nobody answered.
+pub fn unreachable() -> Fault {
+    Fault::transient("Unreachable", "no connection, or it broke")
+}
+
+/// A request that could not go out.
+pub fn unsent() -> Fault {
+    let text = "the request could not be sent; look at the endpoint's URL";
+    Fault::permanent("BadRequest", text)
+}
+
+/// Nobody to sign for. Whoever gives out credentials may be back soon, so it is worth another attempt.
+pub fn no_credentials() -> Fault {
+    let text = "no AWS credentials could be had; look at the role, and at who may assume it";
+    Fault::transient("NoCredentials", text)
+}
+
 /// An answer that is none of success.
 #[derive(Deserialize, Default)]
 struct Error {
