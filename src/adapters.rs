@@ -1,4 +1,4 @@
-//! The ports, by means of AWS's protocols and Momento's SDK: the only files that name one.
+//! The ports, by means of AWS's and Momento's SDKs: the only files that name one.
 
 pub mod aws;
 pub mod dynamodb;
@@ -7,14 +7,11 @@ pub mod eventbridge;
 pub mod files;
 #[cfg(feature = "cli")]
 pub mod history;
-pub mod https;
 pub mod items;
 #[cfg(feature = "cli")]
 pub mod logs;
 pub mod momento;
 pub mod objects;
-#[cfg(feature = "cli")]
-pub mod sdk;
 pub mod secrets;
 pub mod sfn;
 pub mod sqs;

@@ -104,6 +104,7 @@ impl Delivery {
     /// Counts what came of the route.
     pub fn measure(&self, measured: &mut Measurements) {
         let route = Some(self.route.as_str());
+        measure_denial(self.fault.as_ref(), route, measured);
         match self.outcome {
             Outcome::NotStored => {}
             Outcome::Parked => measured.count_route(Metric::Parked, route),
@@ -113,6 +114,13 @@ impl Delivery {
             }
             outcome => outcome.measure(&self.route, self.took, measured),
         }
+    }
+}
+
+/// Counts an attempt that a target refused for a missing permission.
+pub fn measure_denial(fault: Option<&Fault>, route: Option<&str>, measured: &mut Measurements) {
+    if fault.is_some_and(|fault| fault.kind == FaultKind::Later) {
+        measured.count_route(Metric::Denied, route);
     }
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use aws_config::SdkConfig;
+use futures_util::future::join;
 
-use crate::adapters::aws::services::{EVENTBRIDGE, SFN, Service};
-use crate::adapters::aws::{Aws, Client};
+use crate::adapters::aws;
+use crate::adapters::dynamodb::DynamoLedger;
 use crate::adapters::eventbridge::EventBridge;
 use crate::adapters::secrets::SecretsManager;
 use crate::adapters::sfn::StepFunctions;
@@ -17,6 +18,7 @@ use crate::config::{WebhookConfig, environment};
 use crate::dispatch::{Queues, Targets};
 use crate::entrypoints::http::Webhook;
 use crate::metrics::Metrics;
+use crate::ports::{Event, EventBus as _, Executions as _, Register as _};
 use crate::routes::{Routes, Target};
 use crate::secrets::SecretCache;
 use crate::xray::Tracer;
@@ -26,7 +28,7 @@ use crate::xray::Tracer;
 /// # Errors
 ///
 /// When the routes cannot be read within 3 s, or have problems.
-pub async fn webhook(config: WebhookConfig, aws: &Aws) -> Result<Arc<Webhook>, RoutesError> {
+pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webhook>, RoutesError> {
     let signing = SecretsManager::new(aws, config.signing_secret_id);
     Ok(Arc::new(Webhook {
         routes: ssm::load_routes(&config.routes, aws).await?,
@@ -46,29 +48,42 @@ pub async fn webhook(config: WebhookConfig, aws: &Aws) -> Result<Arc<Webhook>, R
 /// of one. What was not there in time, the first event waits for.
 pub const WARM_UP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Opens a connection to each service, which takes two or three round trips.
-pub async fn connect(aws: &Aws, services: impl IntoIterator<Item = &'static Service>) {
-    let clients = services
-        .into_iter()
-        .map(|service| Client::new(aws, service));
-    join_all(clients.map(async |client| client.connect().await)).await;
+/// Opens a connection to each service that the routes lead to, which takes two or three round trips.
+pub async fn connect_targets(aws: &SdkConfig, routes: &Routes) {
+    let Some(opening) = aws::opening(aws) else {
+        return;
+    };
+    let leads_to = |is_one: fn(&Target) -> bool| routes.iter().any(|route| is_one(&route.to));
+    let workflows = async {
+        if leads_to(|to| !matches!(to, Target::EventBus { .. })) {
+            let _ = StepFunctions::new(&opening).describe("none").await;
+        }
+    };
+    let events = async {
+        if leads_to(|to| matches!(to, Target::EventBus { .. })) {
+            let event = Event {
+                bus: "default",
+                source: "none",
+                detail_type: "none",
+                detail: "{}",
+                trace: None,
+            };
+            let _ = EventBridge::new(&opening).put(event).await;
+        }
+    };
+    join(workflows, events).await;
 }
 
-/// The services that the routes lead to.
-pub fn services(routes: &Routes) -> impl Iterator<Item = &'static Service> {
-    let leads_to = |service: &Service| {
-        routes.iter().any(|route| match route.to {
-            Target::EventBus { .. } => service.id == EVENTBRIDGE.id,
-            Target::StateMachine { .. } | Target::Resume(_) => service.id == SFN.id,
-        })
-    };
-    [&SFN, &EVENTBRIDGE]
-        .into_iter()
-        .filter(move |service| leads_to(service))
+/// Opens a connection to the ledger, where there is one.
+pub async fn connect_ledger(aws: &SdkConfig, table: Option<&str>) {
+    if let (Some(opening), Some(table)) = (aws::opening(aws), table) {
+        let ledger = DynamoLedger::new(&opening, table.to_owned(), clock::now_ms);
+        let _ = ledger.load("none").await;
+    }
 }
 
 /// Everything that a route can name.
-pub fn targets(aws: &Aws) -> Targets {
+pub fn targets(aws: &SdkConfig) -> Targets {
     let step_functions = Arc::new(StepFunctions::new(aws));
     Targets {
         workflows: step_functions.clone(),

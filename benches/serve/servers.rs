@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::sync::Arc;
 
+use aws_sdk_sfn::Client;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -11,9 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use workflow_bridge::adapters::aws::services::SFN;
-use workflow_bridge::adapters::aws::{Aws, Client};
-use workflow_bridge::adapters::sdk;
+use workflow_bridge::adapters::aws;
 
 pub const SECRET: &str = "the signing secret";
 const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Uppercase";
@@ -41,12 +40,12 @@ pub fn run(role: &str) {
                 StatusCode::OK
             }),
             _ => {
-                let client = Client::new(&Aws::from(&sdk::config().await), &SFN);
-                let client = Arc::new(client);
+                let config = aws::of_machine().await.expect("trusted roots");
+                let client = Client::new(&config);
                 Router::new().fallback(async move |body: Bytes| {
                     let input = String::from_utf8_lossy(&body);
-                    let input = json!({"stateMachineArn": MACHINE, "name": "name", "input": input});
-                    match client.tell("StartExecution", &input).await {
+                    let call = client.start_execution().state_machine_arn(MACHINE);
+                    match call.name("name").input(input).send().await {
                         Ok(_) => StatusCode::OK,
                         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
                     }

@@ -11,11 +11,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::ProvideErrorKind;
 
-use super::aws::services::DYNAMODB;
-use super::aws::{Aws, Client, Refusal};
+use super::aws::fault::fault;
 use crate::ports::{Answer, Begun, Fault, Ledger, Register};
 
 const KEEP_SECONDS: i64 = 30 * 86_400;
@@ -31,65 +39,29 @@ pub struct DynamoLedger {
     now_ms: fn() -> i64,
 }
 
-/// An item: its attributes, each an object of its type and its value, such as `{"S": "text"}`.
-type Item = serde_json::Map<String, Value>;
-
-const REFUSED: &str = "ConditionalCheckFailedException";
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Updated {
-    attributes: Option<Item>,
-}
-
-/// What GetItem answers, and an update whose condition does not hold.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Found {
-    item: Option<Item>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Batch {
-    #[serde(default)]
-    responses: HashMap<String, Vec<Item>>,
-    #[serde(default)]
-    unprocessed_keys: HashMap<String, Keys>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Keys {
-    keys: Vec<Item>,
-}
+type Item = HashMap<String, AttributeValue>;
 
 impl DynamoLedger {
-    pub fn new(aws: &Aws, table: String, now_ms: fn() -> i64) -> Self {
+    pub fn new(aws: &SdkConfig, table: String, now_ms: fn() -> i64) -> Self {
         Self {
-            client: Client::new(aws, &DYNAMODB),
+            client: Client::new(aws),
             table,
             now_ms,
         }
     }
 
-    fn expires_at(&self) -> Value {
+    fn expires_at(&self) -> AttributeValue {
         number((self.now_ms)() / 1000 + KEEP_SECONDS)
     }
 
     /// An update of one item, with `#state` for its state.
-    fn update(&self, id: &str, expression: &str, values: Value) -> Value {
-        json!({
-            "TableName": self.table, "Key": {"id": text(id)}, "UpdateExpression": expression,
-            "ExpressionAttributeNames": {"#state": "state"}, "ExpressionAttributeValues": values,
-        })
-    }
-
-    async fn item(&self, id: &str) -> Result<Option<Item>, Fault> {
-        let input =
-            json!({"TableName": self.table, "Key": {"id": text(id)}, "ConsistentRead": true});
-        let Found { item } = self.client.call("GetItem", &input).await?;
-        Ok(item)
+    fn update(&self, id: &str, expression: impl Into<String>) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(id))
+            .update_expression(expression)
+            .expression_attribute_names("#state", "state")
     }
 }
 
@@ -97,26 +69,29 @@ impl Ledger for DynamoLedger {
     fn begin<'a>(&'a self, id: &'a str, owner: &'a str, lease_until_ms: i64) -> Answer<'a, Begun> {
         Box::pin(async move {
             let set = "SET #state = :publishing, lease_owner = :owner, lease_until = :until, expires_at = :expires";
-            let mut update = self.update(
-                id,
-                set,
-                json!({
-                    ":publishing": text("publishing"), ":owner": text(owner), ":until": number(lease_until_ms),
-                    ":expires": self.expires_at(), ":done": text("done"), ":now": number((self.now_ms)()),
+            let call = self
+                .update(id, set)
+                .condition_expression(FREE)
+                .expression_attribute_values(":publishing", text("publishing"))
+                .expression_attribute_values(":owner", text(owner))
+                .expression_attribute_values(":until", number(lease_until_ms))
+                .expression_attribute_values(":expires", self.expires_at())
+                .expression_attribute_values(":done", text("done"))
+                .expression_attribute_values(":now", number((self.now_ms)()))
+                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                );
+            match call.send().await {
+                Ok(output) => Ok(Begun::Yours {
+                    published: published(output.attributes.as_ref()),
                 }),
-            );
-            update["ConditionExpression"] = FREE.into();
-            update["ReturnValues"] = "ALL_NEW".into();
-            update["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD".into();
-            match self.client.call("UpdateItem", &update).await {
-                Ok(Updated { attributes }) => Ok(Begun::Yours {
-                    published: published(attributes.as_ref()),
-                }),
-                Err(refusal) if refusal.fault.code == REFUSED => {
-                    let found = serde_json::from_slice::<Found>(&refusal.body).ok();
-                    taken(found.and_then(|found| found.item).as_ref(), owner)
-                }
-                Err(refusal) => Err(refusal.into()),
+                Err(e) => match e.as_service_error() {
+                    Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
+                        taken(refusal.item(), owner)
+                    }
+                    _ => Err(fault(&e)),
+                },
             }
         })
     }
@@ -124,9 +99,11 @@ impl Ledger for DynamoLedger {
     fn finish<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
             let set = "SET #state = :done, expires_at = :expires REMOVE lease_owner, lease_until, published";
-            let values = json!({":done": text("done"), ":expires": self.expires_at()});
-            let update = self.update(id, set, values);
-            Ok(self.client.tell("UpdateItem", &update).await?)
+            let call = self
+                .update(id, set)
+                .expression_attribute_values(":done", text("done"))
+                .expression_attribute_values(":expires", self.expires_at());
+            call.send().await.map(|_| ()).map_err(|e| fault(&e))
         })
     }
 
@@ -138,20 +115,21 @@ impl Ledger for DynamoLedger {
     ) -> Answer<'a, ()> {
         Box::pin(async move {
             let set = "SET #state = :waiting REMOVE lease_owner, lease_until";
-            let mut values = json!({":waiting": text("waiting"), ":mine": text(owner)});
-            // DynamoDB knows no empty set.
-            let set = match published.is_empty() {
-                true => set.to_owned(),
-                false => {
-                    let different: HashSet<&String> = published.iter().collect();
-                    values[":published"] = json!({"SS": different});
-                    format!("{set} ADD published :published")
-                }
+            let call = if published.is_empty() {
+                // DynamoDB knows no empty set.
+                self.update(id, set)
+            } else {
+                let different: HashSet<&String> = published.iter().collect();
+                let published = AttributeValue::Ss(different.into_iter().cloned().collect());
+                self.update(id, format!("{set} ADD published :published"))
+                    .expression_attribute_values(":published", published)
             };
-            let mut update = self.update(id, &set, values);
-            update["ConditionExpression"] = "lease_owner = :mine".into();
+            let call = call
+                .condition_expression("lease_owner = :mine")
+                .expression_attribute_values(":waiting", text("waiting"))
+                .expression_attribute_values(":mine", text(owner));
             // Where it does not hold, the lease has ended and somebody else has the event.
-            unless_refused(self.client.tell("UpdateItem", &update).await)
+            unless_refused(call.send().await)
         })
     }
 }
@@ -163,13 +141,23 @@ impl Register for DynamoLedger {
             let mut left: Vec<Item> = ids.iter().map(|id| key(id)).collect();
             while !left.is_empty() {
                 let asked = left.len();
-                let input = json!({"RequestItems": {&self.table: {
-                    "Keys": left, "ProjectionExpression": "id", "ConsistentRead": true,
-                }}});
-                let mut batch: Batch = self.client.call("BatchGetItem", &input).await?;
-                let items = batch.responses.remove(&self.table).unwrap_or_default();
+                let keys = KeysAndAttributes::builder()
+                    .set_keys(Some(left))
+                    .projection_expression("id")
+                    .consistent_read(true)
+                    .build()
+                    .map_err(|e| Fault::permanent("BadRequest", e.to_string()))?;
+                let call = self
+                    .client
+                    .batch_get_item()
+                    .request_items(&self.table, keys);
+                let mut output = call.send().await.map_err(|e| fault(&e))?;
+                let mut found = output.responses.take().unwrap_or_default();
+                let items = found.remove(&self.table).unwrap_or_default();
                 known.extend(items.iter().filter_map(|item| string(item, "id")));
-                let unprocessed = batch.unprocessed_keys.remove(&self.table);
+                let unprocessed = output
+                    .unprocessed_keys
+                    .and_then(|mut tables| tables.remove(&self.table));
                 left = unprocessed.map_or_else(Vec::new, |keys| keys.keys);
                 if left.len() == asked {
                     return Err(Fault::transient("UnprocessedKeys", "no key was processed"));
@@ -181,27 +169,40 @@ impl Register for DynamoLedger {
 
     fn mark<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let input = json!({
-                "TableName": self.table,
-                "Item": {"id": text(id), "state": text("queued"), "expires_at": self.expires_at()},
-                "ConditionExpression": "attribute_not_exists(id)",
-            });
-            unless_refused(self.client.tell("PutItem", &input).await)
+            let call = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .item("id", text(id))
+                .item("state", text("queued"))
+                .item("expires_at", self.expires_at())
+                .condition_expression("attribute_not_exists(id)");
+            unless_refused(call.send().await)
         })
     }
 
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>> {
         Box::pin(async move {
-            let item = self.item(key).await?;
-            Ok(item.and_then(|item| string(&item, "saved")))
+            let call = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("id", text(key))
+                .consistent_read(true);
+            let output = call.send().await.map_err(|e| fault(&e))?;
+            Ok(output.item.and_then(|item| string(&item, "saved")))
         })
     }
 
     fn save<'a>(&'a self, key: &'a str, saved: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let item = json!({"id": text(key), "saved": text(saved)});
-            let input = json!({"TableName": self.table, "Item": item});
-            Ok(self.client.tell("PutItem", &input).await?)
+            let call = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .item("id", text(key))
+                .item("saved", text(saved));
+            call.send().await.map(|_| ()).map_err(|e| fault(&e))
         })
     }
 }
@@ -210,8 +211,10 @@ impl Register for DynamoLedger {
 impl crate::trace::sources::Entries for DynamoLedger {
     fn entry<'a>(&'a self, id: &'a str) -> Answer<'a, Option<crate::trace::model::Entry>> {
         Box::pin(async move {
-            let item = self.item(id).await?;
-            let item = item.as_ref();
+            let call = self.client.get_item().table_name(&self.table);
+            let call = call.key("id", text(id)).consistent_read(true);
+            let output = call.send().await.map_err(|e| fault(&e))?;
+            let item = output.item.as_ref();
             let state = item.and_then(|item| string(item, "state"));
             Ok(state.map(|state| crate::trace::model::Entry {
                 state,
@@ -232,7 +235,7 @@ impl crate::trace::sources::Entries for DynamoLedger {
 /// Why an event cannot be begun, from the item that was there.
 fn taken(item: Option<&Item>, owner: &str) -> Result<Begun, Fault> {
     let state = item.and_then(|item| string(item, "state"));
-    let until_ms = item.and_then(|item| item.get("lease_until")?["N"].as_str()?.parse().ok());
+    let until_ms = item.and_then(|item| item.get("lease_until")?.as_n().ok()?.parse().ok());
     match (state.as_deref(), until_ms) {
         (Some("done"), _) => Ok(Begun::Done),
         // An attempt of the same owner, whose answer was lost.
@@ -250,33 +253,34 @@ fn taken(item: Option<&Item>, owner: &str) -> Result<Begun, Fault> {
 }
 
 /// What a conditional write did; nothing, where its condition did not hold.
-fn unless_refused(result: Result<(), Refusal>) -> Result<(), Fault> {
+fn unless_refused<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Result<(), Fault>
+where
+    E: ProvideErrorMetadata + ProvideErrorKind,
+{
     match result {
-        Err(refusal) if refusal.fault.code != REFUSED => Err(refusal.into()),
-        _ => Ok(()),
+        Ok(_) => Ok(()),
+        Err(e) if e.code() == Some("ConditionalCheckFailedException") => Ok(()),
+        Err(e) => Err(fault(&e)),
     }
 }
 
 fn published(item: Option<&Item>) -> Vec<String> {
-    let set = item.and_then(|item| item.get("published")?["SS"].as_array());
-    let names = set.into_iter().flatten();
-    names
-        .filter_map(|name| Some(name.as_str()?.to_owned()))
-        .collect()
+    let set = item.and_then(|item| item.get("published")?.as_ss().ok());
+    set.cloned().unwrap_or_default()
 }
 
 fn key(id: &str) -> Item {
-    Item::from_iter([("id".to_owned(), text(id))])
+    Item::from([("id".to_owned(), text(id))])
 }
 
-fn text(value: &str) -> Value {
-    json!({"S": value})
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
 }
 
-fn number(value: i64) -> Value {
-    json!({"N": value.to_string()})
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
 }
 
 fn string(item: &Item, attribute: &str) -> Option<String> {
-    Some(item.get(attribute)?["S"].as_str()?.to_owned())
+    item.get(attribute)?.as_s().ok().cloned()
 }

@@ -1,59 +1,46 @@
 //! EventBridge.
 
-use serde::Deserialize;
-use serde_json::json;
+use aws_config::SdkConfig;
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::operation::RequestId as _;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 
-use super::aws::fault::service_fault;
-use super::aws::services::EVENTBRIDGE;
-use super::aws::{Aws, Client};
+use super::aws::fault::{entry_fault, fault};
 use crate::ports::{Answer, Event, EventBus, Fault};
 
 /// Puts events on buses.
 pub struct EventBridge(Client);
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Put {
-    #[serde(default)]
-    failed_entry_count: u32,
-    #[serde(default)]
-    entries: Vec<PutEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct PutEntry {
-    error_code: Option<String>,
-    error_message: Option<String>,
-}
-
 impl EventBridge {
-    pub fn new(aws: &Aws) -> Self {
-        Self(Client::new(aws, &EVENTBRIDGE))
+    pub fn new(aws: &SdkConfig) -> Self {
+        Self(Client::new(aws))
     }
 }
 
 impl EventBus for EventBridge {
     fn put<'a>(&'a self, event: Event<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
-            let mut entry = json!({
-                "EventBusName": event.bus, "Source": event.source, "DetailType": event.detail_type,
-                "Detail": event.detail,
-            });
-            if let Some(trace) = event.trace {
-                entry["TraceHeader"] = trace.into();
-            }
-            let put: Put = self
+            let entry = PutEventsRequestEntry::builder()
+                .event_bus_name(event.bus)
+                .source(event.source)
+                .detail_type(event.detail_type)
+                .detail(event.detail)
+                .set_trace_header(event.trace.map(str::to_owned))
+                .build();
+            let output = self
                 .0
-                .call("PutEvents", &json!({"Entries": [entry]}))
-                .await?;
+                .put_events()
+                .entries(entry)
+                .send()
+                .await
+                .map_err(|e| fault(&e))?;
             // PutEvents answers 200 whatever became of the entries.
-            match &put.entries[..] {
-                [entry] if entry.error_code.is_none() && put.failed_entry_count == 0 => Ok(()),
-                [entry] => Err(service_fault(
-                    entry.error_code.as_deref().unwrap_or("Unknown"),
-                    entry.error_message.as_deref().unwrap_or_default(),
-                    200,
+            match output.entries.as_deref().unwrap_or_default() {
+                [entry] if entry.error_code.is_none() && output.failed_entry_count == 0 => Ok(()),
+                [entry] => Err(entry_fault(
+                    entry.error_code(),
+                    entry.error_message(),
+                    output.request_id(),
                 )),
                 entries => Err(Fault::transient(
                     "BadResponse",

@@ -5,7 +5,7 @@ use aws_sdk_sfn::Client;
 use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType, StateMachineType};
 
-use super::sdk::fault;
+use super::aws::fault::fault;
 use crate::ports::Answer;
 use crate::trace::model::State;
 use crate::trace::sources::{Execution, Workflows};

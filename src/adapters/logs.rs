@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
 use tokio::time::Instant;
 
-use super::sdk::fault;
+use super::aws::fault::fault;
 use crate::ports::{Answer, Fault};
 use crate::trace::lines::Line;
 use crate::trace::model::Part;

@@ -1,10 +1,9 @@
 //! Secrets Manager.
 
-use serde::Deserialize;
-use serde_json::json;
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
 
-use super::aws::services::SECRETS_MANAGER;
-use super::aws::{Aws, Client};
+use super::aws::fault::fault;
 use crate::ports::{Answer, Secrets, Stage};
 
 /// One secret.
@@ -13,16 +12,10 @@ pub struct SecretsManager {
     id: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct SecretValue {
-    secret_string: Option<String>,
-}
-
 impl SecretsManager {
     /// By its name or ARN.
-    pub fn new(aws: &Aws, id: String) -> Self {
-        let client = Client::new(aws, &SECRETS_MANAGER);
+    pub fn new(aws: &SdkConfig, id: String) -> Self {
+        let client = Client::new(aws);
         Self { client, id }
     }
 }
@@ -34,11 +27,20 @@ impl Secrets for SecretsManager {
                 Stage::Current => "AWSCURRENT",
                 Stage::Previous => "AWSPREVIOUS",
             };
-            let input = json!({"SecretId": self.id, "VersionStage": stage});
-            match self.client.call("GetSecretValue", &input).await {
-                Ok(SecretValue { secret_string }) => Ok(secret_string),
-                Err(refusal) if refusal.fault.code == "ResourceNotFoundException" => Ok(None),
-                Err(refusal) => Err(refusal.into()),
+            let call = self
+                .client
+                .get_secret_value()
+                .secret_id(&self.id)
+                .version_stage(stage);
+            match call.send().await {
+                Ok(output) => Ok(output.secret_string),
+                Err(e)
+                    if e.as_service_error()
+                        .is_some_and(|e| e.is_resource_not_found_exception()) =>
+                {
+                    Ok(None)
+                }
+                Err(e) => Err(fault(&e)),
             }
         })
     }

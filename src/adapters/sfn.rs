@@ -1,14 +1,11 @@
 //! Step Functions.
 
-use std::fmt;
+use aws_config::SdkConfig;
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::primitives::DateTime;
+use aws_sdk_sfn::types::ExecutionListItem;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::json;
-
-use super::aws::services::SFN;
-use super::aws::{self, Aws, Client, Refusal};
-use crate::json as text;
+use super::aws::fault::{fault, unproven};
 use crate::ports::{
     Answer, Described, ExecutionPage, Executions, Fault, Listed, Listing, NewExecution, Resumed,
     Started, Tasks, Workflows,
@@ -16,133 +13,90 @@ use crate::ports::{
 use crate::resume::{TaskAnswer, Verdict};
 
 /// The most that ListExecutions gives at once.
-const PAGE: u32 = 1000;
+const PAGE: i32 = 1000;
 
-/// Room for what is around the input in a StartExecution: an ARN, a name and the keys.
-const START_BYTES: usize = 400;
+/// Makes an execution a part of a trace.
+const TRACE_HEADER: &str = "x-amzn-trace-id";
 
 /// Starts, describes and lists executions, and answers their tasks.
-#[derive(Debug)]
 pub struct StepFunctions(Client);
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ExecutionStarted {
-    #[serde(rename = "executionArn")]
-    _execution_arn: IgnoredAny,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Execution {
-    status: String,
-    redrive_count: Option<u32>,
-    input: Option<String>,
-    output: Option<String>,
-    error: Option<String>,
-    cause: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page {
-    executions: Vec<Item>,
-    next_token: Option<String>,
-}
-
-/// Dates are seconds since the epoch, with a fraction.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Item {
-    execution_arn: String,
-    name: String,
-    status: String,
-    start_date: f64,
-    stop_date: Option<f64>,
-    redrive_count: Option<u32>,
-}
-
 impl StepFunctions {
-    pub fn new(aws: &Aws) -> Self {
-        Self(Client::new(aws, &SFN))
+    pub fn new(aws: &SdkConfig) -> Self {
+        Self(Client::new(aws))
     }
 }
 
 impl Workflows for StepFunctions {
     fn start<'a>(&'a self, execution: NewExecution<'a>) -> Answer<'a, Started> {
         Box::pin(async move {
-            // Step Functions prefers the header to what a body says.
-            let trace = Some(execution.trace);
-            let body = start(execution).map_err(|_| aws::unbuilt())?;
-            let started = self.0.call_in(trace, "StartExecution", body).await;
-            match started {
-                Ok(ExecutionStarted { .. }) => Ok(Started::Now),
-                Err(refusal) if refusal.fault.code == "ExecutionAlreadyExists" => {
+            let trace = execution.trace.to_owned();
+            let call = self
+                .0
+                .start_execution()
+                .state_machine_arn(execution.state_machine)
+                .name(execution.name)
+                .input(execution.input.to_json())
+                .customize()
+                // The SDK would send the trace of Lambda's invocation, and Step Functions prefers the header to the body.
+                .mutate_request(move |request| {
+                    request.headers_mut().insert(TRACE_HEADER, trace.clone());
+                });
+            match call.send().await {
+                Ok(started) if started.execution_arn.is_empty() => Err(unproven("StartExecution")),
+                Ok(_) => Ok(Started::Now),
+                Err(e)
+                    if e.as_service_error()
+                        .is_some_and(|e| e.is_execution_already_exists()) =>
+                {
                     Ok(Started::Already)
                 }
-                Err(refusal) => Err(refusal.into()),
+                Err(e) => Err(fault(&e)),
             }
         })
     }
-}
-
-/// Written at once, so that a text is copied no more than it must be.
-fn start(execution: NewExecution<'_>) -> Result<Vec<u8>, fmt::Error> {
-    let input = execution.input.size_hint();
-    let mut body = String::with_capacity(START_BYTES + input + input / 8);
-    body.push_str(r#"{"stateMachineArn":"#);
-    text::quote(&mut body, execution.state_machine)?;
-    body.push_str(r#","name":"#);
-    text::quote(&mut body, execution.name)?;
-    body.push_str(r#","input":""#);
-    execution.input.write_to(&mut text::Escaped(&mut body))?;
-    body.push_str("\"}");
-    Ok(body.into_bytes())
 }
 
 impl Tasks for StepFunctions {
     fn answer<'a>(&'a self, answer: &'a TaskAnswer) -> Answer<'a, Resumed> {
         Box::pin(async move {
             let token = &answer.token;
-            let (operation, input) = match &answer.verdict {
+            let fault = match &answer.verdict {
                 Verdict::Success(output) => {
-                    let input = json!({"taskToken": token, "output": output});
-                    ("SendTaskSuccess", input)
+                    let call = self.0.send_task_success().task_token(token).output(output);
+                    call.send().await.err().map(|e| fault(&e))
                 }
                 Verdict::Failure { error, cause } => {
-                    let mut input = json!({"taskToken": token, "error": error});
-                    if let Some(cause) = cause {
-                        input["cause"] = cause.as_str().into();
-                    }
-                    ("SendTaskFailure", input)
+                    let call = self.0.send_task_failure().task_token(token).error(error);
+                    let call = call.set_cause(cause.clone());
+                    call.send().await.err().map(|e| fault(&e))
                 }
             };
-            let told = self.0.tell(operation, &input).await;
-            told.map_or_else(closed, |()| Ok(Resumed::Now))
+            fault.map_or(Ok(Resumed::Now), closed)
         })
     }
 }
 
 /// A task that waits no more is no fault.
-fn closed(refusal: Refusal) -> Result<Resumed, Fault> {
-    match refusal.fault.code.as_str() {
+fn closed(fault: Fault) -> Result<Resumed, Fault> {
+    match fault.code.as_str() {
         "TaskTimedOut" | "TaskDoesNotExist" => Ok(Resumed::Closed),
-        _ => Err(refusal.into()),
+        _ => Err(fault),
     }
 }
 
 impl Executions for StepFunctions {
     fn describe<'a>(&'a self, execution: &'a str) -> Answer<'a, Described> {
         Box::pin(async move {
-            let input = json!({"executionArn": execution});
-            let found: Execution = self.0.call("DescribeExecution", &input).await?;
+            let call = self.0.describe_execution().execution_arn(execution);
+            let output = call.send().await.map_err(|e| fault(&e))?;
             Ok(Described {
-                status: found.status,
-                redrive_count: found.redrive_count.unwrap_or_default(),
-                input: found.input,
-                output: found.output,
-                error: found.error,
-                cause: found.cause,
+                status: output.status.as_str().to_owned(),
+                redrive_count: redrives(output.redrive_count),
+                input: output.input,
+                output: output.output,
+                error: output.error,
+                cause: output.cause,
             })
         })
     }
@@ -155,66 +109,73 @@ impl Listing for StepFunctions {
         next_token: Option<&'a str>,
     ) -> Answer<'a, ExecutionPage> {
         Box::pin(async move {
-            let mut input = json!({"stateMachineArn": state_machine, "maxResults": PAGE});
-            if let Some(token) = next_token {
-                input["nextToken"] = token.into();
-            }
-            let page: Page = self.0.call("ListExecutions", &input).await?;
+            let call = self
+                .0
+                .list_executions()
+                .state_machine_arn(state_machine)
+                .set_next_token(next_token.map(str::to_owned))
+                .max_results(PAGE);
+            let output = call.send().await.map_err(|e| fault(&e))?;
             Ok(ExecutionPage {
-                executions: page.executions.into_iter().map(listed).collect(),
-                next_token: page.next_token,
+                executions: output.executions.into_iter().map(listed).collect(),
+                next_token: output.next_token,
             })
         })
     }
 }
 
-fn listed(item: Item) -> Listed {
+fn listed(item: ExecutionListItem) -> Listed {
     Listed {
         execution_arn: item.execution_arn,
         name: item.name,
-        status: item.status,
-        started_at: ms(item.start_date),
-        stopped_at: item.stop_date.map(ms),
-        redrive_count: item.redrive_count.unwrap_or_default(),
+        status: item.status.as_str().to_owned(),
+        started_at: ms(&item.start_date),
+        stopped_at: item.stop_date.as_ref().map(ms),
+        redrive_count: redrives(item.redrive_count),
     }
 }
 
-/// Milliseconds since the epoch; rounded, since no double holds them exactly.
-fn ms(seconds: f64) -> i64 {
-    (seconds * 1000.0).round() as i64
+fn redrives(count: Option<i32>) -> u32 {
+    count.and_then(|n| n.try_into().ok()).unwrap_or_default()
+}
+
+/// Milliseconds since the epoch. Dates come as seconds with a fraction that no double holds exactly, so it is rounded.
+fn ms(date: &DateTime) -> i64 {
+    let fraction = i64::from(date.subsec_nanos().saturating_add(500_000) / 1_000_000);
+    date.secs().saturating_mul(1000).saturating_add(fraction)
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sfn::types::ExecutionStatus;
+
     use super::*;
 
     #[test]
     fn a_task_that_waits_no_more_is_no_fault() {
         for code in ["TaskTimedOut", "TaskDoesNotExist"] {
             let fault = Fault::permanent(code, "");
-            assert_eq!(closed(fault.into()), Ok(Resumed::Closed));
+            assert_eq!(closed(fault), Ok(Resumed::Closed));
         }
         for code in ["InvalidToken", "InvalidOutput", "KmsAccessDeniedException"] {
             let fault = Fault::permanent(code, "");
-            assert_eq!(closed(fault.clone().into()), Err(fault));
+            assert_eq!(closed(fault.clone()), Err(fault));
         }
     }
 
     #[test]
     fn dates_are_milliseconds_and_redrives_are_counted() {
-        let read = |more: serde_json::Value| {
-            let mut item = json!({
-                "executionArn": "arn:execution", "stateMachineArn": "arn:machine", "name": "name",
-                "status": "TIMED_OUT", "startDate": 1_704_296_470.564,
-            });
-            let more = more.as_object().cloned().unwrap_or_default();
-            item.as_object_mut().unwrap().extend(more);
-            listed(serde_json::from_value(item).unwrap())
-        };
-        let open = read(json!({}));
+        let item = ExecutionListItem::builder()
+            .execution_arn("arn:execution")
+            .state_machine_arn("arn:machine")
+            .name("name")
+            .status(ExecutionStatus::TimedOut)
+            .start_date(DateTime::from_secs_f64(1_704_296_470.564));
+        let open = listed(item.clone().build().unwrap());
         assert_eq!(open.started_at, 1_704_296_470_564);
         assert_eq!((open.stopped_at, open.redrive_count), (None, 0));
-        let ended = read(json!({"stopDate": 1_704_296_471, "redriveCount": 2}));
+        let item = item.stop_date(DateTime::from_secs(1_704_296_471));
+        let ended = listed(item.redrive_count(2).build().unwrap());
         assert_eq!(ended.status, "TIMED_OUT");
         assert_eq!(ended.stopped_at, Some(1_704_296_471_000));
         assert_eq!(ended.redrive_count, 2);

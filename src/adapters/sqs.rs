@@ -1,21 +1,13 @@
 //! SQS.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::json;
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
 
-use super::aws::services::SQS;
-use super::aws::{Aws, Client};
+use super::aws::fault::{fault, unproven};
 use crate::ports::{Answer, Backlog, Fault, Queue, Receipts};
-
-/// Messages that wait.
-const WAITING: &str = "ApproximateNumberOfMessages";
-/// Messages that somebody has.
-const HELD: &str = "ApproximateNumberOfMessagesNotVisible";
-/// Messages that come later.
-const DELAYED: &str = "ApproximateNumberOfMessagesDelayed";
 
 /// One queue.
 pub struct SqsQueue {
@@ -23,24 +15,12 @@ pub struct SqsQueue {
     url: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Attributes {
-    #[serde(default)]
-    attributes: HashMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Sent {
-    #[serde(rename = "MessageId")]
-    _message_id: String,
-}
-
 impl SqsQueue {
-    pub fn new(aws: &Aws, url: String) -> Self {
-        let client = Client::new(aws, &SQS);
-        Self { client, url }
+    pub fn new(aws: &SdkConfig, url: String) -> Self {
+        Self {
+            client: Client::new(aws),
+            url,
+        }
     }
 
     /// About how many messages there are: those that wait, those that somebody has, and those that come again later.
@@ -49,27 +29,32 @@ impl SqsQueue {
     ///
     /// When SQS does not say.
     pub async fn kept(&self) -> Result<u64, Fault> {
-        let names = [WAITING, HELD, DELAYED];
-        let found = self.attributes(&names).await?;
-        let numbers = names
-            .iter()
-            .filter_map(|name| found.get(*name)?.parse::<u64>().ok());
-        Ok(numbers.sum())
-    }
-
-    async fn attributes(&self, names: &[&str]) -> Result<HashMap<String, String>, Fault> {
-        let input = json!({"QueueUrl": self.url, "AttributeNames": names});
-        let found: Attributes = self.client.call("GetQueueAttributes", &input).await?;
-        Ok(found.attributes)
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let call = self.client.get_queue_attributes().queue_url(&self.url);
+        let call = call.set_attribute_names(Some(names.to_vec()));
+        let output = call.send().await.map_err(|e| fault(&e))?;
+        let attributes = output.attributes.unwrap_or_default();
+        let number = |name| attributes.get(name)?.parse::<u64>().ok();
+        Ok(names.iter().filter_map(number).sum())
     }
 }
 
 impl Queue for SqsQueue {
     fn send<'a>(&'a self, body: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let input = json!({"QueueUrl": self.url, "MessageBody": body});
-            let _: Sent = self.client.call("SendMessage", &input).await?;
-            Ok(())
+            let call = self
+                .client
+                .send_message()
+                .queue_url(&self.url)
+                .message_body(body);
+            let sent = call.send().await.map_err(|e| fault(&e))?;
+            sent.message_id
+                .map(drop)
+                .ok_or_else(|| unproven("SendMessage"))
         })
     }
 }
@@ -77,10 +62,16 @@ impl Queue for SqsQueue {
 impl Backlog for SqsQueue {
     fn waiting(&self) -> Answer<'_, u64> {
         Box::pin(async move {
-            let found = self.attributes(&[WAITING]).await?;
-            let number = found.get(WAITING).and_then(|n| n.parse().ok());
-            number.ok_or_else(|| {
-                Fault::transient("BadResponse", format!("expected {WAITING}, found none"))
+            let name = QueueAttributeName::ApproximateNumberOfMessages;
+            let call = self
+                .client
+                .get_queue_attributes()
+                .queue_url(&self.url)
+                .attribute_names(name.clone());
+            let output = call.send().await.map_err(|e| fault(&e))?;
+            let number = output.attributes().and_then(|all| all.get(&name));
+            number.and_then(|n| n.parse().ok()).ok_or_else(|| {
+                Fault::transient("BadResponse", format!("expected {name}, found none"))
             })
         })
     }
@@ -89,10 +80,13 @@ impl Backlog for SqsQueue {
 impl Receipts for SqsQueue {
     fn postpone<'a>(&'a self, receipt: &'a str, delay: Duration) -> Answer<'a, ()> {
         Box::pin(async move {
-            let input = json!({
-                "QueueUrl": self.url, "ReceiptHandle": receipt, "VisibilityTimeout": delay.as_secs(),
-            });
-            Ok(self.client.tell("ChangeMessageVisibility", &input).await?)
+            let call = self
+                .client
+                .change_message_visibility()
+                .queue_url(&self.url)
+                .receipt_handle(receipt)
+                .visibility_timeout(i32::try_from(delay.as_secs()).unwrap_or(i32::MAX));
+            call.send().await.map(|_| ()).map_err(|e| fault(&e))
         })
     }
 }

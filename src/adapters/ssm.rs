@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::json;
+use aws_config::SdkConfig;
+use aws_sdk_ssm::Client;
 use tokio::time::Instant;
 
-use super::aws::services::SSM;
-use super::aws::{Aws, Client};
+use super::aws::fault::fault;
 use crate::config::RoutesSource;
 use crate::ports::{Answer, Fault};
 use crate::retry::{Patience, retry};
@@ -25,29 +24,17 @@ pub enum RoutesError {
     Problems(#[from] Problems),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Found {
-    parameter: Parameter,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Parameter {
-    value: Option<String>,
-}
-
 /// Reads the routes from where `ROUTES` says they are.
 ///
 /// # Errors
 ///
 /// When the parameter cannot be read within 3 s, or the document has problems.
-pub async fn load_routes(source: &RoutesSource, aws: &Aws) -> Result<Routes, RoutesError> {
+pub async fn load_routes(source: &RoutesSource, config: &SdkConfig) -> Result<Routes, RoutesError> {
     let name = match source {
         RoutesSource::Inline(document) => return Ok(Routes::parse(document)?),
         RoutesSource::Parameter(name) => name,
     };
-    let client = Client::new(aws, &SSM);
+    let client = Client::new(config);
     let patience = Patience::until(Instant::now() + LOAD_WITHIN);
     let (found, _) = retry(patience, || value(&client, name)).await;
     let document = found.map_err(|fault| RoutesError::Parameter {
@@ -59,9 +46,10 @@ pub async fn load_routes(source: &RoutesSource, aws: &Aws) -> Result<Routes, Rou
 
 fn value<'a>(client: &'a Client, name: &'a str) -> Answer<'a, String> {
     Box::pin(async move {
-        let input = json!({"Name": name, "WithDecryption": true});
-        let Found { parameter } = client.call("GetParameter", &input).await?;
-        parameter.value.ok_or_else(|| {
+        let call = client.get_parameter().name(name).with_decryption(true);
+        let output = call.send().await.map_err(|e| fault(&e))?;
+        let value = output.parameter.and_then(|parameter| parameter.value);
+        value.ok_or_else(|| {
             Fault::permanent("NoValue", "expected a parameter with a value, found none")
         })
     })

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use workflow_bridge::adapters::{
-    aws::Aws, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, topics::MomentoTopics,
+    aws, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, topics::MomentoTopics,
 };
 use workflow_bridge::clock;
 use workflow_bridge::config::{CanaryConfig, environment};
 use workflow_bridge::entrypoints::canary::CanaryHandler;
+use workflow_bridge::entrypoints::runtime;
 use workflow_bridge::metrics::Metrics;
 use workflow_bridge::telemetry;
 
@@ -21,7 +22,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = CanaryConfig::read(&environment)?;
-    let aws = Aws::of_function()?;
+    let aws = aws::of_function()?;
     let key = Arc::new(SecretsManager::new(&aws, config.momento_secret_id));
     let canary = CanaryHandler {
         momento: Box::new(move || {
@@ -36,12 +37,12 @@ async fn run() -> Result<(), Error> {
         now_ms: clock::now_ms,
     };
     // Whatever the schedule sends says no more than that it is time.
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+    let runtime = Runtime::new(service_fn(async |event: LambdaEvent<serde_json::Value>| {
         telemetry::invoked(&event.context.request_id);
         let mut value = [0; 16];
         getrandom::fill(&mut value)?;
         canary.handle(&hex::encode(value)).await;
         Ok::<_, Error>(())
-    }))
-    .await
+    }));
+    runtime::run(runtime, aws::fault::credentials_expired).await
 }

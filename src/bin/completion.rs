@@ -7,8 +7,7 @@ use lambda_runtime::Error;
 use tokio::join;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use workflow_bridge::adapters::aws::Aws;
-use workflow_bridge::adapters::aws::services::DYNAMODB;
+use workflow_bridge::adapters::aws;
 use workflow_bridge::adapters::{
     dynamodb::DynamoLedger, items::MomentoItems, momento::Momento, objects::S3Objects,
     secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm, topics::MomentoTopics,
@@ -32,11 +31,11 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = CompletionConfig::read(&environment)?;
-    let aws = Aws::of_function()?;
+    let aws = aws::of_function()?;
     let key = SecretsManager::new(&aws, config.momento_secret_id);
     let momento = Arc::new(Momento::new(Arc::new(key), config.momento_endpoint));
-    let ledger = config.ledger_table.as_ref().map(|_| &DYNAMODB);
-    let ready = async { join!(momento.warm_up(), wiring::connect(&aws, ledger)) };
+    let ledger = wiring::connect_ledger(&aws, config.ledger_table.as_deref());
+    let ready = async { join!(momento.warm_up(), ledger) };
     let ready = timeout(wiring::WARM_UP_WITHIN, ready);
     let (routes, _) = join!(ssm::load_routes(&config.routes, &aws), ready);
     let queue = |url| Arc::new(SqsQueue::new(&aws, url));
@@ -49,7 +48,7 @@ async fn run() -> Result<(), Error> {
                 items: Arc::new(MomentoItems(momento)),
                 objects: config
                     .claims_bucket
-                    .map(|bucket| Arc::new(S3Objects::new(&aws, &bucket)) as _),
+                    .map(|bucket| Arc::new(S3Objects::new(&aws, bucket)) as _),
                 max_message_bytes: config.max_message_bytes,
                 max_item_bytes: config.max_item_bytes,
                 ttl: config.claim_ttl,
@@ -74,5 +73,9 @@ async fn run() -> Result<(), Error> {
             clock::now_ms,
         ),
     };
-    records::serve(async |batch, deadline| completion.handle(batch, deadline).await).await
+    records::serve(
+        async |batch, deadline| completion.handle(batch, deadline).await,
+        aws::fault::credentials_expired,
+    )
+    .await
 }

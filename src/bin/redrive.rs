@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::Error;
-use workflow_bridge::adapters::{aws::Aws, sqs::SqsQueue, ssm};
+use workflow_bridge::adapters::{aws, sqs::SqsQueue, ssm};
 use workflow_bridge::clock;
 use workflow_bridge::config::{RedriveConfig, environment};
 use workflow_bridge::dispatch::Queues;
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = RedriveConfig::read(&environment)?;
-    let aws = Aws::of_function()?;
+    let aws = aws::of_function()?;
     let parked = Arc::new(SqsQueue::new(&aws, config.parking_queue_url));
     let redrive = Redrive {
         routes: ssm::load_routes(&config.routes, &aws).await?,
@@ -33,5 +33,9 @@ async fn run() -> Result<(), Error> {
             dead_letters: Arc::new(SqsQueue::new(&aws, config.dead_letter_queue_url)),
         },
     };
-    records::serve(async |batch, deadline| redrive.handle(batch, deadline).await).await
+    records::serve(
+        async |batch, deadline| redrive.handle(batch, deadline).await,
+        aws::fault::credentials_expired,
+    )
+    .await
 }

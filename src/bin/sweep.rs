@@ -4,13 +4,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use tokio::time::Instant;
 use workflow_bridge::adapters::{
-    aws::Aws, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue, ssm,
+    aws, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue, ssm,
 };
 use workflow_bridge::clock;
 use workflow_bridge::config::{SweepConfig, environment};
+use workflow_bridge::entrypoints::runtime;
 use workflow_bridge::entrypoints::sweep::Sweeper;
 use workflow_bridge::metrics::Metrics;
 use workflow_bridge::sweep::Sweep;
@@ -24,7 +25,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = SweepConfig::read(&environment)?;
-    let aws = Aws::of_function()?;
+    let aws = aws::of_function()?;
     let queue = Arc::new(SqsQueue::new(&aws, config.completions_queue_url));
     let sweeper = Sweeper {
         routes: ssm::load_routes(&config.routes, &aws).await?,
@@ -39,11 +40,11 @@ async fn run() -> Result<(), Error> {
         now_ms: clock::now_ms,
     };
     // Whatever the schedule sends says no more than that it is time.
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<serde_json::Value>| {
+    let runtime = Runtime::new(service_fn(async |event: LambdaEvent<serde_json::Value>| {
         telemetry::invoked(&event.context.request_id);
         let remaining = event.context.deadline().duration_since(SystemTime::now());
         let deadline = Instant::now() + remaining.unwrap_or_default();
         Ok::<_, Error>(sweeper.handle(deadline).await?)
-    }))
-    .await
+    }));
+    runtime::run(runtime, aws::fault::credentials_expired).await
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use lambda_runtime::Error;
 use tokio::join;
 use tokio::time::{Instant, timeout_at};
-use workflow_bridge::adapters::aws::Aws;
+use workflow_bridge::adapters::aws;
 use workflow_bridge::config::{WebhookConfig, environment};
 use workflow_bridge::entrypoints::lambda;
 use workflow_bridge::{telemetry, wiring};
@@ -19,11 +19,10 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let began = Instant::now();
     let config = WebhookConfig::read(&environment)?;
-    let aws = Aws::of_function()?;
+    let aws = aws::of_function()?;
     let webhook = wiring::webhook(config, &aws).await?;
     let deadline = began + wiring::WARM_UP_WITHIN;
-    let targets = wiring::connect(&aws, wiring::services(&webhook.routes));
-    let targets = timeout_at(deadline, targets);
+    let targets = timeout_at(deadline, wiring::connect_targets(&aws, &webhook.routes));
     let _ = join!(webhook.warm_up(deadline), targets);
-    lambda::run(webhook, began).await
+    lambda::run(webhook, began, aws::fault::credentials_expired).await
 }

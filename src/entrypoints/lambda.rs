@@ -5,12 +5,13 @@ mod event;
 
 use std::sync::Arc;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use tokio::time::Instant;
 
 use self::answer::Answer;
 use self::event::Event;
 use super::http::Webhook;
+use super::runtime;
 use crate::telemetry;
 
 /// Serves the events of a Function URL, API Gateway (REST and HTTP) and an ALB until the environment ends.
@@ -19,11 +20,15 @@ use crate::telemetry;
 ///
 /// # Errors
 ///
-/// When the Runtime API cannot be reached.
-pub async fn run(webhook: Arc<Webhook>, began: Instant) -> Result<(), Error> {
+/// As [`runtime::run`].
+pub async fn run(
+    webhook: Arc<Webhook>,
+    began: Instant,
+    has_expired: fn() -> bool,
+) -> Result<(), Error> {
     let webhook = &*webhook;
     let mut waited = began.elapsed();
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| {
+    let runtime = Runtime::new(service_fn(move |event: LambdaEvent<Event>| {
         telemetry::invoked(&event.context.request_id);
         let budget = webhook.settings.answer_within;
         let left = budget.saturating_sub(std::mem::take(&mut waited));
@@ -32,8 +37,8 @@ pub async fn run(webhook: Arc<Webhook>, began: Instant) -> Result<(), Error> {
             let response = webhook.answer(&request, left.max(budget / 4)).await;
             Ok::<_, Error>(Answer { trigger, response })
         }
-    }))
-    .await
+    }));
+    runtime::run(runtime, has_expired).await
 }
 
 /// Who invoked the function, as far as the answer depends on it.

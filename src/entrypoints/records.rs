@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 pub use self::batch::{Batch, Failures};
 use self::batch::{Failure, Message};
+use super::runtime;
 use crate::config::RepeatSettings;
 use crate::ports::Receipts;
 use crate::retry::{Patience, retry};
@@ -33,19 +34,20 @@ const LAST_AGE: Duration = Duration::from_secs(11 * 24 * 3600);
 ///
 /// # Errors
 ///
-/// When the Runtime API cannot be reached.
+/// As [`runtime::run`].
 pub async fn serve(
     handle: impl AsyncFn(Batch, Instant) -> Result<Failures, String>,
+    has_expired: fn() -> bool,
 ) -> Result<(), Error> {
     let handle = &handle;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Batch>| {
+    let runtime = Runtime::new(service_fn(async |event: LambdaEvent<Batch>| {
         telemetry::invoked(&event.context.request_id);
         let deadline = event.context.deadline();
         let remaining = deadline.duration_since(SystemTime::now());
         let deadline = Instant::now() + remaining.unwrap_or_default();
         Ok::<_, Error>(handle(event.payload, deadline).await?)
-    }))
-    .await
+    }));
+    runtime::run(runtime, has_expired).await
 }
 
 /// A message of a queue.

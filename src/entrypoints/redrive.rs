@@ -154,7 +154,10 @@ impl Redrive {
                 let waited = Duration::from_millis(waited.unsigned_abs());
                 outcome.measure(route.unwrap_or_default(), waited, &mut measured);
             }
-            Tried::Waits(..) => measured.add(Metric::ParkedAge, waited, route, None),
+            Tried::Waits(fault, _) => {
+                dispatch::measure_denial(Some(fault), route, &mut measured);
+                measured.add(Metric::ParkedAge, waited, route, None);
+            }
             // What is parked anew was counted there, and a dead letter is counted once it is one.
             Tried::Split(_) | Tried::Hopeless(_) => {}
         }

@@ -93,6 +93,14 @@ impl<'a> ExecutionInput<'a> {
         FRAME_MAX + text * (1 + usize::from(is_json))
     }
 
+    /// The JSON.
+    pub fn to_json(&self) -> String {
+        let mut json = String::with_capacity(self.size_hint());
+        // Writing into a string cannot fail.
+        let _ = self.write_to(&mut json);
+        json
+    }
+
     /// How many bytes it has, where these are more than `most`.
     pub fn over(&self, most: usize) -> Option<usize> {
         if self.bound() <= most {

@@ -381,7 +381,7 @@ async fn deployed_routes(
     let text = variables["ROUTES"]
         .as_str()
         .context("expected the variable `ROUTES` at the webhook function, found none")?;
-    Ok(ssm::load_routes(&RoutesSource::of(text), &account.aws()).await?)
+    Ok(ssm::load_routes(&RoutesSource::of(text), account.config()).await?)
 }
 
 /// Puts a value into a secret that the template created.

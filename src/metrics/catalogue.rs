@@ -86,6 +86,8 @@ metrics! {
     Closed = "closed", Count, [Route];
     /// Messages that the parking queue keeps, because their target did not take them.
     Parked = "parked", Count, [Route];
+    /// Attempts that a target refused for a missing permission.
+    Denied = "denied", Count, [Route];
     /// Parked messages that reached their target.
     Redriven = "redriven", Count, [Route];
     /// How long a parked message that was tried in vain has waited.

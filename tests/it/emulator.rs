@@ -53,7 +53,7 @@ async fn an_object_is_given_to_whoever_has_its_url() {
     let account = Account::new(emulator.endpoint(), &Account::fresh_id());
     let bucket = format!("claims-{}", account.id());
     account.create_bucket(&bucket).await.unwrap();
-    let objects = S3Objects::new(&account.aws(), &bucket);
+    let objects = S3Objects::new(account.config(), bucket);
     let value = "wörld ".repeat(300_000);
     let minute = Duration::from_secs(60);
     let url = objects.store("workflow-bridge/ab", &value, minute).await;
@@ -66,7 +66,7 @@ async fn an_object_is_given_to_whoever_has_its_url() {
     assert_ne!(longer, url);
     assert_eq!(reqwest::get(longer).await.unwrap().status(), 403);
 
-    let nowhere = S3Objects::new(&account.aws(), "no-such-bucket");
+    let nowhere = S3Objects::new(account.config(), "no-such-bucket".to_owned());
     let fault = nowhere.store("k", "v", minute).await.unwrap_err();
     assert_eq!(fault.code, "NoSuchBucket");
 }

@@ -120,9 +120,24 @@ impl Function {
             .expect("the Runtime API runs")
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the function runs")
+    }
+
+    /// Waits until the function has ended by itself, and returns its exit code and its log.
+    pub async fn ended(&mut self) -> (Option<i32>, String) {
+        let log = self.log().await;
+        let status = self.child.wait().await.expect("its status");
+        (status.code(), log)
+    }
+
     /// Stops the function and returns its log.
     pub async fn stop(mut self) -> String {
         self.child.start_kill().expect("the function runs");
+        self.log().await
+    }
+
+    async fn log(&mut self) -> String {
         let mut log = String::new();
         let mut stdout = self.child.stdout.take().expect("it is piped");
         stdout

@@ -26,7 +26,7 @@ fn fresh_id() -> String {
 async fn ledger(now_ms: fn() -> i64) -> DynamoLedger {
     let stack = stack().await;
     let table = stack.resource("LedgerTable").unwrap().to_owned();
-    DynamoLedger::new(&stack.account().aws(), table, now_ms)
+    DynamoLedger::new(stack.account().config(), table, now_ms)
 }
 
 async fn item(id: &str) -> Option<HashMap<String, AttributeValue>> {
@@ -181,8 +181,8 @@ fn a_saved_text_comes_back_and_never_expires() {
 #[test]
 fn a_table_that_is_missing_is_a_fault_with_its_name() {
     RUNTIME.block_on(async {
-        let aws = stack().await.account().aws();
-        let ledger = DynamoLedger::new(&aws, "no-such-table".to_owned(), || START);
+        let aws = stack().await.account().config();
+        let ledger = DynamoLedger::new(aws, "no-such-table".to_owned(), || START);
         let fault = ledger.begin("id", "one", START).await.unwrap_err();
         assert_eq!(fault.code, "ResourceNotFoundException");
     });
@@ -205,7 +205,7 @@ async fn busy_table(processed: usize) -> DynamoLedger {
     let router = Router::new().fallback(post(answer));
     tokio::spawn(async move { axum::serve(listener, router).await });
     let account = Account::new(&endpoint, "123456789012");
-    DynamoLedger::new(&account.aws(), "busy".to_owned(), || START)
+    DynamoLedger::new(account.config(), "busy".to_owned(), || START)
 }
 
 #[tokio::test]

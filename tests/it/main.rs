@@ -4,6 +4,7 @@
 //! `proxy` puts faults between them and the local servers.
 #![cfg(feature = "cli")]
 
+mod aws;
 mod canary;
 mod chaos;
 mod check;

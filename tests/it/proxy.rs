@@ -161,6 +161,15 @@ impl Proxy {
         self.shared.state().reset_all();
     }
 
+    /// Closes all connections, once.
+    pub fn close(&self) {
+        for line in &self.shared.state().lines {
+            if let Some(line) = line.upgrade() {
+                line.close();
+            }
+        }
+    }
+
     /// Lets all connections that there are go silent for good.
     pub fn freeze(&self) {
         for line in &self.shared.state().lines {

@@ -99,7 +99,7 @@ fn ends_that_no_event_told_are_queued_once() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert_eq!(sweep.invoke(json!({})).await, Value::Null);
-        let ledger = DynamoLedger::new(&stack.account().aws(), table.to_owned(), clock::now_ms);
+        let ledger = DynamoLedger::new(stack.account().config(), table.to_owned(), clock::now_ms);
         let told = ledger_id(&execution(&machine, "told").await, 0);
         ledger.begin(&told, "one", i64::MAX).await.unwrap();
         let lost = [

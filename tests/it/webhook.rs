@@ -207,7 +207,7 @@ async fn an_entry_that_failed_is_kept_though_put_events_answers_200() {
             r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"NotAuthorizedForSourceException"}]}"#,
             false,
         ),
-        (r#"{"FailedEntryCount":1,"Entries":[{}]}"#, false),
+        (r#"{"FailedEntryCount":1,"Entries":[{}]}"#, true),
         (r#"{"FailedEntryCount":0,"Entries":[]}"#, true),
         ("{}", true),
     ] {

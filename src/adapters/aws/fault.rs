@@ -1,84 +1,198 @@
-//! Errors that AWS names, as faults.
+//! The SDKs' errors as faults: what a later attempt can change is decided here.
 
-use http::HeaderMap;
-use serde::Deserialize;
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::{ErrorKind, ProvideErrorKind};
+use aws_types::request_id::RequestId;
 
 use crate::ports::{Fault, FaultKind};
 
-/// Nobody answered.
-pub fn unreachable() -> Fault {
-    Fault::transient("Unreachable", "no connection, or it broke")
+/// Whether a service called the credentials of this process expired.
+static EXPIRED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a service called the credentials of this process expired. Those of a function come once, when Lambda starts it, so
+/// it needs a new start.
+pub fn credentials_expired() -> bool {
+    EXPIRED.load(Ordering::Relaxed)
 }
 
-/// A request that could not go out.
-pub fn unsent() -> Fault {
-    let text = "the request could not be sent; look at the endpoint's URL";
-    Fault::permanent("BadRequest", text)
-}
+/// Passing conditions beyond those that the SDKs retry: limits that drain, credentials and clocks that are renewed, keys whose
+/// state changes.
+const PASSING: [&str; 29] = [
+    "ExecutionLimitExceeded",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InternalError",
+    "InternalException",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServiceError",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "KmsInvalidState",
+    "KmsInvalidStateException",
+    "KmsThrottled",
+    "KmsThrottlingException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "OperationAborted",
+    "OverLimit",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+    "TooManyUpdates",
+    "TransactionConflictException",
+    "UnrecognizedClientException",
+];
 
-/// Nobody to sign for. Whoever gives out credentials may be back soon, so it is worth another attempt.
-pub fn no_credentials() -> Fault {
-    let text = "no AWS credentials could be had; look at the role, and at who may assume it";
-    Fault::transient("NoCredentials", text)
-}
+/// Missing permissions, and keys that are switched off: IAM takes seconds to propagate, and an operator can mend them.
+const DENIALS: [&str; 11] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "InvalidSecurity",
+    "KmsAccessDenied",
+    "KmsAccessDeniedException",
+    "KmsDisabled",
+    "KmsDisabledException",
+    "KmsOptInRequired",
+    "NotAuthorized",
+    "OptInRequired",
+    "UnauthorizedOperation",
+];
 
-/// An answer that is none of success.
-#[derive(Deserialize, Default)]
-struct Error {
-    #[serde(rename = "__type", default)]
-    kind: Option<String>,
-    #[serde(default, alias = "Message")]
-    message: Option<String>,
-}
-
-/// The error of an answer in AWS's JSON protocols.
-///
-/// Its name is in a header or in the body, with a namespace before it (`com.amazonaws.states#`) or an address behind it. SQS
-/// tells the name that its former protocol had in a header, and that one is documented.
-pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> Fault {
-    let header = |name| headers.get(name)?.to_str().ok();
-    let error = serde_json::from_slice::<Error>(body).unwrap_or_default();
-    let code = header("x-amzn-query-error")
-        .and_then(|error| error.split(';').next())
-        .or_else(|| header("x-amzn-errortype"))
-        .or(error.kind.as_deref())
-        .unwrap_or("Unknown");
-    let code = code.rsplit('#').next().unwrap_or(code);
-    let code = code.split(':').next().unwrap_or(code).trim();
-    service_fault(code, error.message.as_deref().unwrap_or_default(), status)
-}
-
-/// An error that a service named, with the HTTP status it came with.
-pub fn service_fault(code: &str, message: &str, status: u16) -> Fault {
-    /// Named as a client's error, but a later attempt can work.
-    const TRANSIENT: [&str; 11] = [
-        "ExecutionLimitExceeded",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InternalFailure",
-        "KmsThrottled",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "TooManyRequestsException",
-    ];
-    let transient =
-        status >= 500 || status == 429 || code.contains("Throttl") || TRANSIENT.contains(&code);
-    Fault {
-        kind: if transient {
-            FaultKind::Transient
-        } else {
-            FaultKind::Permanent
-        },
-        code: code.to_owned(),
-        text: if quotes_no_content(code) {
-            message
-        } else {
-            "the service's words are withheld: they may quote the message"
+/// An SDK's error as a fault.
+pub fn fault<E>(error: &SdkError<E, HttpResponse>) -> Fault
+where
+    E: ProvideErrorMetadata + ProvideErrorKind,
+{
+    match error {
+        SdkError::ConstructionFailure(_) => {
+            Fault::permanent("BadRequest", "the request could not be built")
         }
-        .to_owned(),
+        SdkError::TimeoutError(_) => Fault::timed_out(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Fault::timed_out(),
+        SdkError::DispatchFailure(failure) if failure.is_user() => Fault::permanent(
+            "BadRequest",
+            "the request could not be sent; look at the endpoint's URL",
+        ),
+        SdkError::DispatchFailure(failure) if lacks_credentials(failure) => Fault::transient(
+            "NoCredentials",
+            "no AWS credentials were found; look at the role, and at its trust policy",
+        ),
+        SdkError::DispatchFailure(_) => {
+            Fault::transient("Unreachable", "no connection, or it broke")
+        }
+        SdkError::ResponseError(response) => {
+            let answer = Answer::of(response.raw(), error.request_id());
+            answer.fault(None, None, None)
+        }
+        SdkError::ServiceError(service) => {
+            let answer = Answer::of(service.raw(), error.request_id());
+            let metadata = service.err().meta();
+            let kind = service.err().retryable_error_kind();
+            answer.fault(metadata.code(), metadata.message(), kind)
+        }
+        _ => Fault::transient("Unknown", "an unknown error"),
+    }
+}
+
+/// The failure of one entry of a response whose status is 200.
+pub fn entry_fault(code: Option<&str>, message: Option<&str>, request_id: Option<&str>) -> Fault {
+    let answer = Answer {
+        status: 200,
+        request_id,
+    };
+    answer.fault(code, message, None)
+}
+
+/// A response of success without what the operation returns, as a proxy may send one: the SDKs fill in what is missing.
+pub fn unproven(operation: &str) -> Fault {
+    let text = format!("expected the result of {operation}, found a response without one");
+    Fault::transient("BadResponse", text)
+}
+
+/// Whether the request was not even signed. Credentials may be back soon, so it is worth another attempt.
+fn lacks_credentials(failure: &DispatchFailure) -> bool {
+    let mut cause = failure.as_connector_error().and_then(Error::source);
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// An error response.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    status: u16,
+    request_id: Option<&'a str>,
+}
+
+impl<'a> Answer<'a> {
+    fn of(raw: &HttpResponse, request_id: Option<&'a str>) -> Self {
+        Self {
+            status: raw.status().as_u16(),
+            request_id,
+        }
+    }
+
+    /// `kind` is the SDK's own verdict.
+    fn fault(self, code: Option<&str>, message: Option<&str>, kind: Option<ErrorKind>) -> Fault {
+        if code.is_some_and(|code| code.starts_with("ExpiredToken")) {
+            EXPIRED.store(true, Ordering::Relaxed);
+        }
+        Fault {
+            kind: self.kind(code, kind),
+            code: code.unwrap_or("Unknown").to_owned(),
+            text: self.text(code, message),
+        }
+    }
+
+    fn kind(self, code: Option<&str>, kind: Option<ErrorKind>) -> FaultKind {
+        // A request that is too large stays so, whether the service or a proxy says it.
+        if self.status == 413 {
+            return FaultKind::Permanent;
+        }
+        let Some(code) = code else {
+            // Not an answer of AWS: a proxy, a captive portal, a load balancer.
+            return FaultKind::Transient;
+        };
+        let is_retryable = kind.is_some_and(|kind| kind != ErrorKind::ClientError)
+            || matches!(self.status, 408 | 425 | 429 | 500..)
+            || THROTTLING_ERRORS.contains(&code)
+            || TRANSIENT_ERRORS.contains(&code)
+            || PASSING.contains(&code);
+        if is_retryable {
+            return FaultKind::Transient;
+        }
+        match DENIALS.contains(&code) {
+            true => FaultKind::Later,
+            false => FaultKind::Permanent,
+        }
+    }
+
+    fn text(self, code: Option<&str>, message: Option<&str>) -> String {
+        let words = match code {
+            None => "a response without an AWS error code",
+            Some(code) if quotes_no_content(code) => message.unwrap_or_default(),
+            Some(_) => "the service's words are withheld: they may quote the message",
+        };
+        let space = if words.is_empty() { "" } else { " " };
+        let request = self.request_id.unwrap_or("unknown");
+        format!("{words}{space}(HTTP {}, request {request})", self.status)
     }
 }
 
@@ -102,114 +216,4 @@ fn quotes_no_content(code: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_an_error_is_found_wherever_a_service_puts_it() {
-        for (header, body, code) in [
-            (
-                None,
-                r#"{"__type":"com.amazonaws.states#StateMachineDoesNotExist"}"#,
-                "StateMachineDoesNotExist",
-            ),
-            (
-                None,
-                r#"{"__type":"ExecutionLimitExceeded","message":"m"}"#,
-                "ExecutionLimitExceeded",
-            ),
-            (
-                Some((
-                    "x-amzn-errortype",
-                    "ThrottlingException:http://internal.amazon.com/",
-                )),
-                "{}",
-                "ThrottlingException",
-            ),
-            (
-                Some((
-                    "x-amzn-query-error",
-                    "AWS.SimpleQueueService.NonExistentQueue;Sender",
-                )),
-                r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist"}"#,
-                "AWS.SimpleQueueService.NonExistentQueue",
-            ),
-            (None, "<html>", "Unknown"),
-            (None, "", "Unknown"),
-        ] {
-            let mut headers = HeaderMap::new();
-            if let Some((name, value)) = header {
-                headers.insert(name, value.parse().unwrap());
-            }
-            assert_eq!(
-                answered(400, &headers, body.as_bytes()).code,
-                code,
-                "{body}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_words_of_an_error_are_found_in_either_spelling() {
-        for key in ["message", "Message"] {
-            let body = format!(r#"{{"__type":"AccessDeniedException","{key}":"why"}}"#);
-            assert_eq!(
-                answered(400, &HeaderMap::new(), body.as_bytes()).text,
-                "why"
-            );
-        }
-        let error = answered(503, &HeaderMap::new(), b"busy");
-        assert_eq!(error.kind, FaultKind::Transient);
-    }
-
-    #[test]
-    fn faults_are_sorted_by_whether_asking_again_can_help() {
-        for (code, status) in [
-            ("ThrottlingException", 400),
-            ("ExecutionLimitExceeded", 400),
-            ("KmsThrottlingException", 400),
-            ("ProvisionedThroughputExceededException", 400),
-            ("RequestLimitExceeded", 400),
-            ("InternalFailure", 200),
-            ("Unknown", 503),
-            ("Unknown", 429),
-        ] {
-            assert_eq!(
-                service_fault(code, "", status).kind,
-                FaultKind::Transient,
-                "{code}"
-            );
-        }
-        for code in [
-            "StateMachineDoesNotExist",
-            "AccessDeniedException",
-            "InvalidExecutionInput",
-            "ValidationException",
-            "MalformedDetail",
-            "NotAuthorizedForSourceException",
-            "KmsAccessDeniedException",
-        ] {
-            assert_eq!(
-                service_fault(code, "", 400).kind,
-                FaultKind::Permanent,
-                "{code}"
-            );
-        }
-    }
-
-    #[test]
-    fn words_that_may_quote_a_message_are_withheld() {
-        let quoting = service_fault(
-            "InvalidExecutionInput",
-            "Invalid Input: 'my secret text'",
-            400,
-        );
-        assert!(!quoting.to_string().contains("secret"));
-        let naming = service_fault(
-            "StateMachineDoesNotExist",
-            "State Machine Does Not Exist: 'arn'",
-            400,
-        );
-        assert!(naming.to_string().contains("'arn'"));
-    }
-}
+mod tests;

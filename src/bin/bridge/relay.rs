@@ -8,17 +8,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use aws_config::SdkConfig;
 use axum::body::Bytes;
 use axum::http::Request;
 use clap::Args;
 use futures_util::FutureExt as _;
 use tokio::sync::OnceCell;
+use workflow_bridge::adapters::aws::{self, RootsError};
 use workflow_bridge::adapters::dynamodb::DynamoLedger;
 use workflow_bridge::adapters::eventbridge::EventBridge;
 use workflow_bridge::adapters::files::{SecretFile, SecretText};
 use workflow_bridge::adapters::secrets::SecretsManager;
+use workflow_bridge::adapters::ssm;
 use workflow_bridge::adapters::subscriptions::Subscriptions;
-use workflow_bridge::adapters::{aws::Aws, sdk, ssm};
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::{MomentoEndpoint, RoutesSource, environment};
 use workflow_bridge::metrics::Metrics;
@@ -208,7 +210,7 @@ impl SigningOptions {
     async fn store(&self, aws: &LazyAws) -> Result<Arc<dyn Secrets>> {
         Ok(
             match (&self.signing_secret_id, &self.secret_file, &self.secret_env) {
-                (Some(id), ..) => aws.secret(id).await,
+                (Some(id), ..) => aws.secret(id).await?,
                 (_, Some(file), _) => Arc::new(SecretFile(file.clone())),
                 (.., Some(variable)) => {
                     let secret = std::env::var(variable)
@@ -242,7 +244,7 @@ impl RelayOptions {
             None => None,
             Some(name) => Some(Bus {
                 name,
-                event_bus: Arc::new(EventBridge::new(aws.get().await)),
+                event_bus: Arc::new(EventBridge::new(aws.get().await?)),
             }),
         };
         let store = store(self.state.as_deref(), aws).await?;
@@ -305,7 +307,7 @@ impl RelayOptions {
         };
         let routes = match RoutesSource::of(&value) {
             RoutesSource::Inline(document) => Routes::parse(&document)?,
-            parameter => ssm::load_routes(&parameter, aws.get().await).await?,
+            parameter => ssm::load_routes(&parameter, aws.get().await?).await?,
         };
         Ok(Some(routes))
     }
@@ -314,7 +316,7 @@ impl RelayOptions {
         let variable = environment("MOMENTO_API_KEY").filter(|key| !key.is_empty());
         Ok(
             match (&self.momento_secret_id, &self.momento_key_file, variable) {
-                (Some(id), ..) => aws.secret(id).await,
+                (Some(id), ..) => aws.secret(id).await?,
                 (_, Some(file), _) => Arc::new(SecretFile(file.clone())),
                 (.., Some(key)) => Arc::new(SecretText(key)),
                 _ => bail!(
@@ -331,7 +333,7 @@ async fn store(state: Option<&str>, aws: &LazyAws) -> Result<Box<dyn CursorStore
         if table.is_empty() {
             bail!("expected the name of a table after `dynamodb:`, found none");
         }
-        let table = DynamoLedger::new(aws.get().await, table.to_owned(), now_ms);
+        let table = DynamoLedger::new(aws.get().await?, table.to_owned(), now_ms);
         return Ok(Box::new(TableStore(Arc::new(table))));
     }
     let path = match (state, environment("STATE_DIRECTORY")) {
@@ -344,16 +346,16 @@ async fn store(state: Option<&str>, aws: &LazyAws) -> Result<Box<dyn CursorStore
 
 /// AWS's configuration, read when something first needs it: a relay on a plain host needs none.
 #[derive(Default)]
-pub struct LazyAws(OnceCell<Aws>);
+pub struct LazyAws(OnceCell<SdkConfig>);
 
 impl LazyAws {
-    pub async fn get(&self) -> &Aws {
-        let read = async || Aws::from(&sdk::config().await);
-        self.0.get_or_init(read).await
+    pub async fn get(&self) -> Result<&SdkConfig, RootsError> {
+        self.0.get_or_try_init(aws::of_machine).await
     }
 
-    pub async fn secret(&self, id: &str) -> Arc<dyn Secrets> {
-        Arc::new(SecretsManager::new(self.get().await, id.to_owned()))
+    pub async fn secret(&self, id: &str) -> Result<Arc<dyn Secrets>, RootsError> {
+        let secret = SecretsManager::new(self.get().await?, id.to_owned());
+        Ok(Arc::new(secret))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use aws_config::SdkConfig;
 use clap::Args;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::{WebhookConfig, environment};
@@ -15,7 +16,6 @@ use workflow_bridge::{telemetry, wiring};
 
 use crate::listen::{listen, raise_open_files};
 use crate::relay::{self, LazyAws, RelayOptions};
-use workflow_bridge::adapters::aws::Aws;
 
 /// Serve the webhook over HTTP, without Lambda
 ///
@@ -60,7 +60,7 @@ impl Serve {
         let signing_secret_id = config.signing_secret_id.clone();
         let listener = listen(&self.listen, "--listen").await?;
         let aws = LazyAws::default();
-        let webhook = webhook(config, aws.get().await).await?;
+        let webhook = webhook(config, aws.get().await?).await?;
         raise_open_files();
         let limits = limits(self.max_in_flight);
         if !self.relay {
@@ -69,7 +69,7 @@ impl Serve {
         }
         let destination = Destination {
             door: Door::Here(webhook.clone()),
-            secrets: SecretCache::new(aws.secret(&signing_secret_id).await),
+            secrets: SecretCache::new(aws.secret(&signing_secret_id).await?),
             watch: None,
             now_ms,
         };
@@ -96,8 +96,8 @@ fn limits(max_in_flight: u32) -> Limits {
 }
 
 /// The webhook that the environment describes.
-async fn webhook(config: WebhookConfig, aws: &Aws) -> Result<Arc<Webhook>> {
-    if aws.region.is_none() {
+async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webhook>> {
+    if aws.region().is_none() {
         bail!("expected an AWS region, found none: set AWS_REGION");
     }
     Ok(wiring::webhook(config, aws).await?)

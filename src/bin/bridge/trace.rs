@@ -7,7 +7,6 @@ use std::io::Write;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use workflow_bridge::adapters::aws::Aws;
 use workflow_bridge::adapters::dynamodb::DynamoLedger;
 use workflow_bridge::adapters::history::History;
 use workflow_bridge::adapters::logs::CloudWatchLogs;
@@ -72,8 +71,7 @@ impl Trace {
         let groups = groups.filter_map(|part| Some((part, stack.log_group(part)?.to_owned())));
         let logs = CloudWatchLogs::new(&place.config, groups.collect::<BTreeMap<_, _>>());
         let workflows = History::new(&place.config);
-        let ledger =
-            DynamoLedger::new(&Aws::from(&place.config), output("LedgerTableName"), now_ms);
+        let ledger = DynamoLedger::new(&place.config, output("LedgerTableName"), now_ms);
         let letters = DeadLetters::new(&place);
         let sources = Sources {
             logs: &logs,
@@ -127,12 +125,7 @@ async fn routes(place: &Place) -> (Option<Routes>, Option<Unanswered>) {
                 .to_owned(),
         );
     };
-    match load_routes(
-        &RoutesSource::Parameter(parameter.clone()),
-        &Aws::from(&place.config),
-    )
-    .await
-    {
+    match load_routes(&RoutesSource::Parameter(parameter.clone()), &place.config).await {
         Ok(routes) => (Some(routes), None),
         Err(error) => unread(error.to_string()),
     }

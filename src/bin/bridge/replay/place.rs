@@ -11,7 +11,7 @@ use aws_sdk_sqs::config::ProvideCredentials;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use clap::Args;
-use workflow_bridge::adapters::sdk;
+use workflow_bridge::adapters::aws;
 use workflow_bridge::local::Account;
 
 use super::dead::Kind;
@@ -97,7 +97,7 @@ impl Place {
 
 /// Region and credentials from the environment, checked before anything is asked of them.
 async fn configuration() -> Result<SdkConfig> {
-    let config = sdk::config().await;
+    let config = aws::of_machine().await?;
     if config.region().is_none() {
         bail!(
             "expected the stack's region in AWS_REGION or in the profile, found none: `export AWS_REGION=eu-west-1`, for example"

@@ -11,9 +11,10 @@ use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
     SendMessageBatchRequestEntry,
 };
+use aws_smithy_types::retry::ProvideErrorKind;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
-use workflow_bridge::adapters::sdk::fault;
+use workflow_bridge::adapters::aws::fault::fault;
 
 use super::dead::Record;
 use super::run::{HOLD, Queues};
@@ -246,9 +247,12 @@ fn record(message: Message) -> Option<Record> {
 }
 
 /// What went wrong, for a person, without the request's content.
-fn reason<E: ProvideErrorMetadata>(
+fn reason<E>(
     error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
-) -> String {
+) -> String
+where
+    E: ProvideErrorMetadata + ProvideErrorKind,
+{
     fault(error).to_string()
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
-use workflow_bridge::adapters::aws::Aws;
 use workflow_bridge::adapters::sqs::SqsQueue;
 use workflow_bridge::ports::{Answer, Fault};
 use workflow_bridge::trace::letters::read;
@@ -99,7 +98,7 @@ impl Letters for DeadLetters {
     fn parked(&self) -> Answer<'_, u64> {
         Box::pin(async move {
             let url = self.url("ParkedQueueUrl")?;
-            SqsQueue::new(&Aws::from(&self.config), url).kept().await
+            SqsQueue::new(&self.config, url).kept().await
         })
     }
 }

@@ -1,0 +1,224 @@
+//! The webhook's binary against an AWS that refuses, goes dead or calls the function's credentials expired.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::lambda::{Aws, AwsStub, Function, MACHINE, SECRET, routes};
+use crate::proxy::{Fault, Proxy, Span};
+use crate::webhook::{answer, body, signed};
+
+/// The function, and AWS behind a proxy.
+struct World {
+    function: Function,
+    proxy: Proxy,
+    aws: Arc<AwsStub>,
+}
+
+impl World {
+    /// With as many routes that take the message.
+    async fn start(count: usize) -> Self {
+        let (aws, endpoint) = AwsStub::new(SECRET, Aws::Answers).start().await;
+        let proxy = Proxy::start(&endpoint).await.unwrap();
+        let routes = routes(
+            (0..count)
+                .map(|n| {
+                    json!({
+                        "name": format!("route-{n}"), "from": {"cache": "chat", "topic": "in"},
+                        "to": {"stateMachine": MACHINE},
+                    })
+                })
+                .collect(),
+        );
+        let function = Function::start(
+            env!("CARGO_BIN_EXE_webhook"),
+            &[
+                ("ROUTES", &routes),
+                ("SIGNING_SECRET_ID", "signing"),
+                ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1/dead"),
+                ("PARKING_QUEUE_URL", "http://127.0.0.1/parked"),
+                ("AWS_ENDPOINT_URL", &proxy.endpoint()),
+            ],
+            Duration::from_secs(10),
+            AwsStub::new("", Aws::Answers),
+        )
+        .await;
+        Self {
+            function,
+            proxy,
+            aws,
+        }
+    }
+
+    async fn deliver(&self) -> (u64, Value) {
+        answer(&self.function.invoke(signed(&body("x"))).await)
+    }
+
+    /// Stops the process while `what` is done to its connections, as Lambda freezes an environment between two events.
+    fn frozen(&self, what: impl FnOnce(&Proxy)) {
+        let process = Pid::from_raw(self.function.pid().try_into().unwrap()).unwrap();
+        kill_process(process, Signal::STOP).unwrap();
+        what(&self.proxy);
+        kill_process(process, Signal::CONT).unwrap();
+    }
+}
+
+fn outcomes(answer: &Value) -> Vec<&str> {
+    let targets = answer["targets"].as_array().expect("targets").iter();
+    targets
+        .map(|target| target["outcome"].as_str().unwrap())
+        .collect()
+}
+
+/// What AWS, its front ends and proxies in between answer once, and what becomes of the message.
+#[tokio::test]
+async fn a_passing_refusal_loses_no_message() {
+    let named = |code: &str| json!({"__type": code, "message": "m"}).to_string();
+    let html = "<html><body>Forbidden</body></html>".to_owned();
+    let mut cases: Vec<(u16, String, &str)> = [
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "KmsInvalidStateException",
+        "KmsThrottlingException",
+        "LimitExceededException",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "ThrottlingException",
+        "UnrecognizedClientException",
+    ]
+    .map(|code| (400, named(code), "started"))
+    .into();
+    cases.extend([
+        (
+            400,
+            json!({"code": "ThrottlingException"}).to_string(),
+            "started",
+        ),
+        (
+            400,
+            json!({"__type": "ThrottlingException", "message": "a", "Message": "b"}).to_string(),
+            "started",
+        ),
+        (
+            400,
+            "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>".to_owned(),
+            "started",
+        ),
+        (
+            400,
+            format!("\u{feff}{}", named("ThrottlingException")),
+            "started",
+        ),
+        (200, html.clone(), "started"),
+        (200, "{}".to_owned(), "started"),
+        (200, String::new(), "started"),
+        (302, html.clone(), "started"),
+        (403, html.clone(), "started"),
+        (407, html.clone(), "started"),
+        (408, html.clone(), "started"),
+        (425, html.clone(), "started"),
+        (429, html.clone(), "started"),
+        (400, named("AccessDeniedException"), "parked"),
+        (403, named("AccessDenied"), "parked"),
+        (400, named("KmsAccessDeniedException"), "parked"),
+        (400, named("StateMachineDoesNotExist"), "dead_lettered"),
+        (413, html, "dead_lettered"),
+    ]);
+    let world = World::start(1).await;
+    for (status, refusal, expected) in cases {
+        let fault = Fault::Refusal {
+            status,
+            body: refusal.clone(),
+        };
+        world.proxy.fault_of("StartExecution", fault, Span::Once);
+        let (code, said) = world.deliver().await;
+        assert_eq!(code, 200, "{status} {refusal}: {said}");
+        assert_eq!(outcomes(&said), [expected], "{status} {refusal}");
+    }
+    let letters = world.aws.bodies("SendMessage");
+    let letters: Vec<&str> = letters
+        .iter()
+        .filter_map(|l| l["MessageBody"].as_str())
+        .collect();
+    let has = |part: &str| letters.iter().any(|letter| letter.contains(part));
+    let request = "request 00000000-0000-4000-8000-000000000000";
+    assert!(has(&format!("(HTTP 413, {request})")), "{letters:?}");
+    assert!(has("AccessDeniedException: m (HTTP 400"), "{letters:?}");
+    let log = world.function.stop().await;
+    assert!(log.contains(&format!("(HTTP 413, {request})")), "{log}");
+    assert!(log.contains("\"denied\""), "{log}");
+}
+
+/// A queue's answer without a message id is no storage.
+#[tokio::test]
+async fn a_queue_that_proves_nothing_has_stored_nothing() {
+    let world = World::start(1).await;
+    world
+        .proxy
+        .fault_of("StartExecution", Fault::Status(503), Span::Until);
+    let fault = Fault::Refusal {
+        status: 200,
+        body: "{}".to_owned(),
+    };
+    world.proxy.fault_of("SendMessage", fault, Span::Until);
+    let (code, said) = world.deliver().await;
+    assert_eq!((code, outcomes(&said)), (503, vec!["not_stored"]));
+}
+
+#[tokio::test]
+async fn connections_that_die_while_the_function_is_frozen_cost_no_message() {
+    type Death = (&'static str, fn(&Proxy));
+    let deaths: [Death; 3] = [
+        ("FIN", Proxy::close),
+        ("RST", Proxy::cut),
+        ("silence", Proxy::freeze),
+    ];
+    for count in [1, 8] {
+        for (death, kill) in deaths {
+            let world = World::start(count).await;
+            let (_, said) = world.deliver().await;
+            assert_eq!(outcomes(&said), vec!["started"; count]);
+            world.frozen(kill);
+            let began = Instant::now();
+            let (code, said) = world.deliver().await;
+            assert_eq!(code, 200, "{death}, {count} connections: {said}");
+            assert_eq!(outcomes(&said), vec!["started"; count], "{death}");
+            assert!(began.elapsed() < Duration::from_secs(4), "{death}");
+            let (_, said) = world.deliver().await;
+            assert_eq!(outcomes(&said), vec!["started"; count], "{death}");
+        }
+    }
+}
+
+/// Lambda gives a function its credentials once: it answers what is true, then ends, so that it is started anew.
+#[tokio::test]
+async fn a_function_whose_credentials_expired_ends_after_its_answer() {
+    for (operation, status, outcome) in [
+        (Some("StartExecution"), 200, "parked"),
+        (None, 503, "not_stored"),
+    ] {
+        let mut world = World::start(1).await;
+        assert_eq!(world.deliver().await.0, 200);
+        let fault = Fault::Refusal {
+            status: 400,
+            body: json!({"__type": "ExpiredTokenException", "message": "m"}).to_string(),
+        };
+        match operation {
+            Some(operation) => world.proxy.fault_of(operation, fault, Span::Until),
+            None => world.proxy.fault(fault, Span::Until),
+        }
+        let (code, said) = world.deliver().await;
+        assert_eq!((code, outcomes(&said)), (status, vec![outcome]));
+        let ended = tokio::time::timeout(Duration::from_secs(60), world.function.ended());
+        let (code, log) = ended.await.expect("the function ends");
+        assert_eq!(code, Some(1), "{log}");
+        assert!(
+            log.contains("credentials of this environment expired"),
+            "{log}"
+        );
+    }
+}
