@@ -1,16 +1,16 @@
 //! A message and the routes that match it, made into executions and events, or kept where they can become so.
 //!
-//! A ladder of three rungs: the target, within its part of the time; then a queue, which is parking for what a later
-//! attempt may mend and the dead letters for what none can; then the honest answer that nobody has it.
+//! First the target, within its part of the time; then a queue, which is parking for what a later attempt may mend and the dead
+//! letters for what none can, or the other one where that one refuses; and so on until the message is stored or the time is over.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::letter::{Letter, Reason};
-use crate::message::TopicMessage;
+use crate::message::{MessageId, TopicMessage};
 use crate::metrics::{Measurements, Metric};
 use crate::ports::{
     Event, EventBus, Fault, FaultKind, NewExecution, Queue, Resumed, Started, Tasks, Workflows,
@@ -37,28 +37,86 @@ pub struct Queues {
     pub dead_letters: Arc<dyn Queue>,
 }
 
-/// When the rungs of the ladder end.
-#[derive(Clone, Copy, Debug)]
-pub struct Ladder {
-    /// The end of the target's time.
-    pub target: Instant,
-    /// The end of the queue's time, which begins when the target gave up.
-    pub queue: Instant,
+/// The queue of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Parked,
+    DeadLetters,
 }
 
-impl Ladder {
-    /// Keeps the last three eighths of `budget`, which ends at `end`, for the queue.
-    pub fn within(budget: Duration, end: Instant) -> Self {
-        Self {
-            target: end.checked_sub(budget * 3 / 8).unwrap_or(end),
-            queue: end,
+impl Place {
+    fn other(self) -> Self {
+        match self {
+            Self::Parked => Self::DeadLetters,
+            Self::DeadLetters => Self::Parked,
         }
     }
 
-    /// The end of what comes before the targets. It takes half of the queue's time if it must: a message that cannot be
-    /// verified cannot be kept.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Parked => "parking queue",
+            Self::DeadLetters => "dead-letter queue",
+        }
+    }
+}
+
+impl Queues {
+    fn of(&self, place: Place) -> &Arc<dyn Queue> {
+        match place {
+            Place::Parked => &self.parked,
+            Place::DeadLetters => &self.dead_letters,
+        }
+    }
+}
+
+/// When the attempts of a message end.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// The end of the target's time.
+    pub target: Instant,
+    /// When the answer is due; what is left after the target is the queues' time.
+    pub answer: Instant,
+    /// The end of storing a message that neither target nor queue has taken by then.
+    pub store: Instant,
+}
+
+/// The least time of a target, and of both queues, where getting the signing secret took the budget.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// The least time of an attempt to reach a queue, connection set-up included.
+const LEAST_ATTEMPT: Duration = Duration::from_millis(750);
+
+/// The waits after both queues refused a letter.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Deadlines {
+    /// Keeps the last three eighths of `budget`, which ends at `answer`, for the queues.
+    pub fn within(budget: Duration, answer: Instant, store: Instant) -> Self {
+        Self {
+            target: answer.checked_sub(budget * 3 / 8).unwrap_or(answer),
+            answer,
+            store: store.max(answer),
+        }
+    }
+
+    /// The end of getting a signing secret, without which a message cannot be kept: where a message may be stored late, all but
+    /// the least time for the target and the queues.
     pub fn secrets(&self) -> Instant {
-        self.target + self.queue.saturating_duration_since(self.target) / 2
+        let late = self.store.checked_sub(2 * LEAST);
+        late.map_or(self.reread(), |late| late.max(self.reread()))
+    }
+
+    /// The end of getting a newer signing secret, for a signature that may as well be forged: half of the queues' time.
+    pub fn reread(&self) -> Instant {
+        self.target + self.answer.saturating_duration_since(self.target) / 2
+    }
+
+    /// The same for a message that is verified late: its target has some time, too.
+    pub fn from(self, now: Instant) -> Self {
+        let latest = self.store.checked_sub(LEAST).unwrap_or(self.target);
+        let target = self.target.max((now + LEAST).min(latest));
+        Self { target, ..self }
     }
 }
 
@@ -73,8 +131,10 @@ pub struct Delivery {
     pub took: Duration,
     /// Why the target has not got it.
     pub fault: Option<Fault>,
-    /// Why the queue has not got it either.
+    /// Why no queue has got it either.
     pub queue_fault: Option<Fault>,
+    /// It was stored after the answer was due.
+    pub late: bool,
     /// The message asked for a reply to a topic that its route does not allow.
     pub reply_refused: bool,
 }
@@ -104,6 +164,9 @@ impl Delivery {
     /// Counts what came of the route.
     pub fn measure(&self, measured: &mut Measurements) {
         let route = Some(self.route.as_str());
+        if self.late {
+            measured.count_route(Metric::StoredLate, route);
+        }
         measure_denial(self.fault.as_ref(), route, measured);
         match self.outcome {
             Outcome::NotStored => {}
@@ -164,6 +227,43 @@ pub fn outcomes(deliveries: &[Delivery]) -> String {
     outcomes
 }
 
+/// How far a delivery is: the message's id, and each route with its outcome so far.
+#[derive(Debug, Default)]
+pub struct Progress(Mutex<Option<Begun>>);
+
+#[derive(Clone, Debug)]
+pub struct Begun {
+    pub id: MessageId,
+    pub outcomes: Vec<(String, Outcome)>,
+}
+
+impl Progress {
+    pub fn now(&self) -> Option<Begun> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn begin(&self, message: &TopicMessage, routes: &[&Route]) {
+        let outcomes = routes
+            .iter()
+            .map(|route| (route.name.clone(), Outcome::NotStored));
+        let begun = Begun {
+            id: message.id.clone(),
+            outcomes: outcomes.collect(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+    }
+
+    fn end(&self, place: usize, outcome: Outcome) {
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(begun) = &mut *begun {
+            begun.outcomes[place].1 = outcome;
+        }
+    }
+}
+
 /// A verified message, with the delivery that brought it.
 #[derive(Clone, Copy)]
 pub struct Delivered<'a> {
@@ -173,6 +273,7 @@ pub struct Delivered<'a> {
     pub body: &'a str,
     /// In ms since the epoch.
     pub now_ms: i64,
+    pub progress: &'a Progress,
 }
 
 /// Sends a message down every route that matches, all at once. An empty list means that none matches.
@@ -183,22 +284,31 @@ pub async fn deliver(
     routes: &Routes,
     targets: &Targets,
     queues: &Queues,
-    ladder: Ladder,
+    deadlines: Deadlines,
 ) -> Vec<Delivery> {
-    let matching = routes.matching(delivered.message).into_iter();
-    join_all(matching.map(|route| climb_down(delivered, route, targets, queues, ladder))).await
+    let matching = routes.matching(delivered.message);
+    delivered.progress.begin(delivered.message, &matching);
+    let deliveries = matching
+        .into_iter()
+        .enumerate()
+        .map(async |(place, route)| {
+            let delivery = deliver_one(delivered, route, targets, queues, deadlines).await;
+            delivered.progress.end(place, delivery.outcome);
+            delivery
+        });
+    join_all(deliveries).await
 }
 
-async fn climb_down(
+async fn deliver_one(
     delivered: Delivered<'_>,
     route: &Route,
     targets: &Targets,
     queues: &Queues,
-    ladder: Ladder,
+    deadlines: Deadlines,
 ) -> Delivery {
     let began = Instant::now();
     let Delivered { message, trace, .. } = delivered;
-    let (result, attempts) = attempt(message, trace, route, targets, ladder.target).await;
+    let (result, attempts) = attempt(message, trace, route, targets, deadlines.target).await;
     let took = began.elapsed();
     let reply = route.reply.as_ref();
     let reply_refused = reply.is_some_and(|reply| reply.refuses(message));
@@ -212,14 +322,15 @@ async fn climb_down(
                 took,
                 fault: None,
                 queue_fault: None,
+                late: false,
                 reply_refused,
             };
         }
         Err(fault) => fault,
     };
-    let (queue, kept) = match fault.kind {
-        FaultKind::Transient | FaultKind::Later => (&queues.parked, Outcome::Parked),
-        FaultKind::Permanent => (&queues.dead_letters, Outcome::DeadLettered),
+    let place = match fault.kind {
+        FaultKind::Transient | FaultKind::Later => Place::Parked,
+        FaultKind::Permanent => Place::DeadLetters,
     };
     let letter = Letter {
         attempts,
@@ -232,18 +343,20 @@ async fn climb_down(
             delivered.now_ms,
         )
     };
-    let sent = post(&letter, queue, ladder.queue).await;
+    let stored = store(letter, place, queues, deadlines).await;
+    let (outcome, queue_fault) = match stored {
+        Ok(Place::Parked) => (Outcome::Parked, None),
+        Ok(Place::DeadLetters) => (Outcome::DeadLettered, None),
+        Err(fault) => (Outcome::NotStored, Some(fault)),
+    };
     Delivery {
         route,
-        outcome: if sent.is_ok() {
-            kept
-        } else {
-            Outcome::NotStored
-        },
+        outcome,
         attempts,
         took,
         fault: Some(fault),
-        queue_fault: sent.err(),
+        late: queue_fault.is_none() && Instant::now() > deadlines.answer,
+        queue_fault,
         reply_refused,
     }
 }
@@ -254,14 +367,65 @@ async fn climb_down(
 ///
 /// When the queue does not take it before `deadline`.
 pub async fn post(letter: &Letter, queue: &Arc<dyn Queue>, deadline: Instant) -> Result<(), Fault> {
+    post_by(letter, queue, deadline, deadline).await
+}
+
+/// The same, with half of the time until the answer for an attempt: a connection that is dead may cost one, but not the message.
+async fn post_by(
+    letter: &Letter,
+    queue: &Arc<dyn Queue>,
+    answer: Instant,
+    deadline: Instant,
+) -> Result<(), Fault> {
     let body = letter.to_json();
-    let time = deadline.saturating_duration_since(Instant::now());
+    let time = answer.saturating_duration_since(Instant::now());
     let patience = Patience {
-        // A connection that is dead may cost one attempt, but not the message.
-        per_attempt: time / 2,
+        per_attempt: (time / 2).max(LEAST_ATTEMPT),
         ..Patience::until(deadline)
     };
     retry(patience, || queue.send(&body)).await.0
+}
+
+/// Puts a letter into the queue `first`, or, where that one refuses it or has not taken it shortly before the end of storing, into
+/// the other one: a dead letter can be put back on its path, and a parked one is tried again.
+///
+/// # Errors
+///
+/// That of `first`, when neither takes it in time.
+pub async fn store(
+    letter: Letter,
+    first: Place,
+    queues: &Queues,
+    deadlines: Deadlines,
+) -> Result<Place, Fault> {
+    let Deadlines { answer, store, .. } = deadlines;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let now = Instant::now();
+        let end = store.checked_sub(LEAST).filter(|end| *end > answer);
+        let end = end.map_or(store, |end| end.max(now));
+        let Err(fault) = post_by(&letter, queues.of(first), answer, end).await else {
+            return Ok(first);
+        };
+        let elsewhere = Letter {
+            detail: format!(
+                "{}; the {} did not take it: {fault}",
+                letter.detail,
+                first.name()
+            ),
+            ..letter.clone()
+        };
+        let end = store.min(Instant::now() + LEAST);
+        let posted = post_by(&elsewhere, queues.of(first.other()), answer, end).await;
+        if posted.is_ok() {
+            return Ok(first.other());
+        }
+        if Instant::now() + pause >= store {
+            return Err(fault);
+        }
+        sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
+    }
 }
 
 /// Sends a message down one route, and keeps it nowhere. Returns how many times the target was asked, too.

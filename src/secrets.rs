@@ -1,22 +1,24 @@
 //! The signing secrets: fetched once, kept, and asked for again when a signature fits none of them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::ports::{Fault, Secrets, Stage};
 use crate::retry::{Patience, retry};
 use crate::signature::SigningSecret;
 
-/// The least time between two fetches that failed signatures cause, so that forged requests cannot make the bridge
-/// hammer Secrets Manager.
-const REFRESH_EVERY: Duration = Duration::from_secs(30);
+/// Fetches that failed signatures may cause at once, and the time after which one more is allowed: enough for a rotation amid
+/// forged requests, too few to strain Secrets Manager (10,000 calls a second).
+const BURST: u32 = 3;
+const REFILL_EVERY: Duration = Duration::from_millis(500);
 
-/// The wait after such a fetch that failed: it brought nothing, and a rotation may be why the signature failed.
-const FAILED_REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// Requests that may wait for a fetch at once. Forged ones must not take all the places of a server.
+const WAITING: usize = 16;
 
 /// How long the previous version of a secret is waited for.
 const PREVIOUS_WITHIN: Duration = Duration::from_secs(1);
@@ -25,11 +27,40 @@ const PREVIOUS_WITHIN: Duration = Duration::from_secs(1);
 pub struct SecretCache {
     store: Arc<dyn Secrets>,
     kept: RwLock<Option<Arc<[SigningSecret]>>>,
-    /// Before this, no failed signature causes a fetch; locked while a fetch is under way.
-    ///
-    /// The first fetch, which no failed signature caused, does not set it: a secret may well be rotated soon after a cold
-    /// start.
-    refresh_from: Mutex<Option<Instant>>,
+    /// Locked while a fetch is under way.
+    looks: Mutex<Looks>,
+    waiting: Semaphore,
+    /// Fetches that failed signatures caused and that were not counted yet.
+    uncounted: AtomicU32,
+}
+
+/// The token bucket of the fetches that failed signatures cause.
+struct Looks {
+    tokens: u32,
+    refilled_at: Instant,
+    /// When the last fetch began that read both versions.
+    looked_at: Option<Instant>,
+}
+
+impl Looks {
+    /// Takes a token; without one, returns when there is the next.
+    fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        let refills = now.duration_since(self.refilled_at).as_millis() / REFILL_EVERY.as_millis();
+        let refills = u32::try_from(refills).unwrap_or(BURST);
+        if self.tokens.saturating_add(refills) >= BURST {
+            (self.tokens, self.refilled_at) = (BURST, now);
+        } else {
+            self.tokens += refills;
+            self.refilled_at += REFILL_EVERY * refills;
+        }
+        match self.tokens.checked_sub(1) {
+            Some(left) => {
+                self.tokens = left;
+                Ok(())
+            }
+            None => Err(self.refilled_at + REFILL_EVERY),
+        }
+    }
 }
 
 impl SecretCache {
@@ -37,8 +68,19 @@ impl SecretCache {
         Self {
             store,
             kept: RwLock::default(),
-            refresh_from: Mutex::default(),
+            looks: Mutex::new(Looks {
+                tokens: BURST,
+                refilled_at: Instant::now(),
+                looked_at: None,
+            }),
+            waiting: Semaphore::new(WAITING),
+            uncounted: AtomicU32::default(),
         }
+    }
+
+    /// How many fetches failed signatures caused since this was asked last.
+    pub fn take_looks(&self) -> u32 {
+        self.uncounted.swap(0, Ordering::Relaxed)
     }
 
     /// Whether there are secrets, so that [`SecretCache::get`] fetches none.
@@ -58,7 +100,7 @@ impl SecretCache {
         if let Some(kept) = self.kept() {
             return Ok(kept);
         }
-        let fetching = timeout_at(deadline, self.refresh_from.lock()).await;
+        let fetching = timeout_at(deadline, self.looks.lock()).await;
         let _fetching = fetching.map_err(|_| Fault::timed_out())?;
         // Somebody else's fetch may have ended meanwhile.
         if let Some(kept) = self.kept() {
@@ -68,28 +110,37 @@ impl SecretCache {
         Ok(self.keep(current))
     }
 
-    /// Newer secrets than `old`, after a signature that fits none of those; `None` when it is too early to ask again,
-    /// when the store does not answer, or when nothing has changed.
+    /// Newer secrets than `old`, after a signature that fits none of those; `None` when nothing has changed, when the store does
+    /// not answer in time, or when too many others wait.
+    ///
+    /// A fetch is bounded by a token bucket; without a token, the next one is waited for, so that forged requests do not hide
+    /// a rotation. A fetch that began after this call serves it, too.
     pub async fn newer_than(
         &self,
         old: &Arc<[SigningSecret]>,
         deadline: Instant,
     ) -> Option<Arc<[SigningSecret]>> {
-        let locked = timeout_at(deadline, self.refresh_from.lock()).await;
-        let mut refresh_from = locked.ok()?;
+        let began = Instant::now();
+        let _place = self.waiting.try_acquire().ok()?;
+        let mut looks = timeout_at(deadline, self.looks.lock()).await.ok()?;
         if let Some(kept) = self.kept().filter(|kept| kept != old) {
             return Some(kept);
         }
-        let began = Instant::now();
-        if refresh_from.is_some_and(|from| began < from) {
+        if looks.looked_at.is_some_and(|at| at > began) {
             return None;
         }
-        // Holds for a caller, too, who gives up waiting.
-        *refresh_from = Some(began + FAILED_REFRESH_EVERY);
+        while let Err(next) = looks.take(Instant::now()) {
+            if next >= deadline {
+                return None;
+            }
+            sleep_until(next).await;
+        }
+        self.uncounted.fetch_add(1, Ordering::Relaxed);
+        let looked_at = Instant::now();
         match self.fetch(deadline).await {
             Ok((secrets, is_whole)) => {
                 if is_whole {
-                    *refresh_from = Some(began + REFRESH_EVERY);
+                    looks.looked_at = Some(looked_at);
                 }
                 Some(secrets).filter(|secrets| secrets != old)
             }

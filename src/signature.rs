@@ -84,6 +84,9 @@ impl<'a> Verified<'a> {
 pub enum SignatureError {
     #[error("expected one `momento-signature` header, found none")]
     Missing,
+    /// No secret can mend it.
+    #[error("expected one `momento-signature` header of 64 hex digits, found something else")]
+    Malformed,
     #[error(
         "expected `momento-signature` to be the HMAC-SHA3-256 of the body under a current secret"
     )]
@@ -103,7 +106,8 @@ pub fn sign(secret: &str, body: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// [`SignatureError::Missing`] without a header, [`SignatureError::Wrong`] in every other case.
+/// [`SignatureError::Missing`] without a header, [`SignatureError::Malformed`] where none can be a signature,
+/// [`SignatureError::Wrong`] where it is that of something else.
 pub fn verify<'a, 'h>(
     secrets: &[SigningSecret],
     body: &'a [u8],
@@ -113,7 +117,7 @@ pub fn verify<'a, 'h>(
     let header = headers.next().ok_or(SignatureError::Missing)?;
     let mut signature = [0; SIGNATURE_BYTES];
     if headers.next().is_some() || hex::decode_to_slice(header, &mut signature).is_err() {
-        return Err(SignatureError::Wrong);
+        return Err(SignatureError::Malformed);
     }
     secrets
         .iter()
@@ -180,14 +184,15 @@ mod tests {
             &format!("sha3-256={good}"),
             &format!("{good},{good}"),
             &"g".repeat(64),
-            &"0".repeat(64),
         ] {
             assert_eq!(
                 check("k", b"x", wrong),
-                Err(SignatureError::Wrong),
+                Err(SignatureError::Malformed),
                 "{wrong}"
             );
         }
+        let another = "0".repeat(64);
+        assert_eq!(check("k", b"x", &another), Err(SignatureError::Wrong));
     }
 
     #[test]
@@ -197,7 +202,7 @@ mod tests {
         let twice = [good.as_bytes(), good.as_bytes()];
         assert_eq!(
             verify(&secrets(&["k"]), b"x", twice).unwrap_err(),
-            SignatureError::Wrong
+            SignatureError::Malformed
         );
     }
 

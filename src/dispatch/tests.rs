@@ -7,9 +7,10 @@ use crate::message::tests::message;
 use crate::routes::tests::{MACHINE, routes};
 use crate::testing::{Behaviour, World};
 
-fn soon() -> Ladder {
+fn soon() -> Deadlines {
     let budget = Duration::from_secs(4);
-    Ladder::within(budget, Instant::now() + budget)
+    let end = Instant::now() + budget;
+    Deadlines::within(budget, end, end)
 }
 
 fn trace(message: &TopicMessage) -> Trace {
@@ -22,6 +23,7 @@ fn delivered<'a>(message: &'a TopicMessage, trace: &'a Trace) -> Delivered<'a> {
         trace,
         body: "{}",
         now_ms: 17,
+        progress: Box::leak(Box::default()),
     }
 }
 
@@ -278,7 +280,8 @@ async fn without_a_queue_the_answer_is_honest_and_in_time() {
     ] {
         let world = World::default();
         world.make("start", Behaviour::Fails(target));
-        world.make(queue, Behaviour::Hangs);
+        world.make("park", Behaviour::Hangs);
+        world.make("bury", Behaviour::Hangs);
         let began = Instant::now();
         assert_eq!(
             outcomes(&world, &[json!({})], json!({})).await,
@@ -311,4 +314,94 @@ async fn an_input_over_256_kib_is_a_dead_letter_at_once() {
         assert!(letter.detail.contains("at most 262144 bytes"));
     }
     assert_eq!(world.calls().len(), 2, "nothing was started");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_refuses_leaves_the_letter_to_the_other_one() {
+    for refusal in [
+        Fault::later("AccessDeniedException", "no"),
+        Fault::permanent("AWS.SimpleQueueService.NonExistentQueue", "gone"),
+        Fault::later("KmsDisabled", "off"),
+    ] {
+        for (target, refuses, takes, outcome) in [
+            (
+                Fault::transient("InternalFailure", "x"),
+                "park",
+                "bury",
+                Outcome::DeadLettered,
+            ),
+            (
+                Fault::permanent("InvalidArn", "x"),
+                "bury",
+                "park",
+                Outcome::Parked,
+            ),
+        ] {
+            let world = World::default();
+            world.make("start", Behaviour::Fails(target));
+            world.make(refuses, Behaviour::Fails(refusal.clone()));
+            let began = Instant::now();
+            assert_eq!(outcomes(&world, &[json!({})], json!({})).await, [outcome]);
+            assert!(began.elapsed() <= Duration::from_secs(4));
+            let [letter] = letters(&world, &format!("{takes} ")).try_into().unwrap();
+            let why = format!("did not take it: {refusal}");
+            assert!(letter.detail.contains(&why), "{}", letter.detail);
+            assert_eq!(letter.route.as_deref(), Some("r0"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn queues_that_both_refuse_are_tried_until_the_end_without_haste() {
+    let world = World::default();
+    for call in ["start", "park", "bury"] {
+        world.make(
+            call,
+            Behaviour::Fails(Fault::later("AccessDeniedException", "no")),
+        );
+    }
+    let (message, began) = (message(json!({})), Instant::now());
+    let trace = trace(&message);
+    let deadlines = Deadlines {
+        store: began + Duration::from_secs(9),
+        ..soon()
+    };
+    let (targets, queues) = (world.targets(), world.queues());
+    let list = routes(&[json!({})]);
+    let [delivery] = deliver(
+        delivered(&message, &trace),
+        &list,
+        &targets,
+        &queues,
+        deadlines,
+    )
+    .await
+    .try_into()
+    .unwrap();
+    assert_eq!(delivery.outcome, Outcome::NotStored);
+    assert_eq!(delivery.queue_fault.unwrap().code, "AccessDeniedException");
+    assert!(began.elapsed() > Duration::from_secs(7) && began.elapsed() <= Duration::from_secs(9));
+    let calls = world.calls().len();
+    assert!((10..40).contains(&calls), "{calls}");
+}
+
+#[test]
+fn deadlines_leave_time_for_what_comes_after() {
+    let now = Instant::now();
+    let ms = |ms| now + Duration::from_millis(ms);
+    let usual = Deadlines::within(Duration::from_secs(4), ms(4000), ms(9500));
+    assert_eq!(
+        (usual.target, usual.answer, usual.store),
+        (ms(2500), ms(4000), ms(9500))
+    );
+    assert_eq!((usual.secrets(), usual.reread()), (ms(7500), ms(3250)));
+    // Verified in time, the target keeps its end; late, it has a second, but for the queues' last one.
+    assert_eq!(usual.from(ms(100)).target, ms(2500));
+    assert_eq!(usual.from(ms(2000)).target, ms(3000));
+    assert_eq!(usual.from(ms(7000)).target, ms(8000));
+    assert_eq!(usual.from(ms(8000)).target, ms(8500));
+    let bounded = Deadlines::within(Duration::from_secs(4), ms(4000), ms(0));
+    assert_eq!(bounded.store, ms(4000));
+    assert_eq!((bounded.secrets(), bounded.reread()), (ms(3250), ms(3250)));
+    assert_eq!(bounded.from(ms(3200)).target, ms(3000));
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::records::{Batch, Ended, Failures, Record, Repeats};
 use crate::claims::Unclaimed;
-use crate::dispatch::{self, Ladder};
+use crate::dispatch::{self, Deadlines};
 use crate::input;
 use crate::letter::{Letter, Reason};
 use crate::metrics::{Measurements, Metric, Metrics};
@@ -126,8 +126,8 @@ impl Completion {
     async fn record(&self, record: Record<'_>, deadline: Instant) -> Ended {
         // The rest is for the ledger and for a dead letter.
         let budget = deadline.saturating_duration_since(Instant::now());
-        let ladder = Ladder::within(budget, deadline);
-        let failed = match self.event(record, ladder.target).await {
+        let deadlines = Deadlines::within(budget, deadline, deadline);
+        let failed = match self.event(record, deadlines.target).await {
             Ok(_) => return Ended::Done,
             Err(Failed::Busy(wait)) if !record.is_last => return Ended::After(wait),
             Err(failed) => failed,
@@ -143,7 +143,7 @@ impl Completion {
             Some(reason) => reason,
         };
         tracing::error!(error.code = code, error.text = %failed, reason = reason.name(), "cannot publish an event");
-        self.bury(record, &failed, reason, ladder.queue).await
+        self.bury(record, &failed, reason, deadlines.store).await
     }
 
     /// Tells how long a record that goes back has waited since it was first in the queue.

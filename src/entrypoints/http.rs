@@ -1,7 +1,8 @@
 //! A signed POST in, an answer out: the only file that knows HTTP statuses.
 //!
 //! Momento delivers once, waits 5 s and never repeats. So a 2xx is given only when, for every matching route, the target
-//! or a queue has the message, and everything is bounded by [`WebhookSettings::answer_within`].
+//! or a queue has the message. Everything is bounded by [`WebhookSettings::answer_within`], but for a message that nothing
+//! has taken by then: that one is tried until [`Times::store_by`].
 
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use crate::config::{Unrouted, WebhookSettings};
-use crate::dispatch::{self, Delivered, Delivery, Ladder, Outcome, Queues, Targets};
+use crate::dispatch::{
+    self, Deadlines, Delivered, Delivery, Outcome, Place, Progress, Queues, Targets,
+};
 use crate::letter::{Letter, Reason};
 use crate::message::{MessageId, TopicMessage};
 use crate::metrics::{Measurements, Metric, Metrics};
@@ -38,6 +41,29 @@ pub struct Webhook {
     pub metrics: Metrics,
     /// The time, in ms since the epoch.
     pub now_ms: fn() -> i64,
+}
+
+/// When a request came, and when its answer is due.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub answer_by: Instant,
+    /// The end of storing a message that nothing has taken until `answer_by`.
+    pub store_by: Instant,
+    /// When the front end received the request, in ms since the epoch: unlike the clock of a function, which may be wrong for a
+    /// moment after a freeze, its clock is AWS's.
+    pub received_at: Option<i64>,
+}
+
+impl Times {
+    /// Nothing is stored later than the answer is due.
+    pub fn within(budget: Duration) -> Self {
+        let end = Instant::now() + budget;
+        Self {
+            answer_by: end,
+            store_by: end,
+            received_at: None,
+        }
+    }
 }
 
 /// Every answer there is.
@@ -127,12 +153,14 @@ impl Verdict {
         match kept {
             Ok(()) => Self::about(subject, Code::Unrouted),
             Err(fault) => Self {
-                reason: Some(format!(
-                    "no route matched, and the dead-letter queue did not take it: {fault}"
-                )),
+                reason: Some(format!("no route matched, and no queue took it: {fault}")),
                 ..Self::about(subject, Code::NotStored)
             },
         }
+    }
+
+    fn is_late(&self) -> bool {
+        self.deliveries.iter().any(|delivery| delivery.late)
     }
 
     fn message(&self) -> Option<&TopicMessage> {
@@ -169,8 +197,7 @@ impl Verdict {
                 targets.collect()
             }),
         };
-        let body = serde_json::to_string(&body).expect("strings always serialize");
-        let mut response = respond(self.code.status(), body);
+        let mut response = body.respond(self.code);
         if self.code == Code::MethodNotAllowed {
             let allow = header::HeaderValue::from_static("POST");
             response.headers_mut().insert(header::ALLOW, allow);
@@ -186,6 +213,24 @@ pub fn refuse(code: Code, reason: impl ToString, took: Duration) -> Response<Str
     verdict.response()
 }
 
+/// The answer to a message that is not stored yet.
+pub fn not_stored(progress: &Progress) -> Response<String> {
+    let begun = progress.now();
+    let targets = begun.as_ref().map(|begun| {
+        let outcomes = begun.outcomes.iter();
+        outcomes.map(|(route, outcome)| BodyTarget {
+            route,
+            outcome: outcome.name(),
+        })
+    });
+    let body = Body {
+        id: begun.as_ref().map(|begun| &begun.id),
+        code: Code::NotStored.name(),
+        targets: targets.map(Iterator::collect),
+    };
+    body.respond(Code::NotStored)
+}
+
 /// The body of an answer.
 #[derive(Serialize)]
 struct Body<'a> {
@@ -194,6 +239,13 @@ struct Body<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     targets: Option<Vec<BodyTarget<'a>>>,
+}
+
+impl Body<'_> {
+    fn respond(&self, code: Code) -> Response<String> {
+        let body = serde_json::to_string(self).expect("strings always serialize");
+        respond(code.status(), body)
+    }
 }
 
 #[derive(Serialize)]
@@ -214,12 +266,22 @@ impl Webhook {
         }
     }
 
-    /// Answers a request whose body is the bytes that were sent (base64 of an event already undone), within `budget`:
-    /// [`WebhookSettings::answer_within`], or what is left of it.
+    /// Answers a request whose body is the bytes that were sent (base64 of an event already undone).
     pub async fn answer<B: AsRef<[u8]>>(
         &self,
         request: &Request<B>,
-        budget: Duration,
+        times: Times,
+    ) -> Response<String> {
+        self.answer_watched(request, times, &Progress::default())
+            .await
+    }
+
+    /// The same, and keeps `progress`, of which [`not_stored`] makes an answer in between.
+    pub async fn answer_watched<B: AsRef<[u8]>>(
+        &self,
+        request: &Request<B>,
+        times: Times,
+        progress: &Progress,
     ) -> Response<String> {
         let began = Instant::now();
         if request.method() == Method::GET && matches!(request.uri().path(), "" | "/") {
@@ -227,13 +289,18 @@ impl Webhook {
                 serde_json::json!({"name": env!("CARGO_PKG_NAME"), "version": crate::VERSION});
             return respond(StatusCode::OK, about.to_string());
         }
-        let within = began + budget;
-        let ladder = Ladder::within(budget, within - ANSWERING);
+        let budget = times.answer_by.saturating_duration_since(began);
+        let before = |end: Instant| end.checked_sub(ANSWERING).unwrap_or(began);
+        let deadlines = Deadlines::within(budget, before(times.answer_by), before(times.store_by));
         let span = telemetry::about_a_message();
-        let verdict = timeout_at(within, self.judge(request, ladder))
-            .instrument(span.clone())
-            .await
-            .unwrap_or_else(|_| Verdict::refused(Code::NotStored, Fault::timed_out()));
+        let end = times.store_by.max(times.answer_by);
+        let verdict = timeout_at(
+            end,
+            self.judge(request, times.received_at, deadlines, progress),
+        )
+        .instrument(span.clone())
+        .await
+        .unwrap_or_else(|_| Verdict::refused(Code::NotStored, Fault::timed_out()));
         span.in_scope(|| self.tell(&verdict, began.elapsed()));
         verdict.response()
     }
@@ -254,6 +321,10 @@ impl Webhook {
             let reason = Some(Reason::Unrouted.name());
             measured.add(Metric::DeadLettered, 1, None, reason);
         }
+        let looks = self.secrets.take_looks();
+        if looks > 0 {
+            measured.add(Metric::SecretReread, looks.into(), None, None);
+        }
         self.metrics.write(measured);
         if let Some(Subject { message, trace }) = &verdict.subject {
             let segment = Segment {
@@ -270,7 +341,13 @@ impl Webhook {
     }
 
     /// The checks, in their order: method, size, signature, JSON, freshness; then the routes.
-    async fn judge<B: AsRef<[u8]>>(&self, request: &Request<B>, ladder: Ladder) -> Verdict {
+    async fn judge<B: AsRef<[u8]>>(
+        &self,
+        request: &Request<B>,
+        received_at: Option<i64>,
+        deadlines: Deadlines,
+        progress: &Progress,
+    ) -> Verdict {
         let body = request.body().as_ref();
         if request.method() != Method::POST {
             let reason = format!("expected POST, found {}", request.method());
@@ -283,10 +360,10 @@ impl Webhook {
             );
             return Verdict::refused(Code::TooLarge, reason);
         }
-        let verified = match self.verify(request.headers(), body, ladder.secrets()).await {
+        let verified = match self.verify(request.headers(), body, deadlines).await {
             Ok(Ok(verified)) => verified,
             Ok(Err(e @ SignatureError::Missing)) => return Verdict::refused(Code::Unsigned, e),
-            Ok(Err(e @ SignatureError::Wrong)) => return Verdict::refused(Code::BadSignature, e),
+            Ok(Err(e)) => return Verdict::refused(Code::BadSignature, e),
             Err(fault) => {
                 return Verdict::refused(Code::NotStored, format!("no signing secret: {fault}"));
             }
@@ -298,14 +375,16 @@ impl Webhook {
         let trace = self.targets.tracer.of(&message);
         telemetry::correlate(message.id.as_str(), Some(trace.id()));
         let subject = Subject { message, trace };
-        let age = i128::from((self.now_ms)()) - i128::from(subject.message.publish_timestamp);
+        let now = received_at.unwrap_or_else(self.now_ms);
+        let age = i128::from(now) - i128::from(subject.message.publish_timestamp);
         if age > duration_ms(self.settings.max_age) {
             return Verdict::about(subject, Code::Stale);
         }
         if -age > duration_ms(self.settings.max_skew) {
             return Verdict::about(subject, Code::FromTheFuture);
         }
-        self.dispatch(subject, body, ladder).await
+        let deadlines = deadlines.from(Instant::now());
+        self.dispatch(subject, body, deadlines, progress).await
     }
 
     /// The inner error is a refusal, the outer one a bridge that cannot tell.
@@ -313,7 +392,7 @@ impl Webhook {
         &self,
         headers: &HeaderMap,
         body: &'b [u8],
-        deadline: Instant,
+        deadlines: Deadlines,
     ) -> Result<Result<Verified<'b>, SignatureError>, Fault> {
         let verify = |secrets: &[_]| {
             let values = headers.get_all(signature::HEADER);
@@ -322,27 +401,40 @@ impl Webhook {
         if !headers.contains_key(signature::HEADER) {
             return Ok(Err(SignatureError::Missing));
         }
-        let secrets = self.secrets.get(deadline).await?;
+        let secrets = self.secrets.get(deadlines.secrets()).await?;
         let result = verify(&secrets);
-        if result.is_err()
-            && let Some(newer) = self.secrets.newer_than(&secrets, deadline).await
+        if matches!(result, Err(SignatureError::Wrong))
+            && let Some(newer) = self.secrets.newer_than(&secrets, deadlines.reread()).await
         {
             return Ok(verify(&newer));
         }
         Ok(result)
     }
 
-    async fn dispatch(&self, subject: Subject, body: &str, ladder: Ladder) -> Verdict {
+    async fn dispatch(
+        &self,
+        subject: Subject,
+        body: &str,
+        deadlines: Deadlines,
+        progress: &Progress,
+    ) -> Verdict {
         let delivered = Delivered {
             message: &subject.message,
             trace: &subject.trace,
             body,
             now_ms: (self.now_ms)(),
+            progress,
         };
-        let deliveries =
-            dispatch::deliver(delivered, &self.routes, &self.targets, &self.queues, ladder).await;
+        let deliveries = dispatch::deliver(
+            delivered,
+            &self.routes,
+            &self.targets,
+            &self.queues,
+            deadlines,
+        )
+        .await;
         if deliveries.is_empty() {
-            let kept = self.keep_unrouted(delivered, ladder.queue).await;
+            let kept = self.keep_unrouted(delivered, deadlines).await;
             return Verdict::unrouted(subject, kept);
         }
         let stored = deliveries
@@ -367,13 +459,16 @@ impl Webhook {
             now_ms,
             ..
         }: Delivered<'_>,
-        deadline: Instant,
+        deadlines: Deadlines,
     ) -> Result<(), Fault> {
         match self.settings.unrouted {
             Unrouted::Ignore => Ok(()),
             Unrouted::DeadLetter => {
                 let letter = Letter::unrouted(message, body, now_ms);
-                dispatch::post(&letter, &self.queues.dead_letters, deadline).await
+                let place = Place::DeadLetters;
+                dispatch::store(letter, place, &self.queues, deadlines)
+                    .await
+                    .map(drop)
             }
         }
     }
@@ -415,6 +510,7 @@ fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
                     .iter()
                     .any(|delivery| delivery.reply_refused)
                     .then_some("refused"),
+                stored = verdict.is_late().then_some("late"),
                 error.code = code,
                 error.text = verdict
                     .reason

@@ -4,19 +4,24 @@ mod answer;
 mod event;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use tokio::time::Instant;
 
 use self::answer::Answer;
 use self::event::Event;
-use super::http::Webhook;
+use super::http::{Times, Webhook};
 use super::runtime;
 use crate::telemetry;
 
+/// What is left of an invocation for the answer, when storing ends.
+const ANSWERING: Duration = Duration::from_millis(500);
+
 /// Serves the events of a Function URL, API Gateway (REST and HTTP) and an ALB until the environment ends.
 ///
-/// The first sender has waited since the function `began` to start, so its answer has that much less time.
+/// The first sender has waited since the function `began` to start, so its answer has that much less time. Nothing runs after an
+/// answer, so a message that nothing has taken is tried until shortly before the invocation's time-out.
 ///
 /// # Errors
 ///
@@ -30,15 +35,41 @@ pub async fn run(
     let mut waited = began.elapsed();
     let runtime = Runtime::new(service_fn(move |event: LambdaEvent<Event>| {
         telemetry::invoked(&event.context.request_id);
+        let waited = std::mem::take(&mut waited);
         let budget = webhook.settings.answer_within;
-        let left = budget.saturating_sub(std::mem::take(&mut waited));
+        let budget = budget.saturating_sub(waited).max(budget / 4);
+        let received_at = event.payload.received_at;
+        let left = left(
+            event.context.deadline,
+            received_at,
+            (webhook.now_ms)(),
+            waited,
+        );
+        let now = Instant::now();
+        let times = Times {
+            answer_by: now + budget,
+            store_by: now + left.saturating_sub(ANSWERING),
+            received_at,
+        };
         async move {
-            let Event { trigger, request } = event.payload;
-            let response = webhook.answer(&request, left.max(budget / 4)).await;
+            let Event {
+                trigger, request, ..
+            } = event.payload;
+            let response = webhook.answer(&request, times).await;
             Ok::<_, Error>(Answer { trigger, response })
         }
     }));
     runtime::run(runtime, has_expired).await
+}
+
+/// What is left of an invocation that ends at `deadline` (ms since the epoch), by the later one of two clocks: the function's
+/// own, which may be behind for a moment after a freeze, and the front end's.
+fn left(deadline: u64, received_at: Option<i64>, now_ms: i64, waited: Duration) -> Duration {
+    let waited = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
+    let since = received_at.map_or(i64::MIN, |at| at.saturating_add(waited));
+    let deadline = i64::try_from(deadline).unwrap_or(i64::MAX);
+    let left = deadline.saturating_sub(now_ms.max(since));
+    Duration::from_millis(left.try_into().unwrap_or_default())
 }
 
 /// Who invoked the function, as far as the answer depends on it.

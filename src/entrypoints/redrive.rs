@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::records::{Batch, Ended, Failures, Record, Repeats};
-use crate::dispatch::{self, Ladder, Outcome, Queues, Targets};
+use crate::dispatch::{self, Deadlines, Outcome, Queues, Targets};
 use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
 use crate::metrics::{Measurements, Metric, Metrics};
@@ -55,7 +55,7 @@ impl Redrive {
 
     async fn record(&self, record: Record<'_>, deadline: Instant) -> Ended {
         let budget = deadline.saturating_duration_since(Instant::now());
-        let ladder = Ladder::within(budget, deadline);
+        let deadlines = Deadlines::within(budget, deadline, deadline);
         let letter: Letter = match serde_json::from_str(record.body) {
             Ok(letter) => letter,
             Err(e) => {
@@ -70,7 +70,7 @@ impl Redrive {
                     detail,
                     self.now_ms(),
                 );
-                return self.bury(letter, ladder.queue).await;
+                return self.dead_letter(letter, deadlines).await;
             }
         };
         let began = self.now_ms();
@@ -82,7 +82,7 @@ impl Redrive {
             telemetry::correlate(&letter.id, Some(trace.id()));
         }
         let tried = match &parsed {
-            Ok((trace, message)) => self.deliver(&letter, message, trace, ladder).await,
+            Ok((trace, message)) => self.deliver(&letter, message, trace, deadlines).await,
             Err(e) => Tried::Hopeless(Hopeless {
                 reason: Reason::Unreadable,
                 detail: e.to_string(),
@@ -109,7 +109,7 @@ impl Redrive {
             }) => {
                 let attempts = attempts.saturating_add(record.earlier_receives);
                 let letter = letter.again(reason, detail, attempts, self.now_ms());
-                self.bury(letter, ladder.queue).await
+                self.dead_letter(letter, deadlines).await
             }
         }
     }
@@ -181,10 +181,10 @@ impl Redrive {
         letter: &Letter,
         message: &TopicMessage,
         trace: &Trace,
-        ladder: Ladder,
+        deadlines: Deadlines,
     ) -> Tried {
         let Some(name) = &letter.route else {
-            return self.park_anew(letter, message, ladder.queue).await;
+            return self.park_anew(letter, message, deadlines).await;
         };
         let Some(route) = self.routes.iter().find(|r| r.name == *name && r.enabled) else {
             return Tried::Hopeless(Hopeless {
@@ -196,7 +196,7 @@ impl Redrive {
             });
         };
         let (result, attempts) =
-            dispatch::attempt(message, trace, route, &self.targets, ladder.target).await;
+            dispatch::attempt(message, trace, route, &self.targets, deadlines.target).await;
         match result {
             Ok(outcome) => Tried::To(outcome),
             Err(fault) if fault.kind == FaultKind::Permanent => Tried::Hopeless(Hopeless {
@@ -210,7 +210,12 @@ impl Redrive {
 
     /// Gives each route that takes the message by now a letter of its own, and the targets nothing yet: so that what goes
     /// wrong with one route repeats no other.
-    async fn park_anew(&self, letter: &Letter, message: &TopicMessage, deadline: Instant) -> Tried {
+    async fn park_anew(
+        &self,
+        letter: &Letter,
+        message: &TopicMessage,
+        deadlines: Deadlines,
+    ) -> Tried {
         let routes = self.routes.matching(message);
         if routes.is_empty() {
             return Tried::Hopeless(Hopeless {
@@ -224,7 +229,8 @@ impl Redrive {
                 route: Some(route.name.clone()),
                 ..letter.clone()
             };
-            if let Err(fault) = dispatch::post(&letter, &self.queues.parked, deadline).await {
+            if let Err(fault) = dispatch::post(&letter, &self.queues.parked, deadlines.store).await
+            {
                 return Tried::Waits(fault, 0);
             }
         }
@@ -237,8 +243,8 @@ impl Redrive {
         Tried::Split(format!("parked for {}", names.join(", ")))
     }
 
-    async fn bury(&self, letter: Letter, deadline: Instant) -> Ended {
-        match dispatch::post(&letter, &self.queues.dead_letters, deadline).await {
+    async fn dead_letter(&self, letter: Letter, deadlines: Deadlines) -> Ended {
+        match dispatch::post(&letter, &self.queues.dead_letters, deadlines.store).await {
             Ok(()) => {
                 let route = letter.route.as_deref();
                 let reason = Some(letter.reason.name());

@@ -6,10 +6,12 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Bytes;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::http::{Code, Webhook};
+use super::http::{Code, Times, Webhook, not_stored};
 use crate::backoff::Backoff;
+use crate::dispatch::Progress;
 use crate::relay::health::metrics;
 use crate::relay::status::Status;
 use crate::server::{self, Handler, Limits, health};
@@ -18,7 +20,15 @@ use crate::server::{self, Handler, Limits, health};
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
+/// How long a message that nothing has taken is tried after its answer.
+const STORE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Such messages at once; those beyond are given up with their answer.
+const STORED_LATE: u32 = 256;
+
 /// Serves the webhook on `listener` until `stop` is there, and then finishes what is under way.
+///
+/// The answer comes in time: for a message that nothing has taken by then it is 503, and storing goes on behind it.
 ///
 /// A body has half of the budget to arrive, so that the other half is left for targets and queues. Where a relay runs in the same
 /// process, `/ready` waits for it, too, and `/metrics` has its numbers.
@@ -38,10 +48,8 @@ pub async fn run(
         body_within: limits.body_within.min(webhook.settings.answer_within / 2),
         ..limits
     };
-    let handler = Served {
-        webhook: webhook.clone(),
-        relay,
-    };
+    let handler = Served::new(webhook.clone(), relay);
+    let (late, stop_within) = (handler.late.clone(), limits.stop_within);
     let stop = async {
         stop.await;
         tracing::info!("stopping: what is under way is finished");
@@ -51,49 +59,90 @@ pub async fn run(
         () = server::serve(listener, limits, handler, stop) => {}
         never = fetch_secrets(&webhook) => match never {},
     }
+    if timeout(stop_within, late.acquire_many(STORED_LATE))
+        .await
+        .is_err()
+    {
+        tracing::error!("stopped before every message was stored");
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
 /// What the server hands requests to.
-struct Served {
+pub struct Served {
     webhook: Arc<Webhook>,
     relay: Option<Arc<Status>>,
+    late: Arc<Semaphore>,
+}
+
+impl Served {
+    pub fn new(webhook: Arc<Webhook>, relay: Option<Arc<Status>>) -> Self {
+        Self {
+            webhook,
+            relay,
+            late: Arc::new(Semaphore::new(STORED_LATE as usize)),
+        }
+    }
+
+    /// `/live`, `/ready` and `/metrics`.
+    fn about_itself<B>(&self, request: &Request<B>) -> Option<Response<String>> {
+        let relay = self.relay.as_deref();
+        let missing = || {
+            let mut missing = relay.map(Status::missing).unwrap_or_default();
+            if !self.webhook.secrets.is_filled() {
+                missing.insert(0, "signing secret");
+            }
+            missing
+        };
+        health(request, missing).or_else(|| metrics(request, relay?))
+    }
 }
 
 impl Handler for Served {
     async fn answer(&self, request: Request<Bytes>, received: Instant) -> Response<String> {
-        answer(&self.webhook, &request, received, self.relay.as_deref()).await
+        if let Some(response) = self.about_itself(&request) {
+            return response;
+        }
+        let answer_by = received + self.webhook.settings.answer_within;
+        let times = Times {
+            answer_by,
+            store_by: answer_by + STORE_WITHIN,
+            received_at: None,
+        };
+        let (webhook, progress) = (self.webhook.clone(), Arc::new(Progress::default()));
+        let so_far = progress.clone();
+        let mut answering =
+            tokio::spawn(async move { webhook.answer_watched(&request, times, &progress).await });
+        match timeout_at(answer_by, &mut answering).await {
+            Ok(Ok(response)) => return response,
+            // The words of a panic may quote the message.
+            Ok(Err(_)) => {
+                let reason = "the handler ended early".to_owned();
+                return self.refuse(Code::NotStored, reason, received.elapsed());
+            }
+            Err(_) => {}
+        }
+        let Ok(permit) = self.late.clone().try_acquire_owned() else {
+            answering.abort();
+            self.webhook.refuse(
+                Code::NotStored,
+                "too many messages wait for a queue",
+                received.elapsed(),
+            );
+            return not_stored(&so_far);
+        };
+        tokio::spawn(async move {
+            let _ = answering.await;
+            drop(permit);
+        });
+        tracing::warn!("answered 503 for a message that nothing has taken yet; storing goes on");
+        not_stored(&so_far)
     }
 
     fn refuse(&self, code: Code, reason: String, took: Duration) -> Response<String> {
         self.webhook.refuse(code, reason, took)
     }
-}
-
-/// Answers a request whose head had been `received` then: the budget began there.
-pub async fn answer<B: AsRef<[u8]>>(
-    webhook: &Webhook,
-    request: &Request<B>,
-    received: Instant,
-    relay: Option<&Status>,
-) -> Response<String> {
-    let missing = || {
-        let mut missing = relay.map(Status::missing).unwrap_or_default();
-        if !webhook.secrets.is_filled() {
-            missing.insert(0, "signing secret");
-        }
-        missing
-    };
-    if let Some(response) = health(request, missing) {
-        return response;
-    }
-    if let Some(response) = relay.and_then(|status| metrics(request, status)) {
-        return response;
-    }
-    let budget = webhook.settings.answer_within;
-    let left = budget.saturating_sub(received.elapsed());
-    webhook.answer(request, left).await
 }
 
 /// Fetches the signing secrets, for as long as that takes: before `/ready` says so no requests may come that would do it. Never

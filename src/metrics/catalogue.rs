@@ -74,6 +74,8 @@ metrics! {
     Unrouted = "unrouted", Count, [];
     /// Requests that were answered with an error, by its code. `not_stored` is a message lost.
     Refused = "refused", Count, [Outcome];
+    /// Times that the signing secret was read again, for a signature that did not fit.
+    SecretReread = "secret_reread", Count, [];
     /// Executions started, at once or after parking.
     Started = "started", Count, [Route];
     /// Messages whose execution was there already.
@@ -86,6 +88,8 @@ metrics! {
     Closed = "closed", Count, [Route];
     /// Messages that the parking queue keeps, because their target did not take them.
     Parked = "parked", Count, [Route];
+    /// Messages that were stored after their answer was due: Momento had a 503, or none.
+    StoredLate = "stored_late", Count, [Route];
     /// Attempts that a target refused for a missing permission.
     Denied = "denied", Count, [Route];
     /// Parked messages that reached their target.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::TopicName;
 use crate::adapters::subscriptions::Message;
-use crate::entrypoints::http::Webhook;
+use crate::entrypoints::http::{Times, Webhook};
 use crate::message::delivery::DeliveryBody;
 use crate::ports::Fault;
 use crate::secrets::SecretCache;
@@ -242,7 +242,7 @@ impl Destination {
                     request.headers_mut().insert(HEADER, value);
                 }
                 let budget = webhook.settings.answer_within;
-                let response = webhook.answer(&request, budget).await;
+                let response = webhook.answer(&request, Times::within(budget)).await;
                 Ok((response.status(), response.into_body().into_bytes()))
             }
         }

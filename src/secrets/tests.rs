@@ -100,29 +100,91 @@ async fn a_previous_version_that_could_not_be_read_is_asked_for_soon() {
     let current = cache.get(soon()).await.unwrap();
     assert!(cache.newer_than(&current, soon()).await.is_none());
     store.0.lock().unwrap().previous = Ok(Some("old".into()));
-    tokio::time::advance(FAILED_REFRESH_EVERY).await;
     let both = cache.newer_than(&current, soon()).await.unwrap();
     assert_eq!(both.to_vec(), list(&["new", "old"]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mismatch_refreshes_at_most_every_30_seconds() {
+async fn a_rotation_is_found_at_once_whatever_was_forged_before() {
+    let store = Store::new("one", None);
+    let cache = SecretCache::new(store.clone());
+    let mut old = cache.get(soon()).await.unwrap();
+    let began = Instant::now();
+    for secret in ["two", "three"] {
+        assert!(cache.newer_than(&old, soon()).await.is_none(), "forged");
+        store.set(Ok(Some(secret.into())));
+        let new = cache.newer_than(&old, soon()).await.unwrap();
+        assert_eq!(new.to_vec(), list(&[secret]));
+        // A request that still holds the old ones needs no fetch.
+        let calls = store.calls();
+        assert!(cache.newer_than(&old, soon()).await.is_some());
+        assert_eq!(store.calls(), calls);
+        old = new;
+    }
+    // Three looks came from the burst, the fourth waited for its token.
+    assert_eq!((store.calls(), cache.take_looks()), (5, 4));
+    assert_eq!(began.elapsed(), REFILL_EVERY);
+    assert_eq!(cache.take_looks(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn forged_requests_are_bounded_and_hide_no_rotation() {
     let store = Store::new("one", None);
     let cache = SecretCache::new(store.clone());
     let old = cache.get(soon()).await.unwrap();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(cache.newer_than(&old, soon()).await.is_none());
+    }
+    assert!(store.calls() <= 1 + BURST + 21, "{}", store.calls());
     store.set(Ok(Some("two".into())));
-    // The first fetch, of a moment ago, counts for nothing.
-    let new = cache.newer_than(&old, soon()).await.unwrap();
-    assert_eq!(new.to_vec(), list(&["two"]));
-    store.set(Ok(Some("three".into())));
-    assert!(cache.newer_than(&new, soon()).await.is_none(), "too early");
-    // Another request that still held the old ones needs no fetch.
     assert!(cache.newer_than(&old, soon()).await.is_some());
-    assert_eq!(store.calls(), 2);
-    tokio::time::advance(REFRESH_EVERY).await;
-    let newest = cache.newer_than(&new, soon()).await.unwrap();
-    assert_eq!(newest.to_vec(), list(&["three"]));
-    assert_eq!(store.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_look_serves_all_who_came_before_it() {
+    struct Slow(AtomicU32);
+    impl Secrets for Slow {
+        fn fetch(&self, stage: Stage) -> Answer<'_, Option<String>> {
+            Box::pin(async move {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok((stage == Stage::Current).then(|| "one".to_owned()))
+            })
+        }
+    }
+    let store = Arc::new(Slow(AtomicU32::default()));
+    let cache = SecretCache::new(store.clone());
+    let old = cache.get(soon()).await.unwrap();
+    // The first one looks at once; the others come while it does, and share the next look.
+    let many = (0..WAITING).map(async |n| {
+        tokio::time::sleep(Duration::from_millis(u64::from(n > 0))).await;
+        cache.newer_than(&old, soon()).await
+    });
+    let found = futures_util::future::join_all(many).await;
+    assert!(found.iter().all(Option::is_none));
+    assert_eq!(store.0.load(Ordering::Relaxed), 1 + 2 * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_forged_requests_does_not_wait() {
+    let store = Store::new("one", None);
+    let cache = SecretCache::new(store.clone());
+    let old = cache.get(soon()).await.unwrap();
+    for _ in 0..BURST {
+        cache.newer_than(&old, soon()).await;
+    }
+    let waited = AtomicU32::default();
+    let began = Instant::now();
+    let many = (0..1000).map(async |_| {
+        cache.newer_than(&old, soon()).await;
+        if began.elapsed() > Duration::ZERO {
+            waited.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    futures_util::future::join_all(many).await;
+    assert_eq!(waited.into_inner() as usize, WAITING);
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,16 +228,13 @@ async fn a_secret_rotated_while_it_is_read_again_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_failed_is_repeated_soon() {
+async fn a_look_that_failed_is_repeated_by_the_next_mismatch() {
     let store = Store::new("one", None);
     let cache = SecretCache::new(store.clone());
     let old = cache.get(soon()).await.unwrap();
     store.set(Err(Fault::permanent("AccessDeniedException", "no")));
     assert!(cache.newer_than(&old, soon()).await.is_none());
     store.set(Ok(Some("two".into())));
-    assert!(cache.newer_than(&old, soon()).await.is_none(), "too early");
-    assert_eq!(store.calls(), 2);
-    tokio::time::advance(FAILED_REFRESH_EVERY).await;
     let new = cache.newer_than(&old, soon()).await.unwrap();
     assert_eq!(new.to_vec(), list(&["two"]));
 }

@@ -20,8 +20,15 @@ struct World {
 impl World {
     /// With as many routes that take the message.
     async fn start(count: usize) -> Self {
+        Self::start_amid(count, None).await
+    }
+
+    async fn start_amid(count: usize, fault: Option<Fault>) -> Self {
         let (aws, endpoint) = AwsStub::new(SECRET, Aws::Answers).start().await;
         let proxy = Proxy::start(&endpoint).await.unwrap();
+        if let Some(fault) = fault {
+            proxy.fault(fault, Span::Until);
+        }
         let routes = routes(
             (0..count)
                 .map(|n| {
@@ -220,5 +227,78 @@ async fn a_function_whose_credentials_expired_ends_after_its_answer() {
             log.contains("credentials of this environment expired"),
             "{log}"
         );
+    }
+}
+
+/// AWS is away for longer than Momento waits, for a function that runs and for one that starts.
+#[tokio::test]
+async fn a_message_is_tried_as_long_as_the_function_may_run() {
+    for fault in [Fault::Status(503), Fault::Refuse, Fault::Hang] {
+        for is_cold in [false, true] {
+            let world = World::start_amid(1, is_cold.then(|| fault.clone())).await;
+            if !is_cold {
+                assert_eq!(world.deliver().await.0, 200);
+                world.proxy.fault(fault.clone(), Span::Until);
+            }
+            let healing = async {
+                tokio::time::sleep(Duration::from_millis(5500)).await;
+                world.proxy.heal().unwrap();
+            };
+            let ((code, said), ()) = tokio::join!(world.deliver(), healing);
+            assert_eq!(code, 200, "{fault:?}, cold: {is_cold}: {said}");
+            let expected = if is_cold { "started" } else { "parked" };
+            assert_eq!(outcomes(&said), [expected], "{fault:?}");
+            let log = world.function.stop().await;
+            assert_eq!(
+                log.contains("\"stored_late\""),
+                !is_cold,
+                "{fault:?}: {log}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_letter_that_one_queue_refuses_is_in_the_other_one() {
+    let world = World::start(1).await;
+    world
+        .proxy
+        .fault_of("StartExecution", Fault::Status(503), Span::Until);
+    for code in ["AccessDeniedException", "QueueDoesNotExist", "KmsDisabled"] {
+        let body = json!({"__type": code, "message": "m"}).to_string();
+        let fault = Fault::Refusal { status: 400, body };
+        world.proxy.fault_of("SendMessage", fault, Span::Once);
+        let (status, said) = world.deliver().await;
+        assert_eq!((status, outcomes(&said)), (200, vec!["dead_lettered"]));
+        let letter = world.aws.bodies("SendMessage").pop().unwrap();
+        assert!(letter["QueueUrl"].as_str().unwrap().ends_with("/dead"));
+        let letter: Value = serde_json::from_str(letter["MessageBody"].as_str().unwrap()).unwrap();
+        let detail = letter["detail"].as_str().unwrap();
+        let why = format!("the parking queue did not take it: {code}");
+        assert!(detail.contains(&why), "{detail}");
+        assert_eq!(letter["reason"], "unavailable");
+    }
+}
+
+/// The function's clock is wrong by so much, as it can be for a moment after a freeze: the message is fresh by the front end's.
+#[tokio::test]
+async fn a_wrong_clock_refuses_no_message_where_the_front_end_says_when_it_came() {
+    let world = World::start(1).await;
+    for skew in [-400_000, -90_000, 90_000, 360_000] {
+        let then = workflow_bridge::clock::now_ms() + skew;
+        let body = json!({
+            "cache": "chat", "topic": "in", "event_timestamp": then, "publish_timestamp": then,
+            "topic_sequence_number": 7, "text": skew.to_string(),
+        })
+        .to_string();
+        let signature = workflow_bridge::signature::sign(SECRET, body.as_bytes());
+        for (name, trigger) in crate::webhook::TRIGGERS {
+            let mut event = crate::webhook::event(trigger, &body, &[&signature], false);
+            crate::webhook::received_at(&mut event, then + 20);
+            let (code, said) = answer(&world.function.invoke(event).await);
+            // An ALB does not say when.
+            let expected = if name.starts_with("ALB") { 403 } else { 200 };
+            assert_eq!(code, expected, "{name}, {skew} ms: {said}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, Request, Uri};
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
+use serde_json::Value;
 
 use super::Trigger;
 use crate::signature;
@@ -21,6 +22,8 @@ use crate::signature;
 pub struct Event {
     pub trigger: Trigger,
     pub request: Request<Vec<u8>>,
+    /// When the front end received it, in ms since the epoch. An ALB does not say.
+    pub received_at: Option<i64>,
 }
 
 /// Why an event is no request.
@@ -57,10 +60,15 @@ struct Fields {
 
 /// It tells the triggers apart: payload 2.0 has `http` in it, and an ALB `elb`.
 #[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Context {
     stage: Option<String>,
     http: Option<Http>,
     elb: Option<IgnoredAny>,
+    /// Of payload 2.0.
+    time_epoch: Option<Value>,
+    /// Of payload 1.0.
+    request_time_epoch: Option<Value>,
 }
 
 #[derive(serde::Deserialize)]
@@ -80,6 +88,7 @@ impl TryFrom<Fields> for Event {
             (None, _, None) => return Err(NoRequest::Trigger),
         };
         let body = fields.body.unwrap_or_default();
+        let time = context.time_epoch.or(context.request_time_epoch);
         let decoded = match fields.is_base64_encoded {
             Some(true) => STANDARD.decode(&body).ok(),
             _ => None,
@@ -97,7 +106,11 @@ impl TryFrom<Fields> for Event {
         for value in signatures.0 {
             request.headers_mut().append(signature::HEADER, value);
         }
-        Ok(Self { trigger, request })
+        Ok(Self {
+            trigger,
+            request,
+            received_at: time.and_then(|ms| ms.as_i64()),
+        })
     }
 }
 

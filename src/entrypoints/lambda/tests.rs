@@ -272,7 +272,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 /// The names that matter, in one place or another.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "httpMethod",
     "path",
     "rawPath",
@@ -285,6 +285,8 @@ const NAMES: [&str; 13] = [
     "http",
     "elb",
     "method",
+    "timeEpoch",
+    "requestTimeEpoch",
     "Momento-Signature",
 ];
 
@@ -304,7 +306,6 @@ fn other_name() -> impl Strategy<Value = String> {
         "stageVariables",
         "host",
         "domainName",
-        "timeEpoch",
         "identity",
         "authorizer",
         "x-forwarded-proto",

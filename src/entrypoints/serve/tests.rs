@@ -11,8 +11,8 @@ use crate::testing::{Behaviour, World};
 
 const NOW: i64 = 1_704_296_470_565;
 
-fn webhook(world: &World) -> Webhook {
-    Webhook {
+fn webhook(world: &World) -> Arc<Webhook> {
+    Arc::new(Webhook {
         routes: routes(&[json!({})]),
         targets: world.targets(),
         queues: world.queues(),
@@ -25,10 +25,10 @@ fn webhook(world: &World) -> Webhook {
         },
         metrics: Metrics::none(),
         now_ms: || NOW,
-    }
+    })
 }
 
-fn message() -> Request<Vec<u8>> {
+fn message() -> Request<Bytes> {
     let body = json!({
         "cache": "chat", "topic": "room-281", "event_timestamp": NOW, "publish_timestamp": NOW,
         "topic_sequence_number": 1, "text": "Here I am!!",
@@ -37,20 +37,16 @@ fn message() -> Request<Vec<u8>> {
     .into_bytes();
     let signature = sign("secret", &body);
     let request = Request::post("/").header("momento-signature", signature);
-    request.body(body).unwrap()
+    request.body(body.into()).unwrap()
 }
 
-fn asking(method: &str, path: &str) -> Request<Vec<u8>> {
+fn asking(method: &str, path: &str) -> Request<Bytes> {
     let request = Request::builder().method(method).uri(path);
-    request.body(Vec::new()).unwrap()
+    request.body(Bytes::new()).unwrap()
 }
 
-async fn ask(
-    webhook: &Webhook,
-    request: &Request<Vec<u8>>,
-    relay: Option<&Status>,
-) -> (u16, Value) {
-    let response = answer(webhook, request, Instant::now(), relay).await;
+async fn ask(served: &Served, request: Request<Bytes>) -> (u16, Value) {
+    let response = served.answer(request, Instant::now()).await;
     assert_eq!(response.headers()["content-type"], "application/json");
     let body = serde_json::from_str(response.body()).unwrap();
     (response.status().as_u16(), body)
@@ -64,35 +60,34 @@ async fn ready_waits_for_all_that_is_missing() {
     let ready = (200, json!({"status": "ready"}));
     let missing = |what: Value| (503, json!({"status": "not ready", "missing": what}));
     let topics = "subscriptions of all topics";
-    let relay = Status::new(1);
+    let relay = Arc::new(Status::new(1));
+    let alone = Served::new(webhook.clone(), None);
+    let with_relay = Served::new(webhook.clone(), Some(relay.clone()));
     for method in ["GET", "HEAD"] {
-        assert_eq!(
-            ask(&webhook, &asking(method, "/live"), Some(&relay)).await,
-            live
-        );
-        let both = ask(&webhook, &asking(method, "/ready"), Some(&relay)).await;
+        assert_eq!(ask(&with_relay, asking(method, "/live")).await, live);
+        let both = ask(&with_relay, asking(method, "/ready")).await;
         assert_eq!(both, missing(json!(["signing secret", topics])));
     }
     assert!(world.calls().is_empty());
     let until = Instant::now() + Duration::from_secs(1);
     webhook.secrets.get(until).await.unwrap();
-    let one = ask(&webhook, &asking("GET", "/ready"), Some(&relay)).await;
+    let one = ask(&with_relay, asking("GET", "/ready")).await;
     assert_eq!(one, missing(json!([topics])));
     let subscribed = relay.subscribed();
-    for relay in [None, Some(&relay)] {
-        let none = ask(&webhook, &asking("GET", "/ready?x"), relay).await;
+    for served in [&alone, &with_relay] {
+        let none = ask(served, asking("GET", "/ready?x")).await;
         assert_eq!(none, ready);
     }
     drop(subscribed);
     let asking = asking("GET", "/metrics");
-    let metrics = answer(&webhook, &asking, Instant::now(), Some(&relay)).await;
+    let metrics = with_relay.answer(asking, Instant::now()).await;
     let topics = "workflow_bridge_relay_topics 1";
     assert!(metrics.body().contains(topics));
 }
 
 #[tokio::test(start_paused = true)]
 async fn everything_else_is_the_webhooks() {
-    let webhook = webhook(&World::default());
+    let served = Served::new(webhook(&World::default()), None);
     for (method, path, status) in [
         ("GET", "/", 200),
         ("GET", "/livelier", 405),
@@ -101,23 +96,24 @@ async fn everything_else_is_the_webhooks() {
         ("POST", "/ready", 401),
         ("POST", "/any", 401),
     ] {
-        let found = ask(&webhook, &asking(method, path), None).await.0;
+        let found = ask(&served, asking(method, path)).await.0;
         assert_eq!(found, status, "{method} {path}");
     }
-    assert_eq!(ask(&webhook, &message(), None).await.0, 200);
+    assert_eq!(ask(&served, message()).await.0, 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_budget_begins_with_the_head() {
     let world = World::default();
     let webhook = webhook(&world);
-    for port in ["start", "park"] {
+    for port in ["start", "park", "bury"] {
         world.make(port, Behaviour::Hangs);
     }
+    let served = Served::new(webhook, None);
     for waited in [0, 1500, 3999, 9000] {
         let received = Instant::now();
         tokio::time::advance(Duration::from_millis(waited)).await;
-        let answered = answer(&webhook, &message(), received, None).await;
+        let answered = served.answer(message(), received).await;
         assert_eq!(answered.status(), 503);
         let took = received.elapsed();
         assert!(took <= Duration::from_millis(4000.max(waited)), "{took:?}");
@@ -125,9 +121,56 @@ async fn the_budget_begins_with_the_head() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn storing_goes_on_behind_an_answer_that_is_given_in_time() {
+    let world = World::default();
+    for port in ["start", "park", "bury"] {
+        world.make(
+            port,
+            Behaviour::Fails(Fault::transient("Unreachable", "down")),
+        );
+    }
+    let served = Served::new(webhook(&world), None);
+    let began = Instant::now();
+    let (status, answer) = ask(&served, message()).await;
+    let targets = json!([{"route": "r0", "outcome": "not_stored"}]);
+    let expected = json!({"id": answer["id"], "code": "not_stored", "targets": targets});
+    assert_eq!((status, &answer), (503, &expected));
+    assert_eq!(answer["id"].as_str().unwrap().len(), 32);
+    assert_eq!(began.elapsed(), Duration::from_secs(4));
+    sleep(Duration::from_secs(10)).await;
+    world.heal();
+    // The permit of a message comes back once that one is stored.
+    let _all = served.late.acquire_many(STORED_LATE).await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(17),
+        "{:?}",
+        began.elapsed()
+    );
+    let last = world.calls().pop().unwrap();
+    assert!(
+        last.starts_with("park ") || last.starts_with("bury "),
+        "{last}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_wait_for_a_queue_are_bounded() {
+    let world = World::default();
+    for port in ["start", "park", "bury"] {
+        world.make(port, Behaviour::Hangs);
+    }
+    let served = Served::new(webhook(&world), None);
+    let many = (0..STORED_LATE + 10).map(|_| ask(&served, message()));
+    for (status, _) in futures_util::future::join_all(many).await {
+        assert_eq!(status, 503);
+    }
+    assert_eq!(served.late.available_permits(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_signing_secret_is_asked_for_until_it_is_there() {
     let world = World::default();
-    let webhook = Arc::new(webhook(&world));
+    let webhook = webhook(&world);
     let down = Fault::permanent("AccessDeniedException", "no");
     world.make("fetch", Behaviour::Fails(down));
     let began = Instant::now();

@@ -60,7 +60,8 @@ pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result
     let Answer {
         status, outcome, ..
     } = &answer;
-    if answer.took >= IN_TIME {
+    // A message that nothing has taken is tried until shortly before the function's time-out.
+    if answer.took >= IN_TIME && *status != 503 {
         let late = Late {
             answer: format!("{status} `{outcome}`"),
             took: answer.took,
@@ -131,7 +132,7 @@ impl Cell<'_> {
     /// The sender was promised nothing, and may send it again.
     async fn not_accepted(&self) -> Result<(String, String)> {
         let place = match (self.lane.scene, self.executed()) {
-            (Scene::Queue, true) => "Parked, unknown to the webhook",
+            (Scene::Queue, true) => "Parked and dead letters, unknown to the webhook",
             _ => "nowhere: not accepted",
         };
         if place.starts_with("nowhere") {
@@ -149,6 +150,9 @@ impl Cell<'_> {
             again.status,
             again.outcome
         );
+        if self.lane.depth("DeadLetterQueue").await? > 0 {
+            self.lane.replay("DeadLetterQueue").await?;
+        }
         let end = self.arrives().await?;
         Ok((place.to_owned(), format!("sent again: {end}")))
     }
