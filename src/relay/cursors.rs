@@ -4,11 +4,13 @@
 //! answers `duplicate`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::TopicName;
@@ -38,20 +40,55 @@ pub trait CursorStore: Send + Sync {
 /// say the truth: up to there the webhook has answered 2xx.
 pub struct TableStore(pub Arc<dyn Register>);
 
+/// The key of a topic's item: `relay#<cache>#<topic>`, where the cache's own `#` and `%` are written as in URLs, so that no two
+/// topics have the same.
 fn key(topic: &TopicName) -> String {
-    format!("relay#{}#{}", topic.cache, topic.topic)
+    let cache = topic.cache.replace('%', "%25").replace('#', "%23");
+    format!("relay#{cache}#{}", topic.topic)
+}
+
+/// The key of earlier versions, where it is another one.
+fn old_key(topic: &TopicName) -> Option<String> {
+    let old = format!("relay#{}#{}", topic.cache, topic.topic);
+    Some(old).filter(|old| *old != key(topic))
+}
+
+/// An item's text. Earlier versions wrote no names.
+#[derive(Deserialize, Serialize)]
+struct Item {
+    #[serde(flatten)]
+    cursor: Cursor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<String>,
 }
 
 impl TableStore {
     async fn load_one(&self, topic: TopicName) -> Result<Option<(TopicName, Cursor)>, Fault> {
-        let saved = self.0.load(&key(&topic)).await?;
-        let cursor = saved.map(|text| read(&text)).transpose()?;
-        Ok(cursor.map(|cursor| (topic, cursor)))
+        for key in iter::once(key(&topic)).chain(old_key(&topic)) {
+            let Some(text) = self.0.load(&key).await? else {
+                continue;
+            };
+            let item = read(&text)?;
+            // Under an old key another topic's cursor may be kept.
+            let is = |found: Option<String>, name: &str| found.is_none_or(|found| found == name);
+            if is(item.cache, &topic.cache) && is(item.topic, &topic.topic) {
+                return Ok(Some((topic, item.cursor)));
+            }
+        }
+        Ok(None)
     }
 
     async fn save_one(&self, topic: TopicName, cursor: Cursor) -> Result<(), Fault> {
-        let text = serde_json::to_string(&cursor).expect("numbers always serialize");
-        self.0.save(&key(&topic), &text).await
+        let key = key(&topic);
+        let item = Item {
+            cursor,
+            cache: Some(topic.cache),
+            topic: Some(topic.topic),
+        };
+        let text = serde_json::to_string(&item).expect("numbers and strings always serialize");
+        self.0.save(&key, &text).await
     }
 }
 
@@ -77,7 +114,7 @@ impl CursorStore for TableStore {
     }
 }
 
-fn read(text: &str) -> Result<Cursor, Fault> {
+fn read(text: &str) -> Result<Item, Fault> {
     serde_json::from_str(text).map_err(|_| {
         Fault::permanent(
             "BadCursor",

@@ -90,13 +90,8 @@ pub struct RelayOptions {
     #[arg(long, value_name = "HOST", env = "MOMENTO_ENDPOINT")]
     momento_endpoint: Option<String>,
 
-    /// Secrets Manager secret with the API key [default: the variable MOMENTO_API_KEY]
-    #[arg(long, value_name = "ID", env = "MOMENTO_SECRET_ID")]
-    momento_secret_id: Option<String>,
-
-    /// File with the API key
-    #[arg(long, value_name = "FILE", env = "MOMENTO_API_KEY_FILE")]
-    momento_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyOptions,
 
     /// Where cursors are kept: a file, or dynamodb:TABLE [default: relay-cursors.json in $STATE_DIRECTORY or here]
     #[arg(long, value_name = "PLACE", env = "RELAY_STATE")]
@@ -127,21 +122,41 @@ pub struct RelayOptions {
     quiet_seconds: u64,
 }
 
+// Options that stand for the same thing read no variables through clap, where the variable of one would beat the other option.
+
+/// Where the API key is.
+#[derive(Args)]
+#[group(multiple = false)]
+struct KeyOptions {
+    /// Secrets Manager secret with the API key [default: the variables MOMENTO_SECRET_ID, MOMENTO_API_KEY_FILE, MOMENTO_API_KEY]
+    #[arg(long, value_name = "ID")]
+    momento_secret_id: Option<String>,
+
+    /// File with the API key
+    #[arg(long, value_name = "FILE")]
+    momento_key_file: Option<PathBuf>,
+}
+
 /// Where the signing secret is.
 #[derive(Args)]
 #[group(multiple = false)]
 struct SigningOptions {
-    /// Secrets Manager secret with the signing secret
-    #[arg(long, value_name = "ID", env = "SIGNING_SECRET_ID")]
+    /// Secrets Manager secret with the signing secret [default: the variables SIGNING_SECRET_ID, SIGNING_SECRET_FILE]
+    #[arg(long, value_name = "ID")]
     signing_secret_id: Option<String>,
 
     /// File that holds the signing secret; a line break at its end does not count
-    #[arg(long, value_name = "FILE", env = "SIGNING_SECRET_FILE")]
+    #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
     /// Variable that holds the signing secret
     #[arg(long, value_name = "VARIABLE")]
     secret_env: Option<String>,
+}
+
+/// A variable with a value.
+fn variable(name: &str) -> Option<String> {
+    environment(name).filter(|value| !value.is_empty())
 }
 
 fn from(text: &str) -> Result<(TopicName, u64), String> {
@@ -167,6 +182,7 @@ impl RelayCommand {
             door: Door::http(&self.webhook).map_err(|text| anyhow!(text))?,
             secrets: SecretCache::new(self.secret.store(&aws).await?),
             watch: None,
+            clock: Arc::default(),
             now_ms,
         };
         let listener = match &self.health {
@@ -208,25 +224,60 @@ pub fn stop() -> Result<impl Future<Output = ()> + Clone> {
 
 impl SigningOptions {
     async fn store(&self, aws: &LazyAws) -> Result<Arc<dyn Secrets>> {
-        Ok(
-            match (&self.signing_secret_id, &self.secret_file, &self.secret_env) {
-                (Some(id), ..) => aws.secret(id).await?,
-                (_, Some(file), _) => Arc::new(SecretFile(file.clone())),
-                (.., Some(variable)) => {
-                    let secret = std::env::var(variable)
-                        .ok()
-                        .filter(|secret| !secret.is_empty());
-                    Arc::new(SecretText(secret.with_context(|| {
-                        format!(
-                            "expected the signing secret in the variable `{variable}`, found none"
-                        )
-                    })?))
-                }
-                _ => bail!(
+        Ok(match self {
+            Self {
+                signing_secret_id: Some(id),
+                ..
+            } => aws.secret(id).await?,
+            Self {
+                secret_file: Some(file),
+                ..
+            } => Arc::new(SecretFile(file.clone())),
+            Self {
+                secret_env: Some(name),
+                ..
+            } => {
+                let secret = std::env::var(name).ok().filter(|secret| !secret.is_empty());
+                let secret = secret.with_context(|| {
+                    format!("expected the signing secret in the variable `{name}`, found none")
+                })?;
+                Arc::new(SecretText(secret))
+            }
+            _ => match (
+                variable("SIGNING_SECRET_ID"),
+                variable("SIGNING_SECRET_FILE"),
+            ) {
+                (Some(id), _) => aws.secret(&id).await?,
+                (None, Some(file)) => Arc::new(SecretFile(file.into())),
+                (None, None) => bail!(
                     "expected the signing secret, found none: name it with `--signing-secret-id`, `--secret-file` or `--secret-env`"
                 ),
             },
-        )
+        })
+    }
+}
+
+impl KeyOptions {
+    async fn store(&self, aws: &LazyAws) -> Result<Arc<dyn Secrets>> {
+        Ok(match (&self.momento_secret_id, &self.momento_key_file) {
+            (Some(id), _) => aws.secret(id).await?,
+            (_, Some(file)) => Arc::new(SecretFile(file.clone())),
+            (None, None) => {
+                let file = variable("MOMENTO_API_KEY_FILE");
+                match (
+                    variable("MOMENTO_SECRET_ID"),
+                    file,
+                    variable("MOMENTO_API_KEY"),
+                ) {
+                    (Some(id), ..) => aws.secret(&id).await?,
+                    (_, Some(file), _) => Arc::new(SecretFile(file.into())),
+                    (.., Some(key)) => Arc::new(SecretText(key)),
+                    _ => bail!(
+                        "expected a Momento API key, found none: name it with `--momento-secret-id` or `--momento-key-file`, or set MOMENTO_API_KEY"
+                    ),
+                }
+            }
+        })
     }
 }
 
@@ -234,12 +285,12 @@ impl RelayOptions {
     /// A relay of these topics to `destination`, that has not begun.
     pub async fn relay(self, destination: Destination, aws: &LazyAws) -> Result<Relay> {
         let topics = self.topics(aws).await?;
-        let status = Arc::new(Status::new(topics.len()));
+        let status = Arc::new(Status::new(topics.len(), destination.clock.clone()));
         let endpoint = self.momento_endpoint.as_deref().context(
             "expected Momento's endpoint, found none: name it with `--momento-endpoint` or in MOMENTO_ENDPOINT",
         )?;
         let endpoint = MomentoEndpoint::parse(endpoint).map_err(|text| anyhow!(text))?;
-        let subscriptions = Subscriptions::new(self.api_key(aws).await?, endpoint, topics.len())?;
+        let subscriptions = Subscriptions::new(self.key.store(aws).await?, endpoint, topics.len())?;
         let bus = match self.gap_bus {
             None => None,
             Some(name) => Some(Bus {
@@ -310,20 +361,6 @@ impl RelayOptions {
             parameter => ssm::load_routes(&parameter, aws.get().await?).await?,
         };
         Ok(Some(routes))
-    }
-
-    async fn api_key(&self, aws: &LazyAws) -> Result<Arc<dyn Secrets>> {
-        let variable = environment("MOMENTO_API_KEY").filter(|key| !key.is_empty());
-        Ok(
-            match (&self.momento_secret_id, &self.momento_key_file, variable) {
-                (Some(id), ..) => aws.secret(id).await?,
-                (_, Some(file), _) => Arc::new(SecretFile(file.clone())),
-                (.., Some(key)) => Arc::new(SecretText(key)),
-                _ => bail!(
-                    "expected a Momento API key, found none: name it with `--momento-secret-id` or `--momento-key-file`, or set MOMENTO_API_KEY"
-                ),
-            },
-        )
     }
 }
 

@@ -60,7 +60,7 @@ async fn ready_waits_for_all_that_is_missing() {
     let ready = (200, json!({"status": "ready"}));
     let missing = |what: Value| (503, json!({"status": "not ready", "missing": what}));
     let topics = "subscriptions of all topics";
-    let relay = Arc::new(Status::new(1));
+    let relay = Arc::new(Status::new(1, Default::default()));
     let alone = Served::new(webhook.clone(), None);
     let with_relay = Served::new(webhook.clone(), Some(relay.clone()));
     for method in ["GET", "HEAD"] {

@@ -115,7 +115,7 @@ async fn what_a_table_does_not_take_is_saved_later() {
     assert_eq!(loaded, HashMap::from([(topic("a"), at(7, 1))]));
     assert_eq!(
         table.items.lock().unwrap().get("relay#c#a").unwrap(),
-        r#"{"page":7,"next":1}"#
+        r#"{"page":7,"next":1,"cache":"c","topic":"a"}"#
     );
     // Many changes are one save.
     let before = table.saves.load(Ordering::Relaxed);
@@ -140,4 +140,44 @@ async fn a_table_with_something_else_is_refused() {
         store.load(&[topic("a")]).await.unwrap_err().code,
         "BadCursor"
     );
+}
+
+#[tokio::test]
+async fn no_two_topics_share_an_item_and_those_of_earlier_versions_are_read() {
+    let named = |cache: &str, topic: &str| TopicName {
+        cache: cache.into(),
+        topic: topic.into(),
+    };
+    let topics = [
+        named("a", "b#c"),
+        named("a#b", "c"),
+        named("a%23b", "c"),
+        named("a%b", "c"),
+    ];
+    let table = Arc::new(Table::default());
+    let store = TableStore(table.clone());
+    // One key for two topics: each may have written it.
+    let old = r#"{"page":7,"next":1}"#.to_owned();
+    table
+        .items
+        .lock()
+        .unwrap()
+        .insert("relay#a#b#c".into(), old);
+    let loaded = store.load(&topics).await.unwrap();
+    assert_eq!(loaded.len(), 2);
+    assert_eq!(
+        (loaded[&topics[0]], loaded[&topics[1]]),
+        (at(7, 1), at(7, 1))
+    );
+    // From then on each has its own.
+    for count in 1..=topics.len() {
+        let changed = topics[..count].iter().enumerate();
+        let changed = changed.map(|(n, topic)| (topic.clone(), at(8, n as u64)));
+        let changed: BTreeMap<_, _> = changed.collect();
+        store.save(&changed).await.unwrap();
+        let loaded = store.load(&topics[..count]).await.unwrap();
+        assert_eq!(loaded, changed.into_iter().collect());
+    }
+    assert_eq!(table.items.lock().unwrap().len(), topics.len());
+    assert!(store.load(&[named("a#b#c", "")]).await.unwrap().is_empty());
 }
