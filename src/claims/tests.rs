@@ -213,3 +213,14 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_to_store_has_five_seconds() {
+    let world = World::default();
+    world.make("item", Behaviour::HangsOnce);
+    let began = Instant::now();
+    text(&claims(&world), &of_bytes(5000, 'x')).await.unwrap();
+    let waited = began.elapsed();
+    let pause = Duration::from_millis(50)..=Duration::from_millis(100);
+    assert!(pause.contains(&(waited - ATTEMPT_WITHIN)), "{waited:?}");
+}

@@ -405,3 +405,62 @@ fn deadlines_leave_time_for_what_comes_after() {
     assert_eq!((bounded.secrets(), bounded.reread()), (ms(3250), ms(3250)));
     assert_eq!(bounded.from(ms(3200)).target, ms(3000));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_names_each_route_with_its_outcome() {
+    let world = World::default();
+    let down = Fault::transient("Unreachable", "down");
+    world.make("put", Behaviour::Fails(down));
+    let (message, list) = (message(json!({})), routes(&[json!({}), bus()]));
+    let trace = trace(&message);
+    let (targets, queues) = (world.targets(), world.queues());
+    let delivered = delivered(&message, &trace);
+    let deliveries = deliver(delivered, &list, &targets, &queues, soon()).await;
+    assert_eq!(super::outcomes(&deliveries), "r0=started r1=parked");
+    assert_eq!(super::outcomes(&[]), "");
+    let begun = delivered.progress.now().unwrap();
+    assert_eq!(begun.id, message.id);
+    assert_eq!(
+        begun.outcomes,
+        [
+            ("r0".to_owned(), Outcome::Started),
+            ("r1".to_owned(), Outcome::Parked)
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_counts_what_became_of_it() {
+    use crate::testing::Measured;
+    let measured = |outcome, fault: Option<Fault>, late| {
+        let delivery = Delivery {
+            route: "r".to_owned(),
+            outcome,
+            attempts: 1,
+            took: Duration::from_millis(7),
+            fault,
+            queue_fault: None,
+            late,
+            reply_refused: false,
+        };
+        let (written, mut counted) = (Measured::default(), Measurements::default());
+        delivery.measure(&mut counted);
+        written.metrics().write(counted);
+        written.take()
+    };
+    let denied = Some(Fault::later("AccessDeniedException", "no"));
+    let down = Some(Fault::transient("Unreachable", "down"));
+    assert_eq!(
+        measured(Outcome::Parked, denied, false),
+        ["denied r 1", "parked r 1"]
+    );
+    assert_eq!(
+        measured(Outcome::Parked, down.clone(), true),
+        ["parked r 1", "stored_late r 1"]
+    );
+    assert_eq!(measured(Outcome::Parked, down, false), ["parked r 1"]);
+    assert_eq!(
+        measured(Outcome::Started, None, false),
+        ["accepted_to_started r 7", "started r 1"]
+    );
+}
