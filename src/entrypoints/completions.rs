@@ -16,7 +16,7 @@ use crate::letter::{Letter, Reason};
 use crate::metrics::{Measurements, Metric, Metrics};
 use crate::ports::{Answer, Executions, Fault, FaultKind, Queue};
 use crate::publisher::{Begin, Publisher, Turn, Unpublished};
-use crate::result::{self, Decision, Execution, Publication, Unreadable};
+use crate::result::{self, Decision, Execution, Publication, Refused, Unreadable};
 use crate::retry::{Patience, retry};
 use crate::routes::Routes;
 use crate::telemetry;
@@ -62,6 +62,8 @@ enum Failed {
     #[error("another invocation has been publishing it; a replay publishes what that one did not")]
     Busy(Duration),
     #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
     Unpublished(#[from] Unpublished),
 }
 
@@ -70,6 +72,7 @@ impl Failed {
     fn reason(&self) -> Option<Reason> {
         let fault = match (self, self.fault()) {
             (Self::Unreadable(_) | Self::UnknownEvent(..), _) => return Some(Reason::Unreadable),
+            (Self::Refused(_), _) => return Some(Reason::AddressRefused),
             (Self::Unpublished(_), None) => return Some(Reason::ValueTooLarge),
             (_, None) => return None,
             (_, Some(fault)) => fault,
@@ -84,7 +87,7 @@ impl Failed {
         match self {
             Self::Describe(fault) | Self::Ledger(fault) => Some(fault),
             Self::Unpublished(unpublished) => unpublished.fault(),
-            Self::Unreadable(_) | Self::UnknownEvent(..) | Self::Busy(_) => None,
+            Self::Unreadable(_) | Self::UnknownEvent(..) | Self::Busy(_) | Self::Refused(_) => None,
         }
     }
 
@@ -309,7 +312,7 @@ impl Completion {
         let tracer = &self.tracer;
         let trace = message.as_ref().map(|(id, time)| tracer.trace(id, *time));
         correlate(&execution, trace.as_ref());
-        let (route, publications, claims) = match execution.decide(&self.routes)? {
+        let (route, publications, claims, refused) = match execution.decide(&self.routes)? {
             Decision::Ignore(reason) => {
                 tracing::info!(
                     execution.arn = execution.execution_arn,
@@ -321,9 +324,14 @@ impl Completion {
                 self.metrics.add(Metric::Ignored, 1, None, None);
                 return Ok(Done::Ignored);
             }
+            Decision::Refuse(refused) => {
+                self.metrics.add(Metric::AddressRefused, 1, None, None);
+                return Err(refused.into());
+            }
             Decision::Publish {
                 route,
                 publications,
+                refused,
             } => {
                 let publishing = self.publisher.publish(turn, &publications, deadline);
                 match publishing.await {
@@ -332,12 +340,20 @@ impl Completion {
                         ..
                     }) => {
                         let saying = self.say_too_large(&execution, &cause, turn, deadline);
-                        (route, saying.await?, 0)
+                        (route, saying.await?, 0, refused)
                     }
-                    claims => (route, publications, claims?),
+                    claims => (route, publications, claims?, refused),
                 }
             }
         };
+        if refused {
+            tracing::warn!(
+                execution.arn = execution.execution_arn,
+                route,
+                "the address in an execution's input is not believed; the result went to its route's own"
+            );
+            self.metrics.add(Metric::AddressRefused, 1, None, None);
+        }
         tracing::info!(
             execution.arn = execution.execution_arn,
             execution.status = execution.status.name(),
@@ -399,8 +415,8 @@ impl Completion {
             error.text = %cause,
             "a result is too large to be published"
         );
-        match execution.decide_without_value(&self.routes, &cause.to_string()) {
-            Decision::Ignore(_) => Ok(Vec::new()),
+        match execution.decide_without_value(&self.routes, &cause.to_string())? {
+            Decision::Ignore(_) | Decision::Refuse(_) => Ok(Vec::new()),
             Decision::Publish { publications, .. } => {
                 let publishing = self.publisher.publish(turn, &publications, deadline);
                 publishing.await?;
