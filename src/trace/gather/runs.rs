@@ -80,7 +80,7 @@ impl Gathering<'_> {
         });
         if let Some(message) = message(&name, &execution) {
             known.id = Some(message.id.to_string());
-            known.origin.get_or_insert_with(|| Origin {
+            known.origin.get_or_insert(Origin {
                 cache: message.cache,
                 topic: message.topic,
                 number: message.topic_sequence_number,

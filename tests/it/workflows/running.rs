@@ -98,13 +98,18 @@ pub async fn start(machine: &str, message: &Value, topic: &str) -> String {
         ))
         .input(json!({"message": message, "bridge": bridge}).to_string());
     let execution = call.send().await.unwrap().execution_arn;
-    let config = stack.account().config().clone();
-    tokio::spawn(publish_result(config, execution.clone(), topic.to_owned()));
+    publish_result(&execution, message, topic).await;
     execution
 }
 
-/// Publishes what an execution returned, or how it failed, once it has ended.
-async fn publish_result(config: SdkConfig, execution: String, topic: String) {
+/// Lets what an execution returned, or how it failed, be published once it has ended.
+pub async fn publish_result(execution: &str, message: &Value, topic: &str) {
+    let config = stack().await.account().config().clone();
+    let (execution, message, topic) = (execution.to_owned(), message.clone(), topic.to_owned());
+    tokio::spawn(publish_when_ended(config, execution, message, topic));
+}
+
+async fn publish_when_ended(config: SdkConfig, execution: String, message: Value, topic: String) {
     let sfn = aws_sdk_sfn::Client::new(&config);
     let ended = loop {
         let call = sfn.describe_execution().execution_arn(&execution);
@@ -118,7 +123,7 @@ async fn publish_result(config: SdkConfig, execution: String, topic: String) {
         Some(output) => serde_json::from_str(&output).unwrap(),
         None => json!({
             "route": "by-hand", "status": ended.status.as_str(), "execution": execution, "output": null,
-            "error": ended.error, "cause": ended.cause,
+            "error": ended.error, "cause": ended.cause, "in_reply_to": message,
         }),
     };
     let detail = json!({"cache": "demo", "topic": topic, "value": value});
