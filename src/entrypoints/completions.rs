@@ -1,22 +1,24 @@
 //! SQS batches of EventBridge events in, publications out: the only place that decides whether a record is done, ignored,
 //! given back to the queue, or a dead letter.
 
+mod failed;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use self::failed::Failed;
 use super::records::{Batch, Ended, Failures, Record, Repeats};
 use crate::claims::Unclaimed;
 use crate::dispatch::{self, Ladder};
 use crate::input;
 use crate::letter::{Letter, Reason};
 use crate::metrics::{Measurements, Metric, Metrics};
-use crate::ports::{Answer, Executions, Fault, FaultKind, Queue};
+use crate::ports::{Answer, Executions, Fault, Queue};
 use crate::publisher::{Begin, Publisher, Turn, Unpublished};
-use crate::result::{self, Decision, Execution, Publication, Refused, Unreadable};
+use crate::result::{self, Decision, Execution, Publication, Unreadable};
 use crate::retry::{Patience, retry};
 use crate::routes::Routes;
 use crate::telemetry;
@@ -44,59 +46,6 @@ enum Done {
     Ignored,
     /// All of it was published before.
     Repeated,
-}
-
-/// Why a record is not done.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    #[error(
-        "expected a status change of Step Functions or a `Topic Publish` of `workflow-bridge`, found `{0}` of `{1}`; route no other event to this queue"
-    )]
-    UnknownEvent(String, String),
-    #[error("could not describe the execution: {0}; look at the completion's permission for it")]
-    Describe(Fault),
-    #[error("could not learn what was published before: {0}")]
-    Ledger(Fault),
-    #[error("another invocation has been publishing it; a replay publishes what that one did not")]
-    Busy(Duration),
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error(transparent)]
-    Unpublished(#[from] Unpublished),
-}
-
-impl Failed {
-    /// Why it is a dead letter; none for what may pass.
-    fn reason(&self) -> Option<Reason> {
-        let fault = match (self, self.fault()) {
-            (Self::Unreadable(_) | Self::UnknownEvent(..), _) => return Some(Reason::Unreadable),
-            (Self::Refused(_), _) => return Some(Reason::AddressRefused),
-            (Self::Unpublished(_), None) => return Some(Reason::ValueTooLarge),
-            (_, None) => return None,
-            (_, Some(fault)) => fault,
-        };
-        // Without its ledger the bridge itself is broken, and no event is to blame.
-        let hopeless = fault.kind == FaultKind::Permanent && !matches!(self, Self::Ledger(_));
-        hopeless.then_some(Reason::Refused)
-    }
-
-    /// What a service said.
-    fn fault(&self) -> Option<&Fault> {
-        match self {
-            Self::Describe(fault) | Self::Ledger(fault) => Some(fault),
-            Self::Unpublished(unpublished) => unpublished.fault(),
-            Self::Unreadable(_) | Self::UnknownEvent(..) | Self::Busy(_) | Self::Refused(_) => None,
-        }
-    }
-
-    fn attempts(&self) -> u32 {
-        match self {
-            Self::Unpublished(unpublished) => unpublished.attempts(),
-            _ => 0,
-        }
-    }
 }
 
 /// The parts of an EventBridge event that matter here.

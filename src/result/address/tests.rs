@@ -223,6 +223,8 @@ fn a_nested_execution_does_not_answer_for_its_parent() {
         run("child-1", &said.to_string(), &today),
         "another execution started it"
     );
+    said["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] = json!("a person");
+    assert_eq!(run("child-1", &said.to_string(), &today), "Name");
     let message = json!({"message": said["message"]}).to_string();
     assert_eq!(run("child-1", &message, &today), "no route asked for it");
     let mut silent = said;
