@@ -1,8 +1,10 @@
 //! What a workflow is given: the name of its execution and its input. Both are functions of the message and its route
 //! alone, so that a message delivered again asks for the very same execution.
 
+mod envelope;
 mod execution;
 
+pub use envelope::{Envelope, ReplyAddress, Unreadable, own_envelope};
 pub use execution::ExecutionInput;
 
 use crate::message::TopicMessage;

@@ -53,6 +53,8 @@ pub enum Reason {
     Unreadable,
     /// The value is longer than a topic, or anything configured beside it, takes.
     ValueTooLarge,
+    /// The execution's input asks for an address that is not believed, and its name tells no route with another.
+    AddressRefused,
     /// A reason of a newer version of the bridge.
     #[serde(other)]
     Other,
@@ -60,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// A new one goes here, too.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unrouted,
         Self::Unavailable,
         Self::Refused,
@@ -69,6 +71,7 @@ impl Reason {
         Self::GaveUp,
         Self::Unreadable,
         Self::ValueTooLarge,
+        Self::AddressRefused,
         Self::Other,
     ];
 
@@ -83,6 +86,7 @@ impl Reason {
             Self::GaveUp => "gave_up",
             Self::Unreadable => "unreadable",
             Self::ValueTooLarge => "value_too_large",
+            Self::AddressRefused => "address_refused",
             Self::Other => "other",
         }
     }

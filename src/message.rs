@@ -67,20 +67,20 @@ pub enum Malformed {
 
 /// The body of a delivery. Unknown fields are ignored; a known field given twice is an error.
 #[derive(Deserialize)]
-struct Body {
-    cache: String,
-    topic: String,
-    topic_sequence_number: u64,
+pub(crate) struct Body {
+    pub cache: String,
+    pub topic: String,
+    pub topic_sequence_number: u64,
     #[serde(default)]
-    sequence_page: Option<u64>,
-    event_timestamp: i64,
-    publish_timestamp: i64,
+    pub sequence_page: Option<u64>,
+    pub event_timestamp: i64,
+    pub publish_timestamp: i64,
     #[serde(default)]
-    token_id: Option<String>,
+    pub token_id: Option<String>,
     #[serde(default)]
-    text: Option<String>,
+    pub text: Option<String>,
     #[serde(default)]
-    binary: Option<String>,
+    pub binary: Option<String>,
 }
 
 impl TopicMessage {
@@ -100,6 +100,15 @@ impl TopicMessage {
         }
         let body: Body = serde_json::from_str(text)
             .map_err(|e| Malformed::Json(json::error_without_content(&e)))?;
+        Ok((Self::of(body)?, text))
+    }
+
+    /// The message of these fields.
+    ///
+    /// # Errors
+    ///
+    /// When there is no value among them, or one that is not base64.
+    pub(crate) fn of(body: Body) -> Result<Self, Malformed> {
         let mut decoded = Vec::new();
         let value = match (body.text, body.binary) {
             (Some(text), _) => Value::Text(text),
@@ -119,7 +128,7 @@ impl TopicMessage {
             None => body.event_timestamp.to_string(),
         };
         let number = body.topic_sequence_number;
-        let message = Self {
+        Ok(Self {
             id: MessageId::new(&body.cache, &body.topic, number, &instance, bytes),
             cache: body.cache,
             topic: body.topic,
@@ -130,8 +139,7 @@ impl TopicMessage {
             token_id: body.token_id.filter(|id| !id.is_empty()),
             value,
             is_json: OnceLock::new(),
-        };
-        Ok((message, text))
+        })
     }
 
     pub fn text(&self) -> Option<&str> {

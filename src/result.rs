@@ -1,15 +1,20 @@
 //! What comes back: a status change, or an event of a workflow, made into publications.
 
+mod address;
+
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::input;
+use address::{Address, InReplyTo, NoAddress};
+
+pub use address::Refused;
+
+use crate::input::{ReplyAddress, own_envelope};
 use crate::json;
 use crate::ledger::ledger_id;
-use crate::message::MessageId;
 use crate::ports::Described;
-use crate::routes::{Format, Route, Routes};
+use crate::routes::{Format, Routes};
 
 /// The `error` of an envelope that stands in for a value of more bytes than any place takes.
 pub const TOO_LARGE: &str = "WorkflowBridge.ResultTooLarge";
@@ -85,9 +90,13 @@ pub enum Decision {
     Publish {
         route: String,
         publications: Vec<Publication>,
+        /// The input asks for another address, which is not believed: this one is the route's.
+        refused: bool,
     },
     /// Nobody waits for this; the reason is for the log.
     Ignore(&'static str),
+    /// The input asks for an address that is not believed, and there is no other.
+    Refuse(Refused),
 }
 
 /// A description of an execution that is older than the event of its end.
@@ -101,53 +110,6 @@ pub struct Stale(String);
 pub struct Unreadable {
     pub expected: &'static str,
     pub found: String,
-}
-
-/// The parts of an `envelope` input that the reply needs.
-#[derive(Deserialize)]
-struct EnvelopeInput {
-    message: InputMessage,
-    bridge: InputBridge,
-}
-
-#[derive(Deserialize)]
-struct InputMessage {
-    id: String,
-    #[serde(default)]
-    event_timestamp: i64,
-    cache: String,
-    topic: String,
-    topic_sequence_number: u64,
-}
-
-#[derive(Deserialize)]
-struct InputBridge {
-    route: String,
-    #[serde(default)]
-    reply: Option<InputReply>,
-}
-
-#[derive(Deserialize)]
-struct InputReply {
-    cache: String,
-    topics: Vec<String>,
-    failures: Vec<String>,
-    format: Format,
-}
-
-/// Where a result goes and what it answers.
-struct Address {
-    route: String,
-    id: Option<String>,
-    in_reply_to: InReplyTo,
-    reply: Option<InputReply>,
-}
-
-#[derive(Serialize)]
-struct InReplyTo {
-    cache: Option<String>,
-    topic: Option<String>,
-    topic_sequence_number: Option<u64>,
 }
 
 /// The envelope of a result.
@@ -181,15 +143,10 @@ impl Execution {
         self.input.is_none() || (self.status == Status::Succeeded && self.output.is_none())
     }
 
-    /// The id of the message that started it and its `event_timestamp`, where the bridge wrote the input. Somebody else's input
-    /// may hold anything, so it counts only where the name has the id's first digits.
+    /// The id of the message that started it and its `event_timestamp`, where the bridge wrote the input.
     pub fn message(&self) -> Option<(String, i64)> {
-        let input: EnvelopeInput = serde_json::from_str(self.input.as_deref()?).ok()?;
-        let digits = input::id_in_name(&self.name)?;
-        let id = input.message.id;
-        let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        let is_id = id.len() == MessageId::DIGITS && id.bytes().all(hex) && id.starts_with(digits);
-        is_id.then_some((id, input.message.event_timestamp))
+        let message = own_envelope(&self.name, self.input.as_deref()?)?.message;
+        Some((message.id.to_string(), message.event_timestamp))
     }
 
     /// Fills in what the event left out.
@@ -219,94 +176,52 @@ impl Execution {
     ///
     /// # Errors
     ///
-    /// When the output is not the JSON that Step Functions promises.
+    /// When the input looks like an envelope and cannot be read, or the output is not the JSON that Step Functions promises.
     pub fn decide(&self, routes: &Routes) -> Result<Decision, Unreadable> {
-        let (address, reply) = match self.address(routes) {
-            Ok(found) => found,
-            Err(reason) => return Ok(Decision::Ignore(reason)),
-        };
-        let succeeded = self.status == Status::Succeeded;
-        let value = match (succeeded, reply.format) {
-            (true, Format::Output) => self.bare_output()?,
-            _ => self.envelope(&address, self.raw_output()?, None),
-        };
-        let topics = if succeeded {
-            &reply.topics
-        } else {
-            &reply.failures
-        };
-        Ok(Decision::Publish {
-            publications: reply.publications(topics, &value),
-            route: address.route,
+        self.to_address(routes, |address| {
+            let reply = &address.reply;
+            let succeeded = self.status == Status::Succeeded;
+            let value = match (succeeded, reply.format) {
+                (true, Format::Output) => self.bare_output()?,
+                _ => self.envelope(address, self.raw_output()?, None),
+            };
+            let topics = if succeeded {
+                &reply.topics
+            } else {
+                &reply.failures
+            };
+            Ok(publications(reply, topics, &value))
         })
     }
 
     /// What to publish in place of a value that is too large: an envelope that says so, to where failures go.
-    pub fn decide_without_value(&self, routes: &Routes, why: &str) -> Decision {
-        match self.address(routes) {
-            Err(reason) => Decision::Ignore(reason),
-            Ok((address, reply)) => {
-                let value = self.envelope(&address, None, Some((TOO_LARGE, why)));
-                Decision::Publish {
-                    publications: reply.publications(&reply.failures, &value),
-                    route: address.route,
-                }
-            }
-        }
-    }
-
-    /// The address in the input, or, for a `payload` route, in the routes document.
-    fn address(&self, routes: &Routes) -> Result<(Address, InputReply), &'static str> {
-        if !self.has_ended() {
-            return Err("it has not ended");
-        }
-        let address = match routes.of_execution(&self.state_machine_arn, &self.name) {
-            // The input is the publisher's own text: nothing in it may choose where the result goes.
-            Some(route) if route.takes_payload() => Some(self.address_of_route(route)),
-            _ => self.address_in_input(),
-        };
-        let mut address = address.ok_or("no route asked for it")?;
-        let reply = address.reply.take().ok_or("its route has no reply")?;
-        Ok((address, reply))
-    }
-
-    fn address_in_input(&self) -> Option<Address> {
-        let input: EnvelopeInput = serde_json::from_str(self.input.as_deref()?).ok()?;
-        Some(Address {
-            route: input.bridge.route,
-            id: Some(input.message.id),
-            in_reply_to: InReplyTo {
-                cache: Some(input.message.cache),
-                topic: Some(input.message.topic),
-                topic_sequence_number: Some(input.message.topic_sequence_number),
-            },
-            reply: input.bridge.reply,
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Execution::decide`].
+    pub fn decide_without_value(&self, routes: &Routes, why: &str) -> Result<Decision, Unreadable> {
+        self.to_address(routes, |address| {
+            let value = self.envelope(address, None, Some((TOO_LARGE, why)));
+            let reply = &address.reply;
+            Ok(publications(reply, &reply.failures, &value))
         })
     }
 
-    fn address_of_route(&self, route: &Route) -> Address {
-        let exact = |glob: &crate::routes::Glob| glob.is_exact().then(|| glob.as_str().to_owned());
-        // The document was refused unless these are the same for every message.
-        let fixed =
-            |template: &crate::routes::Template| template.render_without_message(&route.from);
-        let reply = route.reply.as_ref().and_then(|reply| {
-            Some(InputReply {
-                cache: fixed(&reply.cache)?,
-                topics: reply.topics.iter().filter_map(fixed).collect(),
-                failures: reply.failures.iter().filter_map(fixed).collect(),
-                format: reply.format,
-            })
-        });
-        Address {
-            route: route.name.clone(),
-            id: None,
-            in_reply_to: InReplyTo {
-                cache: exact(&route.from.cache),
-                topic: exact(&route.from.topic),
-                topic_sequence_number: input::sequence_in_name(&self.name, &route.name),
+    fn to_address(
+        &self,
+        routes: &Routes,
+        publications: impl FnOnce(&Address) -> Result<Vec<Publication>, Unreadable>,
+    ) -> Result<Decision, Unreadable> {
+        Ok(match self.address(routes) {
+            Ok(address) => Decision::Publish {
+                publications: publications(&address)?,
+                route: address.route,
+                refused: address.refused,
             },
-            reply,
-        }
+            Err(NoAddress::Ignored(reason)) => Decision::Ignore(reason),
+            Err(NoAddress::Refused(refused)) => Decision::Refuse(refused),
+            Err(NoAddress::Unreadable(e)) => return Err(e),
+        })
     }
 
     fn bare_output(&self) -> Result<String, Unreadable> {
@@ -354,15 +269,13 @@ impl Described {
     }
 }
 
-impl InputReply {
-    fn publications(&self, topics: &[String], value: &str) -> Vec<Publication> {
-        let publications = topics.iter().map(|topic| Publication {
-            cache: self.cache.clone(),
-            topic: topic.clone(),
-            value: value.to_owned(),
-        });
-        publications.collect()
-    }
+fn publications(reply: &ReplyAddress, topics: &[String], value: &str) -> Vec<Publication> {
+    let publications = topics.iter().map(|topic| Publication {
+        cache: reply.cache.clone(),
+        topic: topic.clone(),
+        value: value.to_owned(),
+    });
+    publications.collect()
 }
 
 /// Reads the detail of a `Topic Publish`: one `{"cache","topic","value"}`, or a list of them under `messages`.

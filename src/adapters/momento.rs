@@ -2,12 +2,14 @@
 //!
 //! The SDK retries nothing, and its deadline does not bound the set-up of a connection: [`crate::retry`] does both.
 
-use std::sync::Arc;
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use momento::{
-    CacheClient, CredentialProvider, MomentoError, MomentoErrorCode, MomentoResult, TopicClient,
+    CacheClient, CredentialProvider, ErrorSource, MomentoError, MomentoErrorCode, MomentoResult,
+    TopicClient,
 };
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
@@ -41,19 +43,28 @@ struct Kept {
     permission_at: Option<Instant>,
 }
 
-/// The clients of one key. Each connects when first used.
+/// One key and its clients.
 struct Session {
     key: String,
     credentials: CredentialProvider,
+    /// Replaced when a call timed out: its connection may be dead, and the SDK would use it for another 50 s.
+    clients: StdMutex<Arc<Clients>>,
+}
+
+/// The clients of one key. Each connects when first used, and has several connections.
+#[derive(Default)]
+struct Clients {
     topics: OnceCell<TopicClient>,
     items: OnceCell<CacheClient>,
 }
 
-/// The session for one call.
+/// The session for one call. Dropped before [`Momento::settle`], the call was cut off: that is a time-out as well.
 pub(super) struct Lease {
     session: Arc<Session>,
+    clients: Arc<Clients>,
     /// [`Momento::reads`] before the call.
     reads: u64,
+    is_settled: bool,
 }
 
 impl Momento {
@@ -69,7 +80,12 @@ impl Momento {
 
     /// Fetches the API key and makes the client of Topics ahead of the first call, which tries again if this fails.
     pub async fn warm_up(&self) {
-        let ready = async { self.lease().await?.topics().await.map(drop) };
+        let ready = async {
+            let lease = self.lease().await?;
+            let ready = lease.topics().await.map(drop);
+            self.settle(lease, Ok(())).await?;
+            ready
+        };
         if let Err(fault) = ready.await {
             tracing::warn!(
                 error.code = fault.code,
@@ -89,9 +105,12 @@ impl Momento {
             (None, Some(fault)) if self.reads() != before => return Err(fault.clone()),
             (None, _) => self.read(&mut kept).await?,
         };
+        let clients = session.clients().clone();
         Ok(Lease {
             session,
+            clients,
             reads: self.reads(),
+            is_settled: false,
         })
     }
 
@@ -99,10 +118,15 @@ impl Momento {
     /// one without permission.
     pub(super) async fn settle<T>(
         &self,
-        lease: Lease,
+        mut lease: Lease,
         result: MomentoResult<T>,
     ) -> Result<T, Fault> {
-        use MomentoErrorCode::{AuthenticationError, PermissionError};
+        use MomentoErrorCode::{
+            AuthenticationError, CancelledError, PermissionError, TimeoutError,
+        };
+        let timed_out =
+            |error: &MomentoError| matches!(error.error_code, CancelledError | TimeoutError);
+        lease.is_settled = !result.as_ref().is_err_and(timed_out);
         let error = match result {
             Ok(value) => return Ok(value),
             Err(error) => error,
@@ -174,8 +198,7 @@ impl Momento {
         Ok(Arc::new(Session {
             key: key.to_owned(),
             credentials,
-            topics: OnceCell::new(),
-            items: OnceCell::new(),
+            clients: StdMutex::default(),
         }))
     }
 
@@ -200,16 +223,35 @@ impl Kept {
     }
 }
 
+impl Session {
+    fn clients(&self) -> std::sync::MutexGuard<'_, Arc<Clients>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let mut clients = self.session.clients();
+        // Another call may have replaced them already.
+        if Arc::ptr_eq(&clients, &self.clients) {
+            *clients = Arc::default();
+        }
+    }
+}
+
 impl Lease {
     pub(super) async fn topics(&self) -> Result<&TopicClient, Fault> {
         let connect = async || topics::for_lambda(self.session.credentials.clone());
-        let client = self.session.topics.get_or_try_init(connect).await;
+        let client = self.clients.topics.get_or_try_init(connect).await;
         client.map_err(|error| fault(&error))
     }
 
     pub(super) async fn items(&self) -> Result<&CacheClient, Fault> {
         let connect = async || items::for_lambda(self.session.credentials.clone());
-        let client = self.session.items.get_or_try_init(connect).await;
+        let client = self.clients.items.get_or_try_init(connect).await;
         client.map_err(|error| fault(&error))
     }
 }
@@ -229,24 +271,88 @@ pub fn credentials(key: &str, endpoint: &MomentoEndpoint) -> MomentoResult<Crede
 }
 
 /// The SDK's error as a fault. Its own deadline shows as `CancelledError`.
-fn fault(error: &MomentoError) -> Fault {
+///
+/// The SDK's words are not to be trusted: it calls every HTTP/2 error a size limit, and a stream that the service's front end
+/// resets with INADEQUATE_SECURITY a missing permission. So what the connection did is told from what the service said, and
+/// only the service can refuse a call for good.
+pub fn fault(error: &MomentoError) -> Fault {
     use MomentoErrorCode as Code;
-    let code = format!("{:?}", error.error_code);
-    let text = &error.message;
-    match error.error_code {
-        Code::ServerUnavailable
-        | Code::CancelledError
-        | Code::InternalServerError
-        | Code::TimeoutError
-        | Code::UnknownServiceError => Fault::transient(code, text),
-        // A rate gives way; a size does not.
-        Code::LimitExceededError if text.to_lowercase().contains("size") => {
-            Fault::permanent(Fault::TOO_LARGE, text)
-        }
-        Code::LimitExceededError => Fault::transient(code, text),
-        Code::AuthenticationError => Fault::later(code, text),
-        _ => Fault::permanent(code, text),
+    let (code, text) = (format!("{:?}", error.error_code), &error.message);
+    let broken = connection_fault(error);
+    match (&error.error_code, broken) {
+        (
+            Code::LimitExceededError
+            | Code::AuthenticationError
+            | Code::PermissionError
+            | Code::BadRequestError,
+            Some(broken),
+        ) => Fault::transient("ConnectionError", broken),
+        (_, Some(broken)) => Fault::transient(code, broken),
+        _ if refuses_size(error) => Fault::permanent(Fault::TOO_LARGE, text),
+        // For a person to mend.
+        (Code::AuthenticationError | Code::FailedPreconditionError, _) => Fault::later(code, text),
+        (
+            Code::InvalidArgumentError
+            | Code::PermissionError
+            | Code::CacheNotFoundError
+            | Code::StoreNotFoundError
+            | Code::ItemNotFoundError
+            | Code::AlreadyExistsError
+            | Code::BadRequestError,
+            _,
+        ) => Fault::permanent(code, text),
+        _ => Fault::transient(code, text),
     }
+}
+
+/// What the connection did, where this is no answer of the service.
+fn connection_fault(error: &MomentoError) -> Option<String> {
+    let Some(ErrorSource::TonicStatus(status)) = &error.inner_error else {
+        return None;
+    };
+    // The client makes such a status of its own; the service's have no source.
+    if let Some(mut cause) = status.source() {
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        return Some(cause.to_string());
+    }
+    // An answer of HTTP, by a proxy, without any of gRPC.
+    let is_of_proxy = status.message().starts_with("grpc-status header missing");
+    is_of_proxy.then(|| status.message().to_owned())
+}
+
+/// Whether the service refuses a request, an item or an element for its size.
+fn refuses_size(error: &MomentoError) -> bool {
+    const INVALID_ARGUMENT: i32 = 3;
+    const RESOURCE_EXHAUSTED: i32 = 8;
+    const OUT_OF_RANGE: i32 = 11;
+
+    let Some(details) = error.details() else {
+        return false;
+    };
+    let refuses = [INVALID_ARGUMENT, RESOURCE_EXHAUSTED, OUT_OF_RANGE];
+    if !refuses.contains(&(details.code as i32)) {
+        return false;
+    }
+    if let Some(cause) = details.metadata.get("err") {
+        let cause = cause.to_str().unwrap_or_default();
+        return ["request", "item", "element"]
+            .iter()
+            .any(|what| cause == format!("{what}_size_limit_exceeded"));
+    }
+    // Momento's words, then those of gRPC servers in Rust, Go and Java.
+    let words = [
+        "request limit",
+        "request size",
+        "item size",
+        "element size",
+        "message length too large",
+        "message larger than max",
+        "message exceeds maximum size",
+    ];
+    let said = details.message.to_lowercase();
+    words.iter().any(|words| said.contains(words))
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use super::momento::{Momento, credentials};
 use crate::config::MomentoEndpoint;
 use crate::ports::{Answer, Fault, Heard, Topics, TopicsHeard};
 
+/// Momento's hard limit on a message's value, in bytes. From `docs/topics/limits.mdx` of momentohq/public-dev-docs.
+const MAX_VALUE_BYTES: usize = 4096;
+
 /// Publishes, and listens.
 pub struct MomentoTopics(pub Arc<Momento>);
 
@@ -19,7 +22,14 @@ impl MomentoTopics {
     async fn publish_once(&self, cache: &str, topic: &str, value: &str) -> Result<(), Fault> {
         let lease = self.0.lease().await?;
         let result = lease.topics().await?.publish(cache, topic, value).await;
-        self.0.settle(lease, result).await.map(|_| ())
+        let published = self.0.settle(lease, result).await.map(|_| ());
+        published.map_err(|fault| match fault.code.as_str() {
+            // It cannot be: something else is wrong, and may pass.
+            Fault::TOO_LARGE if value.len() <= MAX_VALUE_BYTES => {
+                Fault::transient("LimitExceededError", fault.text)
+            }
+            _ => fault,
+        })
     }
 
     async fn listen_once(&self, cache: &str, topic: &str) -> Result<Heard, Fault> {

@@ -1,20 +1,22 @@
 //! SQS batches of EventBridge events in, publications out: the only place that decides whether a record is done, ignored,
 //! given back to the queue, or a dead letter.
 
+mod failed;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use self::failed::Failed;
 use super::records::{Batch, Ended, Failures, Record, Repeats};
 use crate::claims::Unclaimed;
 use crate::dispatch::{self, Deadlines};
 use crate::input;
 use crate::letter::{Letter, Reason};
 use crate::metrics::{Measurements, Metric, Metrics};
-use crate::ports::{Answer, Executions, Fault, FaultKind, Queue};
+use crate::ports::{Answer, Executions, Fault, Queue};
 use crate::publisher::{Begin, Publisher, Turn, Unpublished};
 use crate::result::{self, Decision, Execution, Publication, Unreadable};
 use crate::retry::{Patience, retry};
@@ -44,56 +46,6 @@ enum Done {
     Ignored,
     /// All of it was published before.
     Repeated,
-}
-
-/// Why a record is not done.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    #[error(
-        "expected a status change of Step Functions or a `Topic Publish` of `workflow-bridge`, found `{0}` of `{1}`; route no other event to this queue"
-    )]
-    UnknownEvent(String, String),
-    #[error("could not describe the execution: {0}; look at the completion's permission for it")]
-    Describe(Fault),
-    #[error("could not learn what was published before: {0}")]
-    Ledger(Fault),
-    #[error("another invocation has been publishing it; a replay publishes what that one did not")]
-    Busy(Duration),
-    #[error(transparent)]
-    Unpublished(#[from] Unpublished),
-}
-
-impl Failed {
-    /// Why it is a dead letter; none for what may pass.
-    fn reason(&self) -> Option<Reason> {
-        let fault = match (self, self.fault()) {
-            (Self::Unreadable(_) | Self::UnknownEvent(..), _) => return Some(Reason::Unreadable),
-            (Self::Unpublished(_), None) => return Some(Reason::ValueTooLarge),
-            (_, None) => return None,
-            (_, Some(fault)) => fault,
-        };
-        // Without its ledger the bridge itself is broken, and no event is to blame.
-        let hopeless = fault.kind == FaultKind::Permanent && !matches!(self, Self::Ledger(_));
-        hopeless.then_some(Reason::Refused)
-    }
-
-    /// What a service said.
-    fn fault(&self) -> Option<&Fault> {
-        match self {
-            Self::Describe(fault) | Self::Ledger(fault) => Some(fault),
-            Self::Unpublished(unpublished) => unpublished.fault(),
-            Self::Unreadable(_) | Self::UnknownEvent(..) | Self::Busy(_) => None,
-        }
-    }
-
-    fn attempts(&self) -> u32 {
-        match self {
-            Self::Unpublished(unpublished) => unpublished.attempts(),
-            _ => 0,
-        }
-    }
 }
 
 /// The parts of an EventBridge event that matter here.
@@ -309,7 +261,7 @@ impl Completion {
         let tracer = &self.tracer;
         let trace = message.as_ref().map(|(id, time)| tracer.trace(id, *time));
         correlate(&execution, trace.as_ref());
-        let (route, publications, claims) = match execution.decide(&self.routes)? {
+        let (route, publications, claims, refused) = match execution.decide(&self.routes)? {
             Decision::Ignore(reason) => {
                 tracing::info!(
                     execution.arn = execution.execution_arn,
@@ -321,9 +273,14 @@ impl Completion {
                 self.metrics.add(Metric::Ignored, 1, None, None);
                 return Ok(Done::Ignored);
             }
+            Decision::Refuse(refused) => {
+                self.metrics.add(Metric::AddressRefused, 1, None, None);
+                return Err(refused.into());
+            }
             Decision::Publish {
                 route,
                 publications,
+                refused,
             } => {
                 let publishing = self.publisher.publish(turn, &publications, deadline);
                 match publishing.await {
@@ -332,12 +289,20 @@ impl Completion {
                         ..
                     }) => {
                         let saying = self.say_too_large(&execution, &cause, turn, deadline);
-                        (route, saying.await?, 0)
+                        (route, saying.await?, 0, refused)
                     }
-                    claims => (route, publications, claims?),
+                    claims => (route, publications, claims?, refused),
                 }
             }
         };
+        if refused {
+            tracing::warn!(
+                execution.arn = execution.execution_arn,
+                route,
+                "the address in an execution's input is not believed; the result went to its route's own"
+            );
+            self.metrics.add(Metric::AddressRefused, 1, None, None);
+        }
         tracing::info!(
             execution.arn = execution.execution_arn,
             execution.status = execution.status.name(),
@@ -399,8 +364,8 @@ impl Completion {
             error.text = %cause,
             "a result is too large to be published"
         );
-        match execution.decide_without_value(&self.routes, &cause.to_string()) {
-            Decision::Ignore(_) => Ok(Vec::new()),
+        match execution.decide_without_value(&self.routes, &cause.to_string())? {
+            Decision::Ignore(_) | Decision::Refuse(_) => Ok(Vec::new()),
             Decision::Publish { publications, .. } => {
                 let publishing = self.publisher.publish(turn, &publications, deadline);
                 publishing.await?;

@@ -9,7 +9,7 @@ use crate::message::TopicMessage;
 use crate::routes::{Address, Format, Route};
 
 /// Version of the envelope's shape.
-const ENVELOPE_VERSION: u32 = 1;
+pub(super) const ENVELOPE_VERSION: u64 = 1;
 /// Most bytes of an envelope without the texts in it: names, numbers and brackets.
 const FRAME_MAX: usize = 400;
 
@@ -141,11 +141,14 @@ fn write_message(out: &mut impl Write, message: &TopicMessage) -> fmt::Result {
     quote(out, &message.cache)?;
     out.write_str(r#","topic":"#)?;
     quote(out, &message.topic)?;
-    write!(
-        out,
-        r#","topic_sequence_number":{},"event_timestamp":{},"token_id":"#,
-        message.topic_sequence_number, message.event_timestamp
-    )?;
+    let number = message.topic_sequence_number;
+    write!(out, r#","topic_sequence_number":{number}"#)?;
+    // Part of the id, and known for messages of the relay only.
+    if let Some(page) = message.sequence_page {
+        write!(out, r#","sequence_page":{page}"#)?;
+    }
+    let time = message.event_timestamp;
+    write!(out, r#","event_timestamp":{time},"token_id":"#)?;
     quote_or_null(out, message.token_id.as_deref())?;
     out.write_str(r#","text":"#)?;
     quote_or_null(out, message.text())?;

@@ -7,6 +7,8 @@ use momento::cache::GetResponse;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
+use crate::adapters::momento::fault;
+
 /// The largest object that is read, in bytes; a claim comes from whoever may publish.
 const MAX_OBJECT_BYTES: u64 = 100_000_000;
 
@@ -144,7 +146,7 @@ impl Resolver {
         match self.items.get(cache, key).await {
             Ok(GetResponse::Hit { value }) => Ok(value.into()),
             Ok(GetResponse::Miss) => Err(self.absent(claim)),
-            Err(error) => Err(unreadable(claim, error.message)),
+            Err(error) => Err(unreadable(claim, fault(&error).text)),
         }
     }
 

@@ -100,6 +100,8 @@ metrics! {
     DeadLettered = "dead_lettered", Count, [Route, Outcome];
     /// Ended executions that ask for no publication: somebody else's, or of a route without a reply.
     Ignored = "ignored", Count, [];
+    /// Addresses in inputs of ended executions that were not believed. The result went to its route's own address, or to the dead letters.
+    AddressRefused = "address_refused", Count, [];
     /// Ended executions, and events of workflows, whose publications are all done.
     Published = "published", Count, [Route];
     /// Of them, results of executions that had ended more than a minute before.

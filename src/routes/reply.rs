@@ -75,6 +75,15 @@ impl Reply {
         address
     }
 
+    /// Whether it gives this topic for the message, for results or for failures, or allows the message to ask for it.
+    pub fn may_use(&self, message: &TopicMessage, cache: &str, topic: &str) -> bool {
+        let mut given = self.topics.iter().chain(&self.failures);
+        let mut allowed = self.asked.iter().flat_map(|asked| &asked.allow);
+        self.cache.render(message) == cache
+            && (given.any(|template| template.render(message) == topic)
+                || allowed.any(|glob| glob.matches(topic)))
+    }
+
     /// Whether this message asks for a topic that is not allowed.
     pub fn refuses(&self, message: &TopicMessage) -> bool {
         let asked = self.asked.as_ref();

@@ -44,7 +44,7 @@ async fn one_timeline_in_the_order_of_time() {
     );
     assert_eq!(
         head.xray_trace_id.as_deref(),
-        Some("1-00000000-0123456789abcdef01234567")
+        Some("1-00000000-860cc55e7fe59c68a87b16c2")
     );
     assert!(matches!(&trace.routes[0].stand, Stand::Published { to, .. } if to == &["c/out"]));
     assert_eq!(

@@ -165,6 +165,11 @@ async fn run(messages: u64, seed: u64) -> Report {
         ..Report::default()
     };
     check(&mut report, stack, &sent, &published).await;
+    let elsewhere = publications.count() - published.len();
+    if elsewhere > 0 {
+        let problem = format!("{elsewhere} results were published elsewhere");
+        report.problems.push(problem);
+    }
     report.sent = sent;
     report.duration = began.elapsed();
     report

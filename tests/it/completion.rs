@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use workflow_bridge::local::topics::{TopicsEvent, TopicsOptions, TopicsServer, local_api_key};
 
 use crate::lambda::{Aws, AwsStub, Function, routes};
+use crate::proxy::Proxy;
 
 async fn completion(endpoint: &str, key: &str, timeout: Duration) -> Function {
     let routes = routes(json!([]));
@@ -117,4 +118,36 @@ async fn a_momento_that_hangs_fails_the_records_in_time() {
         "{:?}",
         began.elapsed()
     );
+}
+
+#[tokio::test]
+async fn dead_connections_to_momento_cost_one_publication_a_timeout() {
+    let key = local_api_key();
+    let server = TopicsServer::start(TopicsOptions {
+        keys: BTreeMap::from([(key.clone(), None)]),
+        ..TopicsOptions::default()
+    })
+    .await
+    .unwrap();
+    let proxy = Proxy::start(&server.endpoint()).await.unwrap();
+    let function = completion(&proxy.endpoint(), &key, Duration::from_secs(30)).await;
+    let all_published = json!({"batchItemFailures": []});
+    let publish = async || {
+        let began = Instant::now();
+        assert_eq!(function.invoke(batch(&["one"])).await, all_published);
+        began.elapsed()
+    };
+    // One for each of the SDK's connections.
+    for _ in 0..4 {
+        publish().await;
+    }
+    proxy.freeze();
+    publish().await;
+    let mut fastest = Duration::MAX;
+    for _ in 0..3 {
+        fastest = fastest.min(publish().await);
+    }
+    // What a call on a dead connection takes at least.
+    assert!(fastest < Duration::from_millis(1100), "{fastest:?}");
+    server.shutdown().await;
 }

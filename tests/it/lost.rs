@@ -8,8 +8,8 @@ use workflow_bridge::local::template::{add_routes, add_state_machine};
 
 use crate::deployed::RUNTIME;
 use crate::messages::{
-    Execution, Publications, body, deploy, depth, enqueue, executions, invoke, post, quicken,
-    settle, tell_of_ends, until,
+    Execution, Publications, body, deploy, depth, drain, enqueue, executions, invoke, post,
+    quicken, settle, tell_of_ends, until,
 };
 
 const MACHINES: [&str; 2] = ["UppercaseStateMachine", "SecondTimeStateMachine"];
@@ -130,6 +130,43 @@ fn the_sweep_publishes_each_lost_end_once() {
         for queue in ["DeadLetterQueue", "CompletionsDeadLetterQueue"] {
             assert_eq!(depth(stack, queue).await, 0, "{queue}");
         }
+    };
+    RUNTIME.block_on(test);
+}
+
+/// A nested execution, or one that a person starts with a copied envelope.
+#[test]
+fn an_execution_with_the_input_of_another_one_publishes_nothing_with_its_event_or_without() {
+    let test = async {
+        let faulty = deploy(with_second_time).await;
+        let stack = &faulty.stack;
+        let publications = Publications::of(stack);
+        send(stack, "uppercase-in", 1, "a").await;
+        publications.wait("uppercase-out", 1).await;
+        let sfn = aws_sdk_sfn::Client::new(stack.account().config());
+        let parent = &executions(stack, MACHINES[0]).await[0];
+        let described = sfn.describe_execution().execution_arn(&parent.arn);
+        let input = described.send().await.unwrap().input.unwrap();
+        let nested = async |told: bool| {
+            tell_of_ends(stack, told).await;
+            let machine = stack.resource(MACHINES[1]).unwrap();
+            let start = sfn.start_execution().state_machine_arn(machine);
+            start.input(&input).send().await.unwrap();
+        };
+
+        nested(true).await;
+        ended(stack, MACHINES[1], 1, ExecutionStatus::Failed).await;
+        settle(stack, &MACHINES).await;
+        sweep(stack).await;
+        nested(false).await;
+        ended(stack, MACHINES[1], 2, ExecutionStatus::Failed).await;
+        for _ in 0..2 {
+            sweep(stack).await;
+        }
+        let letters = drain(stack, "CompletionsDeadLetterQueue").await;
+        let reasons: Vec<_> = letters.iter().map(|letter| &letter["reason"]).collect();
+        assert_eq!(reasons, ["address_refused"; 2], "{letters:?}");
+        assert_eq!(publications.count(), 1);
     };
     RUNTIME.block_on(test);
 }

@@ -4,6 +4,7 @@
 //! `proxy` puts faults between them and the local servers.
 #![cfg(feature = "cli")]
 
+mod addresses;
 mod aws;
 mod canary;
 mod chaos;
@@ -34,6 +35,7 @@ mod relay;
 mod relay_bench;
 mod release;
 mod replay;
+mod resets;
 mod rotation;
 mod scaling;
 mod serve;

@@ -315,6 +315,11 @@ impl Shared {
                 line.close();
                 Err(Cut)
             }
+            Some(Fault::ResetStream) => {
+                let _ = read(request).await;
+                // The HTTP server resets the stream, or closes a connection of HTTP/1.1.
+                return Err(Cut);
+            }
             Some(fault) => self.fail(&call, fault, &line, request).await,
         };
         answer.inspect_err(|Cut| line.reset())
@@ -329,7 +334,7 @@ impl Shared {
     ) -> Result<Response<Body>, Cut> {
         let request = read(request).await?;
         match fault {
-            Fault::Refuse | Fault::Hang => Err(Cut),
+            Fault::Refuse | Fault::Hang | Fault::ResetStream => Err(Cut),
             Fault::Status(status) => Ok(answers::status(call, status)),
             Fault::LoseReply => {
                 self.execute(call, request, Duration::ZERO).await?;

@@ -203,31 +203,71 @@ async fn other_faults_have_nothing_to_do_with_the_key() {
     assert_eq!(secret.reads(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_timed_out_is_not_used_again() {
+    use MomentoErrorCode::{CancelledError, ServerUnavailable, TimeoutError};
+    let (_, momento) = momento(key("a"));
+    let clients = async || momento.lease().await.ok().unwrap().clients.clone();
+    let same = |one: &Arc<Clients>, other: &Arc<Clients>| Arc::ptr_eq(one, other);
+    momento.warm_up().await;
+    let lease = momento.lease().await.ok().unwrap();
+    let first = lease.clients.clone();
+    assert!(
+        first.topics.initialized(),
+        "it is the one that was made ahead"
+    );
+    momento.settle(lease, Ok(())).await.unwrap();
+    let lease = momento.lease().await.ok().unwrap();
+    refuse_with(&momento, lease, ServerUnavailable).await;
+    let lease = momento.lease().await.ok().unwrap();
+    assert!(same(&lease.clients, &first));
+    let together = momento.lease().await.ok().unwrap();
+
+    let fault = refuse_with(&momento, lease, CancelledError).await;
+    assert_eq!(fault.kind, FaultKind::Transient);
+    let second = momento.lease().await.ok().unwrap();
+    assert!(!same(&second.clients, &first));
+    // Of those that time out together, the first one is enough.
+    refuse_with(&momento, together, TimeoutError).await;
+    let third = momento.lease().await.ok().unwrap();
+    assert!(same(&third.clients, &second.clients));
+    momento.settle(third, Ok(())).await.unwrap();
+    // A call that is cut off from outside settles nothing.
+    let second_clients = second.clients.clone();
+    drop(second);
+    assert!(!same(&clients().await, &second_clients));
+}
+
 #[test]
-fn faults_are_sorted_by_whether_asking_again_can_help() {
+fn what_the_sdk_says_by_itself_is_sorted_by_whether_asking_again_can_help() {
+    use FaultKind::{Later, Permanent, Transient};
     use MomentoErrorCode as Code;
     for (code, kind) in [
-        (Code::ServerUnavailable, FaultKind::Transient),
-        (Code::CancelledError, FaultKind::Transient),
-        (Code::InternalServerError, FaultKind::Transient),
-        (Code::TimeoutError, FaultKind::Transient),
-        (Code::UnknownServiceError, FaultKind::Transient),
-        (Code::AuthenticationError, FaultKind::Later),
-        (Code::PermissionError, FaultKind::Permanent),
-        (Code::InvalidArgumentError, FaultKind::Permanent),
-        (Code::CacheNotFoundError, FaultKind::Permanent),
-        (Code::BadRequestError, FaultKind::Permanent),
+        (Code::InvalidArgumentError, Permanent),
+        (Code::UnknownServiceError, Transient),
+        (Code::AlreadyExistsError, Permanent),
+        (Code::CacheNotFoundError, Permanent),
+        (Code::StoreNotFoundError, Permanent),
+        (Code::ItemNotFoundError, Permanent),
+        (Code::InternalServerError, Transient),
+        (Code::PermissionError, Permanent),
+        (Code::AuthenticationError, Later),
+        (Code::CancelledError, Transient),
+        (Code::LimitExceededError, Transient),
+        (Code::BadRequestError, Permanent),
+        (Code::TimeoutError, Transient),
+        (Code::ServerUnavailable, Transient),
+        (Code::ClientResourceExhausted, Transient),
+        (Code::FailedPreconditionError, Later),
+        (Code::UnknownError, Transient),
+        (Code::Miss, Transient),
+        (Code::TypeError, Transient),
     ] {
-        assert_eq!(fault(&error(code.clone(), "")).kind, kind, "{code:?}");
-    }
-    let limit = |message: &str| fault(&error(Code::LimitExceededError, message));
-    let rate = limit("Request rate limit exceeded for this account");
-    assert_eq!(rate.kind, FaultKind::Transient);
-    for what in ["Request", "Item"] {
-        let size = limit(&format!("{what} size limit exceeded for this account"));
-        assert_eq!(
-            (size.kind, size.code.as_str()),
-            (FaultKind::Permanent, Fault::TOO_LARGE)
-        );
+        // Without a status of the service, no words make a size of it.
+        let fault = fault(&error(code.clone(), "Message size limit was exceeded"));
+        assert_eq!((fault.kind, fault.code), (kind, format!("{code:?}")));
     }
 }
+
+#[cfg(feature = "cli")]
+mod statuses;

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use momento::MomentoErrorCode;
 
+use workflow_bridge::adapters::momento::fault;
+
 use crate::connection::Connection;
 
 /// Momento's hard limit of a topic message, in bytes.
@@ -67,6 +69,8 @@ impl Publish {
                     MomentoErrorCode::LimitExceededError if bytes > MAX_BYTES => format!(
                         "expected at most {MAX_BYTES} bytes, which is all that a topic message holds, found {bytes}"
                     ),
+                    // The SDK calls a broken connection a size limit.
+                    MomentoErrorCode::LimitExceededError => fault(&error).text,
                     _ => error.message,
                 };
                 anyhow!(

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -59,11 +60,11 @@ fn letter(world: &World) -> Letter {
 
 fn status_change(fields: Value) -> Value {
     let input = json!({
-        "message": {"id": "i", "cache": "demo", "topic": "in", "topic_sequence_number": 1},
+        "message": {"id": "9c1534bf10e3da4255f8c8b02987a327", "cache": "demo", "topic": "in", "topic_sequence_number": 1, "event_timestamp": 1, "text": "hello"},
         "bridge": {"version": 1, "route": "r", "reply": {"cache": "demo", "topics": ["out"], "failures": ["failed"], "format": "output"}},
     });
     let mut detail = json!({
-        "executionArn": "arn:execution", "stateMachineArn": MACHINE, "name": "r-in-1-x", "status": "SUCCEEDED",
+        "executionArn": "arn:execution", "stateMachineArn": MACHINE, "name": "r-in-1-9c1534bf10e3da42", "status": "SUCCEEDED",
         "startDate": 1, "stopDate": 2, "input": input.to_string(), "output": "\"HELLO\"", "error": null, "cause": null,
     });
     for (key, value) in fields.as_object().unwrap() {
@@ -121,7 +122,7 @@ async fn results_and_events_of_workflows_are_published() {
     assert_eq!(calls[0], "publish demo/out HELLO");
     assert_eq!(calls[1], r#"publish c/t {"a":1}"#);
     assert!(
-        calls[2].starts_with(r#"publish demo/failed {"id":"i","route":"r","status":"FAILED""#),
+        calls[2].starts_with(r#"publish demo/failed {"id":"9c1534bf10e3da4255f8c8b02987a327","route":"r","status":"FAILED""#),
         "{calls:?}"
     );
 }
@@ -157,6 +158,18 @@ async fn what_no_repeat_can_mend_is_a_dead_letter_with_its_reason() {
             json!({"id": "s", "source": "aws.s3", "detail-type": "Object Created", "detail": {}}),
             Reason::Unreadable,
             Some("s"),
+        ),
+        (
+            nothing(),
+            status_change(json!({"name": "by-hand"})),
+            Reason::AddressRefused,
+            Some("e"),
+        ),
+        (
+            nothing(),
+            status_change(json!({"input": r#"{"message":{},"bridge":{}}"#})),
+            Reason::Unreadable,
+            Some("e"),
         ),
         (
             nothing(),

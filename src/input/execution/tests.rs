@@ -27,6 +27,8 @@ fn expected(message: &TopicMessage, route: &Route) -> String {
         cache: &'a str,
         topic: &'a str,
         topic_sequence_number: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence_page: Option<u64>,
         event_timestamp: i64,
         token_id: Option<&'a str>,
         text: Option<&'a str>,
@@ -62,6 +64,7 @@ fn expected(message: &TopicMessage, route: &Route) -> String {
             cache: &message.cache,
             topic: &message.topic,
             topic_sequence_number: message.topic_sequence_number,
+            sequence_page: message.sequence_page,
             event_timestamp: message.event_timestamp,
             token_id: message.token_id.as_deref(),
             text: message.text(),
@@ -203,9 +206,11 @@ proptest! {
     #[test]
     fn an_envelope_is_what_serde_json_would_write(
         topic in JSON_LIKE, token in JSON_LIKE, text in JSON_LIKE, binary: bool, number: u64, time: i64,
+        page: Option<u64>,
     ) {
         let mut fields = json!({
             "topic": topic, "token_id": token, "topic_sequence_number": number, "event_timestamp": time, "text": text,
+            "sequence_page": page,
         });
         if binary {
             fields["text"] = json!(null);

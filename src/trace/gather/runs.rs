@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::Gathering;
-use crate::input::execution_name_of;
+use crate::input::{execution_name_of, own_envelope};
 use crate::ledger::ledger_id;
+use crate::message::TopicMessage;
 use crate::routes::unqualified;
 use crate::trace::assemble::{Known, assemble};
 use crate::trace::model::Run;
@@ -79,9 +78,15 @@ impl Gathering<'_> {
                 .of_execution(machine, &name)
                 .map(|route| route.name.clone())
         });
-        known.origin = known.origin.take().or_else(|| origin(&execution));
-        if let Some(id) = id_of(&execution) {
-            known.id = Some(id);
+        if let Some(message) = message(&name, &execution) {
+            known.id = Some(message.id.to_string());
+            known.origin.get_or_insert(Origin {
+                cache: message.cache,
+                topic: message.topic,
+                number: message.topic_sequence_number,
+                published_at: message.event_timestamp,
+                token_id: message.token_id,
+            });
         }
         let run = Run {
             arn: arn.to_owned(),
@@ -127,21 +132,8 @@ pub(super) fn execution_arn(machine: &str, name: &str) -> String {
     format!("{arn}:{name}")
 }
 
-/// The message in an execution's input, where the input is an envelope.
-fn origin(execution: &Execution) -> Option<Origin> {
-    let input: Value = serde_json::from_str(execution.input.as_deref()?).ok()?;
-    let message = &input["message"];
-    Some(Origin {
-        cache: message["cache"].as_str()?.to_owned(),
-        topic: message["topic"].as_str()?.to_owned(),
-        number: message["topic_sequence_number"].as_u64()?,
-        published_at: message["event_timestamp"].as_i64()?,
-        token_id: message["token_id"].as_str().map(ToOwned::to_owned),
-    })
-}
-
-fn id_of(execution: &Execution) -> Option<String> {
-    let input: Value = serde_json::from_str(execution.input.as_deref()?).ok()?;
-    let id = input["message"]["id"].as_str()?;
-    input["bridge"]["version"].is_u64().then(|| id.to_owned())
+/// The message in an execution's input, where the bridge wrote it.
+fn message(name: &str, execution: &Execution) -> Option<TopicMessage> {
+    let envelope = own_envelope(name, execution.input.as_deref()?)?;
+    Some(envelope.message)
 }

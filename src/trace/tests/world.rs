@@ -15,9 +15,9 @@ use crate::trace::sources::{
 };
 use crate::trace::subject::Subject;
 
-pub const ID: &str = "0123456789abcdef0123456789abcdef";
+pub const ID: &str = "860cc55e7fe59c68a87b16c2b0d9b91a";
 pub const ARN: &str =
-    "arn:aws:states:us-east-1:123456789012:execution:Upper:upper-t-7-0123456789abcdef";
+    "arn:aws:states:us-east-1:123456789012:execution:Upper:upper-t-7-860cc55e7fe59c68";
 const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Upper";
 
 pub fn short() -> &'static str {
@@ -54,8 +54,8 @@ impl World {
     /// With the one execution.
     pub fn running(mut self, status: &str, started_at: i64, stopped_at: Option<i64>) -> Self {
         let input = json!({
-            "message": {"id": ID, "cache": "c", "topic": "t", "topic_sequence_number": 7, "event_timestamp": 0, "token_id": null},
-            "bridge": {"version": 1, "route": "upper"},
+            "message": {"id": ID, "cache": "c", "topic": "t", "topic_sequence_number": 7, "event_timestamp": 0, "token_id": null, "text": "hello"},
+            "bridge": {"version": 1, "route": "upper", "reply": null},
         });
         self.execution = Some(Execution {
             state_machine: MACHINE.to_owned(),

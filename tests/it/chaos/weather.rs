@@ -122,10 +122,9 @@ async fn storms(
 }
 
 fn fault(rng: &mut Rng, dependency: Dependency) -> (&'static str, Fault) {
-    let kinds = if dependency == Dependency::EventBridge {
-        9
-    } else {
-        8
+    let kinds = match dependency {
+        Dependency::EventBridge | Dependency::Momento => 9,
+        _ => 8,
     };
     match rng.u8(..kinds) {
         0 => ("refuses", Fault::Refuse),
@@ -139,6 +138,7 @@ fn fault(rng: &mut Rng, dependency: Dependency) -> (&'static str, Fault) {
             ("is slow", Fault::Delay(delay))
         }
         7 => ("breaks off answers", Fault::ResetMidBody),
+        _ if dependency == Dependency::Momento => ("resets streams", Fault::ResetStream),
         _ => ("takes no event", Fault::PartialFailure),
     }
 }

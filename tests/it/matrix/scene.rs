@@ -18,6 +18,8 @@ pub enum Kind {
     Throttled,
     Broken,
     Unavailable,
+    /// Of HTTP/2.
+    StreamReset,
     LostReply,
     ResetMidBody,
     Partial,
@@ -25,12 +27,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Refuse,
         Self::Hang,
         Self::Throttled,
         Self::Broken,
         Self::Unavailable,
+        Self::StreamReset,
         Self::Partial,
         Self::LostReply,
         Self::ResetMidBody,
@@ -44,6 +47,7 @@ impl Kind {
             Self::Throttled => Fault::Status(429),
             Self::Broken => Fault::Status(500),
             Self::Unavailable => Fault::Status(503),
+            Self::StreamReset => Fault::ResetStream,
             Self::LostReply => Fault::LoseReply,
             Self::ResetMidBody => Fault::ResetMidBody,
             Self::Partial => Fault::PartialFailure,
@@ -59,6 +63,7 @@ impl Kind {
             Self::Throttled => "429",
             Self::Broken => "500",
             Self::Unavailable => "503",
+            Self::StreamReset => "stream reset",
             Self::LostReply => "reply lost",
             Self::ResetMidBody => "reset mid-body",
             Self::Partial => "partial failure",
@@ -75,6 +80,7 @@ impl Kind {
             Self::Throttled => "429",
             Self::Broken => "500",
             Self::Unavailable => "503",
+            Self::StreamReset => "stream",
             Self::LostReply => "lost",
             Self::ResetMidBody => "reset",
             Self::Partial => "partial",
@@ -144,7 +150,11 @@ impl Scene {
 
     pub fn cells(self) -> impl Iterator<Item = (Kind, Lasts)> {
         let kinds = Kind::ALL.into_iter();
-        let kinds = kinds.filter(move |kind| *kind != Kind::Partial || self == Self::Bus);
+        let kinds = kinds.filter(move |kind| match kind {
+            Kind::Partial => self == Self::Bus,
+            Kind::StreamReset => self == Self::Topic,
+            _ => true,
+        });
         kinds.flat_map(|kind| Lasts::ALL.map(|lasts| (kind, lasts)))
     }
 

@@ -13,6 +13,9 @@ pub enum Fault {
     Refuse,
     /// The call is read and never answered. Healing closes its connection.
     Hang,
+    /// The call's stream is reset with INTERNAL_ERROR before anything is executed; its connection goes on. A connection of
+    /// HTTP/1.1 is closed.
+    ResetStream,
     /// The service throttles (429), is broken (500) or unavailable (503) and says so, in AWS's JSON or as gRPC's
     /// RESOURCE_EXHAUSTED (by rate), INTERNAL and UNAVAILABLE.
     Status(u16),

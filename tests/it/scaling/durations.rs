@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use workflow_bridge::local::Stack;
 
 use super::deployed;
+use crate::addresses::Start;
 use crate::deployed::RUNTIME;
 use crate::messages::{body, post_signed, settle};
 
@@ -27,18 +28,18 @@ async fn complete(stack: &Stack, first: usize, count: usize) {
     let machine = stack.resource("UppercaseStateMachine").unwrap();
     let executions = machine.replace(":stateMachine:", ":execution:");
     let now = workflow_bridge::clock::now_ms();
+    let route = json!({
+        "name": "uppercase", "from": {"cache": "demo", "topic": "uppercase-in"}, "to": {"stateMachine": machine},
+        "reply": {"topics": ["uppercase-out"], "failures": ["uppercase-failed"]},
+    });
     let records: Vec<Value> = (first..first + count)
         .map(|number| {
-            let name = format!("uppercase-uppercase-in-{number}-{number:016x}");
-            let input = json!({
-                "message": {"id": format!("{number:032x}"), "cache": "demo", "topic": "uppercase-in", "topic_sequence_number": number, "event_timestamp": now, "token_id": "mo", "text": "x".repeat(200), "json": null},
-                "bridge": {"version": 1, "route": "uppercase", "reply": {"cache": "demo", "topics": ["uppercase-out"], "failures": [], "format": "output"}},
-            });
+            let Start { name, input } = Start::new(&route, &"x".repeat(200), number as u64);
             let event = json!({
                 "id": name, "source": "aws.states", "detail-type": "Step Functions Execution Status Change",
                 "detail": {
                     "executionArn": format!("{executions}:{name}"), "stateMachineArn": machine, "name": name, "status": "SUCCEEDED",
-                    "startDate": now - 100, "stopDate": now, "input": input.to_string(), "output": json!("X".repeat(200)).to_string(),
+                    "startDate": now - 100, "stopDate": now, "input": input, "output": json!("X".repeat(200)).to_string(),
                     "inputDetails": {"included": true}, "outputDetails": {"included": true}, "redriveCount": 0, "error": null, "cause": null,
                 },
             });

@@ -19,7 +19,9 @@ use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::template::add_routes;
 
 use super::listener::Listener;
-use super::running::{add_variant, answer, ask_instead, item, message, retries, run, start};
+use super::running::{
+    add_variant, answer, ask_instead, item, message, publish_result, retries, run, start,
+};
 use crate::chaos::setting;
 use crate::deployed::{RUNTIME, stack};
 use crate::e2e::round_trip;
@@ -204,6 +206,7 @@ fn a_redriven_execution_counts_once() {
         let counter = json!({"Item": {"events": {"N": "1"}}});
         let read = json!({"Responses": [counter, counter]});
         answer(&asked.next().await, Ok(read)).await;
+        publish_result(&arn, &unread, "count-unread-out").await;
         assert_eq!(replies.next_json().await["topic"]["events"], 1);
         assert_eq!(total("topic demo/count-unread").await, Some(1));
     });

@@ -69,25 +69,50 @@ async fn a_dead_letter_counts_once_it_is_one() {
     assert_eq!(told, ["dead_lettered unreadable 1"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_not_believed_counts() {
+    let world = World::default();
+    let nested = status_change(json!({"name": "0c2f6a35", "stopDate": null}));
+    assert_eq!(
+        measured(&world, nested, 1).await,
+        ["address_refused 1", "dead_lettered address_refused 1"]
+    );
+    assert!(letter(&world).detail.starts_with("expected the name"));
+    // Its route has another address by now.
+    let measured = Measured::default();
+    let completion = Completion {
+        metrics: measured.metrics(),
+        routes: routes(&[json!({"name": "r", "reply": {"cache": "demo", "topics": ["new"]}})]),
+        ..completion(&world)
+    };
+    let event = status_change(json!({"stopDate": null}));
+    failures_of(&completion, &[event], 1).await;
+    assert_eq!(measured.take(), ["address_refused 1", "published r 1"]);
+    assert_eq!(calls(&world).last().unwrap(), "publish demo/new HELLO");
+}
+
 #[test]
 fn only_the_bridges_own_input_tells_the_message() {
-    let id = "0123456789abcdef0123456789abcdef";
-    let told = |name: &str, id: Value| {
-        let input = json!({"message": {"id": id, "cache": "c", "topic": "t", "topic_sequence_number": 1, "event_timestamp": 17}, "bridge": {"route": "r"}});
-        let detail =
-            status_change(json!({"name": name, "input": input.to_string()}))["detail"].take();
+    let event = status_change(json!({}));
+    let input = event["detail"]["input"].as_str().unwrap();
+    let told = |name: &str, input: &str| {
+        let detail = status_change(json!({"name": name, "input": input}))["detail"].take();
         serde_json::from_value::<Execution>(detail)
             .unwrap()
             .message()
     };
-    let name = "r-t-1-0123456789abcdef";
-    assert_eq!(told(name, id.into()), Some((id.to_owned(), 17)));
-    for (name, found) in [
-        (name, json!("0123456789abcdef and a secret")),
-        (name, json!(&id[..16])),
-        ("r-t-1-fedcba9876543210", json!(id)),
-        ("by-hand", json!(id)),
+    let (id, name) = (
+        "9c1534bf10e3da4255f8c8b02987a327",
+        "r-in-1-9c1534bf10e3da42",
+    );
+    assert_eq!(told(name, input), Some((id.to_owned(), 1)));
+    for (name, input) in [
+        (name, input.replace(id, "9c1534bf10e3da42 and a secret")),
+        (name, input.replace(id, &id[..16])),
+        (name, input.replace("hello", "goodbye")),
+        ("r-in-1-fedcba9876543210", input.to_owned()),
+        ("by-hand", input.to_owned()),
     ] {
-        assert_eq!(told(name, found.clone()), None, "{name} {found}");
+        assert_eq!(told(name, &input), None, "{name} {input}");
     }
 }
