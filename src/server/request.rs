@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, EXPECT, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, Version};
 use hyper::body::{Bytes, Incoming};
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,12 +31,16 @@ pub(super) async fn answer<H: Handler>(
     let may_be_sending = http1 && !head.headers.contains_key(EXPECT);
     let size = size(&head);
     if size <= HEAD_MAX && head.method != Method::POST {
+        let is_head = head.method == Method::HEAD;
         let request = Request::from_parts(head, Bytes::new());
         let response = server.handler.answer(request, received).await;
         if may_be_sending {
             discard(body, open);
         }
-        return Ok(response);
+        return Ok(match is_head {
+            true => without_body(response),
+            false => response,
+        });
     }
     let taken = match size {
         ..=HEAD_MAX => take(&server, &mut body, &open).await,
@@ -155,6 +159,13 @@ async fn handle<H: Handler>(
             .refuse(Code::NotStored, reason, received.elapsed())
     };
     handling.await.unwrap_or_else(ended_early)
+}
+
+/// The answer to a HEAD: over HTTP/2 hyper would send its body.
+fn without_body(response: Response<String>) -> Response<String> {
+    let (mut head, body) = response.into_parts();
+    head.headers.insert(CONTENT_LENGTH, body.len().into());
+    Response::from_parts(head, String::new())
 }
 
 fn with(mut response: Response<String>, name: HeaderName, value: &'static str) -> Response<String> {

@@ -10,7 +10,7 @@
 //! machine. The seed is printed, in front of anything that failed, too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -42,6 +42,8 @@ const SENT_WITHIN: Duration = Duration::from_secs(30);
 /// As often a message is sent at most.
 const SENT_EVERY: Duration = Duration::from_millis(25);
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+/// Of as many messages, one is sent with a forged signature first.
+const FORGED_EVERY: u64 = 10;
 
 /// What came of sending.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +51,8 @@ struct Sent {
     taken: BTreeSet<u64>,
     /// By status; 0 where there was no answer.
     refused: BTreeMap<u16, usize>,
+    /// Forged requests, and those of them that were taken.
+    forged: (usize, usize),
     /// Of the routes, where the message was taken.
     outcomes: BTreeMap<String, usize>,
     slowest: Duration,
@@ -134,12 +138,13 @@ async fn run(messages: u64, seed: u64) -> Report {
     invoke(stack, "SweepFunction").await;
 
     let (end, ended) = watch::channel(());
+    let secret = Mutex::new(stack.signing_secret().to_owned());
     let sending = async {
-        let sent = send(stack, messages, &publications).await;
+        let sent = send(stack, messages, &secret, &publications).await;
         drop(end);
         sent
     };
-    let (sent, weather) = tokio::join!(sending, weather::blow(&faulty, seed, ended));
+    let (sent, weather) = tokio::join!(sending, weather::blow(&faulty, seed, &secret, ended));
     faulty.heal().unwrap();
     tell_of_ends(stack, true).await;
     eprintln!(
@@ -179,7 +184,12 @@ fn distinct(texts: &[String]) -> usize {
     texts.iter().collect::<BTreeSet<_>>().len()
 }
 
-async fn send(stack: &Stack, messages: u64, publications: &Publications) -> Sent {
+async fn send(
+    stack: &Stack,
+    messages: u64,
+    secret: &Mutex<String>,
+    publications: &Publications,
+) -> Sent {
     let http = reqwest::Client::new();
     let every = (SENT_WITHIN / u32::try_from(messages).unwrap()).max(SENT_EVERY);
     let mut pace = tokio::time::interval(every);
@@ -193,14 +203,24 @@ async fn send(stack: &Stack, messages: u64, publications: &Publications) -> Sent
         let http = &http;
         async move {
             let body = body("uppercase-in", number, &text(number));
+            let forged = if number.is_multiple_of(FORGED_EVERY) {
+                Some(post_signed(http, stack, "forged", &body).await.0)
+            } else {
+                None
+            };
             let began = Instant::now();
-            let (status, answer) = post_signed(http, stack, stack.signing_secret(), &body).await;
-            (number, status, answer, began.elapsed())
+            let signed_with = secret.lock().unwrap().clone();
+            let (status, answer) = post_signed(http, stack, &signed_with, &body).await;
+            (number, status, answer, began.elapsed(), forged)
         }
     });
     let mut posts = std::pin::pin!(posts.buffer_unordered(AT_ONCE));
     let (mut sent, mut said) = (Sent::default(), Instant::now());
-    while let Some((number, status, answer, took)) = posts.next().await {
+    while let Some((number, status, answer, took, forged)) = posts.next().await {
+        if let Some(status) = forged {
+            sent.forged.0 += 1;
+            sent.forged.1 += usize::from((200..300).contains(&status));
+        }
         sent.count(number, status, &answer, took);
         if said.elapsed() > PROGRESS_EVERY {
             said = Instant::now();
@@ -256,6 +276,9 @@ async fn check(report: &mut Report, stack: &Stack, sent: &Sent, published: &[Str
         if !told.contains(number) {
             problems.push(format!("message {number} was taken and is not on the bus"));
         }
+    }
+    if sent.forged.1 > 0 {
+        problems.push(format!("{} forged requests were taken", sent.forged.1));
     }
     for queue in ["DeadLetterQueue", "CompletionsDeadLetterQueue"] {
         for letter in drain(stack, queue).await {

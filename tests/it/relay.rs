@@ -64,6 +64,11 @@ impl Scene {
         }
     }
 
+    /// With numbers from 1 on, as Momento has them.
+    async fn from_1() -> Self {
+        Self::with(|options| options.limits.first_sequence = 1).await
+    }
+
     /// With so many messages remembered of each topic.
     async fn remembering(history: usize) -> Self {
         Self::with(|options| options.limits.history = history).await

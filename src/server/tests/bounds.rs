@@ -125,14 +125,22 @@ async fn a_connection_that_sends_a_body_makes_way_where_none_is_idle() {
     let head = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nhello";
     hanging.write_all(head.as_bytes()).await.unwrap();
     until(|| world.server.receiving.taken() == 1).await;
-    // The idle one first, then the sender.
+    // The idle one first, then the sender: what is handled stays.
+    let mut newer = Vec::new();
     for connection in [&mut idle, &mut hanging] {
-        let mut newer = world.connect();
-        newer.write_all(get).await.unwrap();
-        assert_eq!(read_answer(&mut newer).await.0, 200);
+        let mut busy = world.connect();
+        busy.write_all(post("/wait", "hello").as_bytes())
+            .await
+            .unwrap();
+        newer.push(busy);
+        until(|| world.handled().began.load(Ordering::SeqCst) == 1 + newer.len()).await;
         let began = Instant::now();
         assert_eq!(connection.read_to_end(&mut Vec::new()).await.unwrap(), 0);
         assert!(began.elapsed() <= Duration::from_millis(100));
+    }
+    world.handled().go_on.notify_waiters();
+    for mut busy in newer {
+        assert_eq!(read_answer(&mut busy).await.0, 200);
     }
     let answer = world.exchange(post("/", "hello").as_bytes()).await;
     assert_eq!(parse(&answer).0, 200);
@@ -284,14 +292,20 @@ async fn what_cannot_be_read_is_answered_as_everything_else() {
         (large(100_000).replace("GET", "POST"), 431, "head_too_large"),
         (many, 431, "head_too_large"),
     ] {
-        let mut connection = world.connect();
-        connection.write_all(request.as_bytes()).await.unwrap();
-        if request == after_another {
-            assert_eq!(read_answer(&mut connection).await.0, 200);
-        }
+        let (mut read, mut write) = tokio::io::split(world.connect());
         let shown = &request[..request.len().min(80)];
-        let answer = read_answer(&mut connection).await;
-        assert_eq!(answer, (status, refused(code)), "{shown:?}");
+        let sending = async {
+            // The server may well have closed it.
+            let _ = write.write_all(request.as_bytes()).await;
+        };
+        let reading = async {
+            if request == after_another {
+                assert_eq!(read_answer(&mut read).await.0, 200);
+            }
+            let answer = read_answer(&mut read).await;
+            assert_eq!(answer, (status, refused(code)), "{shown:?}");
+        };
+        futures_util::join!(sending, reading);
     }
     assert_eq!(world.server.receiving.taken(), 0);
 }

@@ -139,8 +139,8 @@ impl fmt::Display for Report {
         writeln!(f, "  kills       {:?}", self.weather.kills)?;
         writeln!(
             f,
-            "  silences    {}, and {} storms",
-            self.weather.silences, self.weather.storms
+            "  silences    {}, {} storms, {} rotations, {} forged requests",
+            self.weather.silences, self.weather.storms, self.weather.rotations, self.sent.forged.0
         )?;
         for dependency in Dependency::ALL {
             let faults = self.weather.faults.iter();

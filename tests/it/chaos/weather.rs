@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::faulty::{Dependency, FaultyStack};
-use crate::messages::tell_of_ends;
+use crate::messages::{put_secret, tell_of_ends};
 use crate::proxy::{Fault, Span};
 
 const KILLED: [&str; 3] = ["WebhookFunction", "RedriveFunction", "CompletionFunction"];
@@ -26,10 +27,17 @@ pub struct Weather {
     pub silences: usize,
     /// How often all that could take a message was down at once.
     pub storms: usize,
+    /// How often the signing secret was rotated.
+    pub rotations: usize,
 }
 
 /// Lets things go wrong until `ended` has no sender any more. What is wrong then stays so.
-pub async fn blow(stack: &FaultyStack, seed: u64, ended: watch::Receiver<()>) -> Weather {
+pub async fn blow(
+    stack: &FaultyStack,
+    seed: u64,
+    secret: &Mutex<String>,
+    ended: watch::Receiver<()>,
+) -> Weather {
     let mut seeds = Rng::with_seed(seed);
     let storm = Cell::new(false);
     let faults = Dependency::ALL.map(|dependency| {
@@ -38,14 +46,35 @@ pub async fn blow(stack: &FaultyStack, seed: u64, ended: watch::Receiver<()>) ->
     });
     let kills = kills(stack, seeds.fork(), ended.clone());
     let silences = silences(stack, seeds.fork(), ended.clone());
-    let storms = storms(stack, &storm, seeds.fork(), ended);
-    let (faults, kills, silences, storms) = tokio::join!(join_all(faults), kills, silences, storms);
+    let storms = storms(stack, &storm, seeds.fork(), ended.clone());
+    let rotations = rotations(stack, secret, seeds.fork(), ended);
+    let (faults, kills, silences, storms, rotations) =
+        tokio::join!(join_all(faults), kills, silences, storms, rotations);
     Weather {
         faults: faults.into_iter().flatten().collect(),
         kills,
         silences,
         storms,
+        rotations,
     }
+}
+
+/// Puts a new signing secret, and then has the sender sign with it. Two rotations are further apart than a message is on its way:
+/// the secret before the previous one is accepted no more.
+async fn rotations(
+    stack: &FaultyStack,
+    secret: &Mutex<String>,
+    mut rng: Rng,
+    mut ended: watch::Receiver<()>,
+) -> usize {
+    let mut count = 0;
+    while wait(rng.u64(12_000..25_000), &mut ended).await {
+        count += 1;
+        let new = format!("secret {count}");
+        put_secret(&stack.stack, "SigningSecret", &new).await;
+        *secret.lock().unwrap() = new;
+    }
+    count
 }
 
 /// Waits so many ms; false where it is over before.
