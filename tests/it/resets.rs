@@ -32,6 +32,8 @@ enum Break {
     GoAway(u8),
     /// An answer of HTTP, by something that does not speak gRPC.
     Http(u16),
+    /// The service's own: the request is too large.
+    TooLarge,
 }
 
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
@@ -67,6 +69,19 @@ impl Break {
                 [headers, reset(code), go_away(stream, 0)].concat()
             }
             Self::GoAway(code) => go_away(0, code),
+            Self::TooLarge => {
+                let mut headers = b"\x88\x0f\x10\x10application/grpc".to_vec();
+                for (name, value) in [("grpc-status", "8"), ("err", "request_size_limit_exceeded")]
+                {
+                    headers.push(0);
+                    for text in [name, value] {
+                        headers.push(u8::try_from(text.len()).unwrap());
+                        headers.extend(text.as_bytes());
+                    }
+                }
+                let headers = frame(HEADERS, END_HEADERS | END_STREAM, stream, &headers);
+                [headers, go_away(stream, 0)].concat()
+            }
             Self::Http(status) => {
                 let headers = [b"\x08\x03", status.to_string().as_bytes()].concat();
                 let headers = frame(HEADERS, END_HEADERS | END_STREAM, stream, &headers);
@@ -186,6 +201,28 @@ async fn whatever_breaks_a_call_passes() {
         );
     }
     server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_value_that_fits_a_message_cannot_be_too_large() {
+    let key = local_api_key();
+    let endpoint = breaking("http://127.0.0.1:1", vec![Break::TooLarge; 3]).await;
+    let secret = Arc::new(Key(key));
+    let momento = Arc::new(Momento::new(secret, MomentoEndpoint::Local(endpoint)));
+    let topics = MomentoTopics(momento.clone());
+    let publish = async |bytes: usize| {
+        let value = "x".repeat(bytes);
+        let fault = topics.publish("demo", "out", &value).await.unwrap_err();
+        (fault.kind, fault.code)
+    };
+    let limit = "LimitExceededError".to_owned();
+    assert_eq!(publish(4096).await, (FaultKind::Transient, limit));
+    let too_large = (FaultKind::Permanent, Fault::TOO_LARGE.to_owned());
+    assert_eq!(publish(4097).await, too_large);
+    let items = MomentoItems(momento);
+    let ttl = Duration::from_secs(60);
+    let fault = items.store("demo", "key", "value", ttl).await.unwrap_err();
+    assert_eq!((fault.kind, fault.code), too_large);
 }
 
 async fn next(events: &mut Receiver<TopicsEvent>) -> (String, String) {
