@@ -1,5 +1,6 @@
 //! What `bridge check` finds, and what it does not: tests/fixtures/check has a case for each kind of finding.
 
+mod definitions;
 mod mutations;
 
 use std::collections::BTreeSet;
