@@ -8,6 +8,7 @@ mod code;
 mod finding;
 mod functions;
 mod iam;
+mod jsonata;
 mod machines;
 mod parameters;
 mod queues;
@@ -15,6 +16,7 @@ mod references;
 mod report;
 mod routes;
 mod rules;
+mod scalars;
 mod secrets;
 mod source;
 mod template;
@@ -68,6 +70,7 @@ fn check_template(source: &Source, path: &Path, findings: &mut Findings) -> Chec
     let rules = rules::check(&template, &functions, &routes, &machines, findings);
     iam::check(&template, &functions, &routes, &machines, findings);
     secrets::check(&template, &functions, findings);
+    scalars::check(&template, &functions, &routes, findings);
     Checked {
         routes: routes.len(),
         machines: machines.len(),

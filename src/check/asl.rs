@@ -6,8 +6,14 @@ mod choices;
 mod errors;
 mod fields;
 mod graph;
+mod integrations;
+mod intrinsics;
 mod language;
+mod maps;
+mod paths;
+mod payload;
 mod states;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +24,7 @@ use super::finding::Findings;
 use super::source::Source;
 use super::template::did_you_mean;
 use crate::local::template::below;
+pub use integrations::Call;
 use language::Language;
 
 /// Most characters in the name of a state.
@@ -25,6 +32,9 @@ const NAME_MAX: usize = 80;
 
 /// Machines inside one another; a deeper definition is longer than AWS takes.
 const MAX_DEPTH: usize = 30;
+
+/// Three years: what Step Functions takes at most.
+const MOST_SECONDS: u64 = 99_999_999;
 
 /// Checks a definition that stands at `pointer` of a source; `express` says that it is of an EXPRESS state machine.
 pub fn check(
@@ -97,6 +107,11 @@ impl State<'_> {
 impl Checker<'_> {
     fn add(&mut self, pointer: &str, code: Code, text: impl Into<String>) {
         self.findings.add(self.source, pointer, code, text);
+    }
+
+    /// What Step Functions runs, and what cannot be meant.
+    fn warn(&mut self, pointer: &str, code: Code, text: impl Into<String>) {
+        self.findings.warn(self.source, pointer, code, text);
     }
 
     fn machine(&mut self, value: &Value, pointer: &str, kind: &Kind) {
@@ -179,6 +194,10 @@ impl Checker<'_> {
             return;
         };
         let kinds = fields::KINDS;
+        // A type that is known later may be any of them.
+        if map.get("Type").is_some_and(is_computed) {
+            return;
+        }
         let Some(kind) = map
             .get("Type")
             .and_then(Value::as_str)
@@ -203,6 +222,8 @@ impl Checker<'_> {
         };
         self.fields(&state);
         self.texts(&state);
+        self.values(&state);
+        self.payloads(&state);
         self.transition(&state);
         match kind {
             "Task" => self.task(&state),
@@ -242,17 +263,15 @@ impl Checker<'_> {
 
     /// Whole seconds above zero; `computed` where an expression may stand in their place.
     fn seconds(&mut self, map: &Map<String, Value>, pointer: &str, key: &str, computed: bool) {
-        /// Three years: what Step Functions takes at most.
-        const MOST: u64 = 99_999_999;
         let Some(value) = map.get(key).filter(|value| !is_computed(value)) else {
             return;
         };
         let is_expression = computed && value.as_str().is_some_and(|text| text.starts_with("{%"));
         let fits = value
             .as_u64()
-            .is_some_and(|seconds| (1..=MOST).contains(&seconds));
+            .is_some_and(|seconds| (1..=MOST_SECONDS).contains(&seconds));
         if !fits && !is_expression {
-            self.add(&below(pointer, key), Code::AslTimeout, format!("expected whole seconds from 1 to {MOST} as `{key}`, found {}; correct it, or leave it out", shown(value)));
+            self.add(&below(pointer, key), Code::AslTimeout, format!("expected whole seconds from 1 to {MOST_SECONDS} as `{key}`, found {}; correct it, or leave it out", shown(value)));
         }
     }
 }

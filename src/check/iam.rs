@@ -2,6 +2,7 @@
 
 mod grants;
 mod needs;
+mod tasks;
 mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ pub fn check(
     machines: &[Machine],
     findings: &mut Findings,
 ) {
+    tasks::check(template, machines, findings);
     let mut missing: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
     // Functions may share a role.
     let mut roles: Vec<(Role, Vec<Need>, Vec<&str>)> = Vec::new();

@@ -8,6 +8,7 @@ use super::asl;
 use super::code::Code;
 use super::finding::{Findings, Severity};
 use super::routes::Route;
+use super::scalars;
 use super::source::Source;
 use super::template::{Resource, Template, did_you_mean, listed};
 use crate::local::template::{Place, below};
@@ -20,6 +21,8 @@ pub struct Machine<'s> {
     /// Whether a route names it.
     pub routed: bool,
     pub express: bool,
+    /// As it is written, where it could be read.
+    pub definition: Option<Value>,
 }
 
 /// Checks all state machines, those that no route names with warnings only, and gives them.
@@ -46,14 +49,15 @@ pub fn check<'s>(
         let kind = ["Type", "StateMachineType"]
             .iter()
             .find_map(|key| template.resolver.text(properties.get(key)?));
-        let machine = Machine {
+        let mut machine = Machine {
             resource,
             routed: routes.iter().any(|route| route.machine() == Some(&arn)),
             express: kind.as_deref() == Some("EXPRESS"),
             arn,
+            definition: None,
         };
         let before = findings.found.len();
-        definition(template, &machine, folder, findings);
+        machine.definition = definition(template, &machine, folder, findings);
         if !machine.routed {
             findings.found[before..]
                 .iter_mut()
@@ -64,7 +68,13 @@ pub fn check<'s>(
     machines
 }
 
-fn definition(template: &Template, machine: &Machine, folder: &Path, findings: &mut Findings) {
+/// Checks a definition and gives it.
+fn definition(
+    template: &Template,
+    machine: &Machine,
+    folder: &Path,
+    findings: &mut Findings,
+) -> Option<Value> {
     let id = machine.resource.id;
     let properties = &machine.resource.value["Properties"];
     let named = ["DefinitionUri", "DefinitionS3Location"]
@@ -77,21 +87,23 @@ fn definition(template: &Template, machine: &Machine, folder: &Path, findings: &
         (Some(key), _) => {
             let at = machine.resource.property(key);
             // An object names a bucket; SAM packs a file of this folder.
-            let Some(file) = properties[key].as_str() else {
-                return;
-            };
+            let file = properties[key].as_str()?;
+            // A file in a bucket is not at hand.
+            if file.starts_with("s3://") {
+                return None;
+            }
             let path = folder.join(file);
             if !path.is_file() {
                 let text = format!(
                     "state machine `{id}`: expected a definition in the file `{file}`, found no such file; write it, or correct the name"
                 );
                 findings.add(template.source, &at, Code::DefinitionMissing, text);
-                return;
+                return None;
             }
             let name = path.display().to_string();
-            if let Some(source) = Source::read(&path, name, findings) {
-                whole(machine, &source, &source.value, "", findings);
-            }
+            let source = Source::read(&path, name, findings)?;
+            whole(machine, &source, &source.value, "", findings);
+            Some(source.value)
         }
         (None, Some("Definition")) => {
             let definition = &properties["Definition"];
@@ -102,6 +114,7 @@ fn definition(template: &Template, machine: &Machine, folder: &Path, findings: &
                 &machine.resource.property("Definition"),
                 findings,
             );
+            Some(definition.clone())
         }
         (None, Some(key)) => string(template, machine, key, findings),
         (None, None) => {
@@ -114,17 +127,21 @@ fn definition(template: &Template, machine: &Machine, folder: &Path, findings: &
                 Code::DefinitionMissing,
                 text,
             );
+            None
         }
     }
 }
 
 /// A definition in a text, whose parts have no place of their own.
-fn string(template: &Template, machine: &Machine, key: &str, findings: &mut Findings) {
+fn string(
+    template: &Template,
+    machine: &Machine,
+    key: &str,
+    findings: &mut Findings,
+) -> Option<Value> {
     let at = machine.resource.property(key);
     let written = &machine.resource.value["Properties"][key];
-    let Some(text) = template.resolver.text(written) else {
-        return;
-    };
+    let text = template.resolver.text(written)?;
     match serde_json::from_str(&text) {
         Ok(definition) => {
             let before = findings.found.len();
@@ -135,6 +152,7 @@ fn string(template: &Template, machine: &Machine, key: &str, findings: &mut Find
                     finding.place = place;
                 }
             });
+            Some(definition)
         }
         Err(error) if written.is_string() || written.get("Fn::Sub").is_some() => {
             let text = format!(
@@ -142,9 +160,10 @@ fn string(template: &Template, machine: &Machine, key: &str, findings: &mut Find
                 machine.resource.id
             );
             findings.add(template.source, &at, Code::Syntax, text);
+            None
         }
         // Made by functions that cannot be called here.
-        Err(_) => {}
+        Err(_) => None,
     }
 }
 
@@ -156,6 +175,7 @@ fn whole(
     findings: &mut Findings,
 ) {
     asl::check(source, definition, pointer, machine.express, findings);
+    scalars::within(source, pointer, findings);
     placeholders(machine, source, definition, pointer, findings);
 }
 

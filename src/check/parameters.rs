@@ -32,13 +32,18 @@ fn problem(parameter: &Value, default: &str) -> Option<String> {
     let number = |key: &str| text(&parameter[key])?.parse::<f64>().ok();
     if let Some(allowed) = parameter["AllowedValues"].as_array() {
         let allowed: Vec<_> = allowed.iter().filter_map(text).collect();
-        if !allowed.iter().any(|allowed| allowed == default) {
+        let is_allowed = |value: &str| allowed.iter().any(|allowed| allowed == value);
+        // Of a list, each member counts, without the space around it.
+        let kind = parameter["Type"].as_str().unwrap_or_default();
+        let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
+        let members = is_list && default.split(',').map(str::trim).all(is_allowed);
+        if !members && !is_allowed(default) {
             let allowed = listed(allowed.iter().map(String::as_str));
             return Some(format!("`AllowedValues` are {allowed}"));
         }
     }
     if parameter["Type"] == "Number" {
-        let Ok(value) = default.parse::<f64>() else {
+        let Ok(value) = default.trim().parse::<f64>() else {
             return Some("its type is Number".to_owned());
         };
         if let Some(least) = number("MinValue").filter(|least| value < *least) {

@@ -1,5 +1,7 @@
 //! Names of resources, parameters and conditions that are not there. The local emulator takes such a name as a value.
 
+mod made;
+
 use serde_json::Value;
 
 use super::code::Code;
@@ -43,6 +45,10 @@ fn makes_more(template: &Value) -> bool {
             .as_str()
             .is_some_and(|name| KNOWN_TRANSFORMS.contains(&name))
     };
+    // Modules bring resources, conditions and parameters of their own.
+    if template.get("Modules").is_some() {
+        return true;
+    }
     let sections = ["Resources", "Conditions", "Outputs"].map(|section| &template[section]);
     let mut keys = sections
         .into_iter()
@@ -169,18 +175,9 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Those of the template, and those that SAM makes of its own types and names after them.
+    /// Those of the template, and those that SAM or a module makes of them.
     fn is_resource(&self, id: &str) -> bool {
-        let is_part = |resource: super::template::Resource| {
-            let after = id.strip_prefix(resource.id);
-            let named = after.is_some_and(|after| {
-                after.starts_with(|c: char| c == '.' || c.is_ascii_uppercase())
-            });
-            named && resource.kind().starts_with("AWS::Serverless::")
-        };
-        self.template.resource(id).is_some()
-            || id.starts_with("Serverless")
-            || self.template.resources().any(is_part)
+        self.template.resource(id).is_some() || made::is_made(self.template.value(), id)
     }
 
     fn unknown(&mut self, expected: &str, id: &str, meant: &str, written: &str, pointer: &str) {

@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 
-pub use places::{Place, Places, below, parse_json};
+pub use places::{Place, Places, Written, below, parse_json};
 pub use replies::{check_replies, reply_of_express};
 pub use resolve::{ACCOUNT, PIECE, REGION, Resolver, STACK, UNRESOLVED, text};
 pub use routes::routes_document;

@@ -1,5 +1,6 @@
 //! What `bridge check` finds, and what it does not: tests/fixtures/check has a case for each kind of finding.
 
+mod definitions;
 mod mutations;
 
 use std::collections::BTreeSet;
@@ -143,7 +144,7 @@ fn every_broken_file_is_found_out_at_its_line() {
                 file = scratch.0.join("template.yaml");
                 fs::copy(&case, scratch.0.join(&name)).unwrap();
                 let template = format!(
-                    "Resources:\n  Machine:\n    Type: AWS::Serverless::StateMachine\n    Properties: {{DefinitionUri: {name}}}\n"
+                    "Resources:\n  Machine:\n    Type: AWS::Serverless::StateMachine\n    Properties: {{DefinitionUri: {name}, Role: \"arn:aws:iam::123456789012:role/machine\"}}\n"
                 );
                 fs::write(&file, template).unwrap();
             }

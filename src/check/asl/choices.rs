@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::language::Language;
+use super::paths::Kind as Path;
+use super::values::is_timestamp;
 use super::{Checker, State, is_computed, shown};
 use crate::check::code::Code;
 use crate::check::template::did_you_mean;
@@ -68,7 +70,10 @@ impl Checker<'_> {
                 self.add(&at, Code::AslMissingField, format!("state `{}`: expected a `Next` in every rule, found none; say where this one goes", state.name));
             }
             match state.language {
-                Language::Jsonata => self.condition(state, map, &at),
+                Language::Jsonata => {
+                    self.condition(state, map, &at);
+                    self.variables(state, map, &at);
+                }
                 Language::JsonPath => self.comparison(state, map, &at, true, 0),
             }
         }
@@ -140,12 +145,62 @@ impl Checker<'_> {
                         }
                     }
                 }
-                key if is_comparison(key) => comparisons += 1,
+                key if is_comparison(key) => {
+                    comparisons += 1;
+                    self.compared(state, map, at, key, value);
+                }
                 key => self.add(&here, Code::AslField, format!("state `{name}`: expected a comparison or `Variable`, `And`, `Or`, `Not`, `Next` in a rule, found `{key}`; correct or remove it")),
             }
         }
+        self.path(state, map, at, "Variable", Path::Reference);
+        if outermost {
+            self.variables(state, map, at);
+            if let Some(assign) = map.get("Assign") {
+                self.payload(state, assign, &below(at, "Assign"));
+            }
+        }
+        if joined > 0 && (joined > 1 || comparisons > 0 || map.contains_key("Variable")) {
+            self.add(at, Code::AslField, format!("state `{name}`: expected one of `And`, `Or`, `Not` and a comparison in a rule, found several; nest them"));
+        }
         if joined == 0 && (comparisons != 1 || !map.contains_key("Variable")) {
             self.add(at, Code::AslMissingField, format!("state `{name}`: expected a `Variable` and exactly one comparison in a rule, found {comparisons} of them{}; complete it", if map.contains_key("Variable") { "" } else { " and no `Variable`" }));
+        }
+    }
+
+    /// A comparison's value has the type that its name says.
+    fn compared(
+        &mut self,
+        state: &State,
+        map: &Map<String, Value>,
+        at: &str,
+        key: &str,
+        value: &Value,
+    ) {
+        if key.ends_with("Path") {
+            return self.path(state, map, at, key, Path::Reference);
+        }
+        if is_computed(value) {
+            return;
+        }
+        let (fits, expected) = match key {
+            _ if key.starts_with("Numeric") => (value.is_number(), "a number"),
+            _ if key.starts_with("String") => (value.is_string(), "a text"),
+            _ if key.starts_with("Timestamp") => (
+                value.as_str().is_some_and(is_timestamp),
+                "a time of RFC 3339 such as `2030-01-31T12:00:00Z`",
+            ),
+            _ => (value.is_boolean(), "true or false"),
+        };
+        if !fits {
+            self.add(
+                &below(at, key),
+                Code::AslValue,
+                format!(
+                    "state `{}`: expected {expected} as `{key}`, found {}; correct it",
+                    state.name,
+                    shown(value)
+                ),
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::language::Language;
+use super::paths::Kind as Path;
 use super::{Checker, State, is_computed, shown};
 use crate::check::code::Code;
 use crate::check::template::did_you_mean;
@@ -135,6 +136,13 @@ impl Checker<'_> {
         };
         let known: Vec<_> = CATCH.iter().chain(own).copied().collect();
         self.known(state, "Catch", map, at, &known, other);
+        self.variables(state, map, at);
+        if state.language == Language::JsonPath {
+            self.path(state, map, at, "ResultPath", Path::Result);
+            if let Some(assign) = map.get("Assign") {
+                self.payload(state, assign, &below(at, "Assign"));
+            }
+        }
         if !map.contains_key("Next") {
             self.add(at, Code::AslRetry, format!("state `{}`: expected a `Next` in every entry of `Catch`, found none; say where it goes on", state.name));
         }

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 use super::fields::is_foreign;
 use super::{Checker, State, is_computed, shown};
 use crate::check::code::Code;
+use crate::check::jsonata;
+use crate::check::template::did_you_mean;
 use crate::local::template::below;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl Checker<'_> {
                         && !is_computed(inner)
                     {
                         let bare = key.trim_end_matches(".$");
-                        self.add(&at, Code::AslQueryLanguage, format!("state `{}`: expected JSONata, found the key `{key}` of JSONPath; write `\"{bare}\": \"{{% … %}}\"`", state.name));
+                        self.warn(&at, Code::AslQueryLanguage, format!("state `{}`: expected JSONata, found the name `{key}`, which is no path here and keeps its `.$`; write `\"{bare}\": \"{{% … %}}\"`", state.name));
                     }
                     if state.language == Language::Jsonata || key != "Condition" {
                         self.text(state, inner, &at);
@@ -98,22 +100,36 @@ impl Checker<'_> {
         }
     }
 
+    /// The syntax of an expression, and the functions that it calls.
+    fn jsonata(&mut self, state: &State, expression: &str, pointer: &str) {
+        // With a placeholder it is known later.
+        if expression.contains("${") {
+            return;
+        }
+        let name = state.name;
+        match jsonata::read(expression) {
+            Err(problem) => self.add(pointer, Code::AslJsonata, format!("state `{name}`: expected an expression of JSONata 2.0.6, found one that {problem}; correct it")),
+            Ok(calls) => {
+                for unknown in calls.unknown() {
+                    let meant = did_you_mean(unknown, jsonata::FUNCTIONS.into_iter());
+                    self.warn(pointer, Code::AslJsonata, format!("state `{name}`: expected functions of JSONata or Step Functions, found the unknown `${unknown}`{meant}, with which the expression fails; correct the name"));
+                }
+            }
+        }
+    }
+
     fn expression(&mut self, state: &State, text: &str, pointer: &str) {
         let (begins, ends) = (text.starts_with("{%"), text.ends_with("%}"));
-        let problem = match state.language {
-            Language::JsonPath if begins && ends => "expected JSONPath, found a JSONata expression, which would stay a text; set `\"QueryLanguage\": \"JSONata\"` in this state".to_owned(),
-            Language::Jsonata if begins != ends || (begins && text.len() < 4) => {
-                format!("expected a JSONata expression between `{{%` and `%}}`, with nothing around them, found {}; complete it", shown(&text.into()))
-            }
-            Language::Jsonata if !begins && text.trim().starts_with("{%") && text.trim().ends_with("%}") => {
-                "expected `{%` at the very beginning and `%}` at the very end of an expression, found space around them; remove it".to_owned()
-            }
-            _ => return,
-        };
-        self.add(
-            pointer,
-            Code::AslQueryLanguage,
-            format!("state `{}`: {problem}", state.name),
-        );
+        let whole = begins && ends && text.len() >= 4;
+        let spaced = text.trim();
+        let name = state.name;
+        match state.language {
+            Language::JsonPath if whole => self.warn(pointer, Code::AslQueryLanguage, format!("state `{name}`: expected JSONPath, found a JSONata expression, which would stay a text; set `\"QueryLanguage\": \"JSONata\"` in this state")),
+            Language::JsonPath => {}
+            Language::Jsonata if whole => self.jsonata(state, &text[2..text.len() - 2], pointer),
+            Language::Jsonata if begins || ends => self.add(pointer, Code::AslQueryLanguage, format!("state `{name}`: expected a JSONata expression between `{{%` and `%}}`, with nothing around them, found {}; complete it", shown(&text.into()))),
+            Language::Jsonata if spaced.starts_with("{%") && spaced.ends_with("%}") => self.warn(pointer, Code::AslQueryLanguage, format!("state `{name}`: expected `{{%` at the very beginning and `%}}` at the very end of an expression, found space around them, so it would stay a text; remove it")),
+            Language::Jsonata => {}
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! What each type of state needs.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Checker, Kind, State, is_computed, shown};
+use super::integrations::Call;
+use super::language::Language;
+use super::values::is_timestamp;
+use super::{Checker, Kind, MOST_SECONDS, State, is_computed, shown};
 use crate::check::code::Code;
 use crate::local::template::below;
 
@@ -35,13 +38,7 @@ impl Checker<'_> {
         match state.map.get("Resource") {
             None => self.add(state.pointer, Code::AslMissingField, format!("state `{name}`: expected a `Resource` in a Task state, found none; name what it calls")),
             Some(value) if is_computed(value) => {}
-            Some(Value::String(arn)) if arn.starts_with("arn:") => {
-                let waits = [".sync", ".sync:2", ".waitForTaskToken"].iter().find(|end| arn.ends_with(*end));
-                let waits = waits.copied().or_else(|| arn.contains(":activity:").then_some("an activity"));
-                if let Some(waits) = waits.filter(|_| state.express) {
-                    self.add(&state.at("Resource"), Code::AslExpress, format!("state `{name}`: expected what an EXPRESS workflow can wait for, found `{waits}`, which only STANDARD ones can; change the type, or call without it"));
-                }
-            }
+            Some(Value::String(arn)) if arn.starts_with("arn:") => self.resource(state, arn),
             Some(other) => self.add(&state.at("Resource"), Code::AslValue, format!("state `{name}`: expected an ARN as `Resource`, found {}; write one, such as `arn:aws:states:::lambda:invoke`", shown(other))),
         }
         for key in ["TimeoutSeconds", "HeartbeatSeconds"] {
@@ -49,18 +46,65 @@ impl Checker<'_> {
                 state.map,
                 state.pointer,
                 key,
-                state.language == super::Language::Jsonata,
+                state.language == Language::Jsonata,
             );
             if state.map.contains_key(key) && state.map.contains_key(&format!("{key}Path")) {
                 self.add(&state.at(key), Code::AslTimeout, format!("state `{name}`: expected one of `{key}` and `{key}Path`, found both; remove one"));
             }
         }
+        self.credentials(state);
         let number = |key: &str| state.map.get(key).and_then(Value::as_u64);
         if let (Some(heartbeat), Some(timeout)) =
             (number("HeartbeatSeconds"), number("TimeoutSeconds"))
             && heartbeat >= timeout
         {
             self.add(&state.at("HeartbeatSeconds"), Code::AslTimeout, format!("state `{name}`: expected a heartbeat shorter than the time-out of {timeout} s, found {heartbeat} s; shorten it"));
+        }
+    }
+
+    /// What a task calls, and whether it can wait for it.
+    fn resource(&mut self, state: &State, arn: &str) {
+        let name = state.name;
+        let call = Call::of(arn);
+        if let Some((problem, sure)) = call.and_then(|call| call.problem()) {
+            let text = format!(
+                "state `{name}`: expected an integration of Step Functions as `Resource`, found `{arn}`, {problem}"
+            );
+            match sure {
+                true => self.add(&state.at("Resource"), Code::AslIntegration, text),
+                false => self.warn(&state.at("Resource"), Code::AslIntegration, text),
+            }
+        }
+        let activity = arn.contains(":activity:").then_some("an activity");
+        let waits = call
+            .map(|call| call.waits)
+            .filter(|waits| !waits.is_empty())
+            .or(activity);
+        if let Some(waits) = waits.filter(|_| state.express) {
+            self.add(&state.at("Resource"), Code::AslExpress, format!("state `{name}`: expected what an EXPRESS workflow can wait for, found `{waits}`, which only STANDARD ones can; change the type, or call without it"));
+        }
+    }
+
+    fn credentials(&mut self, state: &State) {
+        let Some(value) = state
+            .map
+            .get("Credentials")
+            .filter(|value| !is_computed(value))
+        else {
+            return;
+        };
+        let at = state.at("Credentials");
+        let role = match state.language {
+            Language::JsonPath => ["RoleArn", "RoleArn.$"],
+            Language::Jsonata => ["RoleArn"; 2],
+        };
+        let is_expression = state.language == Language::Jsonata && value.is_string();
+        let has = |map: &Map<String, Value>| role.iter().any(|key| map.contains_key(*key));
+        if !is_expression && !value.as_object().is_some_and(has) {
+            self.add(&at, Code::AslMissingField, format!("state `{}`: expected an object with `RoleArn` as `Credentials`, found {}; name the role there, or remove the field", state.name, match value {
+                Value::Object(_) => "none in it".to_owned(),
+                other => shown(other),
+            }));
         }
     }
 
@@ -78,70 +122,42 @@ impl Checker<'_> {
             };
             self.add(state.pointer, Code::AslWait, format!("state `{}`: expected exactly one of {}, found {found}; say how long it waits in one way", state.name, WAYS.join(", ")));
         }
-        let seconds = state.map.get("Seconds").filter(|value| !is_computed(value));
-        if let Some(value) = seconds.filter(|value| {
-            value.as_u64().is_none() && !value.as_str().is_some_and(|text| text.starts_with("{%"))
-        }) {
+        let is_expression = |value: &Value| {
+            let text = value.as_str().unwrap_or_default();
+            state.language == Language::Jsonata && text.starts_with("{%")
+        };
+        let written = |key: &str| {
+            let value = state.map.get(key)?;
+            (!is_computed(value) && !is_expression(value)).then_some(value)
+        };
+        let whole = |value: &Value| {
+            value
+                .as_u64()
+                .is_some_and(|seconds| seconds <= MOST_SECONDS)
+        };
+        if let Some(value) = written("Seconds").filter(|value| !whole(value)) {
             self.add(
                 &state.at("Seconds"),
                 Code::AslWait,
                 format!(
-                    "state `{}`: expected whole seconds as `Seconds`, found {}; correct it",
+                    "state `{}`: expected whole seconds from 0 to {MOST_SECONDS} as `Seconds`, found {}; correct it",
                     state.name,
                     shown(value)
                 ),
             );
         }
-    }
-
-    pub(super) fn map(&mut self, state: &State) {
-        let key = ["ItemProcessor", "Iterator"]
-            .into_iter()
-            .find(|key| state.map.contains_key(*key));
-        let Some(key) = key else {
-            self.add(state.pointer, Code::AslMissingField, format!("state `{}`: expected an `ItemProcessor` in a Map state, found none; say what it does with each item", state.name));
-            return;
-        };
-        let processor = &state.map[key];
-        let at = state.at(key);
-        let config = &processor["ProcessorConfig"];
-        let mut express = state.express;
-        if let Some(config) = config.as_object() {
-            let inside = below(&at, "ProcessorConfig");
-            self.one_of(
-                config,
-                &inside,
-                "Mode",
-                &["INLINE", "DISTRIBUTED"],
-                Code::AslValue,
+        let time = |value: &Value| value.as_str().is_some_and(is_timestamp);
+        if let Some(value) = written("Timestamp").filter(|value| !time(value)) {
+            self.add(
+                &state.at("Timestamp"),
+                Code::AslWait,
+                format!(
+                    "state `{}`: expected a time of RFC 3339 such as `2030-01-31T12:00:00Z` as `Timestamp`, found {}; correct it",
+                    state.name,
+                    shown(value)
+                ),
             );
-            self.one_of(
-                config,
-                &inside,
-                "ExecutionType",
-                &["STANDARD", "EXPRESS"],
-                Code::AslValue,
-            );
-            if config.get("Mode").is_some_and(|mode| mode == "DISTRIBUTED") {
-                if express {
-                    self.add(&below(&inside, "Mode"), Code::AslExpress, format!("state `{}`: expected the mode INLINE in an EXPRESS workflow, found DISTRIBUTED; change it, or the type of the workflow", state.name));
-                }
-                if !config.contains_key("ExecutionType") {
-                    self.add(&inside, Code::AslMissingField, format!("state `{}`: expected an `ExecutionType` beside the mode DISTRIBUTED, found none; set STANDARD or EXPRESS", state.name));
-                }
-                express = config
-                    .get("ExecutionType")
-                    .is_some_and(|kind| kind == "EXPRESS");
-            }
         }
-        let keys = &[
-            "Comment",
-            "StartAt",
-            "States",
-            "ProcessorConfig",
-            "QueryLanguage",
-        ];
-        self.machine(processor, &at, &Kind::Inner { express, keys });
     }
 
     pub(super) fn parallel(&mut self, state: &State) {

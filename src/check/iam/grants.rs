@@ -58,7 +58,14 @@ type Made = (
     &'static str,
     &'static [&'static str],
 );
-const MADE: [Made; 6] = [
+const MADE: [Made; 7] = [
+    (
+        "LambdaInvokePolicy",
+        "FunctionName",
+        "lambda",
+        "function:",
+        &["lambda:InvokeFunction"],
+    ),
     (
         "SQSSendMessagePolicy",
         "QueueName",
@@ -110,11 +117,15 @@ const MADE: [Made; 6] = [
 
 /// The role of a function; `None` where it is another stack's.
 pub fn role(template: &Template, function: &Function) -> Option<Role> {
-    let function = function.resource;
-    let Some(written) = function.value["Properties"].get("Role") else {
+    of(template, function.resource, "Role")
+}
+
+/// The role that the property `key` of a resource names, or that SAM makes of its policies.
+pub fn of(template: &Template, owner: Resource, key: &str) -> Option<Role> {
+    let Some(written) = owner.value["Properties"].get(key) else {
         let mut reader = Reader::new(template);
-        reader.list(&function.property("Policies"));
-        return Some(reader.role(function.pointer(), true));
+        reader.list(&owner.property("Policies"));
+        return Some(reader.role(owner.pointer(), true));
     };
     let arn = template.resolver.text(written)?;
     let role = template
@@ -241,6 +252,8 @@ impl<'a, 's> Reader<'a, 's> {
             let value = arguments[parameter].as_str()?;
             let resource = match *service {
                 "" => value.to_owned(),
+                // SAM lets it end in anything.
+                "lambda" => format!("arn:aws:lambda:{REGION}:{ACCOUNT}:{before}{value}*"),
                 service => format!(
                     "arn:aws:{service}:{REGION}:{ACCOUNT}:{before}{}",
                     value.trim_start_matches('/')

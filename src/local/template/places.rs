@@ -22,18 +22,39 @@ impl Place {
 
 /// The places of a document's parts by their JSON pointers: of a YAML entry its key, of anything else its value.
 #[derive(Clone, Debug, Default)]
-pub struct Places(HashMap<String, Place>);
+pub struct Places {
+    known: HashMap<String, Place>,
+    written: Vec<Written>,
+}
+
+/// A scalar without quotes as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub pointer: String,
+    pub text: String,
+    /// Whether it is the name of an entry.
+    pub is_name: bool,
+}
 
 impl Places {
     pub(super) fn insert(&mut self, pointer: &str, place: Place) {
-        self.0.insert(pointer.to_owned(), place);
+        self.known.insert(pointer.to_owned(), place);
+    }
+
+    pub(super) fn insert_written(&mut self, written: Written) {
+        self.written.push(written);
+    }
+
+    /// The scalars that only YAML 1.1 reads as numbers or flags.
+    pub fn written(&self) -> &[Written] {
+        &self.written
     }
 
     /// The place of a part; of what it would stand in, where there is no such part.
     pub fn of(&self, pointer: &str) -> Place {
         let mut pointer = pointer;
         loop {
-            if let Some(place) = self.0.get(pointer) {
+            if let Some(place) = self.known.get(pointer) {
                 return *place;
             }
             match pointer.rfind('/') {

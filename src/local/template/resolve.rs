@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn functions_give_what_they_will_give() {
         let template = parse(
-            r#"Parameters: {Size: {Type: Number, Default: 3}, Free: {Type: String}, Names: {Type: CommaDelimitedList, Default: "a,b"}}
+            r#"Parameters: {Size: {Type: Number, Default: 3}, Free: {Type: String}, Names: {Type: CommaDelimitedList, Default: "a,b"}, Year: {Type: String, Default: 2030}, Word: {Type: String, Default: no}}
 Conditions: {Small: !Equals [!Ref Size, 3], Big: !Not [!Condition Small], Odd: !Or [!Equals [!Ref Free, x], !Condition Small], Round: !Condition Round}
 Mappings: {M: {us-east-1: {Ami: x}}}
 Resources:
@@ -269,6 +269,8 @@ Resources:
         let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:Machine";
         for (yaml, expected) in [
             ("!Ref Size", "3"),
+            ("!Ref Year", "\"2030\""),
+            ("!Ref Word", "\"false\""),
             ("!If [Small, a, b]", "\"a\""),
             ("!If [Big, a, b]", "\"b\""),
             ("!If [Odd, a, b]", "\"a\""),

@@ -63,4 +63,26 @@ Resources:
         );
         assert!(routes_document(&parse("Resources: {}").unwrap()).is_err());
     }
+
+    #[test]
+    fn scalars_are_those_that_cloudformation_deploys() {
+        let template = parse(
+            r#"Resources:
+  One:
+    Type: AWS::SSM::Parameter
+    Properties:
+      Value:
+        Fn::ToJsonString:
+          where: {
+            "json": {v: [yes, Off, 010, 12:30:00, 1_000, 2012-10-17, 'yes', "010", !!str 010]}
+          }
+  Routes: {Properties: {Value: !GetAtt One.Value}}
+"#,
+        )
+        .unwrap();
+        assert_eq!(
+            routes_document(&template).unwrap(),
+            r#"{"where":{"json":{"v":[true,false,8,45000,1000,"2012-10-17","yes","010","010"]}}}"#
+        );
+    }
 }

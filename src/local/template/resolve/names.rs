@@ -124,6 +124,10 @@ impl Resolver<'_> {
                 let whole = text(value).unwrap_or_default();
                 whole.split(',').map(str::trim).collect()
             }
+            // A text, however it is written.
+            Some(value) if kind == "String" => {
+                text(value).map_or_else(|| value.clone(), Value::String)
+            }
             // Its default is the name of a parameter in SSM.
             Some(value) if !kind.starts_with("AWS::SSM::Parameter::") => value.clone(),
             _ => unresolved(id),
