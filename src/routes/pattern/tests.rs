@@ -288,6 +288,10 @@ mod reference {
     }
 }
 
+fn small_name() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a", "b", "c", "a.b", "b.c"]).prop_map(str::to_owned)
+}
+
 pub(super) fn small_event() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(json!(1)),
@@ -299,10 +303,10 @@ pub(super) fn small_event() -> impl Strategy<Value = Value> {
     let value = leaf.prop_recursive(4, 24, 3, |inner| {
         prop_oneof![
             1 => prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            2 => prop::collection::btree_map("[abc]", inner, 1..4).prop_map(|map| json!(map)),
+            2 => prop::collection::btree_map(small_name(), inner, 1..4).prop_map(|map| json!(map)),
         ]
     });
-    prop::collection::btree_map("[abc]", value, 0..4).prop_map(|map| json!(map))
+    prop::collection::btree_map(small_name(), value, 0..4).prop_map(|map| json!(map))
 }
 
 pub(super) fn small_pattern() -> impl Strategy<Value = Value> {
@@ -315,7 +319,7 @@ pub(super) fn small_pattern() -> impl Strategy<Value = Value> {
     ];
     let list = prop::collection::vec(entry, 1..3).prop_map(Value::from);
     let object = |inner: BoxedStrategy<Value>| {
-        prop::collection::btree_map("[abc]", inner, 1..3)
+        prop::collection::btree_map(small_name(), inner, 1..3)
             .prop_map(|map| json!(map))
             .boxed()
     };
@@ -324,7 +328,7 @@ pub(super) fn small_pattern() -> impl Strategy<Value = Value> {
         let or = prop::collection::vec(plain.clone(), 2..4).prop_map(|all| json!({"$or": all}));
         prop_oneof![3 => plain, 1 => or]
     });
-    prop::collection::btree_map("[abc]", inner, 1..3).prop_map(|map| json!(map))
+    prop::collection::btree_map(small_name(), inner, 1..3).prop_map(|map| json!(map))
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
