@@ -121,7 +121,8 @@ impl Routes {
             .unwrap_or_default()
     }
 
-    /// Every enabled route that takes `message`, in the order of the document, if that is known within [`MATCHING_STEPS`].
+    /// Every enabled route that takes `message`, in the order of the document, if that is known within so many steps:
+    /// [`MATCHING_STEPS`] where an answer is awaited.
     ///
     /// # Errors
     ///
@@ -129,8 +130,9 @@ impl Routes {
     pub fn matching_within<'a>(
         &'a self,
         message: &TopicMessage,
+        steps: usize,
     ) -> Result<Vec<&'a Route>, Undecided> {
-        self.decide(message, Steps::new(MATCHING_STEPS))
+        self.decide(message, Steps::new(steps))
     }
 
     fn decide(&self, message: &TopicMessage, mut steps: Steps) -> Result<Vec<&Route>, Undecided> {
@@ -329,7 +331,10 @@ pub(crate) mod tests {
             let takes = Routes::parse(&document).ok().map(|routes| {
                 let message = message(json!({"text": case["event"]}));
                 let matching = routes.matching(&message).len();
-                assert_eq!(routes.matching_within(&message).unwrap().len(), matching);
+                assert_eq!(
+                    routes.matching_within(&message, 1_000).unwrap().len(),
+                    matching
+                );
                 matching == 1
             });
             assert_eq!(takes, case["matches"].as_bool(), "{}", case["name"]);
@@ -342,9 +347,9 @@ pub(crate) mod tests {
         let routes = routes(&[json!({}), json!({"where": {"$or": combinations}})]);
         let text = |values: usize| json!({"text": format!("[{}1]", "1,".repeat(values))});
         let matching = |values| {
-            routes
-                .matching_within(&message(text(values)))
-                .map(|r| r.len())
+            let message = message(text(values));
+            let matching = routes.matching_within(&message, MATCHING_STEPS);
+            matching.map(|routes| routes.len())
         };
         assert_eq!(matching(1_000), Ok(1));
         assert_eq!(matching(500_000), Err(Undecided));
