@@ -1,6 +1,6 @@
 //! Which messages go where: the routes document of the variable `ROUTES`.
 //!
-//! [`Routes::parse`] reads the document and reports all its problems at once; after that, matching cannot fail.
+//! [`Routes::parse`] reads the document and reports all its problems at once; after that, matching can only take too long.
 
 mod document;
 pub mod glob;
@@ -11,8 +11,6 @@ pub mod pattern;
 mod reply;
 mod template;
 
-use serde_json::{Value, json};
-
 #[cfg(feature = "cli")]
 pub use document::schema;
 pub use document::{LOOP, Problem, Problems};
@@ -20,12 +18,13 @@ pub use glob::Glob;
 #[cfg(feature = "cli")]
 pub use obstacle::Obstacle;
 pub use path::FieldPath;
-pub use pattern::Pattern;
+pub use pattern::{Pattern, Undecided};
 pub use reply::{Address, Asked, Format, Reply};
 pub use template::{Placeholder, Template};
 
 use crate::input;
 use crate::message::TopicMessage;
+use pattern::{Event, Steps};
 
 /// What a `where` pattern may look at.
 const EVENT_FIELDS: [&str; 6] = [
@@ -36,6 +35,9 @@ const EVENT_FIELDS: [&str; 6] = [
     "text",
     "json",
 ];
+
+/// How much work matching one message may be, over all routes: tens of milliseconds. See [`Steps`].
+pub const MATCHING_STEPS: usize = 5_000_000;
 
 /// A routes document without problems.
 #[derive(Clone, Debug)]
@@ -112,15 +114,47 @@ impl Routes {
         self.0.iter()
     }
 
-    /// Every enabled route that takes `message`, in the order of the document.
+    /// Every enabled route that takes `message`, in the order of the document. However long it takes: see
+    /// [`matching_within`](Self::matching_within).
     pub fn matching<'a>(&'a self, message: &TopicMessage) -> Vec<&'a Route> {
+        self.decide(message, Steps::new(usize::MAX))
+            .unwrap_or_default()
+    }
+
+    /// Every enabled route that takes `message`, in the order of the document, if that is known within so many steps:
+    /// [`MATCHING_STEPS`] where an answer is awaited.
+    ///
+    /// # Errors
+    ///
+    /// When it is not. No route can be left out then: the message belongs into the parking queue as a whole.
+    pub fn matching_within<'a>(
+        &'a self,
+        message: &TopicMessage,
+        steps: usize,
+    ) -> Result<Vec<&'a Route>, Undecided> {
+        self.decide(message, Steps::new(steps))
+    }
+
+    fn decide(&self, message: &TopicMessage, mut steps: Steps) -> Result<Vec<&Route>, Undecided> {
+        let number = message.topic_sequence_number.to_string();
         let mut event = None;
-        let mut holds =
-            |pattern: &Pattern| pattern.matches(event.get_or_insert_with(|| event_of(message)));
-        self.iter()
-            .filter(|route| route.enabled && route.from.covers(&message.cache, &message.topic))
-            .filter(|route| route.condition.as_ref().is_none_or(&mut holds))
-            .collect()
+        let mut matching = Vec::new();
+        for route in self.iter() {
+            if !route.enabled || !route.from.covers(&message.cache, &message.topic) {
+                continue;
+            }
+            let takes = match &route.condition {
+                None => true,
+                Some(pattern) => {
+                    let event = event.get_or_insert_with(|| event_of(message, &number));
+                    pattern.takes(event, &mut steps)?
+                }
+            };
+            if takes {
+                matching.push(route);
+            }
+        }
+        Ok(matching)
     }
 
     /// The route that an execution of `state_machine` (an unqualified ARN) belongs to, enabled or not.
@@ -193,24 +227,23 @@ pub fn unqualified(arn: &str) -> &str {
     }
 }
 
-fn event_of(message: &TopicMessage) -> Value {
-    let parsed = message
-        .json()
-        .and_then(|json| serde_json::from_str(json).ok());
-    json!({
-        "cache": message.cache,
-        "topic": message.topic,
-        "topic_sequence_number": message.topic_sequence_number,
-        "token_id": message.token_id,
-        "text": message.text(),
-        "json": parsed.unwrap_or(Value::Null),
-    })
+/// What patterns see of a message. `number` is its sequence number.
+fn event_of<'a>(message: &'a TopicMessage, number: &'a str) -> Event<'a> {
+    let mut event = Event::new();
+    event.text("cache", Some(&message.cache));
+    event.text("topic", Some(&message.topic));
+    event.json("topic_sequence_number", number);
+    event.text("token_id", message.token_id.as_deref());
+    event.text("text", message.text());
+    event.json("json", message.json().unwrap_or("null"));
+    event
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::message::tests::message;
+    use serde_json::{Value, json};
 
     pub(crate) const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Uppercase";
 
@@ -283,6 +316,43 @@ pub(crate) mod tests {
             json!({"text": [null]}),
             json!({"text": null, "binary": ""})
         ));
+    }
+
+    #[test]
+    fn a_condition_counts_as_it_is_written() {
+        let table: Value =
+            serde_json::from_str(include_str!("../tests/fixtures/patterns.json")).unwrap();
+        for case in table["written"].as_array().unwrap() {
+            let pattern = case["pattern"].as_str().unwrap();
+            let condition = format!("\"where\": {{\"json\": {pattern}}}");
+            let document = document(&[json!({"where": {"json": [0]}})]);
+            let document = document.replace("\"where\":{\"json\":[0]}", &condition);
+            assert!(document.contains(pattern));
+            let takes = Routes::parse(&document).ok().map(|routes| {
+                let message = message(json!({"text": case["event"]}));
+                let matching = routes.matching(&message).len();
+                assert_eq!(
+                    routes.matching_within(&message, 1_000).unwrap().len(),
+                    matching
+                );
+                matching == 1
+            });
+            assert_eq!(takes, case["matches"].as_bool(), "{}", case["name"]);
+        }
+    }
+
+    #[test]
+    fn a_message_that_takes_too_long_is_not_decided() {
+        let combinations: Vec<_> = (2..1_002).map(|n| json!({"json": [n]})).collect();
+        let routes = routes(&[json!({}), json!({"where": {"$or": combinations}})]);
+        let text = |values: usize| json!({"text": format!("[{}1]", "1,".repeat(values))});
+        let matching = |values| {
+            let message = message(text(values));
+            let matching = routes.matching_within(&message, MATCHING_STEPS);
+            matching.map(|routes| routes.len())
+        };
+        assert_eq!(matching(1_000), Ok(1));
+        assert_eq!(matching(500_000), Err(Undecided));
     }
 
     #[test]

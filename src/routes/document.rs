@@ -6,14 +6,17 @@ mod reader;
 mod schema;
 mod target;
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 pub use checks::LOOP;
 use reader::Reader;
 #[cfg(feature = "cli")]
 pub use schema::schema;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Asked, EVENT_FIELDS, Format, From, Glob, Pattern, Reply, Route, Target, Template};
 
@@ -74,6 +77,21 @@ pub(super) fn read(document: &str) -> Result<Vec<Route>, Problems> {
 
 /// A route, and whether its `loop` is `allowed`.
 type ReadRoute = (Route, bool);
+
+/// The key `where` of each route as it is written: a pattern's order of names counts, and a name that is there twice.
+fn conditions(document: &str) -> Vec<Option<&RawValue>> {
+    #[derive(Deserialize)]
+    struct Document<'a> {
+        #[serde(borrow)]
+        routes: Vec<HashMap<Cow<'a, str>, &'a RawValue>>,
+    }
+    let routes = serde_json::from_str(document).map_or_else(|_| Vec::new(), |d: Document| d.routes);
+    routes
+        .iter()
+        .map(|route| route.get("where").copied())
+        .collect()
+}
+
 impl Reader {
     fn document(&mut self, document: &str) -> Option<Vec<ReadRoute>> {
         let value: Value = match serde_json::from_str(document) {
@@ -87,6 +105,7 @@ impl Reader {
         let list = top.required(self, "routes");
         top.finish(self);
         let list = self.list("routes", list?)?;
+        let conditions = conditions(document);
         let mut routes = Vec::new();
         let mut names = HashSet::new();
         for (i, value) in list.iter().enumerate() {
@@ -98,13 +117,14 @@ impl Reader {
                     "expected a name of its own, found it twice; rename one",
                 );
             }
-            routes.extend(self.route(value));
+            let condition = conditions.get(i).and_then(|written| *written);
+            routes.extend(self.route(value, condition.map(RawValue::get)));
         }
         self.route = None;
         Some(routes)
     }
 
-    fn route(&mut self, value: &Value) -> Option<ReadRoute> {
+    fn route(&mut self, value: &Value, condition: Option<&str>) -> Option<ReadRoute> {
         let mut fields = self.object("", value)?;
         let name = fields.required(self, "name").and_then(|v| self.name(v));
         let enabled = match fields.optional("enabled") {
@@ -113,9 +133,10 @@ impl Reader {
             Some(other) => self.unexpected("enabled", "true or false", other),
         };
         let from = fields.required(self, "from").and_then(|v| self.from(v));
-        let condition = match fields.optional("where") {
-            None => Some(None),
-            Some(pattern) => self.condition(pattern).map(Some),
+        let condition = match (fields.optional("where"), condition) {
+            (Some(_), Some(written)) => self.condition(written).map(Some),
+            (Some(pattern), None) => self.condition(&pattern.to_string()).map(Some),
+            (None, _) => Some(None),
         };
         let to = fields.required(self, "to").and_then(|v| self.target(v));
         let reply_value = fields.optional("reply");
@@ -180,8 +201,8 @@ impl Reader {
         })
     }
 
-    fn condition(&mut self, value: &Value) -> Option<Pattern> {
-        match Pattern::parse(value, &EVENT_FIELDS) {
+    fn condition(&mut self, written: &str) -> Option<Pattern> {
+        match Pattern::read(written, &EVENT_FIELDS) {
             Ok(pattern) => Some(pattern),
             Err(problems) => {
                 for problem in problems {

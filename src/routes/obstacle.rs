@@ -1,6 +1,7 @@
 //! Why a route does not take a message.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::pattern::Mismatch;
 use super::{Glob, Route, event_of};
@@ -39,16 +40,28 @@ impl Route {
         if let Some((expected, found)) = differs(&self.from.topic, &message.topic) {
             all.push(Obstacle::Topic { expected, found });
         }
-        let event = event_of(message);
-        let ways = match (&self.condition, event.as_object()) {
-            (Some(pattern), Some(event)) => pattern.mismatches(event),
-            _ => Vec::new(),
-        };
-        if !ways.is_empty() {
-            all.push(Obstacle::Condition { ways });
+        if let Some(pattern) = &self.condition {
+            let number = message.topic_sequence_number.to_string();
+            let ways = pattern.mismatches(&event_of(message, &number), &tree_of(message));
+            if !ways.is_empty() {
+                all.push(Obstacle::Condition { ways });
+            }
         }
         all
     }
+}
+
+/// What patterns see of a message, to show parts of it.
+fn tree_of(message: &TopicMessage) -> Value {
+    let json = message.json().map(serde_json::from_str);
+    json!({
+        "cache": message.cache,
+        "topic": message.topic,
+        "topic_sequence_number": message.topic_sequence_number,
+        "token_id": message.token_id,
+        "text": message.text(),
+        "json": json.and_then(Result::ok).unwrap_or(Value::Null),
+    })
 }
 
 #[cfg(test)]

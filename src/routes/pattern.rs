@@ -1,12 +1,13 @@
-//! Event patterns as Amazon EventBridge documents them ("Comparison operators for use in event patterns"), evaluated
-//! here against a message.
+//! Event patterns as Amazon EventBridge matches them ("Comparison operators for use in event patterns"), evaluated here
+//! against a message.
 //!
 //! A pattern has the shape of the event. An object in it names fields that must **all** match; a list gives the values of
 //! which **any** is enough: exact ones, or operators.
 //!
 //! | entry of a list | matches |
 //! |---|---|
-//! | `"x"`, `5`, `true`, `null` | exactly that value; numbers by value, so `300` matches `300.0` and `3e2` |
+//! | `"x"`, `5`, `true`, `null` | exactly that value; numbers by value, so `300` matches `300.0` and `3e2`; IP addresses by value too |
+//! | `{"exactly": "x"}` | that string, an IP address as it is written |
 //! | `{"prefix": "x"}`, `{"suffix": "x"}` | a string; `{"prefix": {"equals-ignore-case": "x"}}` whatever its case |
 //! | `{"equals-ignore-case": "x"}` | a string, whatever its case |
 //! | `{"wildcard": "a*b"}` | a string; `*` is any run of characters, `\*` and `\\` stand for themselves |
@@ -18,43 +19,55 @@
 //! `"$or": [{…}, {…}]` stands beside fields at any level; one of its objects must match.
 //!
 //! What may surprise:
+//! - `a.b` is the same as `b` inside `a`, in patterns and in events.
+//! - A field named twice in a pattern, in one object or by way of `$or`, has its last list. A field named twice in an event
+//!   has the values of both.
 //! - A missing field matches `exists: false` only, not even `anything-but`. An object is no value, so `exists: false`
 //!   matches where the event has an object, or an empty list.
 //! - Where the event has a list, one element that matches is enough, also for `anything-but`. Where it has a list of
-//!   objects, all fields of the pattern below it are met by the same object; `exists: false` is judged in that object,
-//!   and in all of them when no other field of the pattern has picked one.
+//!   objects or lists, all fields of the pattern below it are met in the same element. `exists: false` is judged in the
+//!   elements that the fields before it, in the order of their names, have picked.
+//! - A number that no double holds (2^53 + 1) matches only the same digits.
 //! - An empty pattern matches nothing and is refused, as AWS does; leaving the pattern out matches everything.
 //!
-//! Where this differs from AWS: numbers have no bounds (AWS compares a limited range); field names are taken as written
-//! (AWS takes `a.b` for `b` inside `a`); a block of addresses is its prefix alone (AWS starts it at the address given); a
-//! wildcard is never too complex; a field that `$or` names once more is refused (AWS keeps the later of the two); in a list
-//! of objects the outcome of `exists: false` does not depend on the names of the other fields (in AWS their order decides).
+//! Where this differs from AWS stands in docs/routes.md.
 
+mod address;
+mod event;
+mod json;
 mod matcher;
 #[cfg(feature = "cli")]
 mod mismatch;
+mod number;
 mod operators;
 mod parse;
+mod search;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod wildcard;
 #[cfg(feature = "cli")]
 mod written;
 
+use event::Index;
 use matcher::Matcher;
 #[cfg(feature = "cli")]
 pub use mismatch::Mismatch;
 #[cfg(feature = "cli")]
-pub(super) use operators::OPERATORS;
-use serde_json::{Map, Value};
+pub(super) use operators::{OPERATORS, RESERVED};
+use search::Search;
+use serde_json::Value;
 use std::fmt;
-use std::iter::from_fn;
 use std::sync::Arc;
 
 /// Deepest nesting of objects in a pattern, `$or` included. Ours: it bounds every recursion here.
 pub const MAX_DEPTH: usize = 32;
 
-/// Most combinations of `$or` alternatives in one pattern. Each is matched on its own, so this bounds the work per event.
+/// Most combinations of `$or` alternatives in one pattern. EventBridge's documentation has the same number.
 pub const MAX_COMBINATIONS: usize = 1_000;
+
+/// Most fields that must all match. AWS's engine has the same number.
+pub const MAX_FIELDS: usize = 256;
 
 /// A checked event pattern.
 ///
@@ -68,102 +81,96 @@ pub const MAX_COMBINATIONS: usize = 1_000;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern {
-    /// One for every way through the `$or`s; one of them must match.
-    alternatives: Vec<Fields>,
+    /// One for every way through the `$or`s, its fields in the order of their paths; one of them must match.
+    ways: Vec<Vec<Arc<Field>>>,
+    /// How many lists the pattern has.
+    lists: usize,
 }
 
-/// Fields that must all match. A name occurs at most once as a list and once as an object.
-type Fields = Vec<(String, Node)>;
-
-#[derive(Debug, Clone, PartialEq)]
-enum Node {
-    /// Shared, because the same list can be part of a thousand alternatives.
-    Leaf(Arc<[Matcher]>),
-    Object(Fields),
+/// A list of the pattern. Ways share it.
+#[derive(Debug, PartialEq)]
+struct Field {
+    /// Of this list in the pattern, from 0.
+    number: usize,
+    /// The names that lead to it, split at their dots.
+    path: Vec<String>,
+    /// The path as a person reads it.
+    shown: String,
+    matchers: Vec<Matcher>,
+    /// The field may be absent.
+    absent: bool,
+    /// How many values, texts and ranges one value is compared with.
+    entries: usize,
+    /// How many of them are wildcards, which look at the whole of a text.
+    wildcards: usize,
 }
+
+/// What a pattern is matched against. Built once for all patterns, in time and memory linear in its text.
+#[derive(Debug)]
+pub struct Event<'a>(Index<'a>);
+
+/// How much work may be done for one message, in comparisons of a value with an entry of a list. A wildcard takes one more for
+/// every four bytes of a text, a choice between elements of a list ten.
+#[derive(Debug)]
+pub struct Steps(usize);
+
+/// The steps ran out before it was known whether a pattern matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undecided;
 
 impl Pattern {
-    /// Checks a pattern whose outermost names may be `fields` only, and `$or`.
+    /// Checks a pattern whose outermost names may be `fields` only, and `$or`. A tree has lost the order of its names and
+    /// those that were there twice; [`read`](Self::read) has not.
     ///
     /// # Errors
     /// Every problem of the pattern, at once.
     pub fn parse(value: &Value, fields: &[&str]) -> Result<Self, Vec<PatternProblem>> {
-        parse::parse(value, fields).map(|alternatives| Self { alternatives })
+        Self::read(&value.to_string(), fields)
     }
 
-    /// Whether `event` matches; anything but an object does not. Time grows with the size of the event times that of the
-    /// pattern (times its `$or` combinations), and never faster.
+    /// Checks a pattern that is written in JSON.
+    ///
+    /// # Errors
+    /// Every problem of the pattern, at once. A text that is not JSON is no pattern.
+    pub fn read(json: &str, fields: &[&str]) -> Result<Self, Vec<PatternProblem>> {
+        let ways = parse::parse(json, fields)?;
+        let numbers = ways.iter().flatten().map(|field| field.number + 1);
+        let lists = numbers.max().unwrap_or_default();
+        Ok(Self { ways, lists })
+    }
+
+    /// Whether `event` matches; anything but an object does not. However long it takes.
     pub fn matches(&self, event: &Value) -> bool {
-        let Value::Object(event) = event else {
-            return false;
-        };
-        self.alternatives
-            .iter()
-            .any(|fields| met(fields, event) || absent(fields, &[event]))
+        let json = event.to_string();
+        let steps = &mut Steps::new(usize::MAX);
+        event.is_object() && self.takes(&Event::of(&json), steps) == Ok(true)
+    }
+
+    /// Whether `event` matches.
+    ///
+    /// # Errors
+    /// When the steps run out. Lists in the event make that possible, with many values, many entries in the pattern, and
+    /// fields that could be met each but not together; every other work is small.
+    pub fn takes(&self, event: &Event, steps: &mut Steps) -> Result<bool, Undecided> {
+        let mut search = Search::new(self, event, steps);
+        for way in &self.ways {
+            if search.meets(way)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
-/// Whether all fields match inside this object, at least one of them by a value: that is what picks this object among
-/// its siblings in a list.
-fn met(fields: &Fields, object: &Map<String, Value>) -> bool {
-    let mut picked = false;
-    fields.iter().all(|(name, node)| {
-        let value = object.get(name);
-        let by_value = match node {
-            Node::Leaf(matchers) => {
-                scalars(value).any(|value| matchers.iter().any(|matcher| matcher.matches(value)))
-            }
-            Node::Object(fields) => objects(value).any(|object| met(fields, object)),
-        };
-        picked |= by_value;
-        by_value || node_absent(node, name, &[object])
-    }) && picked
-}
-
-/// Whether all fields match by having no value in any of these objects.
-fn absent(fields: &Fields, among: &[&Map<String, Value>]) -> bool {
-    fields
-        .iter()
-        .all(|(name, node)| node_absent(node, name, among))
-}
-
-fn node_absent(node: &Node, name: &str, among: &[&Map<String, Value>]) -> bool {
-    let mut values = among.iter().map(|object| object.get(name));
-    match node {
-        Node::Leaf(matchers) => {
-            matchers.contains(&Matcher::Absent)
-                && values.all(|value| scalars(value).next().is_none())
-        }
-        Node::Object(fields) => absent(fields, &values.flat_map(objects).collect::<Vec<_>>()),
+impl Steps {
+    pub fn new(steps: usize) -> Self {
+        Self(steps)
     }
-}
 
-/// The strings, numbers, booleans and nulls of a field: itself, or the elements of its lists.
-fn scalars(value: Option<&Value>) -> impl Iterator<Item = &Value> {
-    elements(value).filter(|value| !value.is_object())
-}
-
-/// The objects of a field: itself, or the elements of its lists.
-fn objects(value: Option<&Value>) -> impl Iterator<Item = &Map<String, Value>> {
-    elements(value).filter_map(Value::as_object)
-}
-
-/// A value, or what its list and the lists in it hold. Without recursion, since the event sets the depth.
-fn elements(value: Option<&Value>) -> impl Iterator<Item = &Value> {
-    let mut open: Vec<_> = value
-        .into_iter()
-        .map(std::slice::from_ref)
-        .map(<[Value]>::iter)
-        .collect();
-    from_fn(move || {
-        loop {
-            match open.last_mut()?.next() {
-                None => drop(open.pop()),
-                Some(Value::Array(list)) => open.push(list.iter()),
-                Some(value) => return Some(value),
-            }
-        }
-    })
+    fn take(&mut self, steps: usize) -> Result<(), Undecided> {
+        self.0 = self.0.checked_sub(steps).ok_or(Undecided)?;
+        Ok(())
+    }
 }
 
 /// One thing that is wrong with a pattern.

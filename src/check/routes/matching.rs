@@ -170,7 +170,9 @@ fn kind_fits(matcher: &Value, kinds: &[&str]) -> bool {
         Value::Bool(_) => false,
         Value::Object(operator) => match operator.keys().next().map(String::as_str) {
             Some("numeric") => has("number"),
-            Some("prefix" | "suffix" | "wildcard" | "equals-ignore-case" | "cidr") => has("text"),
+            Some("exactly" | "prefix" | "suffix" | "wildcard" | "equals-ignore-case" | "cidr") => {
+                has("text")
+            }
             Some("exists") => operator["exists"] != false,
             _ => true,
         },

@@ -1,10 +1,12 @@
-//! Why an event does not match: the same walk as [`Pattern::matches`], which keeps what it sees.
+//! Why an event does not match, by the search that [`Pattern::takes`] makes.
 
 use super::parse::below;
+use super::search::Search;
 use super::written::written;
-use super::{Fields, Node, Pattern, absent, met, node_absent, objects};
+use super::{Event, Field, Pattern, Steps, Undecided};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::sync::Arc;
 
 /// A field of a pattern that an event does not meet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,12 +21,13 @@ pub struct Mismatch {
 
 impl Pattern {
     /// The fields that `event` does not meet, for each way through the `$or`s, the way that lacks least first; no way at all
-    /// where the event matches.
-    pub fn mismatches(&self, event: &Map<String, Value>) -> Vec<Vec<Mismatch>> {
+    /// where the event matches. `tree` is the same event, to show what it has. However long it takes.
+    pub fn mismatches(&self, event: &Event, tree: &Value) -> Vec<Vec<Mismatch>> {
+        let steps = &mut Steps::new(usize::MAX);
+        let mut search = Search::new(self, event, steps);
         let mut ways = Vec::new();
-        for fields in &self.alternatives {
-            let mut way = Vec::new();
-            unmet(fields, event, "", &mut way);
+        for fields in &self.ways {
+            let way = unmet(&mut search, fields, tree).unwrap_or_default();
             if way.is_empty() {
                 return Vec::new();
             }
@@ -37,61 +40,87 @@ impl Pattern {
     }
 }
 
-/// Adds the fields that do not match inside this object. It adds none only where [`met`] or [`absent`] holds: each field by
-/// itself has a value that matches or may be absent.
-fn unmet(fields: &Fields, object: &Map<String, Value>, path: &str, into: &mut Vec<Mismatch>) {
-    for (name, node) in fields {
-        // One field alone is met by its value or by its absence.
-        let alone = vec![(name.clone(), node.clone())];
-        if met(&alone, object) || absent(&alone, &[object]) {
-            continue;
-        }
-        let here = below(path, name);
-        let value = object.get(name);
-        match node {
-            Node::Leaf(matchers) => into.push(Mismatch {
-                path: here,
-                expected: Some(matchers.iter().map(written).collect()),
-                found: value.cloned(),
-            }),
-            Node::Object(fields) => {
-                let found: Vec<_> = objects(value).collect();
-                into.extend(closest(fields, &found, &here).unwrap_or_else(|| {
-                    vec![Mismatch {
-                        path: here,
-                        expected: None,
-                        found: value.cloned(),
-                    }]
-                }));
+/// The fields that are met in no way, or else the first one that is not met together with those before it.
+fn unmet(
+    search: &mut Search,
+    fields: &[Arc<Field>],
+    tree: &Value,
+) -> Result<Vec<Mismatch>, Undecided> {
+    let mut all = Vec::new();
+    if search.meets(fields)? {
+        return Ok(all);
+    }
+    for field in fields {
+        if !search.can_meet(field)? {
+            let mismatch = alone(field, tree);
+            if !all.contains(&mismatch) {
+                all.push(mismatch);
             }
         }
     }
+    if !all.is_empty() {
+        return Ok(all);
+    }
+    let mut together = 1;
+    while search.meets(&fields[..together])? {
+        together += 1;
+    }
+    // Again, to see what the fields before it have picked.
+    search.meets(&fields[..together - 1])?;
+    let field = &fields[together - 1];
+    Ok(vec![Mismatch {
+        path: field.shown.clone(),
+        expected: Some(list(field)),
+        found: search
+            .present(field)?
+            .map(|position| search.value_at(position)),
+    }])
 }
 
-/// What the object of a list lacks that lacks least; `None` without any object.
-fn closest(fields: &Fields, found: &[&Map<String, Value>], path: &str) -> Option<Vec<Mismatch>> {
-    let lacking = found.iter().map(|object| {
-        let mut way = Vec::new();
-        unmet(fields, object, path, &mut way);
-        way
-    });
-    let least = lacking.min_by_key(Vec::len)?;
-    if !least.is_empty() {
-        return Some(least);
+/// Why a field is not met, whatever the others need: an object on its way is not there, or no value is as expected.
+fn alone(field: &Field, tree: &Value) -> Mismatch {
+    for names in 1..field.path.len() {
+        let outer = &field.path[..names];
+        let found = look(tree, outer);
+        if !found.is_some_and(has_object) {
+            return Mismatch {
+                path: outer
+                    .iter()
+                    .fold(String::new(), |path, name| below(&path, name)),
+                expected: None,
+                found: found.cloned(),
+            };
+        }
     }
-    // This object lacks nothing by having nothing, but another one of the list has what may not be there.
-    let present = fields
-        .iter()
-        .filter(|(name, node)| !node_absent(node, name, found));
-    let present = present.map(|(name, node)| Mismatch {
-        path: below(path, name),
-        expected: match node {
-            Node::Leaf(matchers) => Some(matchers.iter().map(written).collect()),
-            Node::Object(_) => None,
-        },
-        found: found.iter().find_map(|object| object.get(name)).cloned(),
-    });
-    Some(present.collect())
+    Mismatch {
+        path: field.shown.clone(),
+        expected: Some(list(field)),
+        found: look(tree, &field.path).cloned(),
+    }
+}
+
+fn list(field: &Field) -> Value {
+    field.matchers.iter().map(written).collect()
+}
+
+/// What is under a path, in the first element of a list that has it. Names of the event may hold several of the path.
+fn look<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
+    match value {
+        _ if path.is_empty() => Some(value),
+        Value::Array(list) => list.iter().find_map(|element| look(element, path)),
+        Value::Object(object) => (1..=path.len()).find_map(|names| {
+            let (name, rest) = path.split_at(names);
+            look(object.get(&name.join("."))?, rest)
+        }),
+        _ => None,
+    }
+}
+
+fn has_object(value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.iter().any(has_object),
+        value => value.is_object(),
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +133,7 @@ mod tests {
 
     fn mismatches(pattern: &Value, event: &Value) -> Vec<Vec<Mismatch>> {
         let pattern = Pattern::parse(pattern, &EVENT_FIELDS).unwrap();
-        pattern.mismatches(event.as_object().unwrap())
+        pattern.mismatches(&Event::of(&event.to_string()), event)
     }
 
     fn missing(path: &str, expected: Value, found: Option<Value>) -> Mismatch {
@@ -183,7 +212,7 @@ mod tests {
         #[test]
         fn any_event_matches_or_lacks_something(pattern in small_pattern(), event in small_event()) {
             let pattern = Pattern::parse(&pattern, &["a", "b", "c"]).unwrap();
-            let ways = pattern.mismatches(event.as_object().unwrap());
+            let ways = pattern.mismatches(&Event::of(&event.to_string()), &event);
             prop_assert_eq!(ways.is_empty(), pattern.matches(&event));
             prop_assert!(ways.iter().all(|way| !way.is_empty()));
         }

@@ -1,11 +1,15 @@
 //! The operators: `{"prefix": "a"}` and the others, each from its JSON to a matcher or to a sentence on what is wrong.
 
-use super::matcher::{Bound, Cidr, Matcher, Number, fold, wildcard};
-use super::parse::{Parser, below, found, quoted, shorten};
-use serde_json::{Map, Value};
+use super::address::Block;
+use super::json::{Json, found, quoted, shorten};
+use super::matcher::{Bound, Matcher};
+use super::number::Number;
+use super::parse::{Parser, below};
+use super::wildcard::wildcard;
+use std::borrow::Cow;
 
 /// Every operator. Inside `$or` AWS takes these names for operators only, never for fields.
-pub(in crate::routes) const OPERATORS: [&str; 8] = [
+pub(in crate::routes) const OPERATORS: [&str; 9] = [
     "prefix",
     "suffix",
     "equals-ignore-case",
@@ -14,33 +18,56 @@ pub(in crate::routes) const OPERATORS: [&str; 8] = [
     "numeric",
     "exists",
     "cidr",
+    "exactly",
 ];
 
+/// Other names that AWS takes for no fields inside `$or`.
+pub(in crate::routes) const RESERVED: [&str; 15] = [
+    "=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "regex",
+    "not-wildcard",
+    "not-equals-ignore-case",
+    "date-after",
+    "date-on-or-after",
+    "date-before",
+    "date-on-or-before",
+    "in-date-range",
+    "ip-address-in-range",
+    "ip-address-not-in-range",
+];
+
+/// An object of the pattern.
+type Object<'a> = [(Cow<'a, str>, Json<'a>)];
+
 impl Parser<'_> {
-    pub(super) fn operator(&mut self, object: &Map<String, Value>, path: &str) -> Option<Matcher> {
-        let mut entries = object.iter();
-        let (Some((name, value)), None) = (entries.next(), entries.next()) else {
+    pub(super) fn operator(&mut self, object: &Object, path: &str) -> Option<Matcher> {
+        let [(name, value)] = object else {
             let message = if object.is_empty() {
                 "expected an operator, found an empty object; write for example `{\"prefix\": \"a\"}`".to_owned()
             } else {
                 format!(
                     "expected one operator, found {} ({}); give each an object of its own, and any of them will do",
                     object.len(),
-                    quoted(object.keys().take(4).map(String::as_str)),
+                    quoted(object.iter().take(4).map(|(name, _)| name.as_ref())),
                 )
             };
             self.refuse(path, message);
             return None;
         };
         let here = below(path, name);
-        let outcome = match name.as_str() {
+        let outcome = match name.as_ref() {
+            "exactly" => string(value).map(|text| Matcher::Text(text.to_owned())),
             "prefix" => affix(value, Matcher::Prefix, Matcher::PrefixIgnoringCase),
             "suffix" => affix(value, Matcher::Suffix, Matcher::SuffixIgnoringCase),
             "equals-ignore-case" => {
-                string(value).map(|text| Matcher::EqualsIgnoringCase(fold(text)))
+                string(value).map(|text| Matcher::EqualsIgnoringCase(text.to_owned()))
             }
             "wildcard" => string(value).and_then(wildcard).map(Matcher::Wildcard),
-            "cidr" => string(value).and_then(Cidr::parse).map(Matcher::Cidr),
+            "cidr" => string(value).and_then(Block::parse).map(Matcher::Block),
             "exists" => exists(value),
             "numeric" => numeric(value),
             "anything-but" => return self.anything_but(value, &here),
@@ -67,18 +94,18 @@ impl Parser<'_> {
         outcome.map_err(|message| self.refuse(&here, message)).ok()
     }
 
-    fn anything_but(&mut self, value: &Value, path: &str) -> Option<Matcher> {
-        let Value::Object(object) = value else {
-            return self.excluded(value, path, |value| match Matcher::exact(value) {
-                Some(matcher @ (Matcher::Text(_) | Matcher::Number(_))) => Ok(matcher),
+    fn anything_but(&mut self, value: &Json, path: &str) -> Option<Matcher> {
+        let Json::Object(object) = value else {
+            return self.excluded(value, path, |value| match (value.as_text(), value.as_number()) {
+                (Some(text), _) => Ok(Matcher::Text(text.to_owned())),
+                (_, Some(digits)) => number(digits).map(Matcher::Number),
                 _ => Err(format!(
                     "expected a string or a number, found {}; `anything-but` takes no other values",
                     found(value)
                 )),
             });
         };
-        let mut entries = object.iter();
-        let (Some((name, value)), None) = (entries.next(), entries.next()) else {
+        let [(name, value)] = object.as_slice() else {
             let message = format!(
                 "expected one operator, found {}; `anything-but` negates a single one",
                 object.len()
@@ -94,7 +121,7 @@ impl Parser<'_> {
                 Ok(text.to_owned())
             }
         };
-        match name.as_str() {
+        match name.as_ref() {
             "prefix" => self.excluded(value, &here, |v| {
                 string(v).and_then(not_empty).map(Matcher::Prefix)
             }),
@@ -105,7 +132,7 @@ impl Parser<'_> {
                 string(v).and_then(wildcard).map(Matcher::Wildcard)
             }),
             "equals-ignore-case" => self.excluded(value, &here, |v| {
-                string(v).map(|text| Matcher::EqualsIgnoringCase(fold(text)))
+                string(v).map(|text| Matcher::EqualsIgnoringCase(text.to_owned()))
             }),
             _ => {
                 let message = format!(
@@ -121,12 +148,12 @@ impl Parser<'_> {
     /// What `anything-but` leaves out: one value or a list of values of one type.
     fn excluded(
         &mut self,
-        value: &Value,
+        value: &Json,
         path: &str,
-        read: impl Fn(&Value) -> Result<Matcher, String>,
+        read: impl Fn(&Json) -> Result<Matcher, String>,
     ) -> Option<Matcher> {
         let (list, single) = match value {
-            Value::Array(list) => (list.as_slice(), false),
+            Json::List(list) => (list.as_slice(), false),
             one => (std::slice::from_ref(one), true),
         };
         let before = self.problems.len();
@@ -141,7 +168,10 @@ impl Parser<'_> {
                 Err(message) => self.refuse(&format!("{path}[{n}]"), message),
             }
         }
-        let numbers = list.iter().filter(|value| value.is_number()).count();
+        let numbers = list
+            .iter()
+            .filter(|value| value.as_number().is_some())
+            .count();
         if self.problems.len() == before && numbers != 0 && numbers != list.len() {
             self.refuse(path, "expected only strings or only numbers, found both; AWS takes no mixed list, so keep one type");
         }
@@ -149,8 +179,8 @@ impl Parser<'_> {
     }
 }
 
-fn string(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| {
+fn string<'j>(value: &'j Json) -> Result<&'j str, String> {
+    value.as_text().ok_or_else(|| {
         format!(
             "expected a string, found {}; write one string in quotes",
             found(value)
@@ -158,10 +188,22 @@ fn string(value: &Value) -> Result<&str, String> {
     })
 }
 
-fn exists(value: &Value) -> Result<Matcher, String> {
+/// A number to compare others with.
+fn number(digits: &str) -> Result<Number<'static>, String> {
+    let number = Number::new(Cow::Owned(digits.to_owned()));
+    match number.value() {
+        Some(_) => Ok(number),
+        None => Err(format!(
+            "expected a number that a double can hold, found `{}`; AWS compares no others, so write fewer digits",
+            shorten(digits)
+        )),
+    }
+}
+
+fn exists(value: &Json) -> Result<Matcher, String> {
     match value {
-        Value::Bool(true) => Ok(Matcher::Exists),
-        Value::Bool(false) => Ok(Matcher::Absent),
+        Json::Literal("true") => Ok(Matcher::Exists),
+        Json::Literal("false") => Ok(Matcher::Absent),
         other => Err(format!(
             "expected `true` or `false`, found {}; write it without quotes",
             found(other)
@@ -171,14 +213,16 @@ fn exists(value: &Value) -> Result<Matcher, String> {
 
 /// `prefix` and `suffix`: a string, or an object that says to ignore case.
 fn affix(
-    value: &Value,
+    value: &Json,
     plain: fn(String) -> Matcher,
     ignoring_case: fn(String) -> Matcher,
 ) -> Result<Matcher, String> {
     match value {
-        Value::String(text) => Ok(plain(text.clone())),
-        Value::Object(object) if object.len() == 1 => match object.get("equals-ignore-case") {
-            Some(Value::String(text)) => Ok(ignoring_case(fold(text))),
+        Json::Text(text) => Ok(plain(text.clone().into_owned())),
+        Json::Object(object) => match object.as_slice() {
+            [(name, Json::Text(text))] if name == "equals-ignore-case" => {
+                Ok(ignoring_case(text.clone().into_owned()))
+            }
             _ => Err("expected a string or `{\"equals-ignore-case\": \"…\"}`, found another object; write one of the two".into()),
         },
         other => Err(format!(
@@ -188,9 +232,9 @@ fn affix(
     }
 }
 
-fn numeric(value: &Value) -> Result<Matcher, String> {
+fn numeric(value: &Json) -> Result<Matcher, String> {
     const EXAMPLE: &str = "write for example `[\">\", 0]` or `[\">=\", 0, \"<\", 5]`";
-    let Value::Array(list) = value else {
+    let Json::List(list) = value else {
         return Err(format!(
             "expected a list of comparisons, found {}; {EXAMPLE}",
             found(value)
@@ -204,9 +248,9 @@ fn numeric(value: &Value) -> Result<Matcher, String> {
     }
     let mut pairs = Vec::with_capacity(2);
     for pair in list.chunks_exact(2) {
-        let [comparison, number] = pair else { continue };
+        let [comparison, limit] = pair else { continue };
         let comparison = comparison
-            .as_str()
+            .as_text()
             .filter(|text| ["=", "<", "<=", ">", ">="].contains(text))
             .ok_or_else(|| {
                 format!(
@@ -214,32 +258,32 @@ fn numeric(value: &Value) -> Result<Matcher, String> {
                     found(comparison)
                 )
             })?;
-        let Value::Number(number) = number else {
+        let Some(digits) = limit.as_number() else {
             return Err(format!(
                 "expected a number after `{comparison}`, found {}; write it without quotes",
-                found(number)
+                found(limit)
             ));
         };
         let inclusive = comparison.ends_with('=');
         pairs.push((
             comparison,
             Bound {
-                number: Number::new(number),
+                number: number(digits)?,
                 inclusive,
             },
         ));
     }
     match pairs.as_slice() {
-        [("=", bound)] => Ok(Matcher::Number(bound.number)),
-        [(">" | ">=", low)] => Ok(Matcher::Range(Some(*low), None)),
-        [("<" | "<=", high)] => Ok(Matcher::Range(None, Some(*high))),
+        [("=", bound)] => Ok(Matcher::Number(bound.number.clone())),
+        [(">" | ">=", low)] => Ok(Matcher::Range(Some(low.clone()), None)),
+        [("<" | "<=", high)] => Ok(Matcher::Range(None, Some(high.clone()))),
         [(">" | ">=", low), ("<" | "<=", high)] => {
             if low
                 .number
-                .compare(high.number)
+                .compare(&high.number)
                 .is_some_and(|order| order.is_lt())
             {
-                Ok(Matcher::Range(Some(*low), Some(*high)))
+                Ok(Matcher::Range(Some(low.clone()), Some(high.clone())))
             } else {
                 Err("expected a lower bound below the upper one, found none between them; swap the two, or use `=` for one number".into())
             }

@@ -1,41 +1,51 @@
 //! From JSON to a checked pattern, with all that is wrong with it at once.
 
+use super::json::{Json, found, quoted, shorten};
 use super::matcher::Matcher;
-use super::operators::OPERATORS;
-use super::{Fields, MAX_COMBINATIONS, MAX_DEPTH, Node, PatternProblem};
-use serde_json::{Map, Value};
+use super::operators::{OPERATORS, RESERVED};
+use super::{Field, MAX_COMBINATIONS, MAX_DEPTH, MAX_FIELDS, PatternProblem};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 const OR: &str = "$or";
 
-/// Longest piece of the user's text that a message repeats, in characters.
-const SHOWN: usize = 60;
+/// One way through the `$or`s: the list of each path. A later list takes the place of an earlier one, as in AWS's engine,
+/// which also sets their order: that of the paths in UTF-16.
+type Way = BTreeMap<Rc<[u16]>, Arc<Field>>;
 
-pub(super) fn parse(value: &Value, fields: &[&str]) -> Result<Vec<Fields>, Vec<PatternProblem>> {
+pub(super) fn parse(
+    json: &str,
+    fields: &[&str],
+) -> Result<Vec<Vec<Arc<Field>>>, Vec<PatternProblem>> {
     let mut parser = Parser {
         fields,
         problems: Vec::new(),
+        lists: 0,
+        too_many: false,
     };
     let root = Place {
         path: String::new(),
+        names: Vec::new(),
         depth: 1,
-        outermost: true,
         inside_or: false,
     };
-    let alternatives = match value {
-        Value::Object(object) => parser.object(object, &root),
+    let mut ways = vec![Way::new()];
+    match Json::new(json) {
+        Json::Object(object) => parser.object(&object, &root, &mut ways),
         other => {
             let message = format!(
                 "expected an object of field names, found {}; write for example `{{\"{}\": [\"…\"]}}`",
-                found(other),
+                found(&other),
                 fields.first().unwrap_or(&"name"),
             );
             parser.refuse(&root.path, message);
-            Vec::new()
         }
-    };
+    }
     if parser.problems.is_empty() {
-        Ok(alternatives)
+        let in_order = |way: Way| way.into_values().collect();
+        Ok(ways.into_iter().map(in_order).collect())
     } else {
         Err(parser.problems)
     }
@@ -44,18 +54,20 @@ pub(super) fn parse(value: &Value, fields: &[&str]) -> Result<Vec<Fields>, Vec<P
 /// Where in the pattern an object stands.
 struct Place {
     path: String,
+    /// Of the fields around it; none for the event itself.
+    names: Vec<String>,
     depth: usize,
-    /// Its names are the event's own, not those inside a field.
-    outermost: bool,
     inside_or: bool,
 }
 
 impl Place {
     fn field(&self, name: &str) -> Self {
+        let mut names = self.names.clone();
+        names.push(name.to_owned());
         Self {
             path: below(&self.path, name),
+            names,
             depth: self.depth + 1,
-            outermost: false,
             inside_or: self.inside_or,
         }
     }
@@ -63,9 +75,18 @@ impl Place {
     fn alternative(&self, n: usize) -> Self {
         Self {
             path: format!("{}[{n}]", below(&self.path, OR)),
+            names: self.names.clone(),
             depth: self.depth + 1,
-            outermost: self.outermost,
             inside_or: true,
+        }
+    }
+
+    /// The names with dots between, which is what AWS's engine knows of a field.
+    fn dotted(&self) -> String {
+        match self.names.split_last() {
+            // A single empty name around a field leaves no trace.
+            Some((last, [only])) if only.is_empty() => last.clone(),
+            _ => self.names.join("."),
         }
     }
 }
@@ -83,62 +104,12 @@ pub(super) fn below(path: &str, name: &str) -> String {
     }
 }
 
-/// What to say of a value: its type, and its text when it is short enough to be any help.
-pub(super) fn found(value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::Bool(value) => format!("`{value}`"),
-        Value::Number(value) => format!("the number `{value}`"),
-        Value::String(value) => format!("the string `{}`", shorten(value)),
-        Value::Array(list) if list.is_empty() => "an empty list".into(),
-        Value::Array(_) => "a list".into(),
-        Value::Object(object) if object.is_empty() => "an empty object".into(),
-        Value::Object(_) => "an object".into(),
-    }
-}
-
-pub(super) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-pub(super) fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<_> = names
-        .into_iter()
-        .map(|name| format!("`{}`", shorten(name)))
-        .collect();
-    names.join(", ")
-}
-
-/// Adds the fields of `other` that must match as well; the error is the path of a list that is already there.
-fn merge(into: &mut Fields, other: &Fields, path: &str) -> Result<(), String> {
-    for (name, node) in other {
-        let mut same = into
-            .iter_mut()
-            .filter(|(n, _)| n == name)
-            .map(|(_, node)| node);
-        let clash = same.find(|there| {
-            matches!(
-                (there, node),
-                (Node::Leaf(_), Node::Leaf(_)) | (Node::Object(_), Node::Object(_))
-            )
-        });
-        match (clash, node) {
-            (Some(Node::Object(there)), Node::Object(more)) => {
-                merge(there, more, &below(path, name))?
-            }
-            (Some(_), _) => return Err(below(path, name)),
-            (None, _) => into.push((name.clone(), node.clone())),
-        }
-    }
-    Ok(())
-}
-
 pub(super) struct Parser<'a> {
     fields: &'a [&'a str],
     pub(super) problems: Vec<PatternProblem>,
+    lists: usize,
+    /// There are too many combinations, and this was said.
+    too_many: bool,
 }
 
 impl Parser<'_> {
@@ -152,91 +123,39 @@ impl Parser<'_> {
         }
     }
 
-    /// The alternatives of an object; none only where there is a problem.
-    fn object(&mut self, object: &Map<String, Value>, place: &Place) -> Vec<Fields> {
+    /// Adds the fields of an object to every way.
+    fn object(&mut self, object: &[(Cow<str>, Json)], place: &Place, ways: &mut Vec<Way>) {
         if place.depth > MAX_DEPTH {
             self.refuse(
                 &place.path,
                 format!("expected at most {MAX_DEPTH} objects inside one another, found more; match a field further out"),
             );
-            return Vec::new();
+            return;
         }
         if object.is_empty() {
             self.refuse(
                 &place.path,
                 "expected at least one field, found an empty object; name a field, or leave this out to accept everything",
             );
-            return Vec::new();
         }
-        let mut all = vec![Fields::new()];
         for (name, value) in object {
-            let alternatives = if name == OR {
-                self.or(value, place)
-            } else {
-                let nodes = self.field(name, value, place);
-                nodes
-                    .into_iter()
-                    .map(|node| vec![(name.clone(), node)])
-                    .collect()
-            };
-            all = self.combine(all, &alternatives, place);
-        }
-        all
-    }
-
-    /// Every way to take one from each side.
-    fn combine(&mut self, all: Vec<Fields>, with: &[Fields], place: &Place) -> Vec<Fields> {
-        if !self.within_limit(all.len().saturating_mul(with.len()), place) {
-            return all;
-        }
-        let Some((last, others)) = with.split_last() else {
-            return all;
-        };
-        let mut combined = Vec::with_capacity(all.len() * with.len());
-        for mut fields in all {
-            for more in others {
-                let mut copy = fields.clone();
-                self.merge(&mut copy, more, place);
-                combined.push(copy);
+            match name.as_ref() {
+                OR => self.or(value, place, ways),
+                name => self.field(name, value, place, ways),
             }
-            self.merge(&mut fields, last, place);
-            combined.push(fields);
-        }
-        combined
-    }
-
-    fn merge(&mut self, into: &mut Fields, more: &Fields, place: &Place) {
-        if let Err(path) = merge(into, more, &place.path) {
-            self.refuse(
-                &path,
-                "expected one list for this field, found another one that `$or` combines with it; keep only one of the two",
-            );
         }
     }
 
-    fn within_limit(&mut self, combinations: usize, place: &Place) -> bool {
-        let fits = combinations <= MAX_COMBINATIONS;
-        if !fits {
-            self.refuse(
-                &place.path,
-                format!(
-                    "expected at most {MAX_COMBINATIONS} combinations of `$or` alternatives, found {combinations} or more; \
-                     split the pattern over several routes"
-                ),
-            );
-        }
-        fits
-    }
-
-    fn or(&mut self, value: &Value, place: &Place) -> Vec<Fields> {
+    /// Takes each way on by every alternative.
+    fn or(&mut self, value: &Json, place: &Place, ways: &mut Vec<Way>) {
         let path = below(&place.path, OR);
-        let Value::Array(list) = value else {
+        let Json::List(list) = value else {
             let message = format!(
                 "expected a list of at least two objects, found {}; write `\"$or\": [{{…}}, {{…}}]`",
                 found(value)
             );
             self.refuse(&path, message);
-            return Vec::new();
+            return;
         };
         if list.len() < 2 {
             let message = format!(
@@ -245,96 +164,125 @@ impl Parser<'_> {
             );
             self.refuse(&path, message);
         }
-        let mut all = Vec::new();
+        let before = std::mem::take(ways);
+        let mut combinations = 0;
         for (n, alternative) in list.iter().enumerate() {
             let here = place.alternative(n);
-            match alternative {
-                Value::Object(object) => all.append(&mut self.object(object, &here)),
-                other => {
-                    let message = format!(
-                        "expected an object of field names, found {}; `$or` chooses between objects such as `{{\"name\": [\"…\"]}}`",
-                        found(other)
-                    );
-                    self.refuse(&here.path, message);
-                }
+            let Json::Object(object) = alternative else {
+                let message = format!(
+                    "expected an object of field names, found {}; `$or` chooses between objects such as `{{\"name\": [\"…\"]}}`",
+                    found(alternative)
+                );
+                self.refuse(&here.path, message);
+                continue;
+            };
+            let mut more = before.clone();
+            self.object(object, &here, &mut more);
+            combinations += more.len();
+            if ways.len() + more.len() <= MAX_COMBINATIONS {
+                ways.append(&mut more);
             }
         }
-        if self.within_limit(all.len(), place) {
-            all
-        } else {
-            Vec::new()
+        if combinations > MAX_COMBINATIONS && !self.too_many {
+            self.too_many = true;
+            let message = format!(
+                "expected at most {MAX_COMBINATIONS} combinations of `$or` alternatives, found {combinations} or more; \
+                 split the pattern over several routes"
+            );
+            self.refuse(&place.path, message);
+        }
+        if self.too_many {
+            // What follows is only looked at for its own problems.
+            ways.truncate(1);
         }
     }
 
-    fn field(&mut self, name: &str, value: &Value, place: &Place) -> Vec<Node> {
+    fn field(&mut self, name: &str, value: &Json, place: &Place, ways: &mut Vec<Way>) {
         let here = place.field(name);
         if place.inside_or && OPERATORS.contains(&name) {
             let message = format!(
                 "expected a field name, found the operator `{name}`, which is no name inside `$or`; a list already means or: `[{{\"{name}\": …}}, …]`"
             );
             self.refuse(&here.path, message);
-            return Vec::new();
+            return;
         }
-        if place.outermost && !self.fields.contains(&name) {
-            let nested = name
-                .split_once('.')
-                .filter(|(outer, _)| self.fields.contains(outer));
-            let remedy = match nested {
-                Some((outer, inner)) => {
-                    format!("write `\"{outer}\": {{\"{}\": …}}`", shorten(inner))
-                }
-                None => "use one of these names".to_owned(),
-            };
+        if place.inside_or && RESERVED.contains(&name) {
             let message = format!(
-                "expected one of {}, found `{}`; {remedy}",
+                "expected a field name, found `{name}`, which AWS keeps for itself inside `$or`; write the object around it in every alternative's place, without `$or`"
+            );
+            self.refuse(&here.path, message);
+            return;
+        }
+        let first = name.split('.').next().unwrap_or_default();
+        if place.names.is_empty() && !self.fields.contains(&first) {
+            let message = format!(
+                "expected one of {}, found `{}`; use one of these names",
                 quoted(self.fields.iter().copied().chain([OR])),
                 shorten(name),
             );
             self.refuse(&here.path, message);
         }
         match value {
-            Value::Object(object) => self
-                .object(object, &here)
-                .into_iter()
-                .map(Node::Object)
-                .collect(),
-            Value::Array(list) => self.leaf(list, &here.path).into_iter().collect(),
+            Json::Object(object) => self.object(object, &here, ways),
+            Json::List(list) => self.list(list, &here, ways),
             scalar => {
-                let remedy = if OPERATORS.contains(&name) {
-                    format!(
-                        "an operator stands in a list: `[{{\"{name}\": {}}}]`",
-                        shorten(&scalar.to_string())
-                    )
-                } else {
-                    format!("write `[{}]`", shorten(&scalar.to_string()))
+                let written = shorten(&scalar.to_string());
+                let remedy = match OPERATORS.contains(&name) {
+                    true => format!("an operator stands in a list: `[{{\"{name}\": {written}}}]`"),
+                    false => format!("write `[{written}]`"),
                 };
                 let message = format!(
                     "expected a list of values or an object of fields, found {}; {remedy}",
                     found(scalar)
                 );
                 self.refuse(&here.path, message);
-                Vec::new()
             }
         }
     }
 
-    fn leaf(&mut self, list: &[Value], path: &str) -> Option<Node> {
+    fn list(&mut self, list: &[Json], place: &Place, ways: &mut [Way]) {
+        let path = &place.path;
         if list.is_empty() {
             self.refuse(path, "expected at least one value, found an empty list; write `[{\"exists\": true}]` for any value");
-            return None;
+            return;
         }
         let before = self.problems.len();
         let mut matchers = Vec::with_capacity(list.len());
         for (n, value) in list.iter().enumerate() {
             let here = format!("{path}[{n}]");
             match value {
-                Value::Object(object) => matchers.extend(self.operator(object, &here)),
-                Value::Array(_) => {
+                Json::Object(object) => matchers.extend(self.operator(object, &here)),
+                Json::List(_) => {
                     self.refuse(&here, "expected a value or an operator, found a list; write its values directly in the outer list");
                 }
                 scalar => matchers.extend(Matcher::exact(scalar)),
             }
         }
-        (self.problems.len() == before).then(|| Node::Leaf(Arc::from(matchers)))
+        if self.problems.len() != before {
+            return;
+        }
+        let dotted = place.dotted();
+        let field = Arc::new(Field {
+            number: self.lists,
+            path: dotted.split('.').map(str::to_owned).collect(),
+            shown: (place.names.iter()).fold(String::new(), |path, name| below(&path, name)),
+            absent: matchers.contains(&Matcher::Absent),
+            entries: matchers.iter().map(|m| m.each().count()).sum(),
+            wildcards: (matchers.iter().flat_map(Matcher::each))
+                .filter(|m| matches!(m, Matcher::Wildcard(_)))
+                .count(),
+            matchers,
+        });
+        self.lists += 1;
+        let order: Rc<[u16]> = dotted.encode_utf16().collect();
+        for way in &mut *ways {
+            way.insert(order.clone(), field.clone());
+        }
+        if ways.iter().any(|way| way.len() > MAX_FIELDS) {
+            let message = format!(
+                "expected at most {MAX_FIELDS} fields that must all match, found more; split the pattern over several routes"
+            );
+            self.refuse("", message);
+        }
     }
 }

@@ -1,20 +1,21 @@
-//! A matcher as it is written in a pattern, for a person to read. Texts whose case does not count are in lower case.
+//! A matcher as it is written in a pattern, for a person to read.
 
-use super::matcher::{Bound, Cidr, Matcher, Number};
+use super::address::address;
+use super::matcher::{Bound, Matcher};
 use serde_json::{Value, json};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The entry of a pattern's list that is read as this matcher.
 pub(super) fn written(matcher: &Matcher) -> Value {
     match matcher {
         Matcher::Null => Value::Null,
         Matcher::Bool(value) => json!(value),
-        Matcher::Number(value) => number(*value),
-        Matcher::Text(text) => json!(text),
+        Matcher::Number(number) => number.to_json(),
+        Matcher::Text(text) if address(text).is_some() => json!({ "exactly": text }),
+        Matcher::Text(text) | Matcher::Address(text, _) => json!(text),
         Matcher::Exists => json!({"exists": true}),
         Matcher::Absent => json!({"exists": false}),
-        Matcher::Range(low, high) => json!({ "numeric": range(*low, *high) }),
-        Matcher::Cidr(block) => json!({ "cidr": cidr(*block) }),
+        Matcher::Range(low, high) => json!({ "numeric": range(low.as_ref(), high.as_ref()) }),
+        Matcher::Block(block) => json!({ "cidr": block.to_string() }),
         Matcher::AnythingBut(these) => json!({ "anything-but": excluded(these) }),
         Matcher::Prefix(text) => json!({ "prefix": text }),
         Matcher::Suffix(text) => json!({ "suffix": text }),
@@ -25,18 +26,7 @@ pub(super) fn written(matcher: &Matcher) -> Value {
     }
 }
 
-fn number(number: Number) -> Value {
-    match number {
-        Number::Whole(whole) => match (i64::try_from(whole), u64::try_from(whole)) {
-            (Ok(whole), _) => json!(whole),
-            (_, Ok(whole)) => json!(whole),
-            _ => json!(whole as f64),
-        },
-        Number::Double(double) => json!(double),
-    }
-}
-
-fn range(low: Option<Bound>, high: Option<Bound>) -> Vec<Value> {
+fn range(low: Option<&Bound>, high: Option<&Bound>) -> Vec<Value> {
     let mut list = Vec::new();
     for (bound, inclusive, exclusive) in [(low, ">=", ">"), (high, "<=", "<")] {
         if let Some(bound) = bound {
@@ -45,26 +35,19 @@ fn range(low: Option<Bound>, high: Option<Bound>) -> Vec<Value> {
             } else {
                 exclusive
             }));
-            list.push(number(bound.number));
+            list.push(bound.number.to_json());
         }
     }
     list
 }
 
-fn cidr(block: Cidr) -> String {
-    let length = block.mask.leading_ones();
-    match block.v4 {
-        true => format!(
-            "{}/{length}",
-            Ipv4Addr::from_bits((block.network >> 96) as u32)
-        ),
-        false => format!("{}/{length}", Ipv6Addr::from_bits(block.network)),
-    }
-}
-
 /// All of one operator, or all plain values.
 fn excluded(these: &[Matcher]) -> Value {
-    let all: Vec<Value> = these.iter().map(written).collect();
+    let plain = |matcher: &Matcher| match matcher {
+        Matcher::Text(text) => json!(text),
+        other => written(other),
+    };
+    let all: Vec<Value> = these.iter().map(plain).collect();
     let operator = all
         .first()
         .and_then(Value::as_object)
@@ -90,16 +73,14 @@ fn wildcard(pieces: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Node, Pattern};
+    use super::super::Pattern;
     use super::*;
     use proptest::prelude::*;
+    use std::net::Ipv4Addr;
 
     fn matchers(list: &Value) -> Vec<Matcher> {
         let pattern = Pattern::parse(&json!({ "text": list }), &["text"]).unwrap();
-        match &pattern.alternatives[0][0].1 {
-            Node::Leaf(matchers) => matchers.to_vec(),
-            Node::Object(_) => panic!("expected a list"),
-        }
+        pattern.ways[0][0].matchers.clone()
     }
 
     fn again(list: &Value) -> Value {
@@ -113,6 +94,7 @@ mod tests {
             {"prefix": "a"}, {"suffix": "b"}, {"prefix": {"equals-ignore-case": "c"}}, {"suffix": {"equals-ignore-case": "d"}},
             {"equals-ignore-case": "e"}, {"wildcard": r"a*\*b\\*"}, {"numeric": [">", 0, "<=", 5]}, {"numeric": ["<", 1.5]},
             {"cidr": "10.0.0.0/8"}, {"cidr": "2001:db8::/32"}, {"cidr": "0.0.0.0/0"}, {"exists": true}, {"exists": false},
+            "10.0.0.1", {"exactly": "10.0.0.1"}, {"anything-but": ["::1", "b"]},
             {"anything-but": ["a", "b"]}, {"anything-but": [1, 2]}, {"anything-but": {"prefix": ["a", "b"]}},
             {"anything-but": {"wildcard": ["a*"]}}, {"anything-but": {"equals-ignore-case": ["x"]}},
         ]);
@@ -121,7 +103,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_means_the_same(text in ".{0,8}", n in any::<i64>(), d in -1e9..1e9f64, bits in any::<u32>(), length in 0u32..=32) {
+        fn what_is_written_means_the_same(text in ".{0,8}", n in any::<i64>(), d in -1e9..1e9f64, bits in any::<u32>(), length in 0u32..32) {
             let wildcard = text.replace('\\', r"\\").replace("**", "*");
             let list = json!([text, n, d, {"prefix": text}, {"equals-ignore-case": text}, {"wildcard": wildcard},
                 {"numeric": [">", d]}, {"cidr": format!("{}/{length}", Ipv4Addr::from_bits(bits))}, {"anything-but": {"suffix": format!("{text}x")}}]);

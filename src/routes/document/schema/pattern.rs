@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::routes::EVENT_FIELDS;
-use crate::routes::pattern::OPERATORS;
+use crate::routes::pattern::{OPERATORS, RESERVED};
 
 /// A whole pattern, whose outermost names are those of a message.
 pub(super) struct Pattern;
@@ -65,7 +65,8 @@ impl<const INSIDE_OR: bool> JsonSchema for Fields<INSIDE_OR> {
             "additionalProperties": field,
         });
         if INSIDE_OR {
-            let names = json!({"not": {"enum": OPERATORS}});
+            let reserved: Vec<_> = OPERATORS.into_iter().chain(RESERVED).collect();
+            let names = json!({"not": {"enum": reserved}});
             schema.insert("propertyNames".to_owned(), names);
         }
         schema
@@ -91,12 +92,15 @@ fn outermost<const INSIDE_OR: bool>(generator: &mut SchemaGenerator) -> Schema {
     let field = field::<INSIDE_OR>(generator);
     let fields = EVENT_FIELDS.map(|name| (name.to_owned(), field.clone()));
     let mut properties = Map::from_iter(fields);
+    // `json.kind` is `kind` inside `json`.
+    let nested = format!(r"^({})\.", EVENT_FIELDS.join("|"));
     let alternative = generator.subschema_for::<Alternative>();
     properties.insert("$or".to_owned(), choice(&alternative));
     json_schema!({
         "type": "object",
         "minProperties": 1,
         "properties": properties,
+        "patternProperties": {nested: field},
         "additionalProperties": false,
     })
 }
@@ -160,6 +164,7 @@ fn operator() -> Value {
         })),
     ]});
     one_of(json!({
+        "exactly": text,
         "prefix": affix,
         "suffix": affix,
         "equals-ignore-case": text,

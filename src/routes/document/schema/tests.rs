@@ -9,14 +9,16 @@ use crate::routes::tests::document;
 use crate::routes::{Problems, Routes};
 
 /// What the schema cannot say, by the words of the problem: it is about several values at once, or about more than a shape.
-const BEYOND_SHAPE: [&str; 11] = [
+const BEYOND_SHAPE: [&str; 13] = [
     "expected a name of its own",
     "expected no topic that a route listens to",
     "tells executions of this state machine apart",
     "since the input `payload`",
     "objects inside one another",
     "combinations of `$or`",
-    "expected one list for this field",
+    "AWS calls too complex",
+    "that a double can hold",
+    "found the length",
     "expected a lower bound below the upper one",
     "found no IP address before the `/`",
     "found no prefix length",
