@@ -17,7 +17,7 @@ use crate::ports::{
 };
 use crate::request::{Request, request};
 use crate::retry::{Patience, retry};
-use crate::routes::{Route, Routes};
+use crate::routes::Route;
 use crate::xray::{Trace, Tracer};
 
 /// Where messages belong.
@@ -276,17 +276,16 @@ pub struct Delivered<'a> {
     pub progress: &'a Progress,
 }
 
-/// Sends a message down every route that matches, all at once. An empty list means that none matches.
+/// Sends a message down every one of these routes, all at once.
 ///
 /// A route that fails repeats none that worked: each has its own attempts, its own outcome and its own letter.
 pub async fn deliver(
     delivered: Delivered<'_>,
-    routes: &Routes,
+    matching: Vec<&Route>,
     targets: &Targets,
     queues: &Queues,
     deadlines: Deadlines,
 ) -> Vec<Delivery> {
-    let matching = routes.matching(delivered.message);
     delivered.progress.begin(delivered.message, &matching);
     let deliveries = matching
         .into_iter()

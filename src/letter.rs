@@ -39,6 +39,8 @@ pub struct Letter {
 pub enum Reason {
     /// No route takes the message.
     Unrouted,
+    /// Matching took too long. The parking queue tries it again, with more time.
+    Undecided,
     /// The target did not take it in time. The parking queue tries it again.
     Unavailable,
     /// The target refuses it, and would again.
@@ -62,8 +64,9 @@ pub enum Reason {
 
 impl Reason {
     /// A new one goes here, too.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unrouted,
+        Self::Undecided,
         Self::Unavailable,
         Self::Refused,
         Self::InputTooLarge,
@@ -79,6 +82,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Unrouted => "unrouted",
+            Self::Undecided => "undecided",
             Self::Unavailable => "unavailable",
             Self::Refused => "refused",
             Self::InputTooLarge => "input_too_large",
@@ -133,6 +137,14 @@ impl Letter {
             message.cache, message.topic
         );
         Self::about(message, body, None, Reason::Unrouted, detail, now_ms)
+    }
+
+    pub fn undecided(message: &TopicMessage, body: &str, now_ms: i64) -> Self {
+        let detail = format!(
+            "the `where` of the routes for cache `{}`, topic `{}` takes too long to match; make it simpler",
+            message.cache, message.topic
+        );
+        Self::about(message, body, None, Reason::Undecided, detail, now_ms)
     }
 
     /// A letter about an event, or about whatever else a queue held in its place.

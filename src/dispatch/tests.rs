@@ -36,7 +36,7 @@ async fn outcomes(
     let (targets, queues) = (world.targets(), world.queues());
     let deliveries = deliver(
         delivered(&message, &trace(&message)),
-        &routes(list),
+        routes(list).matching(&message),
         &targets,
         &queues,
         soon(),
@@ -129,9 +129,10 @@ async fn twenty_deliveries_at_once_start_one_execution() {
     let world = World::default();
     let (m, r, t) = (message(json!({})), routes(&[json!({})]), world.targets());
     let (q, trace) = (world.queues(), trace(&m));
-    let all = join_all((0..20).map(|_| deliver(delivered(&m, &trace), &r, &t, &q, soon())))
-        .await
-        .concat();
+    let all =
+        join_all((0..20).map(|_| deliver(delivered(&m, &trace), r.matching(&m), &t, &q, soon())))
+            .await
+            .concat();
     let started = all.iter().filter(|d| d.outcome == Outcome::Started).count();
     assert_eq!((all.len(), started, world.executions()), (20, 1, 1));
 }
@@ -370,7 +371,7 @@ async fn queues_that_both_refuse_are_tried_until_the_end_without_haste() {
     let list = routes(&[json!({})]);
     let [delivery] = deliver(
         delivered(&message, &trace),
-        &list,
+        list.matching(&message),
         &targets,
         &queues,
         deadlines,
@@ -415,7 +416,14 @@ async fn a_log_names_each_route_with_its_outcome() {
     let trace = trace(&message);
     let (targets, queues) = (world.targets(), world.queues());
     let delivered = delivered(&message, &trace);
-    let deliveries = deliver(delivered, &list, &targets, &queues, soon()).await;
+    let deliveries = deliver(
+        delivered,
+        list.matching(&message),
+        &targets,
+        &queues,
+        soon(),
+    )
+    .await;
     assert_eq!(super::outcomes(&deliveries), "r0=started r1=parked");
     assert_eq!(super::outcomes(&[]), "");
     let begun = delivered.progress.now().unwrap();

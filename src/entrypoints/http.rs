@@ -19,7 +19,7 @@ use crate::letter::{Letter, Reason};
 use crate::message::{MessageId, TopicMessage};
 use crate::metrics::{Measurements, Metric, Metrics};
 use crate::ports::Fault;
-use crate::routes::Routes;
+use crate::routes::{MATCHING_STEPS, Routes};
 use crate::secrets::SecretCache;
 use crate::signature::{self, SignatureError, Verified};
 use crate::telemetry;
@@ -160,6 +160,23 @@ impl Verdict {
                 reason: Some(format!("no route matched, and no queue took it: {fault}")),
                 ..Self::about(subject, Code::NotStored)
             },
+        }
+    }
+
+    fn undecided(subject: Subject, kept: Result<Place, Fault>) -> Self {
+        let (code, reason) = match kept {
+            Ok(_) => (
+                Code::Accepted,
+                "matching took too long: parked whole".to_owned(),
+            ),
+            Err(fault) => {
+                let reason = format!("matching took too long, and no queue took it: {fault}");
+                (Code::NotStored, reason)
+            }
+        };
+        Self {
+            reason: Some(reason),
+            ..Self::about(subject, code)
         }
     }
 
@@ -430,18 +447,20 @@ impl Webhook {
             now_ms: (self.now_ms)(),
             progress,
         };
-        let deliveries = dispatch::deliver(
-            delivered,
-            &self.routes,
-            &self.targets,
-            &self.queues,
-            deadlines,
-        )
-        .await;
-        if deliveries.is_empty() {
+        let matching = self
+            .routes
+            .matching_within(delivered.message, MATCHING_STEPS);
+        let Ok(matching) = matching else {
+            let letter = Letter::undecided(delivered.message, body, delivered.now_ms);
+            let kept = dispatch::store(letter, Place::Parked, &self.queues, deadlines).await;
+            return Verdict::undecided(subject, kept);
+        };
+        if matching.is_empty() {
             let kept = self.keep_unrouted(delivered, deadlines).await;
             return Verdict::unrouted(subject, kept);
         }
+        let (targets, queues) = (&self.targets, &self.queues);
+        let deliveries = dispatch::deliver(delivered, matching, targets, queues, deadlines).await;
         let stored = deliveries
             .iter()
             .all(|delivery| delivery.outcome != Outcome::NotStored);
@@ -527,7 +546,9 @@ fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
         };
     }
     match verdict.code {
-        Code::Accepted if faults.is_empty() => line!(info, "accepted a message"),
+        Code::Accepted if faults.is_empty() && verdict.reason.is_none() => {
+            line!(info, "accepted a message")
+        }
         Code::Accepted => line!(warn, "kept a message that a target did not take"),
         Code::Unrouted => line!(warn, "no route takes this message"),
         Code::NotStored => line!(error, "could not store a message"),

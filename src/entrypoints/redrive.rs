@@ -12,10 +12,13 @@ use crate::letter::{Letter, Reason};
 use crate::message::TopicMessage;
 use crate::metrics::{Measurements, Metric, Metrics};
 use crate::ports::{Fault, FaultKind};
-use crate::routes::Routes;
+use crate::routes::{MATCHING_STEPS, Routes};
 use crate::signature::Verified;
 use crate::telemetry;
 use crate::xray::{Segment, Trace};
+
+/// How much more matching a message may take here than in the webhook: a few seconds.
+const MORE_TIME: usize = 100;
 
 /// The redrive.
 pub struct Redrive {
@@ -216,7 +219,14 @@ impl Redrive {
         message: &TopicMessage,
         deadlines: Deadlines,
     ) -> Tried {
-        let routes = self.routes.matching(message);
+        let steps = MORE_TIME * MATCHING_STEPS;
+        let Ok(routes) = self.routes.matching_within(message, steps) else {
+            return Tried::Hopeless(Hopeless {
+                reason: Reason::Undecided,
+                detail: letter.detail.clone(),
+                attempts: 0,
+            });
+        };
         if routes.is_empty() {
             return Tried::Hopeless(Hopeless {
                 reason: Reason::Unrouted,

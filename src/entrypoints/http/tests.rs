@@ -464,3 +464,39 @@ async fn what_is_stored_never_is_answered_with_the_truth_in_time() {
     assert!(took <= Duration::from_millis(9500), "{took:?}");
     assert!(took > Duration::from_secs(8), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_routes_are_undecided_is_parked_whole() {
+    // Each choice of list elements has to be tried: the names are given twice, in the message and in the pattern.
+    let fields = (0..40).map(|n| (format!("f{n}"), json!([{"numeric": ["<", 0]}])));
+    let list = json!({"items": Value::Object(fields.collect())});
+    let pattern = json!({"json": {"$or": [list.clone(), {"items": {"f0": [1]}}]}});
+    let items: Vec<Value> = (0..40_000)
+        .map(|n| json!({"f0": n, "f1": n, "f2": -1}))
+        .collect();
+    let exact: Vec<Value> = (0..2000).map(|n| json!(-n - 2)).collect();
+    let list = [
+        json!({"where": pattern}),
+        json!({"where": {"json": {"items": {"f0": exact}}}}),
+    ];
+    let world = World::default();
+    let webhook = webhook(&world, &list);
+    let text = json!({ "items": items }).to_string();
+    let request = signed("secret", body(json!({ "text": text })));
+    let (status, answer) = ask(&webhook, &request).await;
+    assert_eq!(
+        (status, &answer["code"], &answer["targets"]),
+        (200, &json!("accepted"), &json!([]))
+    );
+    let calls = world.calls();
+    let letter = calls
+        .last()
+        .unwrap()
+        .strip_prefix("park ")
+        .expect("a parked letter");
+    let letter: Value = serde_json::from_str(letter).unwrap();
+    assert_eq!(
+        (&letter["reason"], &letter["route"]),
+        (&json!("undecided"), &Value::Null)
+    );
+}
