@@ -178,7 +178,8 @@ impl Subscription {
             Some(subscription_item::Kind::Item(item)) => Said::Message(message(item)),
             Some(subscription_item::Kind::Discontinuity(gap)) => Said::Discontinuity(Cursor {
                 page: gap.new_sequence_page,
-                next: gap.new_topic_sequence,
+                // Messages go on after the number that it names.
+                next: gap.new_topic_sequence.saturating_add(1),
             }),
             // Something of a newer protocol shows at least that it lives.
             Some(subscription_item::Kind::Heartbeat(_)) | None => Said::Heartbeat,
