@@ -41,4 +41,4 @@ pub mod workspace;
 pub use aws::Account;
 pub use deploy::Deployed;
 pub use emulator::Emulator;
-pub use stack::{Delivery, Edit, Options, Stack};
+pub use stack::{Delivery, Edit, Options, Stack, TopicsPort};

@@ -1,8 +1,7 @@
 //! The whole system on this machine: topics, emulator and the deployed template.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,13 +19,17 @@ use super::emulator::Emulator;
 use super::functions;
 use super::relay::Relay;
 use super::template;
-use super::topics::{Limits, TopicsOptions, TopicsServer, Webhook, WebhookError, local_api_key};
+use super::topics::{Limits, STABLE_API_KEY, TopicsServer};
 use super::workspace::{State, Workspace};
 use crate::adapters::ssm;
 use crate::adapters::topics;
 use crate::config::{MomentoEndpoint, RoutesSource};
 use crate::relay::destination::Attempt;
 use crate::routes::Routes;
+
+mod server;
+
+pub use server::TopicsPort;
 
 /// The stack's name in its account of the emulator.
 const NAME: &str = "workflow-bridge";
@@ -54,11 +57,14 @@ pub struct Options {
     pub binaries: Binaries,
     /// The cache that the shipped routes listen to.
     pub cache: String,
+    /// Caches that exist beside it and those that the routes name.
+    pub more_caches: BTreeSet<String>,
+    /// The key of Momento's SDKs and of the HTTP API, in the form of a v2 key.
+    pub api_key: String,
     pub delivery: Delivery,
     /// What the Topics server holds.
     pub limits: Limits,
-    /// 0 takes a free port.
-    pub topics_port: u16,
+    pub topics_port: TopicsPort,
     /// 0 takes a free port.
     pub aws_port: u16,
     /// Template parameters beyond those the stack sets itself.
@@ -76,9 +82,11 @@ impl Options {
             workspace,
             binaries,
             cache: "demo".to_owned(),
+            more_caches: BTreeSet::new(),
+            api_key: STABLE_API_KEY.to_owned(),
             delivery: Delivery::Webhooks,
             limits: Limits::default(),
-            topics_port: 0,
+            topics_port: TopicsPort::Free,
             aws_port: 0,
             parameters: BTreeMap::new(),
             edit: Box::new(|_| Ok(())),
@@ -122,15 +130,10 @@ impl Stack {
     /// Starts everything else in an account of its own of a running emulator. Stacks that share an emulator see nothing of
     /// each other.
     pub async fn start_in(emulator: Arc<Emulator>, options: Options) -> Result<Self> {
-        let api_key = local_api_key();
-        let topics = TopicsServer::start(TopicsOptions {
-            listen: (Ipv4Addr::LOCALHOST, options.topics_port).into(),
-            keys: [(api_key.clone(), None)].into(),
-            limits: options.limits,
-            ..TopicsOptions::default()
-        })
-        .await
-        .with_context(|| format!("cannot start the local Topics server on port {}; is it taken? `--topics-port` names another, without it a free one is used", options.topics_port))?;
+        let api_key = options.api_key;
+        let mut caches = options.more_caches;
+        caches.insert(options.cache.clone());
+        let topics = server::start(options.topics_port, &api_key, caches, options.limits).await?;
         let account = Account::new(emulator.endpoint(), &Account::fresh_id());
 
         let step = options.progress.step("deploying the template");
@@ -159,8 +162,11 @@ impl Stack {
 
         let webhook_url = webhook_url(&emulator, &deployed)?;
         let routes = deployed_routes(&account, &template, &deployed).await?;
+        server::create_caches(&topics, &routes)?;
         match options.delivery {
-            Delivery::Webhooks => put_webhooks(&topics, &routes, &webhook_url, &signing_secret)?,
+            Delivery::Webhooks => {
+                server::put_webhooks(&topics, &routes, &webhook_url, &signing_secret)?
+            }
             Delivery::Relay | Delivery::Nothing => {}
         }
         step.done("deployed the template");
@@ -287,35 +293,6 @@ impl Stack {
         drop(self.relay);
         self.topics.shutdown().await;
     }
-}
-
-/// One webhook for what routes listen to, however many there are: the webhook function finds all of them. A pattern that another
-/// one covers would deliver twice.
-fn put_webhooks(
-    topics: &TopicsServer,
-    routes: &Routes,
-    url: &str,
-    secret: &str,
-) -> Result<(), WebhookError> {
-    let enabled = || {
-        let enabled = routes.iter().filter(|route| route.enabled);
-        enabled.map(|route| &route.from)
-    };
-    for from in enabled() {
-        let (cache, topic) = (from.cache.as_str(), from.topic.as_str());
-        if enabled().any(|other| other != from && other.covers(cache, topic)) {
-            continue;
-        }
-        let webhook = Webhook {
-            cache: cache.to_owned(),
-            topic: topic.to_owned(),
-            url: url.to_owned(),
-            secret: secret.to_owned(),
-            host: None,
-        };
-        topics.put_webhook(&format!("{cache}/{topic}"), webhook)?;
-    }
-    Ok(())
 }
 
 /// Packs and uploads each function's binary and points the template to it; gives the bucket.

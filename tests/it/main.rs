@@ -10,6 +10,7 @@ mod canary;
 mod chaos;
 mod check;
 mod cli;
+mod clients;
 mod completion;
 mod crashes;
 mod dashboard;

@@ -205,6 +205,12 @@ fn a_port_that_is_taken_is_named() {
         );
         Try::new(&["local", "--once", option, &port]).ends(1, &[&found, "in use"]);
     }
+    let error = Try::new(&["local", "--once", "--api-key", "hunter2"]).ends(
+        1,
+        &["expected `--api-key` in the form of a Momento version 2 key"],
+    );
+    assert!(!error.contains("hunter2"), "{error}");
+    Try::new(&["local", "--cache", ""]).ends(2, &["expected a name of 1 to 1024 bytes, found 0"]);
     Try::new(&["serve"]).ends(
         1,
         &[

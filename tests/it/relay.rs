@@ -102,8 +102,10 @@ impl Scene {
         }
     }
 
-    /// Waits until a topic's cursor is saved at this number, and returns its page.
-    async fn cursors_of(&self, relay: &Relay, topic: &str, next: u64) -> u64 {
+    /// Waits until a topic's cursor is saved behind so many messages of its page, and returns the page.
+    async fn cursors_of(&self, relay: &Relay, topic: &str, messages: u64) -> u64 {
+        // Numbers start at 1.
+        let next = messages + 1;
         let waiting = async {
             loop {
                 let cursors = self.cursors();

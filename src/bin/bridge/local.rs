@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use momento::CredentialProvider;
 use workflow_bridge::check::check;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::local::build;
 use workflow_bridge::local::console::{Progress, Style, preview, seconds};
 use workflow_bridge::local::flow::{Caller, Direction, Flow, Happening};
-use workflow_bridge::local::{Delivery, Emulator, Options, Stack, template};
+use workflow_bridge::local::topics::MAX_NAME_BYTES;
+use workflow_bridge::local::{Delivery, Emulator, Options, Stack, TopicsPort, template};
 use workflow_bridge::routes::Target;
 
 /// Width of the shown beginning of a message.
@@ -28,7 +30,7 @@ const PREVIEW: usize = 60;
 /// account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into target/bridge.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge local --once          # send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  # the same without any webhook\n  cargo bridge local                 # keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once; the other commands talk to the newest."
+    after_help = "Examples:\n  cargo bridge local --once          # send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  # the same without any webhook\n  cargo bridge local                 # keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once, each with ports of its own; the other commands talk to the newest. Momento's SDKs connect with their local mode (forMomentoLocal): examples/clients. Unknown caches are refused, as Momento refuses them."
 )]
 pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
@@ -47,18 +49,17 @@ pub struct Local {
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
 
-    /// Cache that the template's routes listen to
-    #[arg(long, value_name = "NAME", default_value = "demo")]
-    cache: String,
+    /// Another cache that exists; may be repeated [default: `demo` and those that the template's routes name]
+    #[arg(long, value_name = "NAME", value_parser = cache_name)]
+    cache: Vec<String>,
 
-    /// Port of the Topics server [default: a free one]
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 0,
-        hide_default_value = true
-    )]
-    topics_port: u16,
+    /// API key of Momento's SDKs and the HTTP API, in the form of a version 2 key [default: the same one at every start]
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
+
+    /// Port of the Topics server, 0 for a free one [default: 8080, where the SDKs' local mode connects; a free one when it is taken]
+    #[arg(long, value_name = "PORT")]
+    topics_port: Option<u16>,
 
     /// Port of the AWS emulator [default: a free one]
     #[arg(
@@ -77,6 +78,23 @@ fn free(option: &str, port: u16) -> Result<()> {
         format!(
             "expected port {port} of this machine to be free for `{option}`: choose another, or leave it out for one that is"
         )
+    })
+}
+
+fn cache_name(name: &str) -> Result<String, String> {
+    match name.len() {
+        1..=MAX_NAME_BYTES => Ok(name.to_owned()),
+        bytes => Err(format!(
+            "expected a name of 1 to {MAX_NAME_BYTES} bytes, found {bytes}"
+        )),
+    }
+}
+
+/// Refuses a key that the SDKs would refuse before they send it. The error does not repeat the key.
+fn check_key(key: &str) -> Result<()> {
+    let credentials = CredentialProvider::from_api_key_v2(key, "local");
+    credentials.map(drop).map_err(|_| {
+        anyhow!("expected `--api-key` in the form of a Momento version 2 key, found something else: leave it out for a key that fits")
     })
 }
 
@@ -115,13 +133,24 @@ impl Local {
         let began = Instant::now();
         let mut options = Options::new(build::Binaries::new())?;
         options.progress = Progress::shown();
-        options.cache = self.cache;
+        options.more_caches = self.cache.into_iter().collect();
+        if let Some(key) = self.api_key {
+            check_key(&key)?;
+            options.api_key = key;
+        }
         if self.relay {
             options.delivery = Delivery::Relay;
         }
-        free("--topics-port", self.topics_port)?;
+        if let Some(port) = self.topics_port {
+            free("--topics-port", port)?;
+        }
         free("--aws-port", self.aws_port)?;
-        options.topics_port = self.topics_port;
+        options.topics_port = match self.topics_port {
+            None => TopicsPort::DEFAULT,
+            Some(0) => TopicsPort::Free,
+            Some(port) => TopicsPort::Exact(port),
+        };
+        let wanted = options.topics_port;
         options.aws_port = self.aws_port;
         if let Some(template) = self.template {
             options.template = template;
@@ -159,7 +188,7 @@ impl Local {
             .run()
             .publish_state(&stack.state(now_ms().unsigned_abs()))?;
         let flow = Flow::watch(&stack);
-        introduce(&stack, began)?;
+        introduce(&stack, wanted, began)?;
         crate::RUNS_UNTIL_STOPPED.store(true, Ordering::Relaxed);
         tokio::select! {
             result = show(flow) => result,
@@ -168,7 +197,7 @@ impl Local {
     }
 }
 
-fn introduce(stack: &Stack, began: Instant) -> Result<()> {
+fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
     let style = Style::for_stdout();
     let state = stack.state(0);
     let mut out = std::io::stdout().lock();
@@ -178,11 +207,19 @@ fn introduce(stack: &Stack, began: Instant) -> Result<()> {
         style.good("ready"),
         seconds(began.elapsed())
     )?;
+    let port = stack.topics().port();
+    let taken = match wanted {
+        TopicsPort::Preferred(wanted) if wanted != port => {
+            format!("; port {wanted} is taken, so the SDKs' local mode needs port {port}")
+        }
+        _ => String::new(),
+    };
     writeln!(
         out,
-        "  topics   {}  Momento SDKs and HTTP API",
+        "  topics   {}  Momento SDKs and HTTP API{taken}",
         state.topics_endpoint
     )?;
+    writeln!(out, "  caches   {}", stack.topics().caches().join(", "))?;
     writeln!(
         out,
         "  aws      {}  account {}",
@@ -221,8 +258,9 @@ fn introduce(stack: &Stack, began: Instant) -> Result<()> {
         format!("cargo bridge publish {example} hello"),
         format!("cargo bridge send --topic {example} --text hello"),
         format!(
-            "curl -H 'Authorization: {}' -d hello {}/topics/{}/{example}",
-            state.api_key, state.topics_endpoint, state.cache
+            "curl -H 'Authorization: {}' -d hello {}",
+            state.api_key,
+            stack.topics().topic_url(&state.cache, example)
         ),
     ] {
         writeln!(out, "  {}", style.bold(command))?;
