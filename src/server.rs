@@ -1,12 +1,17 @@
 //! A small HTTP server that bounds whatever its callers could use up: HTTP/1.1, and HTTP/2 with prior knowledge.
 //!
-//! Only POSTs bring work, so only their bodies are received and only they are counted. Every other method is handed to
-//! the handler at once, with an empty body: whether the server lives can be asked when it is full, too.
+//! Only POSTs bring work, so only their bodies are received and only they are counted as in flight. Every other method is handed
+//! to the handler at once, with an empty body: whether the server lives can be asked when it is full, too.
+//!
+//! What one caller holds is taken from it when another one needs it: the connection that has been idle for the longest, whatever
+//! it was used for, and the body that has been under way for the longest.
 //!
 //! | who | is bounded by |
 //! |---|---|
 //! | connects and says nothing, or sends its head slowly | [`Limits::head_within`], [`Limits::connections`] |
-//! | sends its body slowly | [`Limits::body_within`], answered 408 |
+//! | sends no HTTP/1.1, or a head over 16 KiB | answered 400, 431 |
+//! | has many requests on one HTTP/2 connection | 32 of any method, 4 large bodies, 256 KiB that are not read yet |
+//! | sends its body slowly | [`Limits::body_within`], answered 408; [`Limits::connections`], answered 503 |
 //! | sends a large body | [`Limits::body_max`], answered 413; [`Limits::large_bodies`] |
 //! | sends more than can be handled | [`Limits::in_flight`], answered 503 |
 //! | keeps a connection and has nothing to say | [`Limits::idle_within`] |
@@ -14,7 +19,9 @@
 
 mod body;
 mod connection;
+mod heads;
 mod health;
+mod places;
 mod request;
 
 use std::io::ErrorKind;
@@ -31,19 +38,21 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use health::health;
+use places::{Bodies, Connections};
 
 use crate::entrypoints::http::{BODY_MAX, Code, refuse};
 
-/// HTTP/2 streams of a connection that are open at once.
-const STREAMS: u32 = 100;
+/// HTTP/2 streams of a connection that are open at once, whatever their method.
+const STREAMS: u32 = 32;
 
 /// Bytes of a body that an HTTP/2 sender may send before they are read: of a stream, and of a connection.
 const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// The largest head, in bytes: as HTTP/2 libraries have it. HTTP/1.1 buffers four of them, as it reads bodies with that, too.
-const HEAD_MAX: u32 = 16 * 1024;
-const BUFFER: usize = 64 * 1024;
+/// The largest head, in bytes: as HTTP/2 libraries have it. Up to four of them are read, so that a larger one is answered;
+/// HTTP/1.1 reads bodies with that buffer, too.
+const HEAD_MAX: usize = 16 * 1024;
+const BUFFER: usize = 4 * HEAD_MAX;
 
 /// An HTTP/2 peer is asked this often whether it is still there, and has this long to say so.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -55,8 +64,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// What the callers of a server may use.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections that are open at once: 1024. Over that none is accepted until one ends. As many requests may be
-    /// sending their bodies, which only HTTP/2 could exceed.
+    /// Connections that are open at once: 1024. One more takes the place of the one that has been idle for the longest. As
+    /// many requests may be sending their bodies, which only HTTP/2 could exceed; one more takes the place of the oldest.
     pub connections: usize,
     /// POSTs that are being handled at once: 512.
     pub in_flight: u32,
@@ -123,7 +132,8 @@ struct Server<H> {
     handler: H,
     limits: Limits,
     protocol: auto::Builder<TokioExecutor>,
-    receiving: Semaphore,
+    connections: Arc<Connections>,
+    receiving: Bodies,
     large_bodies: Arc<Semaphore>,
     in_flight: Arc<Semaphore>,
 }
@@ -146,11 +156,12 @@ impl<H: Handler> Server<H> {
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(HEAD_MAX);
+            .max_header_list_size(BUFFER as u32);
         Arc::new(Self {
             handler,
             protocol,
-            receiving: Semaphore::new(limits.connections),
+            connections: Connections::new(limits.connections),
+            receiving: Bodies::new(limits.connections),
             large_bodies: Arc::new(Semaphore::new(limits.large_bodies)),
             in_flight: Arc::new(Semaphore::new(limits.in_flight as usize)),
             limits,
@@ -192,17 +203,13 @@ async fn accept<H: Handler>(
     connections: &mut JoinSet<()>,
     stopped: &watch::Receiver<()>,
 ) -> std::convert::Infallible {
-    let free = Arc::new(Semaphore::new(server.limits.connections));
     loop {
-        let permit = free.clone().acquire_owned().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
+                let connected = server.connections.admit().await;
                 let (server, stopped) = (server.clone(), stopped.clone());
-                connections.spawn(async move {
-                    connection::serve(stream, server, stopped).await;
-                    drop(permit);
-                });
+                connections.spawn(connection::serve(stream, server, connected, stopped));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -54,6 +54,8 @@ pub enum Code {
     TooLarge,
     /// Only of the HTTP server: Lambda's triggers wait for the whole body themselves.
     TooSlow,
+    /// Only of the HTTP server.
+    HeadTooLarge,
     NotStored,
 }
 
@@ -71,6 +73,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
             Self::TooSlow => "too_slow",
+            Self::HeadTooLarge => "head_too_large",
             Self::NotStored => "not_stored",
         }
     }
@@ -84,6 +87,7 @@ impl Code {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -222,7 +226,8 @@ impl Webhook {
         budget: Duration,
     ) -> Response<String> {
         let began = Instant::now();
-        if request.method() == Method::GET && matches!(request.uri().path(), "" | "/") {
+        let asks = matches!(*request.method(), Method::GET | Method::HEAD);
+        if asks && matches!(request.uri().path(), "" | "/") {
             let about =
                 serde_json::json!({"name": env!("CARGO_PKG_NAME"), "version": crate::VERSION});
             return respond(StatusCode::OK, about.to_string());

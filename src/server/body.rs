@@ -1,5 +1,7 @@
 //! Receiving the body of a request, within bounds.
 
+use std::error::Error as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +19,10 @@ const SMALL: usize = 64 * 1024;
 const DISCARD_MAX: usize = 8 * 1024 * 1024;
 const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
-/// A body, and its share of the large ones.
+/// A body, and its shares of the large ones: the connection's and the server's.
 pub(super) struct Received {
     pub(super) bytes: Bytes,
-    pub(super) large: Option<OwnedSemaphorePermit>,
+    pub(super) large: Option<[OwnedSemaphorePermit; 2]>,
 }
 
 /// Why there is no body.
@@ -31,8 +33,23 @@ pub(super) enum Failed {
     /// There are too many large ones already.
     TooMany,
     TooSlow,
-    /// The sender went away, or what it sent is no body.
-    Broken(hyper::Error),
+    /// Not the body: the head, with its bytes.
+    HeadTooLarge(usize),
+    /// What is sent is no body.
+    Malformed(hyper::Error),
+    /// The sender went away.
+    Gone(hyper::Error),
+}
+
+impl Failed {
+    /// Only a sender that is still there can be answered.
+    fn of(error: hyper::Error) -> Self {
+        let cause = error.source().and_then(|cause| cause.downcast_ref());
+        match cause.map(std::io::Error::kind) {
+            Some(ErrorKind::InvalidInput | ErrorKind::InvalidData) => Self::Malformed(error),
+            _ => Self::Gone(error),
+        }
+    }
 }
 
 /// Receives a body of at most `max` bytes.
@@ -40,7 +57,7 @@ pub(super) async fn receive(
     body: &mut Incoming,
     max: usize,
     within: Duration,
-    large_bodies: &Arc<Semaphore>,
+    large_bodies: [&Arc<Semaphore>; 2],
 ) -> Result<Received, Failed> {
     let announced = body.size_hint().lower();
     if announced > max as u64 {
@@ -55,13 +72,13 @@ pub(super) async fn receive(
 async fn collect(
     body: &mut Incoming,
     max: usize,
-    large_bodies: &Arc<Semaphore>,
+    large_bodies: [&Arc<Semaphore>; 2],
 ) -> Result<Received, Failed> {
     // Most bodies are one piece, which need not be copied.
     let (mut first, mut whole) = (Bytes::new(), Vec::new());
     let mut large = None;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Failed::Broken)?.into_data() else {
+        let Ok(data) = frame.map_err(Failed::of)?.into_data() else {
             continue;
         };
         let length = first.len() + whole.len() + data.len();
@@ -69,8 +86,11 @@ async fn collect(
             return Err(Failed::TooLarge(length as u64));
         }
         if length > SMALL && large.is_none() {
-            let permit = large_bodies.clone().try_acquire_owned();
-            large = Some(permit.map_err(|_| Failed::TooMany)?);
+            let [one, other] = large_bodies.map(|bodies| bodies.clone().try_acquire_owned());
+            large = Some([
+                one.map_err(|_| Failed::TooMany)?,
+                other.map_err(|_| Failed::TooMany)?,
+            ]);
         }
         if first.is_empty() && whole.is_empty() {
             first = data;

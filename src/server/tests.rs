@@ -63,7 +63,8 @@ impl World {
     fn connect(&self) -> DuplexStream {
         let (ours, theirs) = duplex(64 * 1024);
         let (server, stopped) = (self.server.clone(), self.stopped.clone());
-        tokio::spawn(connection::serve(theirs, server, stopped));
+        let connected = server.connections.try_admit().expect("a place");
+        tokio::spawn(connection::serve(theirs, server, connected, stopped));
         ours
     }
 

@@ -115,15 +115,33 @@ async fn senders_that_hang_take_nothing_from_those_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_the_bound_of_bodies_under_way_the_answer_is_503() {
-    let world = World::new(|limits| limits.connections = 1);
+async fn a_connection_that_sends_a_body_makes_way_where_none_is_idle() {
+    let world = World::new(|limits| limits.connections = 2);
+    let mut idle = world.connect();
+    let get = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
+    idle.write_all(get).await.unwrap();
+    assert_eq!(read_answer(&mut idle).await.0, 200);
     let mut hanging = world.connect();
     let head = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nhello";
     hanging.write_all(head.as_bytes()).await.unwrap();
-    until(|| world.server.receiving.available_permits() == 0).await;
-    let answer = world.exchange(post("/", "hello").as_bytes()).await;
-    assert_eq!(parse(&answer), (503, refused("not_stored")));
-    assert_eq!(read_answer(&mut hanging).await.0, 408);
+    until(|| world.server.receiving.taken() == 1).await;
+    // The idle one first, then the sender: what is handled stays.
+    let mut newer = Vec::new();
+    for connection in [&mut idle, &mut hanging] {
+        let mut busy = world.connect();
+        busy.write_all(post("/wait", "hello").as_bytes())
+            .await
+            .unwrap();
+        newer.push(busy);
+        until(|| world.handled().began.load(Ordering::SeqCst) == 1 + newer.len()).await;
+        let began = Instant::now();
+        assert_eq!(connection.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+        assert!(began.elapsed() <= Duration::from_millis(100));
+    }
+    world.handled().go_on.notify_waiters();
+    for mut busy in newer {
+        assert_eq!(read_answer(&mut busy).await.0, 200);
+    }
     let answer = world.exchange(post("/", "hello").as_bytes()).await;
     assert_eq!(parse(&answer).0, 200);
 }
@@ -193,7 +211,6 @@ async fn a_body_that_breaks_off_is_not_handled() {
     for request in [
         "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nhello",
         "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
-        "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n",
     ] {
         let (mut read, mut write) = tokio::io::split(world.connect());
         write.write_all(request.as_bytes()).await.unwrap();
@@ -248,4 +265,57 @@ async fn a_handler_that_panics_is_answered_503_and_harms_nobody() {
     }
     let answer = world.exchange(post("/", "hello").as_bytes()).await;
     assert_eq!(parse(&answer).0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_answered_as_everything_else() {
+    let world = World::new(|_| {});
+    let chunked = "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
+    let large = |size| format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(size));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(101));
+    let after_another = "GET / HTTP/1.1\r\nhost: h\r\n\r\nGET\r\n\r\n";
+    for (request, status, code) in [
+        (format!("{chunked}zz\r\nhello\r\n"), 400, "malformed"),
+        (format!("{chunked}5\r\nhelloxx"), 400, "malformed"),
+        (format!("{chunked}fffffffffffffffff\r\n"), 400, "malformed"),
+        ("GET\r\n\r\n".to_owned(), 400, "malformed"),
+        (after_another.to_owned(), 400, "malformed"),
+        ("\0\0\0\0\r\n\r\n".to_owned(), 400, "malformed"),
+        ("POST / HTTP/9.9\r\n\r\n".to_owned(), 400, "malformed"),
+        (
+            "POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n".to_owned(),
+            400,
+            "malformed",
+        ),
+        (large(20_000), 431, "head_too_large"),
+        (large(100_000), 431, "head_too_large"),
+        (large(100_000).replace("GET", "POST"), 431, "head_too_large"),
+        (many, 431, "head_too_large"),
+    ] {
+        let (mut read, mut write) = tokio::io::split(world.connect());
+        let shown = &request[..request.len().min(80)];
+        let sending = async {
+            // The server may well have closed it.
+            let _ = write.write_all(request.as_bytes()).await;
+        };
+        let reading = async {
+            if request == after_another {
+                assert_eq!(read_answer(&mut read).await.0, 200);
+            }
+            let answer = read_answer(&mut read).await;
+            assert_eq!(answer, (status, refused(code)), "{shown:?}");
+        };
+        futures_util::join!(sending, reading);
+    }
+    assert_eq!(world.server.receiving.taken(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_of_16_kib_is_read() {
+    let world = World::new(|_| {});
+    let head = format!(
+        "GET / HTTP/1.1\r\nconnection: close\r\nx: {}\r\n\r\n",
+        "y".repeat(16_000)
+    );
+    assert_eq!(parse(&world.exchange(head.as_bytes()).await).0, 200);
 }

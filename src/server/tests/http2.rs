@@ -80,6 +80,63 @@ async fn the_bounds_hold_within_one_connection() {
     let mut statuses = [a.0, b.0, c.0, d.0];
     statuses.sort_unstable();
     assert_eq!(statuses, [408, 408, 408, 503]);
+
+    // Bodies that hold all places keep out no other.
+    let began = Instant::now();
+    let hanging = async { futures_util::join!(hangs(), hangs(), hangs()) };
+    let whole = async {
+        until(|| world.server.receiving.taken() == 3).await;
+        let answer = ask(&client, "/", whole(5)).await;
+        assert_eq!((answer.0, began.elapsed()), (200, Duration::ZERO));
+    };
+    let ((oldest, ..), ()) = futures_util::join!(hanging, whole);
+    assert_eq!(oldest, (503, refused("not_stored")));
+    assert_eq!(world.server.receiving.taken(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_connection_holds_32_requests_and_4_large_bodies() {
+    let world = World::new(|limits| limits.large_bodies = 8);
+    let client = client(&world).await;
+    let asking = (0..100).map(|_| ask(&client, "/", hanging()));
+    let asking = futures_util::future::join_all(asking);
+    let others = async {
+        until(|| world.server.receiving.taken() == 32).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.server.receiving.taken(), 32);
+    };
+    futures_util::join!(asking, others);
+
+    let large = || whole(64 * 1024 + 1);
+    let (one, other) = (&client, &super::http2::client(&world).await);
+    let waiting = |client| async move {
+        let four = (0..4).map(|_| ask(client, "/wait", large()));
+        futures_util::future::join_all(four).await
+    };
+    let fifth = async {
+        until(|| world.handled().began.load(Ordering::SeqCst) == 8).await;
+        let fifth = ask(one, "/", large()).await;
+        assert_eq!(fifth, (503, refused("not_stored")));
+        assert_eq!(ask(one, "/", whole(5)).await.0, 200);
+        world.handled().go_on.notify_waiters();
+    };
+    let (four, others, ()) = futures_util::join!(waiting(one), waiting(other), fifth);
+    assert!(four.iter().chain(&others).all(|answer| answer.0 == 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_over_16_kib_is_answered() {
+    let world = World::new(|_| {});
+    let client = client(&world).await;
+    for (size, status) in [(16_000, 200), (17_000, 431), (60_000, 431)] {
+        let request = Request::post("http://h/").header("x", "y".repeat(size));
+        let request = request.body(whole(5)).unwrap();
+        let response = client.clone().send_request(request).await.unwrap();
+        assert_eq!(response.status(), status, "{size}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body == refused("head_too_large"), status == 431);
+    }
 }
 
 #[tokio::test(start_paused = true)]

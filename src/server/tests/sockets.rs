@@ -104,32 +104,71 @@ async fn stopping_is_bounded() {
 }
 
 #[tokio::test]
-async fn over_the_bound_of_connections_none_is_accepted_until_one_ends() {
+async fn over_the_bound_of_connections_the_one_that_is_idle_for_the_longest_ends() {
+    let limits = Limits {
+        connections: 3,
+        ..Limits::default()
+    };
+    let (echo, address, _stop, _serving) = start(limits).await;
+    let get = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
+    let mut busy = TcpStream::connect(address).await.unwrap();
+    busy.write_all(post("/wait", "hello").as_bytes())
+        .await
+        .unwrap();
+    until(|| echo.0.began.load(Ordering::SeqCst) == 1).await;
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(get).await.unwrap();
+        assert_eq!(read_answer(&mut connection).await.0, 200);
+        idle.push(connection);
+    }
+    // The first one was used last.
+    idle[0].write_all(get).await.unwrap();
+    assert_eq!(read_answer(&mut idle[0]).await.0, 200);
+    let mut newer = TcpStream::connect(address).await.unwrap();
+    newer
+        .write_all(post("/", "hello").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    newer.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(parse(&answer).0, 200);
+    assert_eq!(idle[1].read_to_end(&mut Vec::new()).await.unwrap(), 0);
+    idle[0].write_all(get).await.unwrap();
+    assert_eq!(read_answer(&mut idle[0]).await.0, 200);
+    echo.0.go_on.notify_one();
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(parse(&answer).0, 200, "what is handled is not ended");
+}
+
+#[tokio::test]
+async fn where_every_connection_has_a_request_that_is_handled_one_of_them_is_waited_for() {
     let limits = Limits {
         connections: 2,
         ..Limits::default()
     };
     let (echo, address, _stop, _serving) = start(limits).await;
-    let get = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
-    let mut open = Vec::new();
-    for _ in 0..2 {
+    let mut busy = Vec::new();
+    for began in 1..=2 {
         let mut connection = TcpStream::connect(address).await.unwrap();
-        connection.write_all(get).await.unwrap();
-        assert_eq!(read_answer(&mut connection).await.0, 200);
-        open.push(connection);
+        let request = post("/wait", "hello").replace("connection: close\r\n", "");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        until(|| echo.0.began.load(Ordering::SeqCst) == began).await;
+        busy.push(connection);
     }
     let mut waiting = TcpStream::connect(address).await.unwrap();
     waiting
         .write_all(post("/", "hello").as_bytes())
         .await
         .unwrap();
-    // Those that are open go on meanwhile, for longer than the other one would have taken.
     for _ in 0..50 {
-        open[0].write_all(get).await.unwrap();
-        assert_eq!(read_answer(&mut open[0]).await.0, 200);
+        tokio::task::yield_now().await;
     }
-    assert_eq!(echo.0.ended.load(Ordering::SeqCst), 52);
-    open.pop();
+    assert_eq!(echo.0.began.load(Ordering::SeqCst), 2);
+    // Answered and idle, it makes way.
+    echo.0.go_on.notify_one();
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).await.unwrap();
     assert_eq!(parse(&answer).0, 200);

@@ -109,7 +109,8 @@ async fn whoever_does_not_read_its_answers_is_cut_off() {
     let world = World::new(|_| {});
     let (mut connection, theirs) = duplex(1024);
     let (server, stopped) = (world.server.clone(), world.stopped.clone());
-    let serving = tokio::spawn(connection::serve(theirs, server, stopped));
+    let connected = server.connections.try_admit().expect("a place");
+    let serving = tokio::spawn(connection::serve(theirs, server, connected, stopped));
     // Many requests, and room for a few answers.
     let began = Instant::now();
     while connection.write_all(HELLO.as_bytes()).await.is_ok() {}

@@ -158,3 +158,25 @@ async fn methods_and_sizes_come_first() {
         .await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_head_of_the_root_is_a_get_without_its_body() {
+    let server = Server::start(&[]).await;
+    for http in clients() {
+        let ask = async |method: &str| {
+            let request = Request::builder().method(method).uri(server.url("/"));
+            send(&http, request.body(Full::default()).unwrap()).await
+        };
+        let (get, head) = (ask("GET").await, ask("HEAD").await);
+        assert_eq!(
+            (get.status(), head.status()),
+            (200.try_into().unwrap(), get.status())
+        );
+        for header in ["content-type", "content-length"] {
+            assert_eq!(head.headers().get(header), get.headers().get(header));
+        }
+        let body = head.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.is_empty());
+    }
+    server.stop().await;
+}

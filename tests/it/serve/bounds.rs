@@ -136,3 +136,118 @@ async fn what_is_no_http_harms_nobody() {
     // It also says so if anything was written to standard error, such as a panic.
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_is_answered_as_the_table_says() {
+    let server = Server::start(&[]).await;
+    let chunked = "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
+    let large = |size| format!("POST / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(size));
+    for (request, status, code) in [
+        (format!("{chunked}zz\r\nhello\r\n"), 400, "malformed"),
+        ("hello\r\n\r\n".to_owned(), 400, "malformed"),
+        (
+            "POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n".to_owned(),
+            400,
+            "malformed",
+        ),
+        (large(20_000), 431, "head_too_large"),
+        (large(70_000), 431, "head_too_large"),
+    ] {
+        let mut connection = raw(&server, request.as_bytes()).await;
+        connection.shutdown().await.unwrap();
+        let answer = rest(connection).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(head.contains("content-type: application/json"), "{head}");
+        assert_eq!(body, format!(r#"{{"code":"{code}"}}"#));
+        server.logged(|line| line["code"] == code).await;
+    }
+    server.stop().await;
+}
+
+/// Raises this process's limit of open files, so that it can have as many connections as a server.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+}
+
+async fn is_taken(http: &Http, server: &Server) {
+    let (status, said) = ask(http, signed(server, &body("x"))).await;
+    assert_eq!((status, &said["code"]), (200, &json!("accepted")));
+}
+
+#[tokio::test]
+async fn a_thousand_idle_connections_block_no_request() {
+    raise_open_files();
+    let server = Server::start(&[]).await;
+    let mut idle = Vec::new();
+    for number in 0..1030 {
+        let request: &[u8] = match number % 2 {
+            0 => b"GET / HTTP/1.1\r\nhost: h\r\n\r\n",
+            _ => b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n",
+        };
+        let mut connection = raw(&server, request).await;
+        if number < 1000 {
+            connection.read_exact(&mut [0; 12]).await.unwrap();
+        }
+        idle.push(connection);
+    }
+    let began = std::time::Instant::now();
+    for _ in 0..10 {
+        for http in clients() {
+            is_taken(&http, &server).await;
+        }
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(idle);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_dozen_connections_full_of_bodies_block_no_request() {
+    use futures_util::{StreamExt as _, stream};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use hyper::client::conn::http2::handshake;
+    use hyper_util::rt::TokioIo;
+
+    let server = Server::start(&[]).await;
+    let mut sending = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let stream = TcpStream::connect(&server.address).await.unwrap();
+        let handshake = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+        let (client, connection) = handshake.unwrap();
+        sending.spawn(async move { drop(connection.await) });
+        for _ in 0..100 {
+            let url = server.url("/");
+            let mut client = client.clone();
+            sending.spawn(async move {
+                loop {
+                    let piece = async { Ok::<_, std::io::Error>(Frame::data(Bytes::from("{"))) };
+                    let pieces = stream::once(piece).chain(stream::pending());
+                    let body = StreamBody::new(Box::pin(pieces));
+                    let request = Request::post(&url).header(HEADER, "00").body(body);
+                    if client.ready().await.is_err() {
+                        return;
+                    }
+                    let _ = client.send_request(request.unwrap()).await;
+                }
+            });
+        }
+    }
+    // Over more than one round of these bodies.
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        for http in clients() {
+            is_taken(&http, &server).await;
+        }
+    }
+    sending.shutdown().await;
+    server.stop().await;
+}
