@@ -16,11 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+pub mod clock;
 pub mod courier;
 pub mod cursors;
 pub mod destination;
@@ -177,6 +179,7 @@ impl Relay {
                 status: self.status.clone(),
                 quiet_for: self.quiet_for,
                 now_ms: self.now_ms,
+                began: kept.contains_key(topic),
                 track: Track::new(kept.get(topic).copied()),
                 entries,
             });
@@ -193,11 +196,13 @@ impl Relay {
         }
         let opened = open_all(&readers).await?;
         let mut reading = JoinSet::new();
-        for (reader, first) in readers.into_iter().zip(opened) {
+        for (reader, first) in begin_all(readers, opened).await {
             reading.spawn(reader.run(first));
         }
         let cursors = self.cursors.clone();
         reading.spawn(async move { cursors.keep().await });
+        let destination = self.destination.clone();
+        reading.spawn(async move { destination.watch_clock().await });
         Ok(Running {
             status: self.status,
             cursors: self.cursors,
@@ -242,6 +247,23 @@ async fn open_all(readers: &[Reader]) -> Result<Vec<Option<Subscription>>, Start
         }
         sleep(FIRST_WAIT * 5).await;
     }
+}
+
+/// Finds where topics without a cursor begin. A subscription that ends meanwhile is left to its reader.
+async fn begin_all(
+    readers: Vec<Reader>,
+    opened: Vec<Option<Subscription>>,
+) -> Vec<(Reader, Option<Subscription>)> {
+    let begin = |(mut reader, mut opened): (Reader, Option<Subscription>)| async {
+        if !reader.began
+            && let Some(subscription) = &mut opened
+            && reader.begin(subscription).await.is_err()
+        {
+            opened = None;
+        }
+        (reader, opened)
+    };
+    join_all(readers.into_iter().zip(opened).map(begin)).await
 }
 
 /// Asks again for a while, unless something has to be mended.

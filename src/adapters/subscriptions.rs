@@ -54,8 +54,11 @@ pub struct Subscription(Streaming<SubscriptionItem>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     Message(Message),
-    /// Messages go on at this number.
-    Discontinuity(Cursor),
+    /// Messages go on behind this number: the last one sent so far, or the last one that is gone.
+    Discontinuity {
+        page: u64,
+        last: u64,
+    },
     /// It lives.
     Heartbeat,
 }
@@ -113,7 +116,8 @@ impl Subscriptions {
         let mut request = Request::new(SubscriptionRequest {
             cache_name: topic.cache.clone(),
             topic: topic.topic.clone(),
-            resume_at_topic_sequence_number: from.map_or(0, |cursor| cursor.next),
+            // In Momento's protocol 0 means the next message, whatever was published meanwhile.
+            resume_at_topic_sequence_number: from.map_or(0, |cursor| cursor.next.max(1)),
             sequence_page: from.map_or(0, |cursor| cursor.page),
         });
         let metadata = request.metadata_mut();
@@ -176,10 +180,10 @@ impl Subscription {
             item.ok_or_else(|| Fault::transient("Closed", "Momento closed the subscription"))?;
         Ok(match item.kind {
             Some(subscription_item::Kind::Item(item)) => Said::Message(message(item)),
-            Some(subscription_item::Kind::Discontinuity(gap)) => Said::Discontinuity(Cursor {
+            Some(subscription_item::Kind::Discontinuity(gap)) => Said::Discontinuity {
                 page: gap.new_sequence_page,
-                next: gap.new_topic_sequence,
-            }),
+                last: gap.new_topic_sequence,
+            },
             // Something of a newer protocol shows at least that it lives.
             Some(subscription_item::Kind::Heartbeat(_)) | None => Said::Heartbeat,
         })

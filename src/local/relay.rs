@@ -41,7 +41,8 @@ impl Relay {
         cursors: &Path,
     ) -> Result<Self> {
         let topics = topics::of_routes(routes).map_err(|text| anyhow!(text))?;
-        let status = Arc::new(Status::new(topics.len()));
+        let clock = Arc::default();
+        let status = Arc::new(Status::new(topics.len(), Arc::clone(&clock)));
         let attempts = broadcast::Sender::new(BEHIND);
         let endpoint = MomentoEndpoint::Local(server.endpoint());
         let key = Arc::new(SecretText(api_key.to_owned()));
@@ -54,6 +55,7 @@ impl Relay {
                 door: Door::http(webhook).map_err(|text| anyhow!(text))?,
                 secrets: SecretCache::new(signing),
                 watch: Some(attempts.clone()),
+                clock: clock.clone(),
                 now_ms,
             }),
             cursors: Arc::new(Cursors::new(Box::new(FileStore::open(cursors)?))),

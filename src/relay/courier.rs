@@ -115,6 +115,14 @@ impl Courier {
                     self.skip(message, attempts, &refusal);
                     return ControlFlow::Continue(());
                 }
+                Answered::WrongTime(refusal) => {
+                    unauthorized_since = None;
+                    let clock = self.destination.clock.describe();
+                    format!(
+                        "it answers 403, `{}`: the clock of this host is {clock}",
+                        refusal.code
+                    )
+                }
                 Answered::NotNow(reason) => {
                     unauthorized_since = None;
                     reason

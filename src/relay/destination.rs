@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, DATE};
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 use tokio::sync::broadcast;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::TopicName;
+use super::clock::Clock;
 use crate::adapters::subscriptions::Message;
 use crate::entrypoints::http::Webhook;
 use crate::message::delivery::DeliveryBody;
@@ -19,9 +20,14 @@ use crate::ports::Fault;
 use crate::secrets::SecretCache;
 use crate::signature::{HEADER, SigningSecret};
 
-/// The whole of one attempt. The webhook answers within 5 s, or its Lambda function ends within 10.
-const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+/// The whole of one attempt. The webhook's Lambda function answers within 10 s, its time-out; its cold start and the way come
+/// on top.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// The longest time without a look at the webhook's clock.
+const CLOCK_EVERY: Duration = Duration::from_secs(60);
+/// The same while this host's clock is wrong, so that the relay is soon ready again.
+const WRONG_CLOCK_EVERY: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read for its code.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Bound of fetching the signing secret for one attempt.
@@ -33,6 +39,8 @@ pub struct Destination {
     pub secrets: SecretCache,
     /// Where every attempt is told of, for whoever looks on.
     pub watch: Option<broadcast::Sender<Attempt>>,
+    /// What the webhook's answers show of its clock.
+    pub clock: Arc<Clock>,
     /// In ms since the epoch.
     pub now_ms: fn() -> i64,
 }
@@ -64,6 +72,8 @@ pub enum Answered {
     Taken,
     /// 401: perhaps the secret is being rotated.
     Unauthorized(Refusal),
+    /// 403 `stale` or `from_the_future`: the clocks differ, which passes.
+    WrongTime(Refusal),
     /// Any other 4xx: it would say so again.
     Refused(Refusal),
     /// 5xx, 429, no answer: again later.
@@ -115,17 +125,21 @@ impl Destination {
         attempt: usize,
     ) -> (Answered, Option<Signed>) {
         let began = Instant::now();
-        let body = DeliveryBody {
-            cache: &topic.cache,
-            topic: &topic.topic,
-            event_timestamp: received_ms,
-            publish_timestamp: (self.now_ms)(),
-            topic_sequence_number: message.number,
-            sequence_page: Some(message.page),
-            token_id: &message.token_id,
-            value: &message.value,
+        // Each attempt has a time of its own, and the wait for a secret makes it no older.
+        let body = || {
+            let body = DeliveryBody {
+                cache: &topic.cache,
+                topic: &topic.topic,
+                event_timestamp: received_ms,
+                publish_timestamp: (self.now_ms)(),
+                topic_sequence_number: message.number,
+                sequence_page: Some(message.page),
+                token_id: &message.token_id,
+                value: &message.value,
+            };
+            body.to_json()
         };
-        let (answer, signed) = self.send(body.to_json(), attempt).await;
+        let (answer, signed) = self.send(body, attempt).await;
         if let Some(watch) = &self.watch {
             // Nobody has to look on.
             let _ = watch.send(Attempt {
@@ -137,14 +151,25 @@ impl Destination {
                 }),
             });
         }
-        (verdict(answer), signed)
+        let answered = verdict(answer);
+        match answered {
+            Answered::Taken => self.clock.refused(false),
+            Answered::WrongTime(_) => self.clock.refused(true),
+            _ => {}
+        }
+        (answered, signed)
     }
 
-    async fn send(&self, body: Vec<u8>, attempt: usize) -> (Answer, Option<Signed>) {
+    async fn send(
+        &self,
+        body: impl FnOnce() -> Vec<u8>,
+        attempt: usize,
+    ) -> (Answer, Option<Signed>) {
         let secrets = match self.secrets.get(Instant::now() + SECRET_WITHIN).await {
             Ok(secrets) => secrets,
             Err(fault) => return (Err(format!("no signing secret: {fault}")), None),
         };
+        let body = body();
         let signature = secrets[attempt % secrets.len()].sign(&body);
         let answer = self.exchange(Method::POST, body, Some(&signature)).await;
         (answer, Some(secrets))
@@ -196,13 +221,36 @@ impl Destination {
             token_id: "",
             value: &crate::message::Value::Text("Is this the secret?".to_owned()),
         };
-        match verdict(self.send(long_ago.to_json(), 0).await.0) {
+        match verdict(self.send(|| long_ago.to_json(), 0).await.0) {
             Answered::Unauthorized(_) => Err(Fault::later(
                 "BadSignature",
                 "it refuses what is signed with this signing secret; give the relay the webhook's",
             )),
             Answered::NotNow(reason) => Err(unreachable(reason)),
-            Answered::Taken | Answered::Refused(_) => Ok(()),
+            Answered::Taken | Answered::WrongTime(_) | Answered::Refused(_) => Ok(()),
+        }
+    }
+
+    /// Measures the webhook's clock, for ever: each answer does so, and where none has come for a minute, one is asked for. A
+    /// webhook of this process has the same clock.
+    pub async fn watch_clock(&self) {
+        if let Door::Here(_) = self.door {
+            return;
+        }
+        loop {
+            let every = match self.clock.is_tolerated() {
+                true => CLOCK_EVERY,
+                false => WRONG_CLOCK_EVERY,
+            };
+            let left = match self.clock.age() {
+                Some(age) => every.saturating_sub(age),
+                // Where answers have no date, this does not ask for ever more of them.
+                None => CLOCK_EVERY,
+            };
+            sleep(left.max(Duration::from_secs(1))).await;
+            if self.clock.age().is_none_or(|age| age >= every) {
+                let _ = self.exchange(Method::GET, Vec::new(), None).await;
+            }
         }
     }
 
@@ -229,7 +277,15 @@ impl Destination {
                 if let Some(signature) = signature {
                     request = request.header(HEADER, signature);
                 }
+                let sent = Instant::now();
                 let response = request.body(body).send().await.map_err(reason)?;
+                if let Some(date) = response
+                    .headers()
+                    .get(DATE)
+                    .and_then(|date| date.to_str().ok())
+                {
+                    self.clock.measure(date, (self.now_ms)(), sent.elapsed());
+                }
                 let status = response.status();
                 // The status decides; a body that breaks off only tells less.
                 Ok((status, beginning(response).await))
@@ -280,6 +336,9 @@ fn verdict(answer: Answer) -> Answered {
     match status.as_u16() {
         200..=299 => Answered::Taken,
         401 => Answered::Unauthorized(refusal),
+        403 if ["stale", "from_the_future"].contains(&&*refusal.code) => {
+            Answered::WrongTime(refusal)
+        }
         408 | 425 | 429 => Answered::NotNow(format!("it answers {status}")),
         400..=499 => Answered::Refused(refusal),
         _ if refusal.code.is_empty() => Answered::NotNow(format!("it answers {status}")),
@@ -314,52 +373,4 @@ fn reason(error: reqwest::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(status: u16, body: &str) -> Answered {
-        verdict(Ok((StatusCode::from_u16(status).unwrap(), body.into())))
-    }
-
-    #[test]
-    fn an_answer_says_whether_to_come_again() {
-        assert_eq!(said(200, ""), Answered::Taken);
-        assert_eq!(said(204, ""), Answered::Taken);
-        for status in [301, 408, 425, 429, 500, 502, 503, 504] {
-            assert!(
-                matches!(said(status, "<html>"), Answered::NotNow(_)),
-                "{status}"
-            );
-        }
-        for status in [400, 403, 404, 405, 413] {
-            assert!(
-                matches!(said(status, "[1]"), Answered::Refused(_)),
-                "{status}"
-            );
-        }
-        assert!(matches!(said(401, "{}"), Answered::Unauthorized(_)));
-    }
-
-    #[test]
-    fn a_refusal_has_the_bridges_word() {
-        let refused = said(400, r#"{"code":"malformed"}"#);
-        let refusal = Refusal {
-            status: 400,
-            code: "malformed".into(),
-        };
-        assert_eq!(refused, Answered::Refused(refusal));
-        let Answered::NotNow(reason) = said(503, r#"{"code":"not_stored"}"#) else {
-            panic!("expected a wait");
-        };
-        assert_eq!(reason, "it answers 503 Service Unavailable, `not_stored`");
-    }
-
-    #[test]
-    fn only_a_url_of_http_will_do() {
-        for wrong in ["", "webhook", "ftp://host/", "http//host"] {
-            let error = Door::http(wrong).err().unwrap();
-            assert!(error.starts_with("expected the webhook's URL"), "{error}");
-        }
-        assert!(Door::http("https://host/path").is_ok());
-    }
-}
+mod tests;

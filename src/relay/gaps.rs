@@ -151,7 +151,7 @@ mod tests {
         let lines = Arc::new(Mutex::new(String::new()));
         let sink = lines.clone();
         let gaps = Gaps {
-            status: Arc::new(Status::new(1)),
+            status: Arc::new(Status::new(1, Arc::default())),
             bus: Some(Bus {
                 name: "default".into(),
                 event_bus: bus.clone(),

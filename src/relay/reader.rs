@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::TopicName;
 use super::status::Status;
@@ -20,6 +20,10 @@ const OVERHEAD: usize = 256;
 /// The waits before a subscription that ended is opened again.
 pub const FIRST_WAIT: Duration = Duration::from_millis(200);
 pub const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// How long the first message of a new subscription counts as an old one: Momento may repeat the last message that was
+/// published before, and does so at once.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Something for a topic's courier, in the topic's order.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub struct Reader {
     /// A subscription without a sign of life for so long is given up.
     pub quiet_for: Duration,
     pub now_ms: fn() -> i64,
+    /// Whether the topic's beginning is known: from a cursor, or because it was subscribed to before.
+    pub began: bool,
     pub track: Track,
     pub entries: mpsc::Sender<Entry>,
 }
@@ -68,6 +74,47 @@ impl Reader {
         let _turn = self.opening.acquire().await;
         let next = self.track.next();
         self.subscriptions.open(self.index, &self.topic, next).await
+    }
+
+    /// Finds out where a topic without a cursor begins: behind what was published before it was subscribed to, which starts
+    /// nothing. Reads the subscription for a second, or until its first message.
+    ///
+    /// # Errors
+    ///
+    /// When the subscription ends.
+    pub async fn begin(&mut self, subscription: &mut Subscription) -> Result<(), Fault> {
+        let settled = self.settle(subscription).await;
+        if let Some(cursor) = self.track.next() {
+            self.began = true;
+            // Without a courier the relay stops, which reading notices.
+            let _ = self.tell(Entry::Begin(cursor)).await;
+        }
+        settled
+    }
+
+    async fn settle(&mut self, subscription: &mut Subscription) -> Result<(), Fault> {
+        let until = Instant::now() + SETTLED_AFTER;
+        while let Ok(said) = timeout_at(until, subscription.next()).await {
+            match said? {
+                Said::Heartbeat => {}
+                Said::Discontinuity { page, last } => self.track.discontinuity(page, last),
+                Said::Message(Message { page, number, .. }) => {
+                    self.status.older();
+                    tracing::info!(
+                        message.cache = self.topic.cache,
+                        message.topic = self.topic.topic,
+                        message.page = page,
+                        message.sequence = number,
+                        "skipped a message that was published before its topic was subscribed to"
+                    );
+                    let next = number.saturating_add(1);
+                    self.track.begin(Cursor { page, next });
+                    break;
+                }
+            }
+        }
+        self.began = true;
+        Ok(())
     }
 
     /// Reads until nobody takes it any more. `first` is a subscription that is open already.
@@ -120,6 +167,11 @@ impl Reader {
         waits: &mut Backoff,
         failures: &mut u64,
     ) -> End {
+        if !self.began
+            && let Err(fault) = self.begin(&mut subscription).await
+        {
+            return End::Fault(fault);
+        }
         let status = self.status.clone();
         let _subscribed = status.subscribed();
         loop {
@@ -137,11 +189,11 @@ impl Reader {
                 }
             };
             let told = match said {
-                Said::Heartbeat => {
-                    self.track.idle();
-                    Ok(())
-                }
-                Said::Discontinuity(cursor) => self.discontinuity(cursor).await,
+                Said::Heartbeat => match self.track.idle() {
+                    Some(gap) => self.tell(Entry::Gap(gap)).await,
+                    None => Ok(()),
+                },
+                Said::Discontinuity { page, last } => self.discontinuity(page, last).await,
                 Said::Message(message) => {
                     if *failures > 0 {
                         tracing::info!(
@@ -162,11 +214,11 @@ impl Reader {
         }
     }
 
-    async fn discontinuity(&mut self, cursor: Cursor) -> Result<(), Stopped> {
+    async fn discontinuity(&mut self, page: u64, last: u64) -> Result<(), Stopped> {
         let fresh = self.track.next().is_none_or(|next| next.page == 0);
-        match self.track.discontinuity(cursor.page, cursor.next) {
-            Some(gap) => self.tell(Entry::Gap(gap)).await,
-            None if fresh => self.tell(Entry::Begin(cursor)).await,
+        self.track.discontinuity(page, last);
+        match self.track.next().filter(|_| fresh) {
+            Some(cursor) => self.tell(Entry::Begin(cursor)).await,
             None => Ok(()),
         }
     }

@@ -1,12 +1,16 @@
 //! What the relay is doing, in numbers: for its health endpoints and for whoever scrapes them.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::clock::Clock;
 
 /// Counters and gauges of one relay.
 #[derive(Debug)]
 pub struct Status {
     topics: u64,
+    clock: Arc<Clock>,
     subscribed: AtomicU64,
     in_flight: AtomicU64,
     waiting: AtomicU64,
@@ -15,6 +19,7 @@ pub struct Status {
     retried: AtomicU64,
     refused: AtomicU64,
     repeated: AtomicU64,
+    older: AtomicU64,
     subscriptions: AtomicU64,
     gaps: AtomicU64,
     missed: AtomicU64,
@@ -36,9 +41,10 @@ fn ongoing(gauge: &AtomicU64) -> Ongoing<'_> {
 }
 
 impl Status {
-    pub fn new(topics: usize) -> Self {
+    pub fn new(topics: usize, clock: Arc<Clock>) -> Self {
         Self {
             topics: topics as u64,
+            clock,
             subscribed: AtomicU64::default(),
             in_flight: AtomicU64::default(),
             waiting: AtomicU64::default(),
@@ -47,6 +53,7 @@ impl Status {
             retried: AtomicU64::default(),
             refused: AtomicU64::default(),
             repeated: AtomicU64::default(),
+            older: AtomicU64::default(),
             subscriptions: AtomicU64::default(),
             gaps: AtomicU64::default(),
             missed: AtomicU64::default(),
@@ -90,6 +97,10 @@ impl Status {
         self.repeated.fetch_add(1, Relaxed);
     }
 
+    pub fn older(&self) {
+        self.older.fetch_add(1, Relaxed);
+    }
+
     pub fn gap(&self, missed: u64) {
         self.gaps.fetch_add(1, Relaxed);
         self.missed.fetch_add(missed, Relaxed);
@@ -101,7 +112,7 @@ impl Status {
     }
 
     /// What keeps the relay from being ready: every topic has to be subscribed to, and no message may
-    /// have failed that was not taken since.
+    /// have failed that was not taken since. With a wrong clock none would be taken.
     pub fn missing(&self) -> Vec<&'static str> {
         let mut missing = Vec::new();
         if self.subscribed.load(Relaxed) < self.topics {
@@ -109,6 +120,9 @@ impl Status {
         }
         if self.waiting.load(Relaxed) > 0 {
             missing.push("a webhook that takes the messages");
+        }
+        if !self.clock.agrees() {
+            missing.push("a clock that agrees with the webhook's");
         }
         missing
     }
@@ -166,6 +180,12 @@ impl Status {
                 self.repeated.load(Relaxed),
             ),
             (
+                "older_total",
+                "counter",
+                "Messages published before the relay began, and skipped.",
+                self.older.load(Relaxed),
+            ),
+            (
                 "subscriptions_total",
                 "counter",
                 "Subscriptions opened.",
@@ -186,14 +206,27 @@ impl Status {
         ];
         let mut text = String::new();
         for (name, kind, help, value) in rows {
-            let name = format!("workflow_bridge_relay_{name}");
-            let _ = write!(
-                text,
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-            );
+            row(&mut text, name, kind, help, value);
         }
+        let help =
+            "How far this host's clock is ahead of the webhook's; negative where it is behind.";
+        row(
+            &mut text,
+            "clock_skew_ms",
+            "gauge",
+            help,
+            self.clock.skew_ms(),
+        );
         text
     }
+}
+
+fn row(text: &mut String, name: &str, kind: &str, help: &str, value: impl Display) {
+    let name = format!("workflow_bridge_relay_{name}");
+    let _ = write!(
+        text,
+        "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+    );
 }
 
 #[cfg(test)]
@@ -202,7 +235,7 @@ mod tests {
 
     #[test]
     fn it_is_ready_when_all_is_subscribed_and_nothing_waits() {
-        let status = Status::new(2);
+        let status = Status::new(2, Arc::default());
         let first = status.subscribed();
         assert_eq!(status.missing(), ["subscriptions of all topics"]);
         let _second = status.subscribed();
@@ -217,7 +250,7 @@ mod tests {
 
     #[test]
     fn metrics_are_in_the_text_format() {
-        let status = Status::new(3);
+        let status = Status::new(3, Arc::default());
         status.received();
         status.gap(4);
         let text = status.metrics();

@@ -44,6 +44,8 @@ const REMEMBERED_GAPS: usize = 16;
 #[derive(Debug, Default)]
 pub struct Track {
     next: Option<Cursor>,
+    /// The number behind which messages go on, as Momento last said, until one of them shows what is missing.
+    behind: Option<Cursor>,
     /// Whether something may have gone unseen since the last message, because there was no subscription.
     away: bool,
     /// Whether Momento had nothing to send after the last message: else a new page may have cost what was under way.
@@ -58,8 +60,7 @@ impl Track {
         Self {
             next,
             away: true,
-            idle: false,
-            missing: VecDeque::new(),
+            ..Self::default()
         }
     }
 
@@ -68,14 +69,21 @@ impl Track {
         self.next
     }
 
+    /// What is before was never wanted.
+    pub fn begin(&mut self, at: Cursor) {
+        self.next = Some(at);
+    }
+
     /// There is no subscription any more.
     pub fn lost(&mut self) {
         self.away = true;
     }
 
-    /// Momento has nothing to send but that it lives.
-    pub fn idle(&mut self) {
+    /// Momento has nothing to send but that it lives. A gap that it announced will not show by a message soon.
+    pub fn idle(&mut self) -> Option<Gap> {
+        let gap = self.announced();
         self.idle = true;
+        gap
     }
 
     /// A message came. A gap lies before it.
@@ -90,12 +98,15 @@ impl Track {
             self.next = Some(after);
             return (None, Seen::New);
         };
+        let on = |behind: &mut Cursor| behind.page != page || number >= behind.next;
+        let goes_on = self.behind.take_if(on).is_some();
         if next.page != page {
             let gap = self.turn(next, here, unsure);
             self.next = Some(after);
             return (gap, Seen::New);
         }
-        if number < next.next {
+        // Momento goes back where a number was asked for that it never reached.
+        if number < next.next && !goes_on {
             return (None, self.late(number));
         }
         let gap = self.skip(next, here);
@@ -103,16 +114,43 @@ impl Track {
         (gap, Seen::New)
     }
 
-    /// Momento says that messages go on at `number` of `page`.
-    pub fn discontinuity(&mut self, page: u64, number: u64) -> Option<Gap> {
-        let unsure = self.unsure();
-        let here = Cursor { page, next: number };
-        let gap = match self.wanted(page) {
-            None => None,
-            Some(next) if next.page != page => self.turn(next, here, unsure),
-            // It may name a number that was seen already. What is repeated then does no harm; what is not would be lost.
-            Some(next) => self.skip(next, here),
+    /// Momento says that messages go on behind `last` of `page`. What is missing shows with the next one, be it the one behind
+    /// `last` or, as some servers count, `last` itself.
+    pub fn discontinuity(&mut self, page: u64, last: u64) {
+        match self.wanted(page) {
+            None => {
+                if last == 0 {
+                    // Where nothing was published yet, the first number may be 0.
+                    self.missing.push_back(0..1);
+                }
+                self.begin(Cursor {
+                    page,
+                    next: last.saturating_add(1),
+                });
+            }
+            Some(_) => self.behind = Some(Cursor { page, next: last }),
+        }
+    }
+
+    /// The gap that Momento announced, as far as it shows without a message.
+    fn announced(&mut self) -> Option<Gap> {
+        let (next, last) = (self.next?, self.behind?);
+        let here = Cursor {
+            next: last.next.saturating_add(1),
+            ..last
         };
+        let gap = if next.page != last.page {
+            let unsure = self.unsure();
+            let gap = self.turn(next, last, unsure);
+            // It may still come.
+            self.missing.push_back(last.next..here.next);
+            gap.map(|gap| Gap { until: here, ..gap })
+        } else if here.next > next.next {
+            self.skip(next, here)
+        } else {
+            return None;
+        };
+        self.behind = None;
         self.next = Some(here);
         gap
     }
@@ -133,7 +171,8 @@ impl Track {
             self.missing.pop_front();
         }
         self.missing.push_back(next.next..here.next);
-        Some(Gap {
+        // The first number of a page is 0 or 1; nothing says which.
+        (here.next > 1).then_some(Gap {
             from: next,
             until: here,
             missed,
@@ -153,7 +192,6 @@ impl Track {
     /// A new page. Nothing is missing if nothing was under way before it, unless its first messages are.
     fn turn(&mut self, next: Cursor, here: Cursor, unsure: bool) -> Option<Gap> {
         self.missing.clear();
-        // The first number of a page is 0 or 1; nobody says which.
         let missed = here.next.saturating_sub(1);
         (unsure || missed > 0).then_some(Gap {
             from: next,
@@ -177,136 +215,4 @@ impl Track {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn at(page: u64, next: u64) -> Cursor {
-        Cursor { page, next }
-    }
-
-    fn gap(from: Cursor, until: Cursor, missed: u64, exact: bool) -> Option<Gap> {
-        Some(Gap {
-            from,
-            until,
-            missed,
-            exact,
-        })
-    }
-
-    #[test]
-    fn without_a_cursor_everything_from_now_on_is_wanted() {
-        let mut track = Track::new(None);
-        assert_eq!(track.message(7, 41), (None, Seen::New));
-        assert_eq!(track.next(), Some(at(7, 42)));
-        let mut track = Track::new(None);
-        assert_eq!(track.discontinuity(7, 41), None);
-        assert_eq!(track.next(), Some(at(7, 41)));
-        assert_eq!(track.message(7, 41), (None, Seen::New));
-    }
-
-    #[test]
-    fn a_number_that_jumps_is_a_gap_whoever_says_so() {
-        let mut track = Track::new(Some(at(7, 5)));
-        assert_eq!(
-            track.message(7, 9),
-            (gap(at(7, 5), at(7, 9), 4, true), Seen::New)
-        );
-        assert_eq!(
-            track.discontinuity(7, 12),
-            gap(at(7, 10), at(7, 12), 2, true)
-        );
-        assert_eq!(track.message(7, 12), (None, Seen::New));
-        // The word of it may be off by one: the rest shows with the message.
-        assert_eq!(
-            track.discontinuity(7, 15),
-            gap(at(7, 13), at(7, 15), 2, true)
-        );
-        assert_eq!(
-            track.message(7, 16),
-            (gap(at(7, 15), at(7, 16), 1, true), Seen::New)
-        );
-    }
-
-    #[test]
-    fn what_comes_again_is_known_and_what_comes_late_is_delivered() {
-        let mut track = Track::new(Some(at(7, 5)));
-        assert_eq!(track.message(7, 4), (None, Seen::Repeated));
-        track.message(7, 9);
-        assert_eq!(track.message(7, 6), (None, Seen::New));
-        assert_eq!(track.message(7, 6), (None, Seen::Repeated));
-        assert_eq!(track.message(7, 5), (None, Seen::New));
-        assert_eq!(track.message(7, 9), (None, Seen::Repeated));
-        assert_eq!(track.next(), Some(at(7, 10)));
-    }
-
-    #[test]
-    fn a_new_page_is_a_gap_when_something_can_be_missing() {
-        // Seen while nothing else happened.
-        let mut track = Track::new(Some(at(7, 5)));
-        track.message(7, 5);
-        track.idle();
-        assert_eq!(track.message(9, 1), (None, Seen::New));
-        track.idle();
-        assert_eq!(track.discontinuity(11, 0), None);
-        track.idle();
-        assert_eq!(
-            track.discontinuity(12, 3),
-            gap(at(11, 0), at(12, 3), 2, false)
-        );
-        // Right behind a message, behind which more may have been.
-        track.message(12, 3);
-        track.idle();
-        track.message(12, 4);
-        assert_eq!(
-            track.discontinuity(13, 0),
-            gap(at(12, 5), at(13, 0), 0, false)
-        );
-        // Happened meanwhile; that the next subscription lives says nothing of it.
-        track.idle();
-        track.lost();
-        track.idle();
-        assert_eq!(
-            track.message(14, 0),
-            (gap(at(13, 0), at(14, 0), 0, false), Seen::New)
-        );
-        let mut track = Track::new(Some(at(7, 5)));
-        assert_eq!(track.discontinuity(8, 0), gap(at(7, 5), at(8, 0), 0, false));
-    }
-
-    #[test]
-    fn a_number_on_the_current_page_can_be_asked_for() {
-        let mut track = Track::new(Some(at(0, 5)));
-        assert_eq!(track.discontinuity(7, 5), None);
-        assert_eq!(track.message(7, 5), (None, Seen::New));
-        let mut track = Track::new(Some(at(0, 5)));
-        assert_eq!(track.discontinuity(7, 8), gap(at(7, 5), at(7, 8), 3, true));
-        // One that was never reached: the server goes on at the end.
-        let mut track = Track::new(Some(at(0, 50)));
-        assert_eq!(track.discontinuity(7, 8), None);
-        assert_eq!(track.message(7, 8), (None, Seen::New));
-    }
-
-    proptest! {
-        /// Whatever comes, every number of a page was either given on or is in a gap.
-        #[test]
-        fn delivered_and_missing_make_the_whole(numbers in proptest::collection::vec(0u64..60, 1..80)) {
-            let mut track = Track::new(Some(at(7, 0)));
-            let mut accounted = std::collections::BTreeSet::new();
-            for number in numbers {
-                let (gap, seen) = track.message(7, number);
-                if let Some(gap) = gap {
-                    prop_assert_eq!(gap.until.next - gap.from.next, gap.missed);
-                    accounted.extend(gap.from.next..gap.until.next);
-                }
-                if seen == Seen::New {
-                    accounted.insert(number);
-                } else {
-                    prop_assert!(accounted.contains(&number));
-                }
-                let next = track.next().unwrap();
-                prop_assert_eq!(accounted.iter().copied().collect::<Vec<_>>(), (0..next.next).collect::<Vec<_>>());
-            }
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! `bridge relay`, the real binary: between the local Topics server and a webhook, which is a stub that does what it is told, or
 //! the deployed one.
 
+mod beginnings;
 mod bodies;
+mod clock;
 mod cursors;
 mod deployed;
 mod faults;
@@ -9,6 +11,7 @@ mod health;
 mod hook;
 mod kills;
 mod many;
+
 mod outages;
 mod pages;
 mod pairs;
@@ -20,7 +23,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use workflow_bridge::local::topics::{Limits, TopicsOptions, TopicsServer, local_api_key};
+use workflow_bridge::local::topics::{TopicsOptions, TopicsServer, local_api_key};
 
 use hook::Hook;
 use process::{Folder, Relay, RelayCommand};
@@ -51,6 +54,7 @@ impl Scene {
             caches: Some(BTreeSet::from([CACHE.to_owned()])),
             ..TopicsOptions::default()
         };
+        (options.limits.first_sequence, options.limits.replay) = (0, 0);
         change(&mut options);
         Self {
             server: TopicsServer::start(options).await.unwrap(),
@@ -60,15 +64,14 @@ impl Scene {
         }
     }
 
+    /// With numbers from 1 on, as Momento has them.
+    async fn from_1() -> Self {
+        Self::with(|options| options.limits.first_sequence = 1).await
+    }
+
     /// With so many messages remembered of each topic.
     async fn remembering(history: usize) -> Self {
-        Self::with(|options| {
-            options.limits = Limits {
-                history,
-                ..Limits::default()
-            };
-        })
-        .await
+        Self::with(|options| options.limits.history = history).await
     }
 
     /// A relay of these topics between the two.

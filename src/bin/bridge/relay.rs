@@ -165,6 +165,7 @@ impl RelayCommand {
             door: Door::http(&self.webhook).map_err(|text| anyhow!(text))?,
             secrets: SecretCache::new(self.secret.store(&aws).await?),
             watch: None,
+            clock: Arc::default(),
             now_ms,
         };
         let listener = match &self.health {
@@ -232,7 +233,7 @@ impl RelayOptions {
     /// A relay of these topics to `destination`, that has not begun.
     pub async fn relay(self, destination: Destination, aws: &LazyAws) -> Result<Relay> {
         let topics = self.topics(aws).await?;
-        let status = Arc::new(Status::new(topics.len()));
+        let status = Arc::new(Status::new(topics.len(), destination.clock.clone()));
         let endpoint = self.momento_endpoint.as_deref().context(
             "expected Momento's endpoint, found none: name it with `--momento-endpoint` or in MOMENTO_ENDPOINT",
         )?;

@@ -71,6 +71,7 @@ impl Serve {
             door: Door::Here(webhook.clone()),
             secrets: SecretCache::new(aws.secret(&signing_secret_id).await),
             watch: None,
+            clock: Arc::default(),
             now_ms,
         };
         let relay = self.relay_options.relay(destination, &aws).await?;

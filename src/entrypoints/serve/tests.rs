@@ -64,7 +64,7 @@ async fn ready_waits_for_all_that_is_missing() {
     let ready = (200, json!({"status": "ready"}));
     let missing = |what: Value| (503, json!({"status": "not ready", "missing": what}));
     let topics = "subscriptions of all topics";
-    let relay = Status::new(1);
+    let relay = Status::new(1, Default::default());
     for method in ["GET", "HEAD"] {
         assert_eq!(
             ask(&webhook, &asking(method, "/live"), Some(&relay)).await,

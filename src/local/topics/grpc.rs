@@ -58,7 +58,7 @@ impl Pubsub for Grpc {
             yield heartbeat();
             if position.page == 0 {
                 let place = subscriber.place();
-                yield discontinuity(0, place.sequence, place.page);
+                yield discontinuity(0, place.sequence.saturating_sub(1), place.page);
             }
             loop {
                 match tokio::time::timeout(every, subscriber.next(BATCH)).await {

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
@@ -15,6 +16,11 @@ use crate::routes::Routes;
 use crate::secrets::SecretCache;
 use crate::testing::World;
 use tokio::sync::broadcast;
+
+thread_local! {
+    /// By how much the webhook's clock is ahead of the relay's, in ms.
+    static AHEAD: Cell<i64> = const { Cell::new(0) };
+}
 
 /// The signing secret `old`, and after some time `new`.
 struct Rotated(Instant);
@@ -69,11 +75,11 @@ impl Scene {
                 unrouted: Unrouted::Ignore,
             },
             metrics: Metrics::none(),
-            now_ms: || 0,
+            now_ms: || AHEAD.get(),
         };
         let (watch, attempts) = broadcast::channel(1024);
         let (stop, stopping) = watch::channel(false);
-        let status = Arc::new(Status::new(1));
+        let status = Arc::new(Status::new(1, Arc::default()));
         let saved = Last::default();
         let courier = Courier {
             topic: TopicName {
@@ -84,6 +90,7 @@ impl Scene {
                 door: Door::Here(Arc::new(webhook)),
                 secrets: SecretCache::new(secrets),
                 watch: Some(watch),
+                clock: Arc::default(),
                 now_ms: || 0,
             }),
             turns: Arc::new(Semaphore::new(1)),
@@ -212,4 +219,29 @@ async fn who_is_told_to_stop_begins_nothing_and_moves_no_cursor() {
     let ((done, _, saved), ()) = tokio::join!(scene.run(vec![message(0)]), stopping);
     assert_eq!((done, saved), ((0, 0), None));
     assert_eq!(began.elapsed(), Duration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_clock_costs_no_message_however_long_it_is_wrong() {
+    for ahead in [90_000, -45_000] {
+        AHEAD.set(ahead);
+        let scene = Scene::new(Arc::new(SecretText("new".to_owned())));
+        let status = scene.courier.status.clone();
+        let clock = scene.courier.destination.clock.clone();
+        let began = Instant::now();
+        let mending = async {
+            tokio::time::sleep(Duration::from_secs(7200)).await;
+            assert!(!clock.agrees());
+            assert_eq!(status.done(), (0, 0));
+            AHEAD.set(0);
+        };
+        let running = scene.run(vec![message(0), message(1)]);
+        let ((done, statuses, saved), ()) = tokio::join!(running, mending);
+        assert_eq!((done, saved), ((2, 0), Some(at(2))));
+        let (wrong, right) = statuses.split_at(statuses.len() - 2);
+        assert!(wrong.iter().all(|&status| status == 403), "{wrong:?}");
+        assert_eq!(right, [200, 200]);
+        assert!(wrong.len() < 1000 && clock.agrees());
+        assert!(began.elapsed() <= Duration::from_secs(7200) + LONGEST_WAIT);
+    }
 }

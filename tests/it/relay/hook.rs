@@ -1,11 +1,15 @@
 //! A webhook that does what it is told, and remembers what it was given.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header::DATE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -14,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use workflow_bridge::clock::now_ms;
 use workflow_bridge::signature::{HEADER, SigningSecret, verify};
 
 use super::PATIENCE;
@@ -55,6 +60,8 @@ struct Shared {
     always: watch::Sender<Reply>,
     first: Mutex<VecDeque<Reply>>,
     in_flight: watch::Sender<InFlight>,
+    /// How far its clock is ahead, in ms.
+    ahead_ms: AtomicI64,
 }
 
 #[derive(Default)]
@@ -90,11 +97,12 @@ impl Hook {
             always: watch::Sender::new(Reply::Status(200)),
             first: Mutex::default(),
             in_flight: watch::Sender::default(),
+            ahead_ms: AtomicI64::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let router = Router::new()
-            .route("/hook", post(take))
+            .route("/hook", post(take).get(hello))
             .with_state(shared.clone());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
@@ -121,6 +129,11 @@ impl Hook {
     /// Believes what is signed with this from now on, and nothing else.
     pub fn believe(&self, secret: &str) {
         *self.shared.secret.lock().unwrap() = SigningSecret::new(secret).unwrap();
+    }
+
+    /// Sets its clock ahead, or back.
+    pub fn set_clock(&self, ahead_ms: i64) {
+        self.shared.ahead_ms.store(ahead_ms, Ordering::SeqCst);
     }
 
     /// The largest number of requests that were under way at once.
@@ -203,16 +216,38 @@ async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             status: 0,
         });
     });
-    let status = if signed { answer(&shared).await } else { 401 };
+    let published = shared.posts.borrow()[index].body["publish_timestamp"].as_i64();
+    let age = shared.now_ms() - published.unwrap_or_default();
+    let (status, code) = match age {
+        _ if !signed => (401, "bad_signature"),
+        60_001.. => (403, "stale"),
+        ..-30_000 => (403, "from_the_future"),
+        _ => (answer(&shared).await, "told"),
+    };
     shared
         .posts
         .send_modify(|posts| posts[index].status = status);
-    let code = if signed { "told" } else { "bad_signature" };
     (
         StatusCode::from_u16(status).unwrap(),
+        [(DATE, shared.date())],
         axum::Json(json!({ "code": code })),
     )
         .into_response()
+}
+
+async fn hello(State(shared): State<Arc<Shared>>) -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, [(DATE, shared.date())]).into_response()
+}
+
+impl Shared {
+    fn now_ms(&self) -> i64 {
+        now_ms() + self.ahead_ms.load(Ordering::SeqCst)
+    }
+
+    fn date(&self) -> String {
+        let now = DateTime::from_secs(self.now_ms() / 1000);
+        now.fmt(Format::HttpDate).unwrap()
+    }
 }
 
 async fn answer(shared: &Shared) -> u16 {

@@ -192,12 +192,32 @@ impl Relay {
 
     /// One of its numbers.
     pub async fn metric(&self, name: &str) -> u64 {
+        self.number(name).await.try_into().expect("none below 0")
+    }
+
+    /// One of its numbers that may be below 0.
+    pub async fn number(&self, name: &str) -> i64 {
         let (_, text) = self.get("/metrics").await;
         let name = format!("workflow_bridge_relay_{name} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&name));
         value
             .and_then(|value| value.parse().ok())
             .expect("a number")
+    }
+
+    /// Waits until `/ready` answers this status, and returns what is missing.
+    pub async fn is_ready(&self, status: u16) -> String {
+        let waiting = async {
+            loop {
+                let (found, body) = self.get("/ready").await;
+                if found == status {
+                    return body;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let answer = timeout(PATIENCE, waiting).await;
+        answer.unwrap_or_else(|_| panic!("expected {status}: {:#?}", self.lines()))
     }
 
     /// Waits until one of its numbers is as wanted.

@@ -1,0 +1,77 @@
+//! Where a topic begins that was never relayed: behind what was published before, which Momento may repeat.
+
+use super::{Scene, texts};
+
+const OLDER: &str = "skipped a message that was published before";
+
+/// A scene whose server repeats so many messages to a new subscription, and counts from 1 as Momento does.
+async fn repeating(replay: u64) -> Scene {
+    Scene::with(|options| {
+        options.limits.first_sequence = 1;
+        options.limits.replay = replay;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_was_published_before_the_relay_subscribed_starts_nothing() {
+    for replay in [0, 1] {
+        let scene = repeating(replay).await;
+        scene.publish("in", ["older", "the last one"]);
+        let relay = scene.relay(&["in", "silent"]).await;
+        scene.publish("in", texts(0..3));
+        scene.publish("silent", texts(0..3));
+        scene.hook.takes("in", 3).await;
+        assert_eq!(scene.hook.takes("silent", 3).await, texts(0..3));
+        assert_eq!(scene.hook.taken("in"), texts(0..3));
+        scene.cursors_of(&relay, "in", 6).await;
+        scene.cursors_of(&relay, "silent", 4).await;
+        assert_eq!(relay.metric("older_total").await, replay);
+        let lines = relay.lines_with(OLDER);
+        assert_eq!(lines.len() as u64, replay);
+        if let [line] = &lines[..] {
+            let place = (&line["message.topic"], &line["message.sequence"]);
+            assert_eq!(place, (&"in".into(), &2.into()));
+        }
+        let lines = relay.stop().await;
+        assert!(
+            lines.iter().all(|line| line["level"] != "WARN"),
+            "{lines:#?}"
+        );
+        assert_eq!(scene.hook.posts().len(), 6);
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_ends_before_its_first_message_goes_on_behind_the_same_place() {
+    for replay in [0, 1] {
+        let scene = repeating(replay).await;
+        scene.publish("in", ["the last one"]);
+        scene.relay(&["in"]).await.stop().await;
+        // It knows the topic now: what comes meanwhile is not old.
+        scene.publish("in", texts(0..2));
+        let relay = scene.relay(&["in"]).await;
+        assert_eq!(scene.hook.takes("in", 2).await, texts(0..2));
+        relay.stop().await;
+        let relay = scene.relay(&["in"]).await;
+        scene.publish("in", texts(2..3));
+        assert_eq!(scene.hook.takes("in", 3).await, texts(0..3));
+        let lines = relay.stop().await;
+        assert!(
+            lines.iter().all(|line| line["level"] != "WARN"),
+            "{lines:#?}"
+        );
+        assert_eq!(scene.hook.posts().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_is_asked_for_from_a_number_has_nothing_older() {
+    let scene = repeating(1).await;
+    scene.publish("in", texts(1..5));
+    let command = scene.command(&["in"]).option("--from", "demo/in=3");
+    let relay = command.start().await;
+    assert_eq!(scene.hook.takes("in", 2).await, texts(3..5));
+    assert_eq!(relay.metric("older_total").await, 0);
+    relay.stop().await;
+}
