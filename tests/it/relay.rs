@@ -11,7 +11,7 @@ mod health;
 mod hook;
 mod kills;
 mod many;
-
+mod options;
 mod outages;
 mod pages;
 mod pairs;

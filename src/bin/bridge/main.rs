@@ -160,3 +160,34 @@ fn fail(error: &anyhow::Error) -> ! {
     eprintln!("{} {error:#}", Style::for_stderr().bad("error:"));
     exit(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_variable_of_an_option_stands_in_the_way_of_another_option() {
+        let mut command = Cli::command();
+        command.build();
+        let mut variables = 0;
+        for command in command.get_subcommands() {
+            for option in command.get_arguments() {
+                if option.get_env().is_none() {
+                    continue;
+                }
+                variables += 1;
+                let name = format!("{} --{}", command.get_name(), option.get_id());
+                let conflicts = command.get_arg_conflicts_with(option);
+                assert!(conflicts.is_empty(), "{name}");
+                let exclusive = command.get_groups().any(|group| {
+                    let mut group = group.clone();
+                    !group.is_multiple() && group.get_args().any(|id| id == option.get_id())
+                });
+                assert!(!exclusive, "{name}");
+            }
+        }
+        assert!(variables > 10, "{variables}");
+    }
+}

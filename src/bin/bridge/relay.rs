@@ -15,7 +15,6 @@ use futures_util::FutureExt as _;
 use tokio::sync::OnceCell;
 use workflow_bridge::adapters::dynamodb::DynamoLedger;
 use workflow_bridge::adapters::eventbridge::EventBridge;
-use workflow_bridge::adapters::files::{SecretFile, SecretText};
 use workflow_bridge::adapters::secrets::SecretsManager;
 use workflow_bridge::adapters::subscriptions::Subscriptions;
 use workflow_bridge::adapters::{aws::Aws, sdk, ssm};
@@ -33,6 +32,9 @@ use workflow_bridge::secrets::SecretCache;
 use workflow_bridge::server::{self, Limits};
 use workflow_bridge::telemetry;
 
+mod secrets;
+
+use self::secrets::{KeyOptions, SigningOptions};
 use crate::listen::{listen, raise_open_files};
 use crate::{ENDS_IN_ORDER, Signals};
 
@@ -88,13 +90,8 @@ pub struct RelayOptions {
     #[arg(long, value_name = "HOST", env = "MOMENTO_ENDPOINT")]
     momento_endpoint: Option<String>,
 
-    /// Secrets Manager secret with the API key [default: the variable MOMENTO_API_KEY]
-    #[arg(long, value_name = "ID", env = "MOMENTO_SECRET_ID")]
-    momento_secret_id: Option<String>,
-
-    /// File with the API key
-    #[arg(long, value_name = "FILE", env = "MOMENTO_API_KEY_FILE")]
-    momento_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyOptions,
 
     /// Where cursors are kept: a file, or dynamodb:TABLE [default: relay-cursors.json in $STATE_DIRECTORY or here]
     #[arg(long, value_name = "PLACE", env = "RELAY_STATE")]
@@ -123,23 +120,6 @@ pub struct RelayOptions {
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     quiet_seconds: u64,
-}
-
-/// Where the signing secret is.
-#[derive(Args)]
-#[group(multiple = false)]
-struct SigningOptions {
-    /// Secrets Manager secret with the signing secret
-    #[arg(long, value_name = "ID", env = "SIGNING_SECRET_ID")]
-    signing_secret_id: Option<String>,
-
-    /// File that holds the signing secret; a line break at its end does not count
-    #[arg(long, value_name = "FILE", env = "SIGNING_SECRET_FILE")]
-    secret_file: Option<PathBuf>,
-
-    /// Variable that holds the signing secret
-    #[arg(long, value_name = "VARIABLE")]
-    secret_env: Option<String>,
 }
 
 fn from(text: &str) -> Result<(TopicName, u64), String> {
@@ -205,30 +185,6 @@ pub fn stop() -> Result<impl Future<Output = ()> + Clone> {
     Ok(stop.boxed().shared())
 }
 
-impl SigningOptions {
-    async fn store(&self, aws: &LazyAws) -> Result<Arc<dyn Secrets>> {
-        Ok(
-            match (&self.signing_secret_id, &self.secret_file, &self.secret_env) {
-                (Some(id), ..) => aws.secret(id).await,
-                (_, Some(file), _) => Arc::new(SecretFile(file.clone())),
-                (.., Some(variable)) => {
-                    let secret = std::env::var(variable)
-                        .ok()
-                        .filter(|secret| !secret.is_empty());
-                    Arc::new(SecretText(secret.with_context(|| {
-                        format!(
-                            "expected the signing secret in the variable `{variable}`, found none"
-                        )
-                    })?))
-                }
-                _ => bail!(
-                    "expected the signing secret, found none: name it with `--signing-secret-id`, `--secret-file` or `--secret-env`"
-                ),
-            },
-        )
-    }
-}
-
 impl RelayOptions {
     /// A relay of these topics to `destination`, that has not begun.
     pub async fn relay(self, destination: Destination, aws: &LazyAws) -> Result<Relay> {
@@ -238,7 +194,7 @@ impl RelayOptions {
             "expected Momento's endpoint, found none: name it with `--momento-endpoint` or in MOMENTO_ENDPOINT",
         )?;
         let endpoint = MomentoEndpoint::parse(endpoint).map_err(|text| anyhow!(text))?;
-        let subscriptions = Subscriptions::new(self.api_key(aws).await?, endpoint, topics.len())?;
+        let subscriptions = Subscriptions::new(self.key.store(aws).await?, endpoint, topics.len())?;
         let bus = match self.gap_bus {
             None => None,
             Some(name) => Some(Bus {
@@ -309,20 +265,6 @@ impl RelayOptions {
             parameter => ssm::load_routes(&parameter, aws.get().await).await?,
         };
         Ok(Some(routes))
-    }
-
-    async fn api_key(&self, aws: &LazyAws) -> Result<Arc<dyn Secrets>> {
-        let variable = environment("MOMENTO_API_KEY").filter(|key| !key.is_empty());
-        Ok(
-            match (&self.momento_secret_id, &self.momento_key_file, variable) {
-                (Some(id), ..) => aws.secret(id).await,
-                (_, Some(file), _) => Arc::new(SecretFile(file.clone())),
-                (.., Some(key)) => Arc::new(SecretText(key)),
-                _ => bail!(
-                    "expected a Momento API key, found none: name it with `--momento-secret-id` or `--momento-key-file`, or set MOMENTO_API_KEY"
-                ),
-            },
-        )
     }
 }
 

@@ -134,3 +134,17 @@ async fn it_is_ready_once_it_has_the_signing_secret() {
     assert_eq!(ask(&http, signed(&server, &body("x"))).await.0, 200);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_option_beats_its_variable() {
+    let (aws, endpoint) = AwsStub::new(SECRET, Aws::Answers).start().await;
+    let mut command = serve_command();
+    command
+        .args(["--listen", "127.0.0.1:0", "--max-in-flight", "3"])
+        .env("LISTEN", "nowhere")
+        .env("MAX_IN_FLIGHT", "none")
+        .env("AWS_ENDPOINT_URL", endpoint);
+    let server = Server::spawn(command, aws).await;
+    server.ready().await;
+    server.stop().await;
+}
