@@ -3,7 +3,8 @@
 //!
 //! It asks for an API key, knows which caches exist, refuses values over [`MAX_VALUE_BYTES`], and numbers messages by page
 //! and sequence ([`broker`]). It keeps nothing on disk. A client takes the `http://` endpoint as an endpoint override:
-//! `CredentialProvider::from_api_key_v2(key, "local")?.insecure_endpoint_override(&server.endpoint())`.
+//! `CredentialProvider::from_api_key_v2(key, "local")?.insecure_endpoint_override(&server.endpoint())`, or uses its local
+//! mode (`forMomentoLocal`), whose empty key a server on loopback accepts for gRPC. Browsers speak gRPC-web ([`origins`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,31 +12,39 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use axum::Router;
 use axum::serve::ListenerExt as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use momento_protos::cache_client::pubsub::pubsub_server::PubsubServer;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
+use tonic_web::GrpcWebLayer;
 
 pub mod broker;
+mod caches;
 mod grpc;
 mod http;
 mod items;
+mod keys;
 mod limits;
+mod origins;
+mod service;
 mod webhooks;
 
-use broker::{Broker, BrokerError, Message, Position, Subscriber, Value};
+use broker::{Broker, Message, Value};
+use caches::Caches;
 use items::Items;
+pub use keys::{STABLE_API_KEY, local_api_key};
 pub use limits::Limits;
+pub use service::Refusal;
+use service::{Publisher, Service};
 use webhooks::Webhooks;
 pub use webhooks::{DeliveryOutcome, Webhook, WebhookError};
 
 /// Momento's hard limit on a topic message.
 pub const MAX_VALUE_BYTES: usize = 4096;
 /// Bytes of a cache or topic name, this server's own bound.
-const MAX_NAME_BYTES: usize = 1024;
+pub const MAX_NAME_BYTES: usize = 1024;
 /// Events that a slow listener may be behind; beyond that it misses the oldest.
 const EVENTS: usize = 1024;
 /// How long a shutdown waits for connections to end once nothing is under way on them.
@@ -47,7 +56,7 @@ pub struct TopicsOptions {
     pub listen: SocketAddr,
     /// The API keys accepted, each with its token id (`publisher_id`, `token_id`) where it has one. Default none.
     pub keys: BTreeMap<String, Option<String>>,
-    /// The caches that exist, or `None` for every name (the default).
+    /// The caches that exist at the start, or `None` for every name (the default).
     pub caches: Option<BTreeSet<String>>,
     /// Between two signs of life on a gRPC subscription without messages. Default 5 s.
     pub heartbeat_interval: Duration,
@@ -87,104 +96,6 @@ pub enum TopicsEvent {
     },
 }
 
-/// Why a request is refused. The faces turn it into their statuses.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("expected a valid API key, without `Bearer`, found none or another")]
-    Unauthorized,
-    #[error("Cache Not Found: expected the name of an existing cache, found `{0}`")]
-    CacheNotFound(String),
-    #[error("expected a {0} name of 1 to {MAX_NAME_BYTES} bytes; use another name")]
-    BadName(&'static str),
-    #[error("expected a value, text or binary, found none")]
-    NoValue,
-    #[error("expected a value of at most {MAX_VALUE_BYTES} bytes, found {0} or more; publish less")]
-    TooLarge(usize),
-    #[error("expected an item of at most {most} bytes, found {found} or more; store less")]
-    ItemTooLarge { found: usize, most: usize },
-    #[error("expected a time to live from 1 ms to 24 hours, found {0} ms")]
-    BadTtl(u64),
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
-}
-
-/// What both faces serve.
-struct Service {
-    keys: RwLock<BTreeMap<String, Option<String>>>,
-    caches: Option<BTreeSet<String>>,
-    heartbeat_interval: Duration,
-    poll_wait: Duration,
-    broker: Arc<Broker>,
-    items: Items,
-    webhooks: Webhooks,
-    events: broadcast::Sender<TopicsEvent>,
-}
-
-/// The token id of a publisher that showed a valid key.
-struct Publisher(Option<String>);
-
-impl Service {
-    fn authorize(&self, key: Option<&str>) -> Result<Publisher, Refusal> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let token_id = key.and_then(|key| keys.get(key));
-        let token_id = token_id.ok_or(Refusal::Unauthorized)?;
-        Ok(Publisher(token_id.clone()))
-    }
-
-    fn check_names(&self, cache: &str, topic: &str) -> Result<(), Refusal> {
-        check_name("cache", cache.len())?;
-        check_name("topic", topic.len())?;
-        self.check_cache(cache)
-    }
-
-    fn check_cache(&self, cache: &str) -> Result<(), Refusal> {
-        match &self.caches {
-            Some(caches) if !caches.contains(cache) => {
-                Err(Refusal::CacheNotFound(cache.to_owned()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn publish(
-        &self,
-        cache: &str,
-        topic: &str,
-        value: Value,
-        publisher: Publisher,
-    ) -> Result<(), Refusal> {
-        self.check_names(cache, topic)?;
-        if value.bytes() > MAX_VALUE_BYTES {
-            return Err(Refusal::TooLarge(value.bytes()));
-        }
-        let published = |message: &Arc<Message>| {
-            // Nobody has to listen.
-            let _ = self.events.send(TopicsEvent::Published(message.clone()));
-            self.webhooks.deliver(message);
-        };
-        Ok(self
-            .broker
-            .publish(cache, topic, value, publisher.0, published)?)
-    }
-
-    fn subscribe(
-        &self,
-        cache: &str,
-        topic: &str,
-        position: Position,
-    ) -> Result<Subscriber, Refusal> {
-        self.check_names(cache, topic)?;
-        Ok(self.broker.subscribe(cache, topic, position)?)
-    }
-}
-
-fn check_name(what: &'static str, bytes: usize) -> Result<(), Refusal> {
-    match bytes {
-        1..=MAX_NAME_BYTES => Ok(()),
-        _ => Err(Refusal::BadName(what)),
-    }
-}
-
 /// A running server. Dropping it ends it too, without waiting for anything.
 pub struct TopicsServer {
     address: SocketAddr,
@@ -210,7 +121,8 @@ impl TopicsServer {
         let webhooks = Webhooks::new(options.webhook_timeout, events.clone());
         let service = Arc::new(Service {
             keys: RwLock::new(options.keys),
-            caches: options.caches,
+            keyless: address.ip().is_loopback(),
+            caches: Caches::new(options.caches),
             heartbeat_interval: options.heartbeat_interval,
             poll_wait: options.poll_wait,
             items: Items::new(&options.limits),
@@ -218,10 +130,16 @@ impl TopicsServer {
             webhooks: webhooks.map_err(io::Error::other)?,
             events,
         });
-        let grpc = PubsubServer::new(grpc::Grpc(service.clone()));
+        let pubsub = PubsubServer::new(grpc::Grpc(service.clone()));
+        let grpc = Router::new()
+            .route_service("/cache_client.pubsub.Pubsub/{method}", pubsub)
+            .merge(caches::router(service.clone()))
+            .merge(items::grpc_router(service.clone()))
+            .route_layer(GrpcWebLayer::new());
         let app = http::router(service.clone())
-            .route_service("/cache_client.pubsub.Pubsub/{method}", grpc)
-            .merge(items::router(service.clone()));
+            .merge(items::router(service.clone()))
+            .merge(grpc);
+        let app = origins::guard(app);
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener, app).with_graceful_shutdown(async {
             // The sender was used, or is gone with the server.
@@ -238,6 +156,19 @@ impl TopicsServer {
     /// `http://127.0.0.1:PORT`, for gRPC and HTTP alike.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Where the HTTP API publishes to a topic, the names percent-encoded.
+    pub fn topic_url(&self, cache: &str, topic: &str) -> String {
+        let mut url = self.endpoint().parse::<reqwest::Url>().ok();
+        if let Some(mut path) = url.as_mut().and_then(|url| url.path_segments_mut().ok()) {
+            path.extend(["topics", cache, topic]);
+        }
+        url.map(String::from).unwrap_or_default()
     }
 
     /// Everything that happens from now on. A listener that is far behind misses the oldest events and is told so.
@@ -258,6 +189,23 @@ impl TopicsServer {
     ) -> Result<(), Refusal> {
         self.service
             .publish(cache, topic, value.into(), Publisher(None))
+    }
+
+    /// Creates a cache, unless it exists.
+    ///
+    /// # Errors
+    ///
+    /// The name cannot be used, or there are too many caches.
+    pub fn create_cache(&self, cache: &str) -> Result<(), Refusal> {
+        match self.service.create_cache(cache) {
+            Err(Refusal::CacheExists(_)) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The caches in alphabetical order; none where every name is a cache.
+    pub fn caches(&self) -> Vec<String> {
+        self.service.caches.list()
     }
 
     /// Accepts an API key from now on, with its token id where it has one.
@@ -308,15 +256,6 @@ impl Drop for TopicsServer {
     fn drop(&mut self) {
         self.service.broker.close();
     }
-}
-
-/// A new API key for local use. Its form is that of a Momento v2 key, a JWT whose claims have `"t":"g"`, so Momento's SDKs
-/// take it; its signature is the word `localkey`, so it opens nothing anywhere else.
-pub fn local_api_key() -> String {
-    let id = rand::random::<u128>();
-    let claims = format!(r#"{{"t":"g","jti":"{id:032x}"}}"#);
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
-    format!("{header}.{}.localkey", URL_SAFE_NO_PAD.encode(claims))
 }
 
 #[cfg(test)]

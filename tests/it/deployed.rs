@@ -36,6 +36,8 @@ pub async fn stack() -> &'static Stack {
     let start = || async {
         let mut options = Options::new(binaries()).expect("the clone is found");
         options.edit = Box::new(extend);
+        // Tests share topics: the last message of one is not for the next.
+        options.limits.replay = 0;
         Stack::start(options)
             .await
             .unwrap_or_else(|e| panic!("the stack does not start: {e:#}"))

@@ -74,8 +74,8 @@ pub async fn subscribe(
             url: format!("{}/topics/{CACHE}/{name}", source.endpoint),
             key: source.key.clone(),
             tally: tally.clone(),
-            // A message that is not there yet: the answer, at once, is a discontinuity with number and page.
-            place: (1, 0),
+            // A message that is never there: the answer, at once, is a discontinuity with number and page.
+            place: (u64::MAX, 0),
         };
         opening.spawn(async move {
             if !forget {

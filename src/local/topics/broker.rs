@@ -10,10 +10,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use super::limits::Limits;
 use crate::clock;
+
+mod subscriber;
+
+use subscriber::Place;
+pub use subscriber::Subscriber;
+
+/// The first sequence number of a page.
+const FIRST: u64 = 1;
+
+/// Asks for all that is remembered.
+const FROM_THE_FIRST: Position = Position {
+    sequence: FIRST,
+    page: 0,
+};
 
 /// What was published. As JSON: `{"text":"…"}`, or `{"binary":"<base64>"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,7 +78,7 @@ pub struct Message {
 pub struct Discontinuity {
     /// The last sequence number before the gap, 0 where there was none.
     pub last: u64,
-    /// The sequence number of the next message.
+    /// The sequence number of the next message, 1 or more.
     pub next: u64,
     /// The page of the next message.
     pub page: u64,
@@ -81,12 +95,13 @@ pub enum Delivery {
 ///
 /// | sequence | page | begins with |
 /// |---|---|---|
-/// | 0 | 0 | the next message published, preceded by the last [`Limits::replay`] ones |
+/// | 0 | 0 | the last [`Limits::replay`] messages, then the next ones published |
+/// | 1 | 0 | the oldest message remembered, as the protocol describes it |
 /// | n | 0 | message n of the page that is current |
 /// | n | p | message n of page p |
 ///
-/// When that message is not there (it left the history, the page is another one, or the number was never reached), a
-/// [`Discontinuity`] comes first and then everything that the topic still remembers.
+/// When message n is not there, a [`Discontinuity`] comes first. Then the subscription begins as one without a position,
+/// unless page p is over and the current one is remembered from its first message on: then all of it follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     pub sequence: u64,
@@ -190,24 +205,10 @@ impl Broker {
         let slot = slot.map_err(|_| BrokerError::TooManySubscribers)?;
         let mut state = self.lock();
         let entry = state.topic(&self.limits, cache, topic)?;
-        let first = self.limits.first_sequence;
-        let place = match position {
-            Position {
-                sequence: 0,
-                page: 0,
-            } => Position {
-                sequence: entry.next.saturating_sub(self.limits.replay).max(first),
-                page: entry.page,
-            },
-            Position { sequence, page } => Position {
-                sequence: sequence.max(first),
-                page: if page == 0 { entry.page } else { page },
-            },
-        };
         Ok(Subscriber {
             broker: self.clone(),
             name: (cache.to_owned(), topic.to_owned()),
-            place,
+            place: entry.place(position, self.limits.replay),
             changed: entry.changed.subscribe(),
             _slot: slot,
         })
@@ -224,10 +225,21 @@ impl Broker {
         let mut state = self.lock();
         if let Some(entry) = state.topics.get_mut(&(cache.to_owned(), topic.to_owned())) {
             entry.page = new_page(entry.page);
-            entry.next = self.limits.first_sequence;
+            entry.next = FIRST;
             entry.history.clear();
             entry.history_bytes = 0;
             entry.changed.send_replace(());
+        }
+    }
+
+    /// Forgets the topics of a cache and ends their subscriptions.
+    pub fn delete_cache(&self, cache: &str) {
+        let mut state = self.lock();
+        let State {
+            topics, last_page, ..
+        } = &mut *state;
+        for (_, topic) in topics.extract_if(|(of, _), _| of == cache) {
+            *last_page = topic.page.max(*last_page);
         }
     }
 
@@ -243,6 +255,46 @@ impl Broker {
     /// A panic elsewhere leaves no half-made state behind, so the lock is taken anyway.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Topic {
+    /// The oldest sequence number remembered, or the next one where none is.
+    fn oldest(&self) -> u64 {
+        self.next - self.history.len() as u64
+    }
+
+    /// Whether a reader can be there: the message is remembered, or is the next one.
+    fn has(&self, sequence: u64) -> bool {
+        (self.oldest()..=self.next).contains(&sequence)
+    }
+
+    /// Where a subscription with this position begins.
+    fn place(&self, position: Position, replay: u64) -> Place {
+        let at = |sequence| Discontinuity {
+            last: 0,
+            next: sequence,
+            page: self.page,
+        };
+        let latest = self.next.saturating_sub(replay).max(self.oldest());
+        if position == Position::default() {
+            return Place::new(at(latest), Some(at(self.next)), None);
+        }
+        let other_page = ![0, self.page].contains(&position.page);
+        let wanted = position.sequence.max(FIRST);
+        if !other_page && self.has(wanted) {
+            let beginning = (position.page == 0).then(|| at(wanted));
+            return Place::new(at(wanted), beginning, None);
+        }
+        let all = match other_page {
+            true => self.oldest() == FIRST,
+            false => position == FROM_THE_FIRST,
+        };
+        let begin = Discontinuity {
+            last: wanted - 1,
+            ..at(if all { self.oldest() } else { latest })
+        };
+        Place::new(begin, None, Some(begin))
     }
 }
 
@@ -265,7 +317,7 @@ impl State {
         let last_page = self.last_page;
         let topic = self.topics.entry(name).or_insert_with(|| Topic {
             page: new_page(last_page),
-            next: limits.first_sequence,
+            next: FIRST,
             history: VecDeque::new(),
             history_bytes: 0,
             changed: watch::Sender::new(()),
@@ -286,65 +338,6 @@ impl State {
             self.last_page = self.last_page.max(topic.page);
         }
         Ok(())
-    }
-}
-
-/// A reader of one topic.
-pub struct Subscriber {
-    broker: Arc<Broker>,
-    name: Name,
-    place: Position,
-    changed: watch::Receiver<()>,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl Subscriber {
-    /// The message it waits for.
-    pub fn place(&self) -> Position {
-        self.place
-    }
-
-    /// Waits until something is there and returns up to `most` messages, a [`Discontinuity`] before them where there
-    /// is one; `None` once the broker is closed. Dropping the future loses nothing.
-    pub async fn next(&mut self, most: usize) -> Option<Vec<Delivery>> {
-        loop {
-            // Marked before reading, so that what comes in between wakes the wait below.
-            self.changed.borrow_and_update();
-            let batch = self.read(most)?;
-            if !batch.is_empty() {
-                return Some(batch);
-            }
-            self.changed.changed().await.ok()?;
-        }
-    }
-
-    fn read(&mut self, most: usize) -> Option<Vec<Delivery>> {
-        let state = self.broker.lock();
-        if state.closed {
-            return None;
-        }
-        let topic = state.topics.get(&self.name)?;
-        let oldest = topic.next - topic.history.len() as u64;
-        let mut batch = Vec::new();
-        let place = &mut self.place;
-        if place.page != topic.page || !(oldest..=topic.next).contains(&place.sequence) {
-            batch.push(Delivery::Discontinuity(Discontinuity {
-                last: place.sequence.saturating_sub(1),
-                next: oldest,
-                page: topic.page,
-            }));
-            *place = Position {
-                sequence: oldest,
-                page: topic.page,
-            };
-        }
-        let seen = (place.sequence - oldest) as usize;
-        let unseen = topic.history.range(seen..).take(most);
-        batch.extend(unseen.cloned().map(Delivery::Message));
-        if let Some(Delivery::Message(message)) = batch.last() {
-            place.sequence = message.sequence + 1;
-        }
-        Some(batch)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The gRPC face of the server: `cache_client.pubsub.Pubsub`, as every Momento SDK speaks it.
 
+use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum::body::Body;
 use futures_util::Stream;
 use momento_protos::cache_client::pubsub::{
     Discontinuity, Heartbeat, PublishRequest, SubscriptionItem, SubscriptionRequest, TopicItem,
@@ -10,20 +12,25 @@ use momento_protos::cache_client::pubsub::{
 };
 use momento_protos::common::Empty;
 use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::server::UnaryService;
 use tonic::{Code, Request, Response, Status};
+use tonic_prost::ProstCodec;
+use tonic_prost::prost::Message as Prost;
 
-use super::broker::{BrokerError, Delivery, Message, Position, Value};
-use super::{Refusal, Service};
+use super::broker::{BrokerError, Delivery, Discontinuity as Gap, Message, Position, Value};
+use super::service::{Refusal, Service};
 
 /// Messages taken from the topic at a time; the stream itself is held back by HTTP/2 flow control.
 const BATCH: usize = 32;
+/// Bytes read of a unary request, so that an item over the limit is refused as Momento refuses it.
+const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) struct Grpc(pub(super) Arc<Service>);
 
 #[tonic::async_trait]
 impl Pubsub for Grpc {
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<Empty>, Status> {
-        let publisher = self.0.authorize(key(request.metadata()))?;
+        let publisher = self.0.authorize_sdk(key(request.metadata()))?;
         let PublishRequest {
             cache_name,
             topic,
@@ -44,34 +51,34 @@ impl Pubsub for Grpc {
         &self,
         request: Request<SubscriptionRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        self.0.authorize(key(request.metadata()))?;
+        self.0.authorize_sdk(key(request.metadata()))?;
         let request = request.into_inner();
-        let (cache, topic) = (&request.cache_name, &request.topic);
+        let cache = request.cache_name;
         let position = Position {
             sequence: request.resume_at_topic_sequence_number,
             page: request.sequence_page,
         };
-        let mut subscriber = self.0.subscribe(cache, topic, position)?;
-        let every = self.0.heartbeat_interval;
+        let mut subscriber = self.0.subscribe(&cache, &request.topic, position)?;
+        let service = self.0.clone();
+        let every = service.heartbeat_interval;
         let stream = async_stream::stream! {
             // Momento's Python SDK refuses a stream that does not begin with a heartbeat.
             yield heartbeat();
-            if position.page == 0 {
-                let place = subscriber.place();
-                yield discontinuity(0, place.sequence.saturating_sub(1), place.page);
+            if let Some(beginning) = subscriber.beginning() {
+                yield discontinuity(beginning);
             }
             loop {
                 match tokio::time::timeout(every, subscriber.next(BATCH)).await {
                     Err(_) => yield heartbeat(),
                     Ok(None) => {
-                        yield Err(Refusal::Broker(BrokerError::Closed).into());
+                        yield Err(service.ended(&cache).into());
                         return;
                     }
                     Ok(Some(batch)) => {
                         for delivery in batch {
                             yield match delivery {
                                 Delivery::Message(message) => item(&message),
-                                Delivery::Discontinuity(gap) => discontinuity(gap.last, gap.next, gap.page),
+                                Delivery::Discontinuity(gap) => discontinuity(gap),
                             };
                         }
                     }
@@ -79,6 +86,35 @@ impl Pubsub for Grpc {
             }
         };
         Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+/// Serves a unary method that needs no waiting.
+pub(super) async fn unary<F, Req, Res>(
+    request: http::Request<Body>,
+    method: F,
+) -> http::Response<Body>
+where
+    F: FnMut(Request<Req>) -> Result<Res, Status>,
+    Req: Prost + Default + 'static,
+    Res: Prost + Default + 'static,
+{
+    let mut grpc = tonic::server::Grpc::new(ProstCodec::default())
+        .apply_max_message_size_config(Some(MAX_REQUEST_BYTES), None);
+    grpc.unary(Unary(method), request).await.map(Body::new)
+}
+
+struct Unary<F>(F);
+
+impl<F, Req, Res> UnaryService<Req> for Unary<F>
+where
+    F: FnMut(Request<Req>) -> Result<Res, Status>,
+{
+    type Response = Res;
+    type Future = Ready<Result<Response<Res>, Status>>;
+
+    fn call(&mut self, request: Request<Req>) -> Self::Future {
+        ready((self.0)(request).map(Response::new))
     }
 }
 
@@ -91,11 +127,12 @@ fn heartbeat() -> Result<SubscriptionItem, Status> {
     Ok(of(subscription_item::Kind::Heartbeat(Heartbeat {})))
 }
 
-fn discontinuity(last: u64, next: u64, page: u64) -> Result<SubscriptionItem, Status> {
+/// The protocol's `new_topic_sequence` is the number *after* which messages go on: Momento's SDKs resume behind it.
+fn discontinuity(gap: Gap) -> Result<SubscriptionItem, Status> {
     Ok(of(subscription_item::Kind::Discontinuity(Discontinuity {
-        last_topic_sequence: last,
-        new_topic_sequence: next,
-        new_sequence_page: page,
+        last_topic_sequence: gap.last,
+        new_topic_sequence: gap.next - 1,
+        new_sequence_page: gap.page,
     })))
 }
 
@@ -122,6 +159,8 @@ impl From<Refusal> for Status {
         let (code, err) = match refusal {
             Refusal::Unauthorized => (Code::Unauthenticated, None),
             Refusal::CacheNotFound(_) => (Code::NotFound, None),
+            Refusal::CacheExists(_) => (Code::AlreadyExists, None),
+            Refusal::TooManyCaches => (Code::ResourceExhausted, None),
             Refusal::BadName(_) | Refusal::NoValue | Refusal::BadTtl(_) => {
                 (Code::InvalidArgument, None)
             }

@@ -2,8 +2,9 @@
 //! momentohq/public-dev-docs): publish with POST, long-poll with GET, both on `/topics/{cache}/{topic}`.
 //!
 //! Where the document says nothing: a `Content-Type` other than `application/octet-stream` means text (the document's own
-//! examples send `curl -d`, which says a form); a poll without position (0 and 0) waits for the next message and repeats
-//! none, so a client should send back the position it was given; a poll that waited its time answers `{"items":[]}`.
+//! examples send `curl -d`, which says a form); a poll without position (0 and 0) begins as a subscription without one
+//! does; a poll that waited its time answers with its position as a discontinuity, so that the next poll misses nothing.
+//! In the document's example the `new_topic_sequence` of a discontinuity is the number of the message that follows it.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::broker::{BrokerError, Delivery, Position, Value};
-use super::{Refusal, Service};
+use super::service::{Refusal, Service};
 
 /// Bytes of a request body that are read before it is refused as too large, so that most clients see the answer.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -55,9 +56,7 @@ async fn publish(
     let Path((cache, topic)) = names.map_err(HttpRefusal::bad_request)?;
     let body = to_bytes(body, MAX_BODY_BYTES).await;
     let body = body.map_err(|_| Refusal::TooLarge(MAX_BODY_BYTES))?;
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.map_or(&b""[..], |value| value.as_bytes());
-    let value = if content_type.starts_with(b"application/octet-stream") {
+    let value = if is_binary(&headers) {
         Value::Binary(body.into())
     } else {
         let text = String::from_utf8(body.into()).map_err(|_| {
@@ -69,6 +68,14 @@ async fn publish(
     };
     service.publish(&cache, &topic, value, publisher)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether the media type is `application/octet-stream`, in any case and with any parameters.
+fn is_binary(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|value| value.split(';').next());
+    media_type.is_some_and(|name| name.trim().eq_ignore_ascii_case("application/octet-stream"))
 }
 
 #[derive(Deserialize)]
@@ -95,7 +102,14 @@ async fn poll(
     };
     let mut subscriber = service.subscribe(&cache, &topic, position)?;
     let batch = tokio::time::timeout(service.poll_wait, subscriber.next(MAX_POLL_ITEMS)).await;
-    let batch = batch.ok().flatten().unwrap_or_default();
+    let batch = match batch {
+        Ok(Some(batch)) => batch,
+        Ok(None) => match service.ended(&cache) {
+            Refusal::Broker(BrokerError::Closed) => Vec::new(),
+            refusal => return Err(refusal.into()),
+        },
+        Err(_) => vec![Delivery::Discontinuity(subscriber.position())],
+    };
     let items: Vec<_> = batch.iter().map(element).collect();
     Ok(Json(json!({ "items": items })))
 }
@@ -154,9 +168,11 @@ impl From<Refusal> for HttpRefusal {
         let status = match refusal {
             Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
             Refusal::CacheNotFound(_) => StatusCode::NOT_FOUND,
+            Refusal::CacheExists(_) => StatusCode::CONFLICT,
             Refusal::BadName(_) | Refusal::NoValue | Refusal::BadTtl(_) => StatusCode::BAD_REQUEST,
             Refusal::TooLarge(_)
             | Refusal::ItemTooLarge { .. }
+            | Refusal::TooManyCaches
             | Refusal::Broker(BrokerError::TooManyTopics | BrokerError::TooManySubscribers) => {
                 StatusCode::TOO_MANY_REQUESTS
             }

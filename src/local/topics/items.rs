@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use tokio::time::Instant;
 
 use super::limits::Limits;
-use super::{Refusal, Service, check_name};
+use super::service::{Refusal, Service, check_name};
 use crate::claims::MAX_ITEM_TTL;
 
 mod grpc;
@@ -39,6 +39,11 @@ struct Item {
 pub(super) fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/cache/{cache}", get(http::get).put(http::put))
+        .with_state(service)
+}
+
+pub(super) fn grpc_router(service: Arc<Service>) -> Router {
+    Router::new()
         .route("/cache_client.Scs/{method}", post(grpc::call))
         .with_state(service)
 }
@@ -74,6 +79,11 @@ impl Items {
         (item.ends_at > Instant::now()).then(|| item.value.clone())
     }
 
+    /// Removes the items of a cache.
+    pub(super) fn delete_cache(&self, cache: &str) {
+        self.kept().retain(|name, _| name.cache != cache);
+    }
+
     fn kept(&self) -> MutexGuard<'_, HashMap<Name, Item>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,7 +117,7 @@ impl Service {
     fn name(&self, cache: &str, key: Vec<u8>) -> Result<Name, Refusal> {
         check_name("cache", cache.len())?;
         check_name("key", key.len())?;
-        self.check_cache(cache)?;
+        self.caches.check(cache)?;
         Ok(Name {
             cache: cache.to_owned(),
             key,

@@ -2,7 +2,7 @@
 
 use crate::claims::MAX_ITEM_BYTES;
 
-/// What bounds the server's memory, and the two points on which Momento's documents and its service disagree.
+/// What bounds the server's memory, and how much of it a new subscription sees.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Topics remembered; beyond it the idlest one without a subscriber is forgotten. Default 2,000.
@@ -13,11 +13,8 @@ pub struct Limits {
     pub history_bytes: usize,
     /// Open subscriptions, long polls included. Default 1,000.
     pub subscribers: usize,
-    /// The first sequence number of a page. Default 0, as in the HTTP API's document; Momento's webhook document and
-    /// the tests of its Python SDK (three messages, resume at 3, receive the third) have 1.
-    pub first_sequence: u64,
-    /// Messages repeated to a subscription that asks for no position. Default 0; the tests of Momento's Python SDK
-    /// show that the service can repeat the last one.
+    /// Messages repeated to a subscription that asks for no position. Default 1, as the tests of Momento's SDKs for Node
+    /// and Python expect it.
     pub replay: u64,
     /// Largest cache item, in bytes. Default [`MAX_ITEM_BYTES`], Momento's; an older account may have 1 MB.
     pub item_bytes: usize,
@@ -32,8 +29,7 @@ impl Default for Limits {
             history: 1_000,
             history_bytes: 256 * 1024,
             subscribers: 1_000,
-            first_sequence: 0,
-            replay: 0,
+            replay: 1,
             item_bytes: MAX_ITEM_BYTES,
             items_bytes: 64 * 1024 * 1024,
         }

@@ -2,10 +2,12 @@
 
 use super::*;
 
+mod caches;
 mod grpc;
 mod http;
 mod items;
 mod keys;
+mod pages;
 mod webhooks;
 
 const KEY: &str = "the-key-of-nobody";
@@ -33,7 +35,7 @@ async fn events_tell_what_was_published_in_order() {
     for text in ["a", "b"] {
         server.publish(CACHE, "t", text).unwrap();
     }
-    for (sequence, text) in [(0, "a"), (1, "b")] {
+    for (sequence, text) in [(1, "a"), (2, "b")] {
         let TopicsEvent::Published(message) = events.recv().await.unwrap() else {
             panic!("expected a publication");
         };
@@ -76,8 +78,19 @@ async fn a_port_in_use_is_an_error_and_free_again_after_the_end() {
 }
 
 #[test]
-fn local_keys_differ_and_are_v2_keys() {
+fn local_keys_are_v2_keys_and_differ_but_for_the_stable_one() {
     let key = local_api_key();
     assert_ne!(key, local_api_key());
-    momento::CredentialProvider::from_api_key_v2(key, "local").unwrap();
+    for key in [&key, STABLE_API_KEY] {
+        momento::CredentialProvider::from_api_key_v2(key, "local").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_url_of_a_topic_is_percent_encoded() {
+    let server = server().await;
+    let url = server.topic_url("my cache", "a/b?c#d%e");
+    let path = url.strip_prefix(&server.endpoint()).unwrap();
+    assert_eq!(path, "/topics/my%20cache/a%2Fb%3Fc%23d%25e");
+    assert_eq!(server.port(), server.address.port());
 }

@@ -190,7 +190,8 @@ fn cursors(state: &Path) -> BTreeMap<String, u64> {
         .map(|cursor| {
             (
                 cursor["topic"].as_str().unwrap().to_owned(),
-                cursor["next"].as_u64().unwrap(),
+                // Numbers start at 1: the messages before it.
+                cursor["next"].as_u64().unwrap() - 1,
             )
         })
         .collect()

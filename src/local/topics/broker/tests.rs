@@ -31,7 +31,10 @@ async fn read(subscriber: &mut Subscriber) -> Vec<String> {
 
 #[tokio::test]
 async fn a_subscription_without_position_gets_what_comes_after_it() {
-    let broker = broker(Limits::default());
+    let broker = broker(Limits {
+        replay: 0,
+        ..Limits::default()
+    });
     publish(&broker, "t", "a");
     let mut subscriber = at(&broker, 0, 0);
     publish(&broker, "t", "b");
@@ -41,13 +44,8 @@ async fn a_subscription_without_position_gets_what_comes_after_it() {
 }
 
 #[tokio::test]
-async fn the_last_message_is_replayed_where_that_is_asked_for() {
-    let limits = Limits {
-        first_sequence: 1,
-        replay: 1,
-        ..Limits::default()
-    };
-    let broker = broker(limits);
+async fn the_last_message_is_replayed_to_a_subscription_without_position() {
+    let broker = broker(Limits::default());
     let mut early = at(&broker, 0, 0);
     for text in ["a", "b", "c"] {
         publish(&broker, "t", text);
@@ -64,15 +62,69 @@ async fn a_position_resumes_and_a_wrong_one_is_told() {
     for text in ["a", "b", "c"] {
         publish(&broker, "t", text);
     }
-    let page = at(&broker, 0, 0).place().page;
-    assert_eq!(read(&mut at(&broker, 1, page)).await, ["b", "c"]);
-    assert_eq!(read(&mut at(&broker, 1, 0)).await, ["b", "c"]);
+    let page = at(&broker, 0, 0).position().page;
+    assert_eq!(read(&mut at(&broker, 2, page)).await, ["b", "c"]);
+    assert_eq!(read(&mut at(&broker, 2, 0)).await, ["b", "c"]);
     assert_eq!(read(&mut at(&broker, 0, page)).await, ["a", "b", "c"]);
-    let told = ["!1>0", "a", "b", "c"];
+    // Of another page, all that the current one has is new.
+    let told = ["!1>1", "a", "b", "c"];
     assert_eq!(read(&mut at(&broker, 2, page - 1)).await, told);
-    let told = ["!9>0", "a", "b", "c"];
-    assert_eq!(read(&mut at(&broker, 10, page)).await, told);
     assert_eq!(read(&mut at(&broker, u64::MAX, u64::MAX)).await.len(), 4);
+    // A number never reached.
+    assert_eq!(read(&mut at(&broker, 10, page)).await, ["!9>3", "c"]);
+    // The next one.
+    let mut next = at(&broker, 4, page);
+    publish(&broker, "t", "d");
+    assert_eq!(read(&mut next).await, ["d"]);
+}
+
+#[tokio::test]
+async fn a_position_older_than_the_history_is_a_discontinuity_and_not_all_of_the_history() {
+    let broker = broker(Limits {
+        history: 3,
+        ..Limits::default()
+    });
+    for text in ["a", "b", "c", "d", "e"] {
+        publish(&broker, "t", text);
+    }
+    let page = at(&broker, 0, 0).position().page;
+    assert_eq!(read(&mut at(&broker, 3, page)).await, ["c", "d", "e"]);
+    for (sequence, page) in [(2, page), (2, 0), (2, page - 1)] {
+        assert_eq!(read(&mut at(&broker, sequence, page)).await, ["!1>5", "e"]);
+    }
+    // That is how to ask for what is remembered.
+    assert_eq!(read(&mut at(&broker, 1, 0)).await, ["!0>3", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn a_beginning_names_the_next_new_message() {
+    let broker = broker(Limits::default());
+    let beginning = |subscriber: Subscriber| subscriber.beginning().map(|begin| begin.next);
+    assert_eq!(beginning(at(&broker, 0, 0)), Some(1));
+    for text in ["a", "b", "c"] {
+        publish(&broker, "t", text);
+    }
+    let page = at(&broker, 0, 0).position().page;
+    assert_eq!(beginning(at(&broker, 0, 0)), Some(4));
+    assert_eq!(beginning(at(&broker, 2, 0)), Some(2));
+    assert_eq!(beginning(at(&broker, 2, page)), None);
+    // The gap names it.
+    assert_eq!(beginning(at(&broker, 9, 0)), None);
+}
+
+#[tokio::test]
+async fn a_deleted_cache_ends_its_subscriptions_and_begins_another_page() {
+    let broker = broker(Limits::default());
+    publish(&broker, "t", "a");
+    let mut subscriber = at(&broker, 0, 0);
+    let page = subscriber.position().page;
+    read(&mut subscriber).await;
+    broker.delete_cache("other");
+    publish(&broker, "t", "b");
+    assert_eq!(read(&mut subscriber).await, ["b"]);
+    broker.delete_cache("demo");
+    assert_eq!(subscriber.next(1).await, None);
+    assert!(at(&broker, 0, 0).position().page > page);
 }
 
 #[tokio::test]
@@ -91,7 +143,7 @@ async fn a_slow_subscriber_gets_a_discontinuity_and_what_is_left() {
         for text in ["a", "b", "c", "d", "e"] {
             publish(&broker, "t", text);
         }
-        assert_eq!(read(&mut slow).await, ["!0>3", "d", "e"]);
+        assert_eq!(read(&mut slow).await, ["!0>4", "d", "e"]);
     }
 }
 
@@ -104,7 +156,7 @@ async fn a_message_larger_than_the_history_is_a_gap() {
     let broker = broker(limits);
     let mut subscriber = at(&broker, 0, 0);
     publish(&broker, "t", "abc");
-    assert_eq!(read(&mut subscriber).await, ["!0>1"]);
+    assert_eq!(read(&mut subscriber).await, ["!0>2"]);
     publish(&broker, "t", "d");
     assert_eq!(read(&mut subscriber).await, ["d"]);
 }
@@ -127,10 +179,10 @@ async fn a_reset_starts_a_greater_page_and_says_so() {
     publish(&broker, "t", "a");
     publish(&broker, "t", "b");
     read(&mut subscriber).await;
-    let page = subscriber.place().page;
+    let page = subscriber.position().page;
     broker.reset("demo", "t");
-    assert_eq!(read(&mut subscriber).await, ["!1>0"]);
-    assert!(subscriber.place().page > page);
+    assert_eq!(read(&mut subscriber).await, ["!2>1"]);
+    assert!(subscriber.position().page > page);
     publish(&broker, "t", "c");
     assert_eq!(read(&mut subscriber).await, ["c"]);
 }
@@ -144,16 +196,16 @@ async fn the_idlest_topic_without_subscribers_makes_room() {
     let broker = broker(limits);
     publish(&broker, "t", "a");
     let mut held = at(&broker, 0, 0);
-    let page = held.place().page;
+    let page = held.position().page;
     publish(&broker, "u", "x");
     publish(&broker, "v", "y");
     publish(&broker, "t", "b");
-    assert_eq!(read(&mut held).await, ["b"]);
+    assert_eq!(read(&mut held).await, ["a", "b"]);
     drop(held);
     publish(&broker, "u", "x");
     publish(&broker, "v", "y");
     // Forgotten and made anew: what was known of it does not hold any more.
-    assert_eq!(read(&mut at(&broker, 2, page)).await, ["!1>0"]);
+    assert_eq!(read(&mut at(&broker, 3, page)).await, ["!2>1"]);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
 use super::super::http::{HttpRefusal, Parameters, key};
-use super::super::{Refusal, Service};
+use super::super::service::{Refusal, Service};
 
 /// With and without padding.
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(

@@ -64,11 +64,11 @@ async fn the_sdk_publishes_and_subscribes() {
     assert_eq!(text.kind, ValueKind::Text("hello".to_owned()));
     assert_eq!(
         (text.topic_sequence_number, text.publisher_id.as_str()),
-        (0, "mo")
+        (1, "mo")
     );
     let binary = subscription.next().await.unwrap();
     assert_eq!(binary.kind, ValueKind::Binary(vec![0, 255]));
-    assert_eq!(binary.topic_sequence_number, 1);
+    assert_eq!(binary.topic_sequence_number, 2);
     assert_eq!(binary.topic_sequence_page, text.topic_sequence_page);
     assert!(binary.topic_sequence_page > 0);
     server.shutdown().await;
@@ -87,7 +87,7 @@ async fn all_subscribers_see_one_order() {
     assert!(published.into_iter().all(|result| result.is_ok()));
     let seen = texts(&mut first, 200).await;
     assert_eq!(seen, texts(&mut second, 200).await);
-    assert!(seen.iter().map(|(sequence, _)| *sequence).eq(0..200));
+    assert!(seen.iter().map(|(sequence, _)| *sequence).eq(1..=200));
 }
 
 #[tokio::test]
@@ -147,10 +147,10 @@ async fn the_sdk_resumes_where_it_says() {
     for text in ["a", "b", "c"] {
         server.publish(CACHE, "t", text).unwrap();
     }
-    let request = SubscribeRequest::new(CACHE, "t", Some(1), None);
+    let request = SubscribeRequest::new(CACHE, "t", Some(2), None);
     let mut subscription = client.send_request(request).await.unwrap();
     let got = texts(&mut subscription, 2).await;
-    assert_eq!(got, [(1, "b".to_owned()), (2, "c".to_owned())]);
+    assert_eq!(got, [(2, "b".to_owned()), (3, "c".to_owned())]);
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn the_sdk_goes_on_after_a_reset() {
     server.reset(CACHE, "t");
     server.publish(CACHE, "t", "c").unwrap();
     let got = texts(&mut subscription, 1).await;
-    assert_eq!(got, [(0, "c".to_owned())]);
+    assert_eq!(got, [(1, "c".to_owned())]);
 }
 
 #[tokio::test]
@@ -196,8 +196,70 @@ async fn a_stream_begins_with_a_heartbeat_and_tells_the_page() {
     let Kind::Discontinuity(told) = next(&mut stream).await else {
         panic!("expected to be told the page");
     };
-    assert_eq!((told.last_topic_sequence, told.new_topic_sequence), (0, 0));
+    assert_eq!((told.last_topic_sequence, told.new_topic_sequence), (0, 1));
     assert!(told.new_sequence_page > 0);
+    // The message of that number, once more.
+    assert!(matches!(next(&mut stream).await, Kind::Item(item) if item.topic_sequence_number == 1));
+}
+
+/// As the Node SDK does: the next number after the one it received last, in an item or in a discontinuity.
+#[tokio::test]
+async fn a_reconnect_at_the_last_number_loses_and_repeats_nothing() {
+    let server = server().await;
+    for text in ["old", "older"] {
+        server.publish(CACHE, "t", text).unwrap();
+    }
+    server.reset(CACHE, "t");
+    let mut resume = (0, 0);
+    for (number, text) in (1..).zip(["a", "b", "c"]) {
+        let mut stream = raw(&server, resume.0, resume.1).await;
+        assert!(matches!(next(&mut stream).await, Kind::Heartbeat(_)));
+        if number == 1 {
+            let Kind::Discontinuity(beginning) = next(&mut stream).await else {
+                panic!("expected the page");
+            };
+            resume = (
+                beginning.new_topic_sequence + 1,
+                beginning.new_sequence_page,
+            );
+            drop(stream);
+            server.publish(CACHE, "t", text).unwrap();
+            stream = raw(&server, resume.0, resume.1).await;
+            assert!(matches!(next(&mut stream).await, Kind::Heartbeat(_)));
+        } else {
+            server.publish(CACHE, "t", text).unwrap();
+        }
+        let Kind::Item(item) = next(&mut stream).await else {
+            panic!("expected message {number}");
+        };
+        assert_eq!(item.topic_sequence_number, number);
+        resume = (number + 1, item.sequence_page);
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_subscribers_receive_a_message() {
+    let (_server, client) = pair(|_| ()).await;
+    let mut subscriptions = Vec::new();
+    for _ in 0..100 {
+        subscriptions.push(client.subscribe(CACHE, "t").await.unwrap());
+    }
+    client.publish(CACHE, "t", "value").await.unwrap();
+    for subscription in &mut subscriptions {
+        assert_eq!(texts(subscription, 1).await, [(1, "value".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn a_new_subscription_receives_the_last_message_again() {
+    let (server, client) = pair(|_| ()).await;
+    for text in ["a", "b"] {
+        server.publish(CACHE, "t", text).unwrap();
+    }
+    let mut subscription = client.subscribe(CACHE, "t").await.unwrap();
+    server.publish(CACHE, "t", "c").unwrap();
+    let got = texts(&mut subscription, 2).await;
+    assert_eq!(got, [(2, "b".to_owned()), (3, "c".to_owned())]);
 }
 
 #[tokio::test]
@@ -206,19 +268,20 @@ async fn a_discontinuity_follows_a_reset() {
     for text in ["a", "b", "c"] {
         server.publish(CACHE, "t", text).unwrap();
     }
-    let mut stream = raw(&server, 2, 0).await;
+    let mut stream = raw(&server, 3, 0).await;
     assert!(matches!(next(&mut stream).await, Kind::Heartbeat(_)));
     let Kind::Discontinuity(told) = next(&mut stream).await else {
         panic!("expected to be told the page");
     };
-    assert!(matches!(next(&mut stream).await, Kind::Item(item) if item.topic_sequence_number == 2));
+    assert_eq!(told.new_topic_sequence, 2);
+    assert!(matches!(next(&mut stream).await, Kind::Item(item) if item.topic_sequence_number == 3));
     server.reset(CACHE, "t");
     let Kind::Discontinuity(reset) = next(&mut stream).await else {
         panic!("expected a discontinuity");
     };
     assert_eq!(
         (reset.last_topic_sequence, reset.new_topic_sequence),
-        (2, 0)
+        (3, 0)
     );
     assert!(reset.new_sequence_page > told.new_sequence_page);
 }

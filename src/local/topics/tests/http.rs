@@ -48,18 +48,28 @@ async fn what_is_published_is_polled() {
     let page = message.page;
     let polled = format!("demo/room%201%2Fa?sequence_number=0&sequence_page={page}");
     let expected = [
-        json!({"item": {"sequence_page": page, "topic_sequence_number": 0, "value": {"text": "hello wörld"}}}),
-        json!({"item": {"sequence_page": page, "topic_sequence_number": 1, "value": {"binary": "AP8="}}}),
+        json!({"item": {"sequence_page": page, "topic_sequence_number": 1, "value": {"text": "hello wörld"}}}),
+        json!({"item": {"sequence_page": page, "topic_sequence_number": 2, "value": {"binary": "AP8="}}}),
     ];
     assert_eq!(items(get(&server, &polled)).await, expected);
-    let polled = format!("demo/room%201%2Fa?sequence_number=1&sequence_page={page}");
+    let polled = format!("demo/room%201%2Fa?sequence_number=2&sequence_page={page}");
     assert_eq!(items(get(&server, &polled)).await, expected[1..]);
 }
 
 #[tokio::test]
-async fn a_poll_waits_for_the_next_message_and_repeats_none() {
+async fn a_first_poll_repeats_the_last_message() {
     let server = server().await;
-    server.publish(CACHE, "t", "before").unwrap();
+    for text in ["a", "b"] {
+        server.publish(CACHE, "t", text).unwrap();
+    }
+    let items = items(get(&server, "demo/t?sequence_number=0&sequence_page=0")).await;
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0]["item"]["topic_sequence_number"], 2);
+}
+
+#[tokio::test]
+async fn a_poll_waits_for_the_next_message() {
+    let server = server().await;
     let poll = tokio::spawn(items(get(
         &server,
         "demo/t?sequence_number=0&sequence_page=0",
@@ -75,12 +85,73 @@ async fn a_poll_waits_for_the_next_message_and_repeats_none() {
 }
 
 #[tokio::test]
-async fn a_poll_that_waited_its_time_is_empty() {
+async fn after_a_quiet_poll_the_next_message_is_not_lost() {
     let mut options = options();
     options.poll_wait = Duration::from_millis(1);
     let server = TopicsServer::start(options).await.unwrap();
-    let (status, body) = send(get(&server, "demo/t")).await;
-    assert_eq!((status.as_u16(), body.as_str()), (200, r#"{"items":[]}"#));
+    let mut path = "demo/t".to_owned();
+    for (number, text) in (1..).zip(["a", "b"]) {
+        let quiet = items(get(&server, &path)).await;
+        assert_eq!(quiet.len(), 1);
+        let position = &quiet[0]["discontinuity"];
+        assert_eq!(position["last_topic_sequence"], number - 1);
+        assert_eq!(position["new_topic_sequence"], number);
+        server.publish(CACHE, "t", text).unwrap();
+        let (sequence, page) = (
+            &position["new_topic_sequence"],
+            &position["new_sequence_page"],
+        );
+        let next = items(get(
+            &server,
+            &format!("demo/t?sequence_number={sequence}&sequence_page={page}"),
+        ))
+        .await;
+        assert_eq!(next.len(), 1);
+        assert_eq!(next[0]["item"]["value"]["text"], text);
+        path = format!("demo/t?sequence_number={}&sequence_page={page}", number + 1);
+    }
+}
+
+#[tokio::test]
+async fn encoded_names_are_decoded_once() {
+    let mut options = options();
+    options.caches = Some(BTreeSet::from(["my cache/ü".to_owned()]));
+    let server = TopicsServer::start(options).await.unwrap();
+    let mut events = server.events();
+    let names = "my%20cache%2F%C3%BC/a%2Fb%252F%3F+";
+    assert_eq!(send(post(&server, names).body("x")).await.0, 204);
+    let TopicsEvent::Published(message) = events.recv().await.unwrap() else {
+        panic!("expected a publication");
+    };
+    assert_eq!(message.topic, "a/b%2F?+");
+    let polled = items(get(&server, names)).await;
+    assert_eq!(polled[0]["item"]["value"]["text"], "x");
+}
+
+#[tokio::test]
+async fn media_types_ignore_case() {
+    let server = server().await;
+    let mut events = server.events();
+    for (media_type, value) in [
+        ("Application/Octet-Stream", Value::Binary(b"x".to_vec())),
+        (
+            "APPLICATION/OCTET-STREAM; a=b",
+            Value::Binary(b"x".to_vec()),
+        ),
+        (
+            "application/octet-stream ; a=b",
+            Value::Binary(b"x".to_vec()),
+        ),
+        ("application/octet-streams", Value::from("x")),
+        ("TEXT/PLAIN", Value::from("x")),
+    ] {
+        let request = post(&server, "demo/t").header("content-type", media_type);
+        assert_eq!(send(request.body("x")).await.0, 204);
+        let TopicsEvent::Published(message) = events.recv().await.unwrap() else {
+            panic!("expected a publication");
+        };
+        assert_eq!(message.value, value, "{media_type}");
+    }
 }
 
 #[tokio::test]
@@ -98,13 +169,13 @@ async fn a_gap_is_told_before_the_items_that_follow_it() {
     let page = message.page;
     let items = items(get(
         &server,
-        &format!("demo/t?sequence_number=1&sequence_page={page}"),
+        &format!("demo/t?sequence_number=2&sequence_page={page}"),
     ))
     .await;
-    let gap = json!({"last_topic_sequence": 0, "new_topic_sequence": 2, "new_sequence_page": page});
+    let gap = json!({"last_topic_sequence": 1, "new_topic_sequence": 4, "new_sequence_page": page});
     assert_eq!(items[0], json!({ "discontinuity": gap }));
-    assert_eq!(items[1]["item"]["topic_sequence_number"], 2);
-    assert_eq!(items.len(), 3);
+    assert_eq!(items[1]["item"]["topic_sequence_number"], 4);
+    assert_eq!(items.len(), 2);
 }
 
 #[tokio::test]
@@ -115,7 +186,7 @@ async fn a_poll_for_another_page_is_told_at_once() {
     let gap = &items[0]["discontinuity"];
     assert_eq!(
         (&gap["last_topic_sequence"], &gap["new_topic_sequence"]),
-        (&json!(100), &json!(0))
+        (&json!(100), &json!(1))
     );
 }
 

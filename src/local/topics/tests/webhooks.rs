@@ -65,7 +65,7 @@ async fn a_delivery_is_what_momento_sends() {
     assert_eq!(
         body,
         format!(
-            r#"{{"cache":"demo","topic":"t","event_timestamp":{event},"publish_timestamp":{publish},"topic_sequence_number":0,"token_id":"mo","text":"Here I \"am\"!!"}}"#
+            r#"{{"cache":"demo","topic":"t","event_timestamp":{event},"publish_timestamp":{publish},"topic_sequence_number":1,"token_id":"mo","text":"Here I \"am\"!!"}}"#
         )
     );
     let expected = DeliveryOutcome::Answered {

@@ -75,7 +75,7 @@ impl Gap {
     pub fn logged(line: &Value) -> Self {
         assert_eq!(line["gap.exact"], true, "{line}");
         let number = |end: &str| line[end].as_u64().unwrap();
-        let numbers = number("gap.from.sequence")..number("gap.until.sequence");
+        let numbers = number("gap.from.sequence") - 1..number("gap.until.sequence") - 1;
         assert_eq!(number("gap.missed"), numbers.end - numbers.start, "{line}");
         let at = DateTime::from_str(line["timestamp"].as_str().unwrap(), Format::DateTime);
         Self {
@@ -91,7 +91,7 @@ impl Gap {
         let number = |end: &str| detail[end]["topic_sequence_number"].as_u64().unwrap();
         Self {
             topic: detail["topic"].as_str().unwrap().to_owned(),
-            numbers: number("from")..number("until"),
+            numbers: number("from") - 1..number("until") - 1,
             at_ms: 0,
         }
     }
@@ -123,7 +123,7 @@ pub async fn check(report: &mut Report, stack: &Stack, lives: &[Life], published
         let mut times: BTreeMap<u64, usize> = BTreeMap::new();
         for one in &executions {
             if let Some(number) = sequence_in_name(&one.name, topic) {
-                *times.entry(number).or_default() += 1;
+                *times.entry(number - 1).or_default() += 1;
             }
         }
         times
@@ -181,7 +181,8 @@ fn unexplained(
     for (index, Gap { numbers, at_ms, .. }) in gaps.enumerate() {
         let by_then = published.partition_point(|at| at <= at_ms) as u64;
         let forgotten = by_then.saturating_sub(REMEMBERED as u64);
-        if numbers.end > forgotten {
+        // A position that left the history goes on with the latest messages.
+        if numbers.start >= forgotten {
             problems.push(format!(
                 "{topic}: {numbers:?} was told when the server still had {forgotten} and later ones"
             ));
