@@ -118,12 +118,16 @@ impl Track {
     /// `last` or, as some servers count, `last` itself.
     pub fn discontinuity(&mut self, page: u64, last: u64) {
         match self.wanted(page) {
-            // The first number of a page is 0 or 1.
-            None if last == 0 => self.begin(Cursor { page, next: 0 }),
-            None => self.begin(Cursor {
-                page,
-                next: last.saturating_add(1),
-            }),
+            None => {
+                if last == 0 {
+                    // Where nothing was published yet, the first number may be 0.
+                    self.missing.push_back(0..1);
+                }
+                self.begin(Cursor {
+                    page,
+                    next: last.saturating_add(1),
+                });
+            }
             Some(_) => self.behind = Some(Cursor { page, next: last }),
         }
     }

@@ -467,18 +467,9 @@ async fn what_is_stored_never_is_answered_with_the_truth_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_whose_routes_are_undecided_is_parked_whole() {
-    // Each choice of list elements has to be tried: the names are given twice, in the message and in the pattern.
-    let fields = (0..40).map(|n| (format!("f{n}"), json!([{"numeric": ["<", 0]}])));
-    let list = json!({"items": Value::Object(fields.collect())});
-    let pattern = json!({"json": {"$or": [list.clone(), {"items": {"f0": [1]}}]}});
-    let items: Vec<Value> = (0..40_000)
-        .map(|n| json!({"f0": n, "f1": n, "f2": -1}))
-        .collect();
-    let exact: Vec<Value> = (0..2000).map(|n| json!(-n - 2)).collect();
-    let list = [
-        json!({"where": pattern}),
-        json!({"where": {"json": {"items": {"f0": exact}}}}),
-    ];
+    let items: Vec<i32> = (0..50_000).collect();
+    let others: Vec<i32> = (1..1000).map(|n| -n).collect();
+    let list = [json!({"where": {"json": {"items": others}}})];
     let world = World::default();
     let webhook = webhook(&world, &list);
     let text = json!({ "items": items }).to_string();

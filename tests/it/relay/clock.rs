@@ -38,7 +38,7 @@ async fn a_wrong_clock_holds_messages_back_and_loses_none() {
             reason.starts_with(&expected) && reason.contains(words),
             "{reason}"
         );
-        assert_eq!(scene.cursors()["cursors"][0]["next"], 1, "it stays");
+        assert_eq!(scene.cursors()["cursors"][0]["next"], 2, "it stays");
         assert_eq!(relay.metric("refused_total").await, 0);
 
         // The webhook takes nothing that is too old: each attempt has a time of its own.
