@@ -54,7 +54,6 @@ impl Scene {
             caches: Some(BTreeSet::from([CACHE.to_owned()])),
             ..TopicsOptions::default()
         };
-        (options.limits.first_sequence, options.limits.replay) = (0, 0);
         change(&mut options);
         Self {
             server: TopicsServer::start(options).await.unwrap(),
@@ -62,11 +61,6 @@ impl Scene {
             key,
             folder: Folder::new(),
         }
-    }
-
-    /// With numbers from 1 on, as Momento has them.
-    async fn from_1() -> Self {
-        Self::with(|options| options.limits.first_sequence = 1).await
     }
 
     /// With so many messages remembered of each topic.
