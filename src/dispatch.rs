@@ -113,7 +113,7 @@ impl Deadlines {
     }
 
     /// The same for a message that is verified late: its target has some time, too.
-    pub fn from(self, now: Instant) -> Self {
+    pub fn once_verified(self, now: Instant) -> Self {
         let latest = self.store.checked_sub(LEAST).unwrap_or(self.target);
         let target = self.target.max((now + LEAST).min(latest));
         Self { target, ..self }

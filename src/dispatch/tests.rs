@@ -397,14 +397,14 @@ fn deadlines_leave_time_for_what_comes_after() {
     );
     assert_eq!((usual.secrets(), usual.reread()), (ms(7500), ms(3250)));
     // Verified in time, the target keeps its end; late, it has a second, but for the queues' last one.
-    assert_eq!(usual.from(ms(100)).target, ms(2500));
-    assert_eq!(usual.from(ms(2000)).target, ms(3000));
-    assert_eq!(usual.from(ms(7000)).target, ms(8000));
-    assert_eq!(usual.from(ms(8000)).target, ms(8500));
+    assert_eq!(usual.once_verified(ms(100)).target, ms(2500));
+    assert_eq!(usual.once_verified(ms(2000)).target, ms(3000));
+    assert_eq!(usual.once_verified(ms(7000)).target, ms(8000));
+    assert_eq!(usual.once_verified(ms(8000)).target, ms(8500));
     let bounded = Deadlines::within(Duration::from_secs(4), ms(4000), ms(0));
     assert_eq!(bounded.store, ms(4000));
     assert_eq!((bounded.secrets(), bounded.reread()), (ms(3250), ms(3250)));
-    assert_eq!(bounded.from(ms(3200)).target, ms(3000));
+    assert_eq!(bounded.once_verified(ms(3200)).target, ms(3000));
 }
 
 #[tokio::test(start_paused = true)]

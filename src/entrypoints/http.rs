@@ -405,7 +405,7 @@ impl Webhook {
         if -age > duration_ms(self.settings.max_skew) {
             return Verdict::about(subject, Code::FromTheFuture);
         }
-        let deadlines = deadlines.from(Instant::now());
+        let deadlines = deadlines.once_verified(Instant::now());
         self.dispatch(subject, body, deadlines, progress).await
     }
 
