@@ -129,7 +129,7 @@ fn of_targets(subjects: &[Subject], figures: &Figures) -> String {
         vec![
             target.what.to_owned(),
             target.beside.to_string(),
-            format!("{:.2}", target.at_most),
+            target.at_most.to_string(),
             format!("{:.3}", target.found),
             if met { "met" } else { "missed" }.to_owned(),
         ]

@@ -1,7 +1,6 @@
 //! The servers that are measured, each a process of its own, and the stub of AWS, which is in this one.
 
 use std::process::Stdio;
-use std::sync::Arc;
 
 use aws_sdk_sfn::Client;
 use axum::Router;

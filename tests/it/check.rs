@@ -194,7 +194,11 @@ fn every_code_is_documented_and_nothing_else() {
     let rows = text
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    let documented: BTreeSet<_> = rows.map(|(name, _)| name).collect();
+    // The rules of the States Language stand in a table of their own, by field.
+    let documented: BTreeSet<_> = rows
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with(char::is_lowercase))
+        .collect();
     let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
     assert_eq!(documented, known);
 }

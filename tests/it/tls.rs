@@ -136,9 +136,10 @@ async fn no_secret_is_asked_of_an_endpoint_that_is_not_trusted() {
         let event = signed(&body("x"));
         let began = Instant::now();
         let (status, said) = answer(&function.invoke(event).await);
-        // A generous bound: it tells a budget from none, not a fast machine from a slow one.
+        // A generous bound: it tells a budget from none, not a fast machine from a slow one. Without a secret the message is nowhere,
+        // so the function tries until shortly before its time-out.
         let took = began.elapsed();
-        assert!(took < Duration::from_secs(4), "{certificate}: {took:?}");
+        assert!(took < Duration::from_secs(10), "{certificate}: {took:?}");
         let found = (status, &said["code"], &said["targets"]);
         let expected = (503, &json!("not_stored"), &Value::Null);
         assert_eq!(found, expected, "{certificate}: {said}");

@@ -191,7 +191,7 @@ fn the_way_of_each_message_is_told() {
         desk.text(&id).await;
 
         // Refused: a dead letter, until it is replayed.
-        let body = json!({"__type": "AccessDeniedException", "message": "not authorized to perform: states:StartExecution"});
+        let body = json!({"__type": "StateMachineDoesNotExist", "message": "State Machine Does Not Exist"});
         let refusal = Fault::Refusal {
             status: 400,
             body: body.to_string(),
@@ -299,7 +299,7 @@ fn the_way_of_each_message_is_told() {
         for part in [
             "SUCCEEDED",
             "✓ uppercase: published",
-            "could not ask the log of the completion, the log of the redrive, the log of the sweep, the log of the webhook: AccessDeniedException: not authorized to perform: logs:FilterLogEvents",
+            "could not ask the log of the completion, the log of the redrive, the log of the sweep, the log of the webhook: AccessDeniedException: not authorized to perform: logs:FilterLogEvents (HTTP 400, request 00000000-0000-4000-8000-000000000000)",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -322,13 +322,18 @@ impl Lane {
         Ok(())
     }
 
+    pub async fn purge(&self, queue: &str) -> Result<()> {
+        let call = self.sqs().purge_queue();
+        let url = self.faulty.stack.resource(queue)?;
+        call.queue_url(url).send().await?;
+        Ok(())
+    }
+
     /// After a cell that failed: nothing of it may meet the next one.
     pub async fn clean(&self) -> Result<()> {
         self.heal()?;
         for queue in ["DeadLetterQueue", "CompletionsDeadLetterQueue"] {
-            let call = self.sqs().purge_queue();
-            let url = self.faulty.stack.resource(queue)?;
-            call.queue_url(url).send().await?;
+            self.purge(queue).await?;
         }
         let mut quiet = (Instant::now(), self.delivered());
         let over = async || {
