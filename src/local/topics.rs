@@ -4,7 +4,7 @@
 //! It asks for an API key, knows which caches exist, refuses values over [`MAX_VALUE_BYTES`], and numbers messages by page
 //! and sequence ([`broker`]). It keeps nothing on disk. A client takes the `http://` endpoint as an endpoint override:
 //! `CredentialProvider::from_api_key_v2(key, "local")?.insecure_endpoint_override(&server.endpoint())`, or uses its local
-//! mode (`forMomentoLocal`), whose empty key a server on loopback accepts for gRPC. Browsers speak gRPC-web ([`origins`]).
+//! mode (`forMomentoLocal`), whose empty key a server on loopback accepts for gRPC. Browsers speak gRPC-web (`origins`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
