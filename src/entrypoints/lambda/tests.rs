@@ -370,3 +370,26 @@ proptest! {
         let _ = serde_json::from_slice::<Event>(&event[..end]);
     }
 }
+
+/// A clock that is behind promises no time beyond the front end's, and one that is ahead promises none.
+#[test]
+fn the_later_clock_says_how_much_of_an_invocation_is_left() {
+    let now = 1_704_296_470_000;
+    let deadline = 1_704_296_480_000;
+    let left = |received_at, clock: i64, waited_ms| {
+        let waited = Duration::from_millis(waited_ms);
+        super::left(deadline, received_at, now + clock, waited).as_millis()
+    };
+    for (received_at, clock, waited_ms, expected) in [
+        (None, 0, 0, 10_000),
+        (Some(now), 0, 0, 10_000),
+        (Some(now), 20, 0, 9_980),
+        (Some(now), -90_000, 0, 10_000),
+        (Some(now), -90_000, 1_500, 8_500),
+        (Some(now), 90_000, 0, 0),
+        (None, 90_000, 0, 0),
+        (Some(i64::MAX), 0, 0, 0),
+    ] {
+        assert_eq!(left(received_at, clock, waited_ms), expected, "{clock}");
+    }
+}
