@@ -1,36 +1,15 @@
 //! The shipped template, deployed once with a few workflows and routes more.
 
-use std::sync::LazyLock;
-use std::time::Duration;
-
 use anyhow::Result;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
-use workflow_bridge::local::build::Binaries;
 use workflow_bridge::local::template::{add_resource, add_routes, add_state_machine};
 use workflow_bridge::local::{Options, Stack};
 
+pub use crate::shared::{RUNTIME, SOON, binaries};
+
 /// One stack for all tests: each uses topics of its own.
-pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 static STACK: OnceCell<Stack> = OnceCell::const_new();
-
-/// How long anything may take; no test measures time.
-pub const SOON: Duration = Duration::from_secs(60);
-
-/// The functions as they were just built.
-pub fn binaries() -> Binaries {
-    let built = [
-        ("webhook", env!("CARGO_BIN_EXE_webhook")),
-        ("redrive", env!("CARGO_BIN_EXE_redrive")),
-        ("completion", env!("CARGO_BIN_EXE_completion")),
-        ("sweep", env!("CARGO_BIN_EXE_sweep")),
-        ("canary", env!("CARGO_BIN_EXE_canary")),
-    ];
-    built
-        .map(|(name, path)| (name.to_owned(), path.into()))
-        .into()
-}
 
 pub async fn stack() -> &'static Stack {
     let start = || async {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::faulty::Dependency;
-use crate::proxy::Fault;
+use crate::shared::faulty::Dependency;
+use crate::shared::proxy::Fault;
 
 /// Much shorter than one attempt.
 const DELAY: Duration = Duration::from_millis(500);

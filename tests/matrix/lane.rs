@@ -15,11 +15,11 @@ use workflow_bridge::local::workspace::{RunFolder, Workspace};
 use workflow_bridge::local::{Account, Emulator};
 use workflow_bridge::signature::sign;
 
-use super::scene::{Kind, Lasts, Scene};
-use super::template::{VARIABLES, edit, message};
-use crate::deployed::SOON;
-use crate::faulty::{Dependency, FaultyStack};
-use crate::proxy::{Counters, Fault, Proxy, Span, Tally};
+use crate::scene::{Kind, Lasts, Scene};
+use crate::shared::SOON;
+use crate::shared::faulty::{Dependency, FaultyStack};
+use crate::shared::proxy::{Counters, Fault, Proxy, Span, Tally};
+use crate::template::{VARIABLES, edit, message};
 
 /// Where a message can be.
 pub const QUEUES: [&str; 4] = [

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::cell::Finding;
-use super::scene::{Kind, Lasts, Scene};
+use crate::cell::Finding;
+use crate::scene::{Kind, Lasts, Scene};
 
 /// Before and after what the test writes.
 const MARKER: &str = "<!-- matrix -->";
 /// What to do when the page is to change.
-pub const REWRITE: &str = "if that is meant, rewrite the page with `WRITE_RELIABILITY=1 cargo test --all-features --test it matrix` and look at the difference";
+pub const REWRITE: &str = "if that is meant, rewrite the page with `WRITE_RELIABILITY=1 cargo test --all-features --test matrix` and look at the difference";
 const HEAD: &str = "| fault | lasts | the sender is answered | within ms | where the message is then | how it arrives |\n|---|---|---|--:|---|---|\n";
 /// The column that differs from run to run.
 const MS: usize = 3;

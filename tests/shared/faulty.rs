@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use workflow_bridge::local::{Emulator, Options, Stack};
 
-use crate::deployed::binaries;
-use crate::proxy::Proxy;
+use super::binaries;
+use super::proxy::Proxy;
 
 /// What the functions depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::lane::{Answer, Lane, until};
-use super::scene::{Kind, Lasts, Scene};
-use super::template::message;
-use crate::proxy::Tally;
+use crate::lane::{Answer, Lane, until};
+use crate::scene::{Kind, Lasts, Scene};
+use crate::shared::proxy::Tally;
+use crate::template::message;
 
 /// When Momento stops waiting.
 const IN_TIME: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ pub struct Late {
 /// When a promise is broken; [`Late`] where it is the time.
 pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result<Finding> {
     lane.kill().await?;
-    let topic = lane.topic(&format!("{}-{attempt}", super::slug(kind, lasts)));
+    let topic = lane.topic(&format!("{}-{attempt}", crate::slug(kind, lasts)));
     let cell = Cell {
         lane,
         lasts,
