@@ -1,4 +1,4 @@
-//! Settings, read once from environment variables and refused loudly, all problems together.
+//! Settings, parsed once from environment variables; all problems are reported together.
 
 use std::time::Duration;
 
@@ -7,30 +7,23 @@ mod variables;
 use variables::Variables;
 pub use variables::{VariableProblem, VariableProblems};
 
-use crate::claims::{MAX_ITEM_BYTES, MAX_ITEM_TTL};
+use crate::domain::outbound::claims::{MAX_ITEM_BYTES, MAX_ITEM_TTL};
+use crate::environment::Lookup;
 
-/// The most that `MAX_ITEM_BYTES` may say: what an account with a raised limit may send in one request of the SDK.
+/// Largest value of `MAX_ITEM_BYTES`: the limit of one SDK request for an account with a raised limit.
 const LARGEST_MAX_ITEM_BYTES: u64 = 10_000_000;
 
-/// Looks a variable up. Passed in, so that tests need no process-wide environment.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// Looks a variable up in the process's environment.
-pub fn environment(name: &str) -> Option<String> {
-    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
-}
-
-/// Where the routes document is: the variable `ROUTES`.
+/// The source of the routes document: the variable `ROUTES`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoutesSource {
     /// The document itself.
     Inline(String),
-    /// The name of an SSM parameter that holds it; written `ssm:<name>`.
+    /// The name of an SSM parameter with the document; written `ssm:<name>`.
     Parameter(String),
 }
 
 impl RoutesSource {
-    /// Reads the value of `ROUTES`.
+    /// Parses the value of `ROUTES`.
     pub fn of(value: &str) -> Self {
         match value.strip_prefix("ssm:") {
             None => Self::Inline(value.to_owned()),
@@ -39,7 +32,7 @@ impl RoutesSource {
     }
 }
 
-/// How the webhook answers.
+/// Settings of the webhook's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebhookSettings {
     /// Oldest `publish_timestamp`: `MAX_AGE_SECONDS`, 60.
@@ -48,11 +41,11 @@ pub struct WebhookSettings {
     pub max_skew: Duration,
     /// The whole budget of an answer: `ANSWER_WITHIN_MS`, 4000. Momento gives up at 5000.
     pub answer_within: Duration,
-    /// What becomes of a message without a route: `UNROUTED`, `dead-letter`.
+    /// Handling of a message without a route: `UNROUTED`, `dead-letter`.
     pub unrouted: Unrouted,
 }
 
-/// What becomes of a message without a route.
+/// Handling of a message without a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unrouted {
     DeadLetter,
@@ -83,10 +76,10 @@ pub struct RedriveConfig {
     pub repeats: RepeatSettings,
 }
 
-/// When a queue's record that failed comes again.
+/// Retry settings of a queue's failed records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RepeatSettings {
-    /// The wait after the first receive, which doubles with each: `RETRY_AFTER_SECONDS`, 30.
+    /// The wait after the first receive, doubled after each later one: `RETRY_AFTER_SECONDS`, 30.
     pub first: Duration,
     /// The longest wait: `RETRY_AT_MOST_SECONDS`.
     pub longest: Duration,
@@ -101,19 +94,19 @@ impl RepeatSettings {
         longest: Duration::from_secs(7200),
         max_receives: 150,
     };
-    /// Results: somebody waits for them, so waits grow to half an hour only; they end after about ten days, too.
+    /// Results: subscribers wait for them, so waits grow to half an hour only; they, too, end after about ten days.
     const RESULTS: Self = Self {
         first: Duration::from_secs(30),
         longest: Duration::from_secs(1800),
         max_receives: 600,
     };
 
-    /// What the redrive's variables say, with the default in place of what is wrong.
+    /// The redrive's settings, with the default in place of an invalid value.
     pub fn parked(lookup: Lookup<'_>) -> Self {
         Variables::new(lookup).repeats(Self::PARKED)
     }
 
-    /// The same of the completion.
+    /// The completion's settings, likewise.
     pub fn results(lookup: Lookup<'_>) -> Self {
         Variables::new(lookup).repeats(Self::RESULTS)
     }
@@ -132,17 +125,17 @@ pub struct CompletionConfig {
     pub max_item_bytes: usize,
     /// How long a stored value can be read: `CLAIM_TTL_SECONDS`, 3600.
     pub claim_ttl: Duration,
-    /// The bucket for values over that size: `CLAIMS_BUCKET`. Without one they cannot be published.
+    /// The bucket for larger values: `CLAIMS_BUCKET`. Without one they cannot be published.
     pub claims_bucket: Option<String>,
-    /// The table that knows what was published: `LEDGER_TABLE`. Without one, an event that comes again is published again.
+    /// The ledger's table: `LEDGER_TABLE`. Without one, a repeated event is published again.
     pub ledger_table: Option<String>,
-    /// The queue that the events come from: `COMPLETIONS_QUEUE_URL`. Without it the waits of a record do not grow.
+    /// The queue of the events: `COMPLETIONS_QUEUE_URL`. Without it a record's waits do not grow.
     pub completions_queue_url: Option<String>,
-    /// Where events go that cannot be published: `DEAD_LETTER_QUEUE_URL`. Without it they go back to their queue, whose own
-    /// redrive policy ends them.
+    /// The queue for events that cannot be published: `DEAD_LETTER_QUEUE_URL`. Without it they return to their own queue,
+    /// whose redrive policy ends them.
     pub dead_letter_queue_url: Option<String>,
     pub repeats: RepeatSettings,
-    /// How many publications are under way at once in one function: `PUBLISH_CONCURRENCY`, 5.
+    /// Concurrent publications in one function: `PUBLISH_CONCURRENCY`, 5.
     pub publish_concurrency: usize,
 }
 
@@ -150,11 +143,11 @@ pub struct CompletionConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepConfig {
     pub routes: RoutesSource,
-    /// Name of the table with what the completion has received: `LEDGER_TABLE`.
+    /// Name of the ledger's table: `LEDGER_TABLE`.
     pub ledger_table: String,
     /// The completion's queue: `COMPLETIONS_QUEUE_URL`.
     pub completions_queue_url: String,
-    /// How long the event of an end may be on its way: `SWEEP_GRACE_SECONDS`, 120.
+    /// How long the event of an end may take to arrive: `SWEEP_GRACE_SECONDS`, 120.
     pub grace: Duration,
 }
 
@@ -164,25 +157,25 @@ pub struct CanaryConfig {
     /// Name or ARN of the secret with the API key: `MOMENTO_SECRET_ID`.
     pub momento_secret_id: String,
     pub momento_endpoint: MomentoEndpoint,
-    /// The cache that its route listens to: `CANARY_CACHE`.
+    /// The cache of its route: `CANARY_CACHE`.
     pub cache: String,
     /// ARN of its workflow: `CANARY_STATE_MACHINE`.
     pub state_machine: String,
-    /// The time for a round trip: `CANARY_WITHIN_SECONDS`, 60.
+    /// Time limit of a round trip: `CANARY_WITHIN_SECONDS`, 60.
     pub within: Duration,
 }
 
-/// Where Momento is: `MOMENTO_ENDPOINT`.
+/// Momento's endpoint: `MOMENTO_ENDPOINT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MomentoEndpoint {
-    /// A host such as `cell-us-east-1-1.prod.a.momentohq.com`, spoken to over TLS.
+    /// A host such as `cell-us-east-1-1.prod.a.momentohq.com`, over TLS.
     Host(String),
     /// An `http://` URL of a local server.
     Local(String),
 }
 
 impl MomentoEndpoint {
-    /// Reads a host name or an `http://` URL.
+    /// Parses a host name or an `http://` URL.
     ///
     /// # Errors
     ///
@@ -205,7 +198,7 @@ impl MomentoEndpoint {
 impl WebhookConfig {
     /// # Errors
     ///
-    /// Every variable that is missing, empty or unparsable.
+    /// Every missing, empty or unparsable variable.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
         let mut variables = Variables::new(lookup);
         let seconds = |n| Duration::from_secs(n);
@@ -232,7 +225,7 @@ impl WebhookConfig {
 impl RedriveConfig {
     /// # Errors
     ///
-    /// Every variable that is missing, empty or unparsable.
+    /// Every missing, empty or unparsable variable.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
         let mut variables = Variables::new(lookup);
         let config = Self {
@@ -248,7 +241,7 @@ impl RedriveConfig {
 impl CompletionConfig {
     /// # Errors
     ///
-    /// Every variable that is missing, empty or unparsable.
+    /// Every missing, empty or unparsable variable.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
         let mut variables = Variables::new(lookup);
         let config = Self {
@@ -283,7 +276,7 @@ impl CompletionConfig {
 impl SweepConfig {
     /// # Errors
     ///
-    /// Every variable that is missing, empty or unparsable.
+    /// Every missing, empty or unparsable variable.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
         let mut variables = Variables::new(lookup);
         let config = Self {
@@ -299,7 +292,7 @@ impl SweepConfig {
 impl CanaryConfig {
     /// # Errors
     ///
-    /// Every variable that is missing, empty or unparsable.
+    /// Every missing, empty or unparsable variable.
     pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
         let mut variables = Variables::new(lookup);
         let config = Self {

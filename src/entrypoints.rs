@@ -7,6 +7,4 @@ pub mod lambda;
 pub mod records;
 pub mod redrive;
 pub mod runtime;
-#[cfg(feature = "cli")]
-pub mod serve;
 pub mod sweep;

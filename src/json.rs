@@ -1,19 +1,18 @@
-//! Text that is JSON, kept as it was written, and text that becomes a part of JSON.
+//! JSON text kept as written, and text embedded in JSON.
 
 use std::fmt::{self, Write};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Whether `text` is JSON, with white space around it or without.
+/// Whether `text` is JSON; surrounding white space is allowed.
 ///
-/// Taken for text rather than JSON are also nestings deeper than 127 levels, numbers that no double can hold (`1e999`)
-/// and strings with half a surrogate pair: Step Functions and the tools behind it disagree on those, and a message
-/// must not fail for looking like them.
+/// Nesting deeper than 127 levels, numbers that no double can hold (`1e999`) and strings with half a surrogate pair count as
+/// text: Step Functions and the tools behind it disagree on those, and a message must not fail for resembling them.
 pub fn is_sound(text: &str) -> bool {
     serde_json::from_str::<Sound>(text).is_ok()
 }
 
-/// JSON without the white space around it: digits, key order and the spacing within are kept.
+/// JSON without surrounding white space; digits, key order and inner spacing are kept.
 pub fn trim(json: &str) -> &str {
     json.trim_matches([' ', '\t', '\n', '\r'])
 }
@@ -29,11 +28,11 @@ pub fn quote(out: &mut impl Write, text: &str) -> fmt::Result {
     out.write_char('"')
 }
 
-/// Makes what is written through it the inside of a JSON string: what serde_json would write, at a part of the work.
+/// Escapes text written through it for a JSON string, as serde_json does, with less work.
 #[derive(Debug)]
 pub struct Escaped<W>(pub W);
 
-/// Bytes that are looked at together.
+/// Bytes examined together.
 const BLOCK: usize = 32;
 /// The longest escape: `\u001f`.
 const ESCAPE_MAX: usize = 6;
@@ -98,10 +97,10 @@ fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// How many bytes at the beginning need no escape, as far as whole blocks, and what is left behind them, tell.
+/// The length of the beginning without escapes: the whole text, or else whole blocks.
 fn plain(text: &str) -> usize {
     let (blocks, last) = text.as_bytes().as_chunks();
-    // Without an end ahead of time, so that the compiler looks at a block at once.
+    // Without an early exit, so that the compiler examines a whole block at once.
     let special = |any, byte: &u8| any | is_special(*byte);
     let is_plain = |block: &&[u8; BLOCK]| !block.iter().fold(false, special);
     let whole = blocks.iter().take_while(is_plain).count();
@@ -111,7 +110,7 @@ fn plain(text: &str) -> usize {
     text.floor_char_boundary(whole * BLOCK)
 }
 
-/// The kind and place of an error only: its own words may quote the content.
+/// The kind and place of an error only: its text may quote the content.
 pub fn error_without_content(e: &serde_json::Error) -> String {
     format!(
         "a {:?} error at line {}, column {}",
@@ -121,7 +120,7 @@ pub fn error_without_content(e: &serde_json::Error) -> String {
     )
 }
 
-/// JSON whose every part was decoded once, without keeping any.
+/// JSON, decoded completely and dropped.
 struct Sound;
 
 impl<'de> Deserialize<'de> for Sound {
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sound_json_is_text() {
+    fn unsound_json_counts_as_text() {
         let deep = "[".repeat(2000) + &"]".repeat(2000);
         for text in [
             "",
@@ -217,7 +216,7 @@ mod tests {
         }
     }
 
-    /// As serde_json writes it.
+    /// As written by serde_json.
     fn expected(text: &str) -> String {
         serde_json::Value::from(text).to_string()
     }
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_of_ascii_is_escaped_as_it_must_be() {
+    fn every_ascii_character_is_escaped_correctly() {
         for byte in 0..=0x7f_u8 {
             let text = char::from(byte).to_string();
             assert_eq!(quoted(&text), expected(&text), "{byte}");

@@ -1,8 +1,8 @@
 //! Structured logs on standard output, which Lambda carries to CloudWatch: one JSON object a line, with the keys of
 //! Powertools where it has one.
 //!
-//! What is logged within [`about_a_message`] has the message's `correlation_id` and `xray_trace_id`, once [`correlate`] told
-//! them; what is logged after [`invoked`] has the invocation's `function_request_id` and `cold_start`.
+//! Lines within [`about_a_message`] have the message's `correlation_id` and `xray_trace_id`, once [`correlate`] has set
+//! them; lines after [`invoked`] have the invocation's `function_request_id` and `cold_start`.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,10 +15,12 @@ use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::Lookup;
+use crate::environment::Lookup;
 
 mod lines;
+pub mod metrics;
 mod settings;
+pub mod xray;
 
 use lines::Lines;
 use settings::Settings;
@@ -26,10 +28,10 @@ use settings::Settings;
 /// The share of invocations that log at DEBUG.
 static SAMPLE_RATE: OnceLock<f64> = OnceLock::new();
 
-/// Whether this invocation does.
+/// Whether the current invocation logs at DEBUG.
 static SAMPLED: AtomicBool = AtomicBool::new(false);
 
-/// The invocation under way: a Lambda function has one at a time, anything else none.
+/// The current invocation: a Lambda function has one at a time, any other program none.
 static INVOCATION: Mutex<Option<Invocation>> = Mutex::new(None);
 
 #[derive(Clone, Debug)]
@@ -42,8 +44,8 @@ struct Invocation {
 /// `POWERTOOLS_LOG_LEVEL` up, else `AWS_LAMBDA_LOG_LEVEL` (Lambda's own variable), else INFO. A share of the invocations, by
 /// `POWERTOOLS_LOGGER_SAMPLE_RATE` (0 to 1), logs at DEBUG.
 ///
-/// Only this crate's lines, and those of the command line `bridge`, are let through below ERROR: the SDKs' own may hold payloads
-/// and signatures.
+/// Below ERROR, only lines of this crate and of the command line `bridge` are written: the SDKs' lines may hold payloads and
+/// signatures.
 pub fn init(service: &str, lookup: Lookup<'_>) {
     let (settings, problems) = Settings::read(service, lookup);
     let (level, most) = (settings.level, settings.most());
@@ -65,7 +67,7 @@ pub fn init(service: &str, lookup: Lookup<'_>) {
         .with(lines.with_filter(filter.with_max_level_hint(most)))
         .init();
     for problem in problems {
-        tracing::warn!(error.text = problem, "a setting of the log is not used");
+        tracing::warn!(error.text = problem, "an invalid log setting is ignored");
     }
 }
 
@@ -77,7 +79,7 @@ fn is_ours(target: &str) -> bool {
     within(env!("CARGO_CRATE_NAME")) || within("bridge")
 }
 
-/// Tells that an invocation of a Lambda function begins.
+/// Begins an invocation of a Lambda function.
 pub fn invoked(request_id: &str) {
     let rate = SAMPLE_RATE.get().copied().unwrap_or_default();
     SAMPLED.store(fastrand::f64() < rate, Ordering::Relaxed);
@@ -88,9 +90,9 @@ pub fn invoked(request_id: &str) {
     });
 }
 
-/// What is logged about one message belongs in here.
+/// The span for all lines about one message.
 pub fn about_a_message() -> Span {
-    // At ERROR, so that it is there whatever the level.
+    // At ERROR, to be enabled at any level.
     error_span!(
         "message",
         correlation_id = field::Empty,
@@ -98,8 +100,7 @@ pub fn about_a_message() -> Span {
     )
 }
 
-/// Tells which message the span of [`about_a_message`], as the current one, is about: its id, or the first 16 digits of it
-/// where no more is known.
+/// Sets the message of the current span, made by [`about_a_message`]: its id, or the first 16 digits if no more is known.
 pub fn correlate(message_id: &str, trace_id: Option<&str>) {
     let span = Span::current();
     span.record("correlation_id", message_id);
@@ -108,12 +109,12 @@ pub fn correlate(message_id: &str, trace_id: Option<&str>) {
     }
 }
 
-/// Writes a line, which has its end, to standard output, whole. A reader that is gone is no reason to end.
+/// Writes a complete line to standard output. A closed reader is not an error.
 pub fn write_line(line: &str) {
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
-/// Ends a function that could not start, or that ended, with its reason in the log.
+/// Ends a function that failed to start or to run, with its reason in the log.
 pub fn exit(result: Result<(), lambda_runtime::Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,19 +1,24 @@
 //! Recording fakes of the ports, for unit tests.
 
+#[cfg(feature = "cli")]
+pub mod scratch;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::dispatch::{Queues, Targets};
-use crate::metrics::Metrics;
-use crate::ports::{
-    Answer, Begun, Described, Event, EventBus, Executions, Fault, Items, Ledger, NewExecution,
-    Objects, Queue, Receipts, Resumed, Secrets, Stage, Started, Tasks, Topics, Workflows,
+use crate::domain::fault::Fault;
+use crate::domain::inbound::dispatch::Targets;
+use crate::domain::inbound::queues::Queues;
+use crate::domain::ports::{
+    Answer, Begun, Described, EventBus, Executions, Items, Ledger, NewEvent, NewExecution, Objects,
+    Queue, Receipts, Resumed, Secrets, Stage, Started, TaskAnswer, Tasks, Topics, Verdict,
+    Workflows,
 };
-use crate::resume::{TaskAnswer, Verdict};
-use crate::xray::Tracer;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::xray::Tracer;
 
-/// What a fake was asked, in order, as text.
+/// The calls of all fakes, in order, as text.
 #[derive(Clone, Default)]
 pub(crate) struct World(Arc<Mutex<State>>);
 
@@ -21,10 +26,10 @@ pub(crate) struct World(Arc<Mutex<State>>);
 struct State {
     calls: Vec<String>,
     executions: HashMap<String, String>,
-    /// By the call's first word and, maybe, its subject: what to answer instead of success.
+    /// Behaviours other than success, by the call's first word and, optionally, its subject.
     faults: Vec<(String, Behaviour)>,
     described: Option<Described>,
-    /// What of each event was published; `None` for all of it.
+    /// The publications of each event so far; `None` once it is done.
     ledger: HashMap<String, Option<Vec<String>>>,
 }
 
@@ -49,11 +54,11 @@ impl World {
     pub(crate) fn queues(&self) -> Queues {
         Queues {
             parked: Arc::new(NamedQueue(self.clone(), "park")),
-            dead_letters: Arc::new(NamedQueue(self.clone(), "bury")),
+            dead_letters: Arc::new(NamedQueue(self.clone(), "dead_letter")),
         }
     }
 
-    /// Every later call whose record starts with `prefix` behaves so.
+    /// Sets the behaviour of all later calls with this prefix.
     pub(crate) fn make(&self, prefix: &str, behaviour: Behaviour) {
         self.0
             .lock()
@@ -103,16 +108,15 @@ impl World {
 }
 
 impl Workflows for World {
-    fn start<'a>(&'a self, execution: NewExecution<'a>) -> Answer<'a, Started> {
+    fn start<'a>(&'a self, execution: &'a NewExecution<'a>, _: &'a str) -> Answer<'a, Started> {
         let NewExecution {
             state_machine,
             name,
             input,
-            ..
         } = execution;
         let record = format!("start {state_machine} {name} {input}");
         Box::pin(self.call(record, move |state| {
-            match state.executions.insert(name.into(), input.to_string()) {
+            match state.executions.insert(name.clone(), input.clone()) {
                 None => Started::Now,
                 Some(_) => Started::Already,
             }
@@ -144,7 +148,7 @@ impl Tasks for World {
 }
 
 impl EventBus for World {
-    fn put<'a>(&'a self, event: Event<'a>) -> Answer<'a, ()> {
+    fn put<'a>(&'a self, event: &'a NewEvent<'a>, _: Option<&'a str>) -> Answer<'a, ()> {
         let record = format!(
             "put {} {} {} {}",
             event.bus, event.source, event.detail_type, event.detail
@@ -153,7 +157,7 @@ impl EventBus for World {
     }
 }
 
-/// A queue whose calls are recorded under a word of its own.
+/// A queue that records its calls under its own word.
 struct NamedQueue(World, &'static str);
 
 impl Queue for NamedQueue {
@@ -168,7 +172,7 @@ impl Receipts for World {
     }
 }
 
-/// Takes no notice of leases: tests of those have the real table.
+/// Ignores leases, whose tests use the real table.
 impl Ledger for World {
     fn begin<'a>(&'a self, id: &'a str, _: &'a str, _: i64) -> Answer<'a, Begun> {
         Box::pin(
@@ -241,7 +245,7 @@ impl Secrets for World {
     }
 }
 
-/// Metrics that were written.
+/// Written metrics.
 #[derive(Clone, Default)]
 pub(crate) struct Measured(Arc<Mutex<Vec<serde_json::Value>>>);
 
@@ -258,9 +262,9 @@ impl Measured {
         )
     }
 
-    /// Each as `name route outcome value`, as far as there are such, in order; and none any more.
+    /// Removes the metrics; returns each as `name route outcome value`, with the known parts, in order.
     pub(crate) fn take(&self) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut all = Vec::new();
         for line in self.0.lock().unwrap().drain(..) {
             let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
             let metrics = directives
@@ -270,10 +274,10 @@ impl Measured {
                 let words = [line["route"].as_str(), line["outcome"].as_str()];
                 let words = words.into_iter().flatten();
                 let words: Vec<_> = std::iter::once(metric).chain(words).collect();
-                told.push(format!("{} {}", words.join(" "), line[metric]));
+                all.push(format!("{} {}", words.join(" "), line[metric]));
             }
         }
-        told.sort();
-        told
+        all.sort();
+        all
     }
 }

@@ -1,4 +1,4 @@
-//! The adapters behind the ports, for what more than one binary runs.
+//! The adapters behind the ports, shared by several binaries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,21 +7,23 @@ use aws_config::SdkConfig;
 use futures_util::future::join;
 
 use crate::adapters::aws;
-use crate::adapters::dynamodb::DynamoLedger;
-use crate::adapters::eventbridge::EventBridge;
-use crate::adapters::secrets::SecretsManager;
-use crate::adapters::sfn::StepFunctions;
-use crate::adapters::sqs::SqsQueue;
-use crate::adapters::ssm::{self, RoutesError};
+use crate::adapters::aws::dynamodb::DynamoLedger;
+use crate::adapters::aws::eventbridge::EventBridge;
+use crate::adapters::aws::secrets::SecretsManager;
+use crate::adapters::aws::sfn::StepFunctions;
+use crate::adapters::aws::sqs::SqsQueue;
+use crate::adapters::aws::ssm::{self, RoutesError};
 use crate::clock;
-use crate::config::{WebhookConfig, environment};
-use crate::dispatch::{Queues, Targets};
+use crate::config::WebhookConfig;
+use crate::domain::inbound::dispatch::Targets;
+use crate::domain::inbound::queues::Queues;
+use crate::domain::inbound::routes::{Routes, Target};
+use crate::domain::inbound::secrets::SecretCache;
+use crate::domain::ports::{EventBus as _, Executions as _, NewEvent, Register as _};
 use crate::entrypoints::http::Webhook;
-use crate::metrics::Metrics;
-use crate::ports::{Event, EventBus as _, Executions as _, Register as _};
-use crate::routes::{Routes, Target};
-use crate::secrets::SecretCache;
-use crate::xray::Tracer;
+use crate::environment::environment;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::xray::Tracer;
 
 /// The webhook on AWS. It has no signing secret yet: [`Webhook::warm_up`] fetches one ahead of the first request.
 ///
@@ -44,8 +46,8 @@ pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webho
     }))
 }
 
-/// How long a start waits for what the first event needs, while it has a whole processor: a function that works has its share
-/// of one. What was not there in time, the first event waits for.
+/// Time limit for preparing the first event during a start, while the function has a whole processor instead of its share.
+/// The first event waits for unfinished preparations.
 pub const WARM_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Opens a connection to each service that the routes lead to, which takes two or three round trips.
@@ -61,14 +63,13 @@ pub async fn connect_targets(aws: &SdkConfig, routes: &Routes) {
     };
     let events = async {
         if leads_to(|to| matches!(to, Target::EventBus { .. })) {
-            let event = Event {
+            let event = NewEvent {
                 bus: "default",
                 source: "none",
-                detail_type: "none",
-                detail: "{}",
-                trace: None,
+                detail_type: "none".to_owned(),
+                detail: "{}".to_owned(),
             };
-            let _ = EventBridge::new(&opening).put(event).await;
+            let _ = EventBridge::new(&opening).put(&event, None).await;
         }
     };
     join(workflows, events).await;
@@ -82,7 +83,7 @@ pub async fn connect_ledger(aws: &SdkConfig, table: Option<&str>) {
     }
 }
 
-/// Everything that a route can name.
+/// The targets of all routes.
 pub fn targets(aws: &SdkConfig) -> Targets {
     let step_functions = Arc::new(StepFunctions::new(aws));
     Targets {

@@ -1,4 +1,4 @@
-//! Builds what is measured.
+//! Builds the subjects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,15 @@ use anyhow::{Context, Result, ensure};
 use crate::subject::{Name, Subject};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// The newest LTS that Lambda offers, from its package.
+const NODE: &str = "node/node_modules/node/bin/node";
 
-/// Where everything is built.
+/// The folder of all builds.
 pub fn folder() -> PathBuf {
     Path::new(ROOT).join("target/peers")
 }
 
-/// The subjects of these names, built; those on Node.js are left out where there is none.
+/// Builds the subjects of these names; leaves out those on Node.js if it is missing.
 pub fn all(names: &[Name]) -> Result<Vec<Subject>> {
     fs::create_dir_all(folder())?;
     let wants = |some: &[Name]| names.iter().any(|name| some.contains(name));
@@ -67,7 +69,7 @@ fn subject(name: Name) -> Result<Subject> {
     };
     let script = script.map(|script| folder().join(script));
     let program = match script {
-        Some(_) => PathBuf::from("node"),
+        Some(_) => folder().join(NODE),
         None => folder().join(program),
     };
     let file = script.as_ref().unwrap_or(&program);
@@ -89,7 +91,7 @@ fn cargo(name: &str, package: &Path, more: &[&str]) -> Result<()> {
         .arg(folder().join(name))
         .args(more)
         .current_dir(package);
-    // `cargo bench` tells this program about its package; build scripts that look at the same variables would run again.
+    // `cargo bench` sets variables about its package; build scripts that read them would run again.
     for (variable, _) in std::env::vars_os() {
         if variable.to_str().is_some_and(|variable| {
             ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PROFILE_"]
@@ -104,11 +106,9 @@ fn cargo(name: &str, package: &Path, more: &[&str]) -> Result<()> {
 
 /// Bundles the functions on Node.js; false where a tool is missing.
 fn node() -> Result<bool> {
-    for tool in ["node", "npm"] {
-        if version(tool).is_none() {
-            eprintln!("`{tool}` is not on the PATH: Node.js is left out; install Node.js 20");
-            return Ok(false);
-        }
+    if version("npm").is_none() {
+        eprintln!("`npm` is not on the PATH: Node.js is left out; install it");
+        return Ok(false);
     }
     eprintln!("building node");
     let (from, to) = (peer("node"), folder().join("node"));
@@ -141,7 +141,7 @@ fn run(command: &mut Command, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a tool says of its version; `None` where it cannot be run.
+/// A tool's version, by its own output; `None` if it cannot be run.
 pub fn version(tool: &str) -> Option<String> {
     let output = Command::new(tool).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -150,7 +150,13 @@ pub fn version(tool: &str) -> Option<String> {
 
 /// The tools that made the subjects, in a sentence.
 pub fn versions() -> String {
-    let tools = ["rustc", "node", "valgrind"].map(|tool| match version(tool) {
+    let node = folder().join(NODE).display().to_string();
+    let tools = [
+        ("rustc", "rustc"),
+        ("node", &node),
+        ("valgrind", "valgrind"),
+    ];
+    let tools = tools.map(|(tool, program)| match version(program) {
         Some(version) if version.starts_with(tool) => version,
         Some(version) => format!("{tool} {version}"),
         None => format!("no {tool}"),

@@ -5,10 +5,10 @@ use serde::Deserialize;
 
 use super::markdown::render;
 
-/// What the larger of two ratios may be over the smaller one.
+/// The limit of the larger over the smaller of two ratios.
 const AT_MOST: f64 = 1.15;
 
-/// A run, of what `--json` wrote.
+/// A run, from the output of `--json`.
 #[derive(Deserialize)]
 struct Run {
     targets: Vec<Ratio>,
@@ -21,17 +21,16 @@ struct Ratio {
     found: f64,
 }
 
-/// The ratios of two runs, each told as JSON, beside each other; and whether all agree. One that only one of them found does
-/// not.
+/// The ratios of two runs, given as JSON, side by side; and whether all agree. A ratio missing in one run does not.
 ///
 /// # Errors
 ///
-/// When one of them is no run, or there is nothing to compare.
+/// When a run is invalid, or there is nothing to compare.
 pub fn runs(one: &str, other: &str) -> Result<(String, bool)> {
     let (one, other) = (ratios(one)?, ratios(other)?);
     ensure!(
         !one.is_empty() || !other.is_empty(),
-        "expected ratios in one of the two files, found none; measure subjects and what they are compared with"
+        "expected ratios in one of the two files, found none; measure subjects and their alternatives"
     );
     let same = |a: &Ratio, b: &Ratio| (&a.what, &a.beside) == (&b.what, &b.beside);
     let in_both = one.iter().map(|ratio| {
@@ -67,6 +66,6 @@ pub fn runs(one: &str, other: &str) -> Result<(String, bool)> {
 }
 
 fn ratios(text: &str) -> Result<Vec<Ratio>> {
-    let run: Run = serde_json::from_str(text).context("expected what `--json` wrote")?;
+    let run: Run = serde_json::from_str(text).context("expected the output of `--json`")?;
     Ok(run.targets)
 }

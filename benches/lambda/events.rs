@@ -1,8 +1,8 @@
-//! What the functions are invoked with.
+//! The functions' events.
 
 use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
 
 use super::subject::Job;
 
@@ -18,7 +18,7 @@ pub fn event(job: Job, number: usize, size: usize) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-/// Whether an answer tells that all went well.
+/// Whether an answer reports success.
 pub fn is_good(job: Job, answer: &[u8]) -> bool {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     match job {
@@ -27,7 +27,7 @@ pub fn is_good(job: Job, answer: &[u8]) -> bool {
     }
 }
 
-/// Plain text: as an envelope, 200 KB of JSON would be more than Step Functions takes.
+/// Plain text: as an envelope, 200 KB of JSON would exceed Step Functions' limit.
 fn text(size: usize) -> String {
     const WORDS: &str =
         "All happy families are alike; each unhappy family is unhappy in its own way. ";

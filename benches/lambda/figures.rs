@@ -1,11 +1,11 @@
-//! What runs measured.
+//! The measured figures.
 
 use serde::Serialize;
 
 use super::place::Place;
 use super::subject::Name;
 
-/// Everything, in the order it was measured.
+/// All figures, in the order of measurement.
 #[derive(Debug, Default, Serialize)]
 pub struct Figures {
     pub starts: Vec<Start>,
@@ -20,11 +20,11 @@ pub struct Start {
     pub place: Place,
     /// To the first request for an event.
     pub init_us: f64,
-    /// To the first answer; the event was there as soon as it was asked for.
+    /// To the first answer; the first event comes without delay.
     pub first_us: f64,
 }
 
-/// Messages one after the other, behind the first one.
+/// Messages one after the other, without the first one.
 #[derive(Clone, Debug, Serialize)]
 pub struct Messages {
     pub subject: Name,
@@ -39,7 +39,7 @@ pub struct Messages {
     pub max_us: u32,
     /// Of all threads, in user and kernel mode, per message.
     pub cpu_us: f64,
-    /// The most resident memory until then, start included.
+    /// Peak resident memory, start included.
     pub peak_kib: u64,
 }
 
@@ -100,7 +100,7 @@ impl Figures {
     }
 }
 
-/// The smallest sample that `percent` of all are not above; 0 without samples. Sorts them.
+/// The percentile by nearest rank; 0 without samples. Sorts them.
 pub fn percentile(samples: &mut [u32], percent: usize) -> u32 {
     samples.sort_unstable();
     let rank = (samples.len() * percent).div_ceil(100);

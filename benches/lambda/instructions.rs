@@ -1,4 +1,4 @@
-//! Instructions per message, by valgrind's callgrind: the figure that is the same on a busy machine.
+//! Instructions per message, by valgrind's callgrind: the figure that a busy machine does not change.
 
 use std::fs;
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::place::Place;
 use crate::subject::Subject;
 
 /// Of each subject and each size, over plain HTTP: the difference between two runs over the difference of their messages, so
-/// that the start drops out. Leaves out the interpreted ones: what their compiler does meanwhile is in that difference, too.
+/// that the start drops out. Leaves out interpreted subjects, whose difference would include their compiler's work.
 ///
-/// With `--profile`, keeps what callgrind tells of the longer runs. Says so where there is no valgrind.
+/// With `--profile`, keeps callgrind's output of the longer runs. Prints a note if there is no valgrind.
 pub async fn of(
     world: &World,
     subjects: &[Subject],
@@ -49,7 +49,7 @@ pub async fn of(
     Ok(counted)
 }
 
-/// The instructions of a whole run, told by function in the file `kept`.
+/// The instructions of a whole run, by function in the file `kept`.
 async fn all(
     world: &World,
     subject: &Subject,

@@ -1,27 +1,27 @@
-//! What Lambda would measure: start, messages, CPU time, instructions and memory of the shipped functions, beside alternatives.
+//! Lambda's figures: start, messages, CPU time, instructions and memory of the shipped functions, beside alternatives.
 //!
 //! ```sh
 //! cargo bench --features cli --bench lambda                             # about ten minutes, and the builds before
 //! cargo bench --features cli --bench lambda -- --quick --only webhook,floor
 //! cargo bench --features cli --bench lambda -- --starts 30 --json figures.json
-//! cargo bench --features cli --bench lambda -- --only webhook --before /tmp/webhook   # what a change does
+//! cargo bench --features cli --bench lambda -- --only webhook --before /tmp/webhook   # the effect of a change
 //! cargo bench --features cli --bench lambda -- --compare one.json other.json          # whether two runs agree
 //! cargo bench --features cli --bench lambda -- --only --before /tmp/webhook --quick --profile /tmp/profile
 //! ```
 //!
 //! A subject is a process of its own under an emulated Runtime API, against stubs of AWS and this project's own Topics server;
-//! all of these are in this process, in one thread, on loopback. Subjects take turns, so that whatever else the machine does
-//! hits all of them.
+//! all of these are in this process, in one thread, on loopback. Subjects take turns, so that other load on the machine hits
+//! all of them.
 //!
 //! | subject | is |
 //! |---|---|
-//! | `webhook`, `completion` | what is shipped, built as SAM builds it |
+//! | `webhook`, `completion` | the shipped functions, built as by SAM |
 //! | `floor` | a Lambda function in Rust that does nothing |
 //! | `afternoon`, `afternoon-completion` | the same jobs done plainly, with default features and the default profile |
 //! | `node`, `node-completion` | the same on Node.js, bundled with esbuild |
 //!
-//! The benchmark builds all of them itself, under `target/peers/`. Without `node` and `npm`, `valgrind` or `openssl`, it says
-//! what it leaves out.
+//! The benchmark builds all of them itself, under `target/peers/`. Without `node` and `npm`, `valgrind` or `openssl`, it
+//! leaves parts out, and names them.
 
 mod builds;
 mod compare;
@@ -41,7 +41,7 @@ mod subject;
 mod table;
 mod targets;
 mod tls;
-// The memory now is of no interest here.
+// The current memory is not needed here.
 #[allow(dead_code)]
 #[path = "../relay/usage.rs"]
 mod usage;
@@ -61,7 +61,7 @@ use place::Place;
 use series::Series;
 use subject::{LARGE, MIDDLE, SMALL, Subject};
 
-/// How often each subject's turn comes in a series of messages: what a machine does beside it for seconds hits all of them.
+/// Turns of each subject in a series of messages: seconds of other load on the machine hit all of them.
 const TURNS: usize = 10;
 
 #[tokio::main(flavor = "current_thread")]
@@ -75,7 +75,7 @@ async fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails where the two files' ratios differ.
+/// Fails if the two files' ratios differ.
 fn compare(files: &[PathBuf]) -> Result<ExitCode> {
     let read = |file: &PathBuf| {
         fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
@@ -99,7 +99,7 @@ async fn bench(options: Options) -> Result<()> {
     }
     ensure!(
         !subjects.is_empty(),
-        "expected a subject that can be measured, found none"
+        "expected a measurable subject, found none"
     );
     let machine = format!("{}; {}", usage::machine(), builds::versions());
     let tls = tls::Authority::create(&builds::folder())?;
@@ -177,8 +177,8 @@ async fn messages(
     Ok(())
 }
 
-/// In an order that differs between rounds, and is the same in each run: nobody is always the first one, or always behind the
-/// same one.
+/// In an order that differs between rounds, and is the same in each run: no subject is always first, or always behind the same
+/// one.
 fn in_turn(subjects: &[Subject], round: usize) -> Vec<&Subject> {
     let mut all: Vec<_> = subjects.iter().collect();
     fastrand::Rng::with_seed(round as u64).shuffle(&mut all);

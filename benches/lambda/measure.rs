@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::process::Child;
-use workflow_bridge::local::topics::{TopicsOptions, TopicsServer, local_api_key};
+use workflow_bridge::tools::local::topics::{TopicsOptions, TopicsServer, local_api_key};
 
 use crate::builds;
 use crate::events::{MACHINE, SECRET, event, is_good};
@@ -19,10 +19,10 @@ use crate::stubs::{Aws, Service};
 use crate::subject::{Job, SMALL, Subject};
 use crate::tls::Authority;
 
-/// Ends a run that hangs; under valgrind, everything takes fifty times as long.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Deadline of each step; under valgrind, everything takes fifty times as long.
+const STEP_WITHIN: Duration = Duration::from_secs(120);
 
-/// What all runs share.
+/// The state shared by all runs.
 pub struct World {
     tls: Option<Authority>,
     topics: TopicsServer,
@@ -37,7 +37,7 @@ pub struct Running {
     api: RuntimeApi,
     aws: Aws,
     invoked: usize,
-    /// What it writes.
+    /// The file with its output.
     log: PathBuf,
 }
 
@@ -52,7 +52,7 @@ impl World {
         Ok(Self { tls, topics, key })
     }
 
-    /// Where starts are measured.
+    /// The places to measure starts in.
     pub fn places(&self) -> Vec<Place> {
         let places = Place::ALL.into_iter();
         places
@@ -147,13 +147,13 @@ impl World {
 }
 
 impl Running {
-    /// When the function asked for its next event.
+    /// Waits until the function asks for its next event, and returns the time.
     pub async fn idle(&mut self) -> Result<Instant> {
         let idle = self.api.idle();
         unless_ended(&mut self.child, &self.log, idle).await
     }
 
-    /// Has the function, which is idle, answer: when, and how long it took.
+    /// Invokes the idle function; returns the time of its answer, and its duration.
     pub async fn invoke(&mut self, size: usize) -> Result<(Instant, Duration)> {
         let event = event(self.job, self.invoked, size);
         self.invoked += 1;
@@ -173,13 +173,13 @@ impl Running {
         self.child.id().context("the function has ended")
     }
 
-    /// Ends the function, and checks that it did what it said.
+    /// Ends the function, and checks the number of started executions.
     pub async fn stop(mut self) -> Result<()> {
         let pid = i32::try_from(self.pid()?)
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         let pid = pid.context("expected the id of a process")?;
-        // Not killed outright: valgrind tells what it counted.
+        // Terminated, not killed, so that valgrind writes its counts.
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         self.child.wait().await?;
         let expected = if self.job == Job::Start {
@@ -196,7 +196,7 @@ impl Running {
     }
 }
 
-/// What happens, unless the function ends before, or it takes too long.
+/// The result of `happens`, unless the function ends first or the deadline passes.
 async fn unless_ended<T>(
     child: &mut Child,
     log: &Path,
@@ -205,11 +205,11 @@ async fn unless_ended<T>(
     tokio::select! {
         result = happens => result,
         status = child.wait() => bail!("the function ended with {}{}", status?, last_lines(log)),
-        () = tokio::time::sleep(PATIENCE) => bail!("the function hangs{}", last_lines(log)),
+        () = tokio::time::sleep(STEP_WITHIN) => bail!("the function hangs{}", last_lines(log)),
     }
 }
 
-/// What the function wrote last.
+/// The last lines of the function's output.
 fn last_lines(log: &Path) -> String {
     let log = fs::read(log).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);

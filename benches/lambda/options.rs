@@ -12,45 +12,45 @@ const LARGE: usize = 100_000;
 #[derive(Parser)]
 #[command(
     name = "lambda",
-    about = "What Lambda would measure: the shipped functions beside alternatives"
+    about = "Lambda's figures: the shipped functions beside alternatives"
 )]
 pub struct Options {
-    /// Cold starts of each subject in each place; 40 unless told
+    /// Cold starts of each subject in each place; 40 by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     starts: Option<u16>,
 
-    /// Invocations in each of seven runs; a tenth of it for large texts; 2000 unless told
+    /// Invocations in each of seven runs; a tenth of it for large texts; 2000 by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(20..))]
     invocations: Option<u32>,
 
-    /// Which subjects, or none, for `--before` alone; the ratios refer to `afternoon`, `afternoon-completion` and the ones on
+    /// The subjects, or none, for `--before` alone; the ratios refer to `afternoon`, `afternoon-completion` and the ones on
     /// Node.js
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', num_args = 0.., value_enum,
           default_values_t = Name::ALL)]
     pub only: Vec<Name>,
 
-    /// A webhook that was built before a change, to be measured as `before` in the same run
+    /// A webhook built before a change, to be measured as `before` in the same run
     #[arg(long, value_name = "BINARY")]
     pub before: Option<PathBuf>,
 
-    /// Few starts and invocations, in one round: to see that everything works, not to tell figures
+    /// Few starts and invocations, in one round: a check that everything works, not for figures
     #[arg(long)]
     quick: bool,
 
-    /// Also write everything that was measured to a file
+    /// Also write all figures to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Keep what callgrind tells of each subject and size, for `callgrind_annotate`, as SUBJECT-SIZE.callgrind; the functions'
-    /// names are in it where the binary holds them, as one given with `--before` can
+    /// Keep callgrind's output of each subject and size, for `callgrind_annotate`, as SUBJECT-SIZE.callgrind; it has the
+    /// functions' names if the binary has them, as one given with `--before` can
     #[arg(long, value_name = "FOLDER")]
     pub profile: Option<PathBuf>,
 
-    /// Measure nothing, but tell how far the ratios in two files of `--json` differ, and fail beyond 15 %
+    /// Measure nothing, but compare the ratios in two files of `--json`, and fail beyond 15 %
     #[arg(long, value_name = "FILE", num_args = 2)]
     pub compare: Option<Vec<PathBuf>>,
 
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }

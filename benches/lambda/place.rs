@@ -1,10 +1,10 @@
-//! Where functions are measured.
+//! The conditions of a measurement.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// How AWS is reached, and how long it takes to answer.
+/// The transport to AWS, and AWS's service time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     pub tls: bool,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::serving::{Answers, Server, serve};
 
-/// What a function may take.
+/// A function's time-out.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct RuntimeApi {
@@ -22,7 +22,7 @@ pub struct RuntimeApi {
     answers: UnboundedReceiver<(Instant, Bytes)>,
 }
 
-/// The side that the function sees.
+/// The function's side.
 struct Face {
     idle: UnboundedSender<Instant>,
     events: Mutex<UnboundedReceiver<Bytes>>,
@@ -31,11 +31,11 @@ struct Face {
 
 impl RuntimeApi {
     pub async fn start() -> Result<Self> {
-        let (tell_idle, idle) = unbounded_channel();
+        let (asked, idle) = unbounded_channel();
         let (events, to_function) = unbounded_channel();
         let (from_function, answers) = unbounded_channel();
         let face = Face {
-            idle: tell_idle,
+            idle: asked,
             events: Mutex::new(to_function),
             answers: from_function,
         };
@@ -47,12 +47,12 @@ impl RuntimeApi {
         })
     }
 
-    /// When the function asked for its next event.
+    /// Waits until the function asks for its next event, and returns the time.
     pub async fn idle(&mut self) -> Result<Instant> {
         self.idle.recv().await.context("the Runtime API has ended")
     }
 
-    /// Hands an event to the function, which is idle, and waits for the answer: from the one to the other, and the answer.
+    /// Hands an event to the idle function; returns the time of the answer, its duration, and the answer.
     pub async fn invoke(&mut self, event: Vec<u8>) -> Result<(Instant, Duration, Bytes)> {
         let began = Instant::now();
         self.events.send(event.into())?;

@@ -19,7 +19,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// Starts a subject, and has it answer its first message, which does not count.
+    /// Starts a subject, and invokes it with a first message, which does not count.
     pub async fn start(
         world: &World,
         subject: &Subject,

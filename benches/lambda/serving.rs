@@ -1,4 +1,4 @@
-//! A server on loopback, with as little of its own as can be.
+//! A minimal server on loopback.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// A running server; it ends when this is dropped.
+/// A running server. Dropping it ends it.
 pub struct Server {
     pub address: SocketAddr,
     accepting: AbortHandle,
@@ -27,17 +27,17 @@ impl Drop for Server {
     }
 }
 
-/// Answers requests, whose bodies were read.
+/// Answers requests with complete bodies.
 pub trait Answers: Clone + 'static {
     async fn answer(&self, request: Request<Bytes>) -> Response<Full<Bytes>>;
 }
 
-/// Serves HTTP/1.1 on a port that the system chooses; over TLS if there is an acceptor. Needs a `LocalSet`.
+/// Serves HTTP/1.1 on a free port; over TLS if there is an acceptor. Needs a `LocalSet`.
 pub async fn serve(tls: Option<TlsAcceptor>, answers: impl Answers) -> Result<Server> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let accepting = tokio::task::spawn_local(async move {
-        // A function that is stopped breaks its connections: no fault of the run that follows.
+        // A stopped function breaks its connections, which is not an error.
         while let Ok((connection, _)) = listener.accept().await {
             let (answers, tls) = (answers.clone(), tls.clone());
             let _ = connection.set_nodelay(true);

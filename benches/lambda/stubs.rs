@@ -1,7 +1,7 @@
-//! AWS as the functions see it: every call succeeds, after the service time.
+//! Stubs of AWS: every call succeeds, after the service time.
 //!
-//! Each service has a port of its own, since on AWS it has a host of its own: what opening a connection to it costs is in the
-//! figures, and a call to the wrong one is refused.
+//! Each service has a port of its own, since on AWS it has a host of its own: the figures include opening a connection to it,
+//! and a call to the wrong one is refused.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub enum Service {
     StepFunctions,
     Queues,
     Events,
-    /// What remains.
+    /// All others.
     Tables,
 }
 
@@ -37,7 +37,7 @@ impl Service {
         Self::Tables,
     ];
 
-    /// The variable that tells its endpoint.
+    /// The variable with its endpoint.
     pub fn variable(self) -> &'static str {
         match self {
             Self::Secrets => "AWS_ENDPOINT_URL_SECRETS_MANAGER",
@@ -52,7 +52,7 @@ impl Service {
 pub struct Aws {
     servers: BTreeMap<Service, Server>,
     scheme: &'static str,
-    /// How many executions were started.
+    /// The number of started executions.
     pub started: Rc<Cell<usize>>,
 }
 
@@ -65,7 +65,7 @@ struct Face {
 }
 
 impl Aws {
-    /// `secret` is what every secret holds.
+    /// `secret` is the value of every secret.
     pub async fn start(
         secret: &str,
         tls: Option<TlsAcceptor>,
@@ -100,7 +100,7 @@ impl Answers for Face {
     async fn answer(&self, request: Request<Bytes>) -> Response<Full<Bytes>> {
         let target = request.headers().get("x-amz-target");
         let Some(target) = target.and_then(|target| target.to_str().ok()) else {
-            // No call, but a connection that is opened ahead of one.
+            // Not a call: it opens a connection ahead of one.
             return respond(StatusCode::NOT_FOUND, &json!({}));
         };
         if !self.service_time.is_zero() {

@@ -1,4 +1,4 @@
-//! What is measured.
+//! The measured programs.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub const LARGE: usize = 200_000;
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
     Webhook,
-    /// A webhook that was built before a change.
+    /// A webhook built before a change.
     #[value(skip)]
     Before,
     Floor,
@@ -54,7 +54,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// What a subject does with an event.
+/// A subject's work on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
     Nothing,
@@ -70,17 +70,17 @@ pub struct Subject {
     pub name: Name,
     #[serde(skip)]
     pub program: PathBuf,
-    /// What the program runs, where it is an interpreter.
+    /// The script, if the program is an interpreter.
     #[serde(skip)]
     pub script: Option<PathBuf>,
-    /// Of the file that a deployment would hold: the binary, or the bundle without Node.js.
+    /// Size of the deployed file: the binary, or the bundle without Node.js.
     pub bytes: u64,
 }
 
 impl Subject {
     pub fn sizes(&self) -> &'static [usize] {
         match self.name.job() {
-            // A topic takes no more than 4,096 bytes.
+            // A topic message has at most 4,096 bytes.
             Job::Publish => &[SMALL, MIDDLE],
             Job::Start | Job::Nothing => &[SMALL, MIDDLE, LARGE],
         }

@@ -7,7 +7,7 @@ use super::place::Place;
 use super::subject::{LARGE, MIDDLE, Name, SMALL, Subject};
 use super::targets;
 
-/// A section of each, as `docs/performance.md` holds them.
+/// One section per table, as in `docs/performance.md`.
 pub fn all(subjects: &[Subject], figures: &Figures) -> String {
     let sections = [
         (
@@ -27,11 +27,11 @@ pub fn all(subjects: &[Subject], figures: &Figures) -> String {
         ),
         (
             "Targets",
-            "Ratios of medians, against what this project set out for.",
+            "Ratios of medians, against this project's targets.",
             of_targets(subjects, figures),
         ),
     ];
-    // A table of which nothing was measured has two lines, its head.
+    // A table without figures has two lines, its head.
     let sections = sections
         .iter()
         .filter(|(_, _, table)| table.lines().count() > 2);
@@ -137,7 +137,7 @@ fn of_targets(subjects: &[Subject], figures: &Figures) -> String {
     render(&header, &rows.collect::<Vec<_>>())
 }
 
-/// What the ratios of a subject refer to.
+/// The reference of a subject's ratios.
 fn plain(name: Name) -> Name {
     match name {
         Name::Completion | Name::AfternoonCompletion | Name::NodeCompletion => {

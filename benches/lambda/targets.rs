@@ -1,4 +1,4 @@
-//! The ratios that the shipped functions have to keep, and those that were found.
+//! The required and the measured ratios of the shipped functions.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub struct Target {
     pub found: f64,
 }
 
-/// Those whose figures were all measured.
+/// The ratios of measured figures.
 pub fn all(subjects: &[Subject], figures: &Figures) -> Vec<Target> {
     let bytes = |name| {
         let subject = subjects.iter().find(|subject| subject.name == name)?;
@@ -102,7 +102,7 @@ pub fn all(subjects: &[Subject], figures: &Figures) -> Vec<Target> {
     webhook.chain(completion).collect()
 }
 
-/// Instructions that one more byte of text costs.
+/// Instructions per additional byte of text.
 pub fn per_byte(figures: &Figures, name: Name) -> Option<f64> {
     let (small, large) = (
         figures.instructions(name, SMALL)?,

@@ -1,7 +1,7 @@
 //! A certificate authority for one run, and the endpoint's certificate.
 //!
-//! The functions trust it by the variable that each has for it. Those that read the system's roots at their start are given a
-//! file with the system's and this one (`SSL_CERT_FILE`), so that what reading them costs is in the figures.
+//! Each function trusts it by its own variable. Functions that read the system's roots at their start get a file with the
+//! system's roots and this one (`SSL_CERT_FILE`), so that the figures include reading them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Where systems keep the roots they trust, in one file.
+/// Files of the system's trusted roots.
 const SYSTEM_ROOTS: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
 ];
 
-/// What the endpoint's certificate is for.
+/// Extensions of the endpoint's certificate.
 const EXTENSIONS: &str =
     "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=critical,CA:FALSE\n";
 
@@ -35,14 +35,14 @@ const MAKE: [&str; 3] = [
 
 pub struct Authority {
     pub acceptor: TlsAcceptor,
-    /// Its certificate, for who adds to the roots that are compiled in, or replaces them.
+    /// Its certificate, for functions that add it to their compiled-in roots, or replace them.
     pub own_root: PathBuf,
-    /// The system's roots and its own, for who reads them anyway.
+    /// The system's roots and its own, for functions that read the system's.
     pub all_roots: PathBuf,
 }
 
 impl Authority {
-    /// `None`, and says so, where there is no `openssl` that could make one.
+    /// `None`, with a note, if there is no `openssl` to make one.
     pub fn create(folder: &Path) -> Result<Option<Self>> {
         if !is_there() {
             eprintln!("`openssl` is not on the PATH: TLS is left out; install it");

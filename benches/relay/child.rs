@@ -1,5 +1,5 @@
-//! The bench's own processes: plain subscribers, and the webhook behind the relay. Each says [`Ready`], answers each
-//! [`Ask`] and ends when its standard input does, so none outlives the bench.
+//! The bench's own processes: plain subscribers, and the webhook behind the relay. Each sends [`Ready`], answers each
+//! [`Request`] and ends when its standard input does, so none outlives the bench.
 
 mod grpc;
 mod long_poll;
@@ -16,13 +16,13 @@ use clap::{Args, Subcommand};
 use tokio::sync::{Notify, mpsc};
 
 use crate::payload;
-use crate::protocol::{Ask, Ready, Report};
+use crate::protocol::{Ready, Report, Request};
 
 /// The cache of all topics.
 pub const CACHE: &str = "bench";
-/// The variable with the API key, which is on no command line.
+/// The variable with the API key, which must not be on a command line.
 pub const KEY_VARIABLE: &str = "MOMENTO_API_KEY";
-/// Messages beyond that number are not counted: bounds [`Seen::numbers`].
+/// Messages beyond this number are not counted: bounds [`Seen::numbers`].
 const MAX_NUMBER: u64 = 100_000_000;
 
 /// The name of a topic.
@@ -38,7 +38,7 @@ pub enum Child {
     LongPoll {
         #[command(flatten)]
         source: Source,
-        /// Ask without a position each time
+        /// Send each request without a position
         #[arg(long)]
         forget: bool,
         /// Milliseconds from an answer to the next request
@@ -48,7 +48,7 @@ pub enum Child {
     Webhook,
 }
 
-/// Where the messages come from.
+/// The source of the messages.
 #[derive(Args)]
 pub struct Source {
     #[arg(long)]
@@ -61,9 +61,9 @@ pub struct Source {
 
 /// # Errors
 ///
-/// A subscription cannot be opened, or the port of the webhook.
+/// When a subscription cannot be opened, or the port of the webhook.
 pub async fn run(child: Child) -> Result<()> {
-    let asks = asks();
+    let requests = requests();
     let tally = Arc::new(Tally::default());
     let port = match child {
         Child::Grpc(source) => grpc::subscribe(&source, &tally).await.map(|()| None),
@@ -79,29 +79,29 @@ pub async fn run(child: Child) -> Result<()> {
         }
         Child::Webhook => webhook::serve(tally.clone()).await.map(Some),
     }?;
-    say(&Ready { port })?;
-    answer(asks, &tally).await
+    send(&Ready { port })?;
+    answer(requests, &tally).await
 }
 
-/// The lines of standard input. Its end ends the process at once, whatever it is waiting for.
-fn asks() -> mpsc::UnboundedReceiver<String> {
-    let (tell, asks) = mpsc::unbounded_channel();
+/// The lines of standard input. Its end ends the process at once.
+fn requests() -> mpsc::UnboundedReceiver<String> {
+    let (sender, requests) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         let lines = std::io::stdin().lock().lines();
         for line in lines.map_while(Result::ok) {
-            if tell.send(line).is_err() {
+            if sender.send(line).is_err() {
                 break;
             }
         }
         std::process::exit(0);
     });
-    asks
+    requests
 }
 
-async fn answer(mut asks: mpsc::UnboundedReceiver<String>, tally: &Tally) -> Result<()> {
-    while let Some(line) = asks.recv().await {
-        let latencies_us = match serde_json::from_str(&line).context("expected a question")? {
-            Ask::Reach {
+async fn answer(mut requests: mpsc::UnboundedReceiver<String>, tally: &Tally) -> Result<()> {
+    while let Some(line) = requests.recv().await {
+        let latencies_us = match serde_json::from_str(&line).context("expected a request")? {
+            Request::Reach {
                 messages,
                 within_ms,
             } => {
@@ -110,13 +110,13 @@ async fn answer(mut asks: mpsc::UnboundedReceiver<String>, tally: &Tally) -> Res
                     .await;
                 Vec::new()
             }
-            Ask::Latencies => std::mem::take(&mut tally.seen().latencies_us),
+            Request::Latencies => std::mem::take(&mut tally.seen().latencies_us),
         };
         let (received, repeated) = {
             let seen = tally.seen();
             (seen.received, seen.repeated)
         };
-        say(&Report {
+        send(&Report {
             received,
             repeated,
             requests: tally.requests.load(Ordering::Relaxed),
@@ -126,21 +126,21 @@ async fn answer(mut asks: mpsc::UnboundedReceiver<String>, tally: &Tally) -> Res
     Ok(())
 }
 
-fn say(what: &impl serde::Serialize) -> Result<()> {
-    let mut line = serde_json::to_vec(what)?;
+fn send(document: &impl serde::Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(document)?;
     line.push(b'\n');
     let mut out = std::io::stdout().lock();
     out.write_all(&line)?;
     Ok(out.flush()?)
 }
 
-/// A subscription that ended: the figures would be wrong, so the process ends too.
+/// Ends the process after a subscription ended: the figures would be wrong.
 fn broken(topic: &str, why: &str) -> ! {
     eprintln!("the subscription to {topic} ended: {why}");
     std::process::exit(1)
 }
 
-/// What was received.
+/// The received messages.
 #[derive(Default)]
 struct Tally {
     seen: Mutex<Seen>,
@@ -154,7 +154,7 @@ struct Seen {
     numbers: Vec<u64>,
     received: u64,
     repeated: u64,
-    /// Somebody waits for so many messages.
+    /// The number of messages that a request waits for.
     awaited: Option<u64>,
     latencies_us: Vec<u32>,
 }
@@ -187,7 +187,7 @@ impl Tally {
         }
     }
 
-    /// Waits until `messages` came, or for `within`.
+    /// Waits until `messages` were received, for `within` at most.
     async fn reach(&self, messages: u64, within: Duration) {
         let reached = async {
             loop {
@@ -201,7 +201,7 @@ impl Tally {
                 self.reached.notified().await;
             }
         };
-        // How far it came is in the answer.
+        // The report has the number received.
         let _ = tokio::time::timeout(within, reached).await;
     }
 

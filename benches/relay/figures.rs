@@ -1,8 +1,8 @@
-//! What runs measured, and what several of them make together.
+//! The figures of runs, and their summaries.
 
 use serde::Serialize;
 
-/// The subject that the ratios refer to.
+/// The reference of the ratios.
 pub const REFERENCE: &str = "grpc";
 
 /// One run of one subject.
@@ -18,15 +18,15 @@ pub struct Run {
     pub full_cpu_seconds: f64,
     /// CPU seconds of the bench meanwhile: Topics server and publisher.
     pub full_server_cpu_seconds: f64,
-    /// Requests of the subject meanwhile, where its transport has requests.
+    /// Requests of the subject meanwhile, if its transport has requests.
     pub full_requests: Option<u64>,
     /// From publish to receipt at a low rate.
     pub latency_p50_us: u32,
     pub latency_p99_us: u32,
-    /// Resident memory with all subscriptions open and no message yet, and the most of the whole run.
+    /// Resident memory with all subscriptions open and no message yet, and the peak of the whole run.
     pub idle_kib: u64,
     pub peak_kib: u64,
-    /// Messages of the whole run that never came, and that came more than once.
+    /// Lost and repeated messages of the whole run.
     pub missing: u64,
     pub repeated: u64,
 }
@@ -64,7 +64,7 @@ pub struct Summary {
     /// Of all rounds together.
     pub missing: u64,
     pub repeated: u64,
-    /// To the reference of the same round; `None` where that was not measured.
+    /// To the reference of the same round; `None` if it was not measured.
     pub ratios: Option<Ratios>,
 }
 
@@ -100,7 +100,7 @@ fn summary(own: &[&Run], all: &[Run]) -> Option<Summary> {
             let reference = all.iter().find(|other| {
                 (other.round, other.topics) == (run.round, run.topics) && other.subject == REFERENCE
             })?;
-            // A run whose CPU time is below what `/proc` shows has no ratio.
+            // A run with less CPU time than the unit of `/proc` has no ratio.
             Some(figure(run) / figure(reference)).filter(|ratio| ratio.is_finite())
         });
         median(ratios.collect())
@@ -134,7 +134,7 @@ fn summary(own: &[&Run], all: &[Run]) -> Option<Summary> {
     })
 }
 
-/// How many messages a long-poll without a position missed.
+/// The messages missed by a long-poll without a position.
 #[derive(Clone, Debug, Serialize)]
 pub struct Loss {
     /// Messages a second, at random times.
@@ -145,7 +145,7 @@ pub struct Loss {
     pub missing: u64,
 }
 
-/// The smallest sample that `percent` of all are not above; 0 without samples.
+/// The percentile by nearest rank; 0 without samples.
 pub fn percentile(samples: &mut [u32], percent: usize) -> u32 {
     samples.sort_unstable();
     let rank = (samples.len() * percent).div_ceil(100);

@@ -1,9 +1,8 @@
-//! What a long-poll without a position misses.
+//! The messages missed by a long-poll without a position.
 //!
-//! A request that names no message waits for the next one, so what is published between an answer and the next request is
-//! never seen. On loopback that gap is a fraction of a millisecond; from far away it is a round trip at least, which the
-//! runs with a gap of 20 ms stand for. A subscriber is in that state until its first answer, and again after each answer
-//! without items, since those carry no position.
+//! A request without a position waits for the next message, so messages published between an answer and the next request are
+//! lost. On loopback that gap is a fraction of a millisecond; over a network it is a round trip at least, for which the runs
+//! have a gap of 20 ms. A subscriber has no position until its first answer, and again after each answer without items.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +15,14 @@ use crate::subject::subscriber;
 
 const RATES: [u32; 3] = [10, 100, 1_000];
 const GAPS_MS: [u64; 2] = [0, 20];
-/// How long the last messages may take.
+/// Deadline for the last messages.
 const DRAINS_WITHIN: Duration = Duration::from_secs(1);
-/// Of the times of publishing, the same in each run.
+/// Seed of the times of publishing, the same in each run.
 const SEED: u64 = 42;
 
 /// # Errors
 ///
-/// The subscriber did not start or ended early.
+/// When the subscriber did not start or ended early.
 pub async fn check(effort: Effort) -> Result<Vec<Loss>> {
     let mut losses = Vec::new();
     for gap_ms in GAPS_MS {
@@ -44,11 +43,11 @@ async fn missed(rate: u32, gap_ms: u64, long: Duration) -> Result<Loss> {
     let started = Instant::now();
     let mut at = Duration::ZERO;
     while at < long {
-        // The runtime's own timer knows whole milliseconds only.
+        // The runtime's own timer has a resolution of a millisecond.
         let left = at.saturating_sub(started.elapsed());
         tokio::task::block_in_place(|| std::thread::sleep(left));
         publisher.publish(0)?;
-        // Exponential gaps: messages of many publishers who do not know of each other.
+        // Exponential gaps: messages of many independent publishers.
         at += Duration::from_secs_f64(-(1.0 - random.f64()).ln() / f64::from(rate));
     }
     let report = counter.reach(publisher.published, DRAINS_WITHIN).await?;

@@ -1,4 +1,4 @@
-//! What subscribing to topics costs, over gRPC and by long-poll, and what the relay adds to it.
+//! The cost of subscribing to topics, over gRPC and by long-poll, and the cost that the relay adds.
 //!
 //! ```sh
 //! cargo bench --features cli --bench relay                       # about ten minutes
@@ -13,13 +13,13 @@
 //! |---|---|
 //! | `grpc` | a subscriber that only reads: Momento's protocol, 100 streams a channel |
 //! | `sdk` | the same with the `momento` SDK, 400 subscriptions a client |
-//! | `long-poll` | the same over the documented HTTP API, the position passed on |
-//! | `relay` | `bridge relay` in front of a webhook that accepts everything, as it comes |
+//! | `long-poll` | the same over the documented HTTP API, with the position in each request |
+//! | `relay` | `bridge relay` with its defaults, in front of a webhook that accepts everything |
 //! | `relay-64` | the same with `--concurrency 64` |
 //!
 //! A run has three parts: the memory with all subscriptions open; the time from publish to receipt at a low, regular rate;
 //! and as many messages as the subject takes, published in waves so that none leaves the server's history unread.
-//! [`loss`] adds what a long-poll without a position misses.
+//! [`loss`] adds the messages missed by a long-poll without a position.
 
 mod child;
 mod figures;
@@ -61,7 +61,7 @@ async fn bench(options: Options) -> Result<ExitCode> {
     for round in 0..options.rounds() {
         for &topics in &options.topics {
             let mut subjects = options.subjects.clone();
-            // Nobody is always the first one, or always behind the same one.
+            // No subject is always first, or always behind the same one.
             subjects.rotate_left(round % options.subjects.len());
             for subject in subjects {
                 let measured = measure::run(subject, topics, round, effort).await;
@@ -107,7 +107,7 @@ async fn bench(options: Options) -> Result<ExitCode> {
     })
 }
 
-/// One line for each run on standard error, for whoever waits.
+/// Prints one line per run to standard error.
 fn progress(run: &Run) {
     eprintln!(
         "round {}, {} topics, {}: {:.0} messages/s, {:.2} ms",

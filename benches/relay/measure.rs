@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::time::MissedTickBehavior;
-use workflow_bridge::local::topics::{Limits, TopicsOptions, TopicsServer, local_api_key};
+use workflow_bridge::tools::local::topics::{Limits, TopicsOptions, TopicsServer, local_api_key};
 
 use crate::child::{CACHE, topic};
 use crate::figures::{Run, percentile};
@@ -13,17 +13,17 @@ use crate::payload;
 use crate::subject::{Running, Server, Subject};
 use crate::usage;
 
-/// Messages published at once at full speed; the next such wave goes out when the one before it was received up to its
-/// predecessor, so that two are on their way.
+/// Messages published at once at full speed. The next wave follows once all but the last one were received, so that two are
+/// under way.
 const WAVE: u64 = 1_000;
-/// Between two messages at the low rate.
+/// Interval of messages at the low rate.
 const PACE: Duration = Duration::from_millis(5);
-/// How long messages may take once nothing more is published; what is missing then is lost.
+/// Deadline for messages after the last publication; later ones count as lost.
 const DRAINS_WITHIN: Duration = Duration::from_secs(30);
-/// The whole of a run.
+/// Deadline of a run.
 const ENDS_WITHIN: Duration = Duration::from_secs(180);
 
-/// A Topics server that forgets nothing on its way, and the numbers of what was published.
+/// A Topics server with room for all messages under way, and the number published.
 pub struct Publisher {
     server: TopicsServer,
     key: String,
@@ -40,7 +40,7 @@ impl Publisher {
             limits: Limits {
                 history,
                 history_bytes: history * payload::BYTES,
-                // The next poll of a topic may come before the last one is cleared away.
+                // The next poll of a topic may come before the end of the last one.
                 subscribers: 2 * usize::from(topics) + 100,
                 topics: usize::from(topics) + 100,
                 ..Limits::default()
@@ -68,7 +68,7 @@ impl Publisher {
         self.server.shutdown().await;
     }
 
-    /// What `subject` is told; the endpoint is given apart, since it has to live somewhere.
+    /// The server's address for a subject; the caller owns the endpoint.
     pub fn server<'a>(&'a self, endpoint: &'a str) -> Server<'a> {
         Server {
             endpoint,
@@ -84,7 +84,7 @@ impl Publisher {
 
 /// # Errors
 ///
-/// The subject did not start, ended early, or took longer than [`ENDS_WITHIN`].
+/// When the subject did not start, ended early, or took longer than [`ENDS_WITHIN`].
 pub async fn run(subject: Subject, topics: u16, round: usize, effort: Effort) -> Result<Run> {
     let run = async {
         let mut publisher = Publisher::start(topics).await?;
@@ -109,7 +109,7 @@ async fn measure(running: &mut Running, publisher: &mut Publisher, effort: Effor
     let pid = running.pid();
     let idle = usage::of(pid)?;
 
-    // Every topic once, so that what is made at the first message is there.
+    // Every topic once, so that set-up at the first message is done.
     for _ in 0..publisher.topics.len() {
         publisher.publish(0)?;
     }

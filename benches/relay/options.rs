@@ -11,7 +11,7 @@ use crate::subject::Subject;
 #[derive(Parser)]
 #[command(
     name = "relay",
-    about = "What subscribing to topics costs, over gRPC and by long-poll, and what the relay adds"
+    about = "The cost of subscribing to topics, over gRPC and by long-poll, and of the relay"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -23,25 +23,25 @@ pub struct Cli {
 
 #[derive(Args)]
 pub struct Options {
-    /// How many topics, one set of runs for each number
+    /// Numbers of topics, one set of runs for each
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,100,1000",
           value_parser = clap::value_parser!(u16).range(1..=5_000))]
     pub topics: Vec<u16>,
 
-    /// Which subjects; `grpc` is what the ratios refer to
+    /// The subjects; the ratios refer to `grpc`
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_enum,
           default_values_t = Subject::ALL)]
     pub subjects: Vec<Subject>,
 
-    /// One round and short runs: to see that everything works, not to tell figures
+    /// One round and short runs: a check that everything works, not for figures
     #[arg(long)]
     quick: bool,
 
-    /// Also write everything that was measured to a file
+    /// Also write all figures to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -67,7 +67,7 @@ impl Options {
     }
 }
 
-/// How long a run takes.
+/// Length of a run.
 #[derive(Clone, Copy)]
 pub struct Effort {
     /// Publishing at a low rate.

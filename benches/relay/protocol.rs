@@ -1,21 +1,21 @@
-//! What the bench and its children say to each other: one JSON document a line, on the child's standard input and output.
+//! The protocol between the bench and its children: one JSON document a line, on the child's standard input and output.
 
 use serde::{Deserialize, Serialize};
 
-/// The first thing a child says, once its subscriptions are open or its port is.
+/// A child's first line, once its subscriptions or its port are open.
 #[derive(Serialize, Deserialize)]
 pub struct Ready {
     /// The port of a child that serves.
     pub port: Option<u16>,
 }
 
-/// What a child is asked; it answers each with a [`Report`].
+/// A request to a child, answered by a [`Report`].
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ask {
-    /// Answer when so many different messages came, or when the time is over.
+pub enum Request {
+    /// Answer once this many different messages were received, or when the time is over.
     Reach { messages: u64, within_ms: u64 },
-    /// Answer at once, with the times of the messages since the last such question.
+    /// Answer at once, with the latencies since the last such request.
     Latencies,
 }
 
@@ -25,7 +25,7 @@ pub struct Report {
     pub received: u64,
     /// Messages received again.
     pub repeated: u64,
-    /// Requests sent, where the transport has requests.
+    /// Requests sent, if the transport has requests.
     pub requests: u64,
     /// From publish to receipt, in microseconds.
     pub latencies_us: Vec<u32>,

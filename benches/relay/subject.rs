@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use workflow_bridge::local::process::{Guarded, command, last_lines};
+use workflow_bridge::tools::local::process::{Guarded, command, last_lines};
 
 use crate::child::{CACHE, topic};
 use crate::worker::Worker;
 
-/// How long the relay has to be ready.
+/// Deadline for the relay to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const READY_EVERY: Duration = Duration::from_millis(20);
 
@@ -45,7 +45,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The server that a subject reads from.
+/// The server of a subject.
 pub struct Server<'a> {
     pub endpoint: &'a str,
     pub key: &'a str,
@@ -54,7 +54,7 @@ pub struct Server<'a> {
 
 /// A subject with all its subscriptions open.
 pub struct Running {
-    /// Whoever counts the messages: the subscriber itself, or the webhook behind the relay.
+    /// The process that counts messages: the subscriber itself, or the webhook behind the relay.
     pub counter: Worker,
     relay: Option<Relay>,
 }
@@ -80,7 +80,7 @@ impl Running {
         })
     }
 
-    /// The process that is measured.
+    /// The measured process.
     pub fn pid(&self) -> u32 {
         self.relay
             .as_ref()
@@ -103,10 +103,10 @@ pub async fn subscriber(name: &str, server: &Server<'_>, more: &[String]) -> Res
     Worker::start(&arguments, server.key).await
 }
 
-/// Says its process id, then becomes the relay, whose log goes into a file.
+/// Prints its process id, then becomes the relay, whose log goes into a file.
 const BECOME: &str = r#"echo $$; exec "$0" relay >"$1" 2>&1"#;
 
-/// `bridge relay`, as it is shipped.
+/// `bridge relay`, as shipped.
 struct Relay {
     process: Guarded,
     pid: u32,
@@ -149,7 +149,7 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Until it says that it is ready.
+    /// Waits until the relay is ready.
     async fn wait(&mut self, health: &str) -> Result<()> {
         let client = reqwest::Client::builder().no_proxy().build()?;
         let url = format!("http://{health}/ready");
@@ -175,7 +175,7 @@ impl Relay {
     }
 }
 
-/// An address that was free a moment ago, for a program that has to be told one.
+/// An address free a moment ago, for a program that cannot choose one.
 fn free_address() -> Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.to_string())

@@ -1,4 +1,4 @@
-//! The figures as Markdown tables that can be read as they are.
+//! The figures as aligned Markdown tables.
 
 use super::figures::{Loss, Summary};
 use super::markdown::render;

@@ -1,4 +1,4 @@
-//! What a process used, as Linux tells it under `/proc`.
+//! A process's CPU time and memory, from Linux's `/proc`.
 
 use std::fs;
 
@@ -13,13 +13,13 @@ pub struct Usage {
     pub cpu_seconds: f64,
     /// Resident memory now, in KiB.
     pub rss_kib: u64,
-    /// The most it ever was.
+    /// Peak resident memory, in KiB.
     pub peak_kib: u64,
 }
 
 /// # Errors
 ///
-/// There is no such process, or no `/proc`.
+/// When the process or `/proc` is missing.
 pub fn of(pid: u32) -> Result<Usage> {
     let read = |name: &str| {
         let path = format!("/proc/{pid}/{name}");
@@ -48,7 +48,7 @@ pub fn parse(stat: &str, status: &str) -> Option<Usage> {
     })
 }
 
-/// The machine, what else it was doing in the last minute, and the build, in a sentence.
+/// The machine, its load in the last minute, and the build, in a sentence.
 pub fn machine() -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -61,7 +61,7 @@ pub fn machine() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     let build = match cfg!(debug_assertions) {
-        true => "unoptimised, so these figures tell nothing",
+        true => "unoptimised, so these figures mean nothing",
         false => "optimised",
     };
     format!("{cpus} CPUs ({model}), load {load} at the start, {build}")

@@ -9,14 +9,14 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::child::KEY_VARIABLE;
-use crate::protocol::{Ask, Ready, Report};
+use crate::protocol::{Ready, Report, Request};
 
-/// How long a child has to open all its subscriptions, and to answer what it can answer at once.
+/// Deadline for opening all subscriptions, and for an immediate answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
-/// How long it has to end.
+/// Deadline for a child's end.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Ends with the bench, however that ends: its standard input closes. Dropping this kills it.
+/// A child. It ends with the bench, even after a crash: its standard input closes. Dropping this kills it.
 pub struct Worker {
     child: Child,
     input: ChildStdin,
@@ -51,28 +51,28 @@ impl Worker {
         })
     }
 
-    /// Waits until it has received so many messages, or for `within`; the report says which.
+    /// Waits until the child has received this many messages, for `within` at most; the report has the number.
     pub async fn reach(&mut self, messages: u64, within: Duration) -> Result<Report> {
         let within_ms = within.as_millis().try_into()?;
-        let ask = Ask::Reach {
+        let request = Request::Reach {
             messages,
             within_ms,
         };
-        self.ask(&ask, within + ANSWERS_WITHIN).await
+        self.send(&request, within + ANSWERS_WITHIN).await
     }
 
     pub async fn latencies(&mut self) -> Result<Report> {
-        self.ask(&Ask::Latencies, ANSWERS_WITHIN).await
+        self.send(&Request::Latencies, ANSWERS_WITHIN).await
     }
 
-    async fn ask(&mut self, ask: &Ask, within: Duration) -> Result<Report> {
-        let mut line = serde_json::to_vec(ask)?;
+    async fn send(&mut self, request: &Request, within: Duration) -> Result<Report> {
+        let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         self.input.write_all(&line).await?;
         read(&mut self.output, within).await
     }
 
-    /// Waits until the process is gone, so that it takes no time from the next one.
+    /// Ends the process and waits, so that it takes no CPU time from the next one.
     pub async fn stop(mut self) -> Result<()> {
         drop(self.input);
         if tokio::time::timeout(ENDS_WITHIN, self.child.wait())
@@ -93,6 +93,6 @@ async fn read<T: DeserializeOwned>(
     let Ok(line) = line else {
         bail!("expected an answer of the subject within {within:?}, found none");
     };
-    let line = line?.context("expected an answer of the subject, found that it ended")?;
+    let line = line?.context("expected an answer of the subject, found its end")?;
     serde_json::from_str(&line).context("expected an answer of the subject, found something else")
 }

@@ -5,9 +5,9 @@
 //! BENCH_ROUNDS=9 BENCH_SECONDS=10 BENCH_CONNECTIONS=64 cargo bench --features cli --bench serve
 //! ```
 //!
-//! `wrk` sends the load. The cases take turns in every round, so that whatever else the machine does hits all of them. Shown are
-//! the medians over the rounds, and the median of how a case compares to another one in the same round, which bears noise best.
-//! Everything runs on this machine: `wrk`, the server and the stub of AWS share its cores.
+//! `wrk` sends the load. The cases take turns in every round, so that other load on the machine hits all of them. The output
+//! has the medians over the rounds, and the median ratio of a case to another one in the same round, which is the least
+//! noisy figure. Everything runs on this machine: `wrk`, the server and the stub of AWS share its cores.
 
 mod servers;
 
@@ -19,14 +19,14 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
 
 use servers::{SECRET, Server};
 
 /// Connections that send a byte every now and then.
 const SLOW: usize = 200;
 
-/// What `wrk` sends, and one line of figures at the end.
+/// The requests of `wrk`, and one line of figures at the end.
 const SCRIPT: &str = r#"
 wrk.method = os.getenv("BENCH_METHOD")
 wrk.body = os.getenv("BENCH_BODY")
@@ -46,7 +46,7 @@ struct Case {
     method: &'static str,
     path: &'static str,
     slow: bool,
-    /// The case of the same round that it is compared to.
+    /// The case to compare with, in the same round.
     beside: usize,
 }
 
@@ -90,7 +90,7 @@ impl Case {
     }
 }
 
-/// What one run of `wrk` found.
+/// The figures of one run of `wrk`.
 #[derive(Clone, Copy)]
 struct Figures {
     per_second: f64,
@@ -165,7 +165,7 @@ async fn measure() {
     );
 }
 
-/// A signed body as Momento sends it, with 1,000 characters of text.
+/// A body in Momento's form, with 1,000 characters of text.
 fn message() -> String {
     let now = now_ms();
     json!({
@@ -175,7 +175,7 @@ fn message() -> String {
     .to_string()
 }
 
-/// Reads what [`SCRIPT`] wrote.
+/// Parses the output of [`SCRIPT`].
 fn figures(output: &str) -> Figures {
     let line = output
         .lines()
@@ -196,7 +196,7 @@ fn figures(output: &str) -> Figures {
     }
 }
 
-/// Half of them send their heads a byte at a time, half their bodies; whoever is cut off comes again.
+/// Slow connections: half of them send their heads a byte at a time, half their bodies. After a cut-off they reconnect.
 fn slow_ones(server: &Server) -> JoinSet<()> {
     let address = server.url.trim_start_matches("http://").to_owned();
     (0..SLOW)

@@ -1,4 +1,4 @@
-//! The servers that are measured, each a process of its own, and the stub of AWS, which is in this one.
+//! The measured servers, each a process of its own, and the stub of AWS, in this process.
 
 use std::process::Stdio;
 
@@ -16,7 +16,7 @@ use workflow_bridge::adapters::aws;
 pub const SECRET: &str = "the signing secret";
 const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Uppercase";
 
-/// Tells this program that it is one of the servers.
+/// The variable that makes this program one of the servers.
 const ROLE: &str = "BENCH_ROLE";
 
 /// A running server.
@@ -98,12 +98,12 @@ async fn spawn(mut command: Command, endpoint: &str) -> Server {
     let address = loop {
         let line = lines.next_line().await.expect("text");
         let line: Value =
-            serde_json::from_str(&line.expect("it says its address")).expect("JSON lines");
+            serde_json::from_str(&line.expect("it prints its address")).expect("JSON lines");
         if let Some(address) = line["server.address"].as_str() {
             break address.to_owned();
         }
     };
-    // Somebody has to take the logs away.
+    // Drains the logs, so that the pipe does not fill up.
     let mut logs = lines.into_inner();
     tokio::spawn(async move { tokio::io::copy(&mut logs, &mut tokio::io::sink()).await });
     let url = format!("http://{address}");
@@ -111,7 +111,7 @@ async fn spawn(mut command: Command, endpoint: &str) -> Server {
 }
 
 impl Server {
-    /// The most memory that was resident, where the system tells.
+    /// Peak resident memory, if the system has it.
     pub fn most_memory(&self) -> String {
         let pid = self.child.id().unwrap_or_default();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -124,7 +124,7 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.expect("a free port")
 }
 
-/// Step Functions and Secrets Manager, which answer at once.
+/// Stubs of Step Functions and Secrets Manager, which answer at once.
 async fn stub() -> String {
     let router = Router::new().fallback(async |headers: HeaderMap, _: Bytes| -> Response {
         let target = headers.get("x-amz-target").map(|target| target.as_bytes());

@@ -1,6 +1,6 @@
-//! Markdown tables that can be read as they are.
+//! Aligned Markdown tables.
 
-/// Columns as wide as their widest cell, figures to the right.
+/// Renders columns as wide as their widest cell, figures to the right.
 pub fn render(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

@@ -1,7 +1,7 @@
 //! The configuration that all AWS clients of a process share.
 //!
-//! The SDKs sign, resolve endpoints, parse errors and hold credentials. Their retries and time-outs are off: [`crate::retry`]
-//! repeats calls, since it knows the deadline and reads the failures that a 200 may hide.
+//! The SDKs sign, resolve endpoints, parse errors and hold credentials. Their retries and time-outs are off:
+//! [`crate::domain::retry`] repeats calls, since it knows the deadline and reads the failures that a 200 may hide.
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::identity::IdentityCache;
@@ -12,13 +12,20 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
+pub mod dynamodb;
+pub mod eventbridge;
 pub mod fault;
 mod http;
+pub mod objects;
 mod opener;
 mod race;
 mod roots;
+pub mod secrets;
+pub mod sfn;
+pub mod sqs;
+pub mod ssm;
 
-use crate::config::{Lookup, environment};
+use crate::environment::{Lookup, environment};
 pub use http::HttpClient;
 use opener::Opener;
 pub use roots::RootsError;
@@ -26,12 +33,12 @@ pub use roots::RootsError;
 /// The endpoint of all services; with `_SFN` and so on behind it, of one.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 
-/// Of a Lambda function: region, credentials and endpoints from the variables that Lambda and the AWS tools define. The SDK's
-/// own loader would also look for profiles, containers and instances, and link the clients of STS and SSO.
+/// Configuration of a Lambda function: region, credentials and endpoints from the variables of Lambda and the AWS tools. The
+/// SDK's own loader would also look for profiles, containers and instances, and link the clients of STS and SSO.
 ///
 /// # Errors
 ///
-/// When a variable names a file of trusted roots that cannot be read.
+/// When a variable names an unreadable file of trusted roots.
 pub fn of_function() -> Result<SdkConfig, RootsError> {
     let is_on = |name| is_on(&environment, name);
     let region = ["AWS_REGION", "AWS_DEFAULT_REGION"];
@@ -41,12 +48,12 @@ pub fn of_function() -> Result<SdkConfig, RootsError> {
         .behavior_version(BehaviorVersion::latest())
         .region(region)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        // Lambda sets them once, so there is nothing to keep up to date.
+        // Lambda sets the credentials once, so there is nothing to refresh.
         .identity_cache(IdentityCache::no_cache())
         .http_client(HttpClient::new(roots::compiled_in(&environment)?))
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
-        // It watches each body with a timer; an attempt has a deadline already.
+        // It adds a timer to each body; an attempt has a deadline already.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .service_config(Endpoints)
         .use_fips(is_on("AWS_USE_FIPS_ENDPOINT"))
@@ -54,7 +61,7 @@ pub fn of_function() -> Result<SdkConfig, RootsError> {
     Ok(config.build())
 }
 
-/// Of a program that runs anywhere: region, credentials and endpoints from wherever the AWS tools look for them.
+/// Configuration of any other program: region, credentials and endpoints from all sources of the AWS tools.
 ///
 /// # Errors
 ///
@@ -69,14 +76,14 @@ pub async fn of_machine() -> Result<SdkConfig, RootsError> {
     Ok(loader.load().await)
 }
 
-/// The same configuration for calls that open a connection to their service and send nothing of their request. Each such call
-/// fails; its connection waits in the pool that both configurations share.
+/// The same configuration, for opening connections: each call opens one and sends no request. The call fails, and its
+/// connection stays in the pool shared by both configurations.
 pub fn opening(config: &SdkConfig) -> Option<SdkConfig> {
     let opener = Opener(config.http_client()?);
     Some(config.to_builder().http_client(opener).build())
 }
 
-/// The endpoints that variables name.
+/// Endpoints from variables.
 #[derive(Debug)]
 struct Endpoints;
 

@@ -1,6 +1,6 @@
-//! What Momento's clients share: the API key of a secret, its rotation, and one reading of errors.
+//! Shared parts of Momento's clients: the API key of a secret, its rotation, and the classification of errors.
 //!
-//! The SDK retries nothing, and its deadline does not bound the set-up of a connection: [`crate::retry`] does both.
+//! The SDK does not retry, and its deadline excludes connection set-up: [`crate::domain::retry`] covers both.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,32 +14,34 @@ use momento::{
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
-use super::{items, topics};
+pub mod items;
+pub mod topics;
 use crate::config::MomentoEndpoint;
-use crate::ports::{Fault, FaultKind, Secrets, Stage};
+use crate::domain::fault::{Fault, FaultKind};
+use crate::domain::ports::{Secrets, Stage};
 
 /// Momento, with the API key of a secret.
 ///
-/// The key is fetched when first used. When Momento refuses it, the secret is read again, once for all calls that were
-/// refused together: if there is another key, it is used from then on and the call is worth repeating.
+/// The key is fetched on first use. After a refusal by Momento the secret is read again, once for all concurrent refusals: a
+/// new key is used from then on, and the fault is transient.
 pub struct Momento {
     secret: Arc<dyn Secrets>,
     endpoint: MomentoEndpoint,
-    /// Locked while the secret is read, so that a reading is never overtaken by an older one.
+    /// Locked while the secret is read, so that no older read replaces a newer one.
     kept: Mutex<Kept>,
-    /// How often the secret was read to the end.
+    /// Completed reads of the secret.
     reads: AtomicU64,
 }
 
-/// The least time between two reads of the secret that missing permissions cause.
+/// Minimum time between two reads of the secret after missing permissions.
 const PERMISSION_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Kept {
     session: Option<Arc<Session>>,
-    /// What was wrong when the secret was last read.
+    /// The fault of the last read.
     fault: Option<Fault>,
-    /// When a missing permission last made the secret be read.
+    /// When a missing permission last led to a read.
     permission_at: Option<Instant>,
 }
 
@@ -47,18 +49,18 @@ struct Kept {
 struct Session {
     key: String,
     credentials: CredentialProvider,
-    /// Replaced when a call timed out: its connection may be dead, and the SDK would use it for another 50 s.
+    /// Replaced after a time-out: the connection may be dead, and the SDK would use it for another 50 s.
     clients: StdMutex<Arc<Clients>>,
 }
 
-/// The clients of one key. Each connects when first used, and has several connections.
+/// The clients of one key. Each connects on first use, with several connections.
 #[derive(Default)]
 struct Clients {
     topics: OnceCell<TopicClient>,
     items: OnceCell<CacheClient>,
 }
 
-/// The session for one call. Dropped before [`Momento::settle`], the call was cut off: that is a time-out as well.
+/// The session for one call. Dropping it before [`Momento::settle`] means a cancelled call, which counts as a time-out.
 pub(super) struct Lease {
     session: Arc<Session>,
     clients: Arc<Clients>,
@@ -68,7 +70,7 @@ pub(super) struct Lease {
 }
 
 impl Momento {
-    /// With a secret that holds a v2 API key and nothing else.
+    /// `secret` holds a v2 API key and nothing else.
     pub fn new(secret: Arc<dyn Secrets>, endpoint: MomentoEndpoint) -> Self {
         Self {
             secret,
@@ -78,7 +80,7 @@ impl Momento {
         }
     }
 
-    /// Fetches the API key and makes the client of Topics ahead of the first call, which tries again if this fails.
+    /// Fetches the API key and creates the Topics client ahead of the first call, which tries again after a failure here.
     pub async fn warm_up(&self) {
         let ready = async {
             let lease = self.lease().await?;
@@ -95,13 +97,13 @@ impl Momento {
         }
     }
 
-    /// What a call begins with; [`Momento::settle`] is what it ends with.
+    /// Begins a call; [`Momento::settle`] ends it.
     pub(super) async fn lease(&self) -> Result<Lease, Fault> {
         let before = self.reads();
         let mut kept = self.kept.lock().await;
         let session = match (&kept.session, &kept.fault) {
             (Some(session), _) => session.clone(),
-            // Somebody else has just found out, while this call waited for the lock.
+            // A concurrent call read the secret while this one waited for the lock.
             (None, Some(fault)) if self.reads() != before => return Err(fault.clone()),
             (None, _) => self.read(&mut kept).await?,
         };
@@ -114,8 +116,8 @@ impl Momento {
         })
     }
 
-    /// The call's result, after a look at the secret where Momento refused the key. A key that was revoked may show as
-    /// one without permission.
+    /// Returns the call's result, after reading the secret again if Momento refused the key. A revoked key may show as a
+    /// missing permission.
     pub(super) async fn settle<T>(
         &self,
         mut lease: Lease,
@@ -142,7 +144,7 @@ impl Momento {
         };
         if is_old(&kept) && self.reads() == lease.reads {
             if !kept.may_read(&error) {
-                // Whether the secret has a better key by now is not known yet.
+                // The secret may hold a better key.
                 return Err(Fault::later(refused.code, refused.text));
             }
             self.read(&mut kept).await?;
@@ -157,7 +159,7 @@ impl Momento {
         })
     }
 
-    /// Reads the secret, and begins a session if its key is another one.
+    /// Reads the secret, and begins a session if the key changed.
     async fn read(&self, kept: &mut Kept) -> Result<Arc<Session>, Fault> {
         let read = self.secret.fetch(Stage::Current).await;
         self.reads.fetch_add(1, Ordering::Relaxed);
@@ -175,7 +177,7 @@ impl Momento {
         old: Option<&Arc<Session>>,
     ) -> Result<Arc<Session>, Fault> {
         let secret = read.map_err(|fault| match fault.kind {
-            // A secret that may not be read, for example.
+            // For example, a missing permission to read the secret.
             FaultKind::Permanent => Fault::later(fault.code, fault.text),
             _ => fault,
         })?;
@@ -208,7 +210,7 @@ impl Momento {
 }
 
 impl Kept {
-    /// A missing permission is mostly just that, and the calls to other topics shall not wait for the secret each time.
+    /// A missing permission rarely means a revoked key, and calls to other topics must not wait for the secret each time.
     fn may_read(&mut self, refused: &MomentoError) -> bool {
         if refused.error_code != MomentoErrorCode::PermissionError {
             return true;
@@ -272,9 +274,9 @@ pub fn credentials(key: &str, endpoint: &MomentoEndpoint) -> MomentoResult<Crede
 
 /// The SDK's error as a fault. Its own deadline shows as `CancelledError`.
 ///
-/// The SDK's words are not to be trusted: it calls every HTTP/2 error a size limit, and a stream that the service's front end
-/// resets with INADEQUATE_SECURITY a missing permission. So what the connection did is told from what the service said, and
-/// only the service can refuse a call for good.
+/// The SDK's error codes are unreliable: every HTTP/2 error becomes a size limit, and a stream reset by the service's
+/// front end with INADEQUATE_SECURITY a missing permission. So connection errors are separated from the service's, and
+/// only the service's can be permanent.
 pub fn fault(error: &MomentoError) -> Fault {
     use MomentoErrorCode as Code;
     let (code, text) = (format!("{:?}", error.error_code), &error.message);
@@ -289,7 +291,7 @@ pub fn fault(error: &MomentoError) -> Fault {
         ) => Fault::transient("ConnectionError", broken),
         (_, Some(broken)) => Fault::transient(code, broken),
         _ if refuses_size(error) => Fault::permanent(Fault::TOO_LARGE, text),
-        // For a person to mend.
+        // An operator has to correct it.
         (Code::AuthenticationError | Code::FailedPreconditionError, _) => Fault::later(code, text),
         (
             Code::InvalidArgumentError
@@ -305,19 +307,19 @@ pub fn fault(error: &MomentoError) -> Fault {
     }
 }
 
-/// What the connection did, where this is no answer of the service.
+/// The connection's error; `None` for a response of the service.
 fn connection_fault(error: &MomentoError) -> Option<String> {
     let Some(ErrorSource::TonicStatus(status)) = &error.inner_error else {
         return None;
     };
-    // The client makes such a status of its own; the service's have no source.
+    // Statuses made by the client have a source; the service's have none.
     if let Some(mut cause) = status.source() {
         while let Some(source) = cause.source() {
             cause = source;
         }
         return Some(cause.to_string());
     }
-    // An answer of HTTP, by a proxy, without any of gRPC.
+    // A proxy's HTTP response, without gRPC.
     let is_of_proxy = status.message().starts_with("grpc-status header missing");
     is_of_proxy.then(|| status.message().to_owned())
 }
@@ -341,7 +343,7 @@ fn refuses_size(error: &MomentoError) -> bool {
             .iter()
             .any(|what| cause == format!("{what}_size_limit_exceeded"));
     }
-    // Momento's words, then those of gRPC servers in Rust, Go and Java.
+    // Texts of Momento, then of gRPC servers in Rust, Go and Java.
     let words = [
         "request limit",
         "request size",
@@ -351,8 +353,8 @@ fn refuses_size(error: &MomentoError) -> bool {
         "message larger than max",
         "message exceeds maximum size",
     ];
-    let said = details.message.to_lowercase();
-    words.iter().any(|words| said.contains(words))
+    let text = details.message.to_lowercase();
+    words.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]

@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
-use workflow_bridge::adapters::{
-    aws, momento::Momento, secrets::SecretsManager, sfn::StepFunctions, topics::MomentoTopics,
-};
+use workflow_bridge::adapters::aws::{self, secrets::SecretsManager, sfn::StepFunctions};
+use workflow_bridge::adapters::momento::{Momento, topics::MomentoTopics};
 use workflow_bridge::clock;
-use workflow_bridge::config::{CanaryConfig, environment};
+use workflow_bridge::config::CanaryConfig;
 use workflow_bridge::entrypoints::canary::CanaryHandler;
 use workflow_bridge::entrypoints::runtime;
-use workflow_bridge::metrics::Metrics;
+use workflow_bridge::environment::environment;
 use workflow_bridge::telemetry;
+use workflow_bridge::telemetry::metrics::Metrics;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -36,7 +36,7 @@ async fn run() -> Result<(), Error> {
         metrics: Metrics::new(&environment),
         now_ms: clock::now_ms,
     };
-    // Whatever the schedule sends says no more than that it is time.
+    // The schedule's event has no content of interest.
     let runtime = Runtime::new(service_fn(async |event: LambdaEvent<serde_json::Value>| {
         telemetry::invoked(&event.context.request_id);
         let mut value = [0; 16];

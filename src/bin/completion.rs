@@ -8,19 +8,22 @@ use tokio::join;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use workflow_bridge::adapters::aws;
-use workflow_bridge::adapters::{
-    dynamodb::DynamoLedger, items::MomentoItems, momento::Momento, objects::S3Objects,
-    secrets::SecretsManager, sfn::StepFunctions, sqs::SqsQueue, ssm, topics::MomentoTopics,
+use workflow_bridge::adapters::aws::{
+    dynamodb::DynamoLedger, objects::S3Objects, secrets::SecretsManager, sfn::StepFunctions,
+    sqs::SqsQueue, ssm,
 };
-use workflow_bridge::claims::Claims;
+use workflow_bridge::adapters::momento::{Momento, items::MomentoItems, topics::MomentoTopics};
 use workflow_bridge::clock;
-use workflow_bridge::config::{CompletionConfig, environment};
+use workflow_bridge::config::CompletionConfig;
+use workflow_bridge::domain::outbound::claims::Claims;
+use workflow_bridge::domain::outbound::complete::Complete;
+use workflow_bridge::domain::outbound::publisher::Publisher;
+use workflow_bridge::domain::ports::{Queue, Receipts};
 use workflow_bridge::entrypoints::completions::Completion;
 use workflow_bridge::entrypoints::records::{self, Repeats};
-use workflow_bridge::metrics::Metrics;
-use workflow_bridge::ports::{Queue, Receipts};
-use workflow_bridge::publisher::Publisher;
-use workflow_bridge::xray::Tracer;
+use workflow_bridge::environment::environment;
+use workflow_bridge::telemetry::metrics::Metrics;
+use workflow_bridge::telemetry::xray::Tracer;
 use workflow_bridge::{telemetry, wiring};
 
 #[tokio::main(flavor = "current_thread")]
@@ -39,7 +42,7 @@ async fn run() -> Result<(), Error> {
     let ready = timeout(wiring::WARM_UP_WITHIN, ready);
     let (routes, _) = join!(ssm::load_routes(&config.routes, &aws), ready);
     let queue = |url| Arc::new(SqsQueue::new(&aws, url));
-    let completion = Completion {
+    let complete = Complete {
         routes: routes?,
         executions: Arc::new(StepFunctions::new(&aws)),
         publisher: Publisher {
@@ -62,6 +65,10 @@ async fn run() -> Result<(), Error> {
         },
         metrics: Metrics::new(&environment),
         tracer: Tracer::new(&environment),
+        now_ms: clock::now_ms,
+    };
+    let completion = Completion {
+        complete,
         dead_letters: config
             .dead_letter_queue_url
             .map(|url| queue(url) as Arc<dyn Queue>),

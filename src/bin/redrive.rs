@@ -4,13 +4,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::Error;
-use workflow_bridge::adapters::{aws, sqs::SqsQueue, ssm};
+use workflow_bridge::adapters::aws::{self, sqs::SqsQueue, ssm};
 use workflow_bridge::clock;
-use workflow_bridge::config::{RedriveConfig, environment};
-use workflow_bridge::dispatch::Queues;
+use workflow_bridge::config::RedriveConfig;
+use workflow_bridge::domain::inbound::queues::Queues;
 use workflow_bridge::entrypoints::records::{self, Repeats};
 use workflow_bridge::entrypoints::redrive::Redrive;
-use workflow_bridge::metrics::Metrics;
+use workflow_bridge::environment::environment;
+use workflow_bridge::telemetry::metrics::Metrics;
 use workflow_bridge::{telemetry, wiring};
 
 #[tokio::main(flavor = "current_thread")]

@@ -6,16 +6,17 @@ use std::time::SystemTime;
 
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use tokio::time::Instant;
-use workflow_bridge::adapters::{
-    aws, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue, ssm,
+use workflow_bridge::adapters::aws::{
+    self, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue, ssm,
 };
 use workflow_bridge::clock;
-use workflow_bridge::config::{SweepConfig, environment};
+use workflow_bridge::config::SweepConfig;
+use workflow_bridge::domain::outbound::sweep::Sweep;
 use workflow_bridge::entrypoints::runtime;
 use workflow_bridge::entrypoints::sweep::Sweeper;
-use workflow_bridge::metrics::Metrics;
-use workflow_bridge::sweep::Sweep;
+use workflow_bridge::environment::environment;
 use workflow_bridge::telemetry;
+use workflow_bridge::telemetry::metrics::Metrics;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -39,7 +40,7 @@ async fn run() -> Result<(), Error> {
         metrics: Metrics::new(&environment),
         now_ms: clock::now_ms,
     };
-    // Whatever the schedule sends says no more than that it is time.
+    // The schedule's event has no content of interest.
     let runtime = Runtime::new(service_fn(async |event: LambdaEvent<serde_json::Value>| {
         telemetry::invoked(&event.context.request_id);
         let remaining = event.context.deadline().duration_since(SystemTime::now());

@@ -6,8 +6,9 @@ use lambda_runtime::Error;
 use tokio::join;
 use tokio::time::{Instant, timeout_at};
 use workflow_bridge::adapters::aws;
-use workflow_bridge::config::{WebhookConfig, environment};
+use workflow_bridge::config::WebhookConfig;
 use workflow_bridge::entrypoints::lambda;
+use workflow_bridge::environment::environment;
 use workflow_bridge::{telemetry, wiring};
 
 #[tokio::main(flavor = "current_thread")]

@@ -109,7 +109,7 @@ fn empty_and_unparsable_variables_are_refused() {
 }
 
 #[test]
-fn an_empty_bucket_is_none() {
+fn an_empty_bucket_counts_as_unset() {
     for (value, bucket) in [("", None), (" ", None), ("claims", Some("claims"))] {
         let over = [("CLAIMS_BUCKET", value)];
         let config = CompletionConfig::read(&with(&COMPLETION, &over)).unwrap();
@@ -118,7 +118,7 @@ fn an_empty_bucket_is_none() {
 }
 
 #[test]
-fn a_local_server_is_told_by_its_scheme() {
+fn an_http_url_is_a_local_server() {
     let over = [("MOMENTO_ENDPOINT", "http://127.0.0.1:9/")];
     let config = CompletionConfig::read(&with(&COMPLETION, &over)).unwrap();
     assert_eq!(
@@ -150,7 +150,7 @@ fn the_sweep_has_settings_of_its_own() {
 }
 
 #[test]
-fn the_canary_names_what_it_lacks() {
+fn the_canary_names_its_missing_variables() {
     let base = [
         ("MOMENTO_SECRET_ID", "key"),
         ("MOMENTO_ENDPOINT", "cell-us-east-1-1.prod.a.momentohq.com"),

@@ -1,19 +1,20 @@
-//! Reading variables, and what is wrong with them.
+//! Parsing of variables, and their problems.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Lookup, MomentoEndpoint, RepeatSettings, RoutesSource, Unrouted};
+use super::{MomentoEndpoint, RepeatSettings, RoutesSource, Unrouted};
+use crate::environment::Lookup;
 
-/// One variable to set or to mend.
+/// One missing or invalid variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariableProblem {
     pub variable: &'static str,
     pub text: String,
 }
 
-/// All that is wrong with the variables.
+/// All problems of the variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariableProblems(pub Vec<VariableProblem>);
 
@@ -27,8 +28,8 @@ impl fmt::Display for VariableProblems {
     }
 }
 
-/// Reads variables and collects what is wrong with them. What is wrong reads as something harmless, which
-/// [`Variables::done`] never lets out.
+/// Parses variables and collects their problems. An invalid variable yields a placeholder, which [`Variables::done`]
+/// never returns.
 pub(super) struct Variables<'a> {
     lookup: Lookup<'a>,
     problems: Vec<VariableProblem>,
@@ -55,7 +56,7 @@ impl<'a> Variables<'a> {
         self.problems.push(VariableProblem { variable, text });
     }
 
-    /// The variable's value, unless it is missing; an empty one is a problem.
+    /// The variable's value, if it is set; an empty value is a problem.
     pub(super) fn optional(&mut self, variable: &'static str) -> Option<String> {
         let value = (self.lookup)(variable)?;
         if value.trim().is_empty() {
@@ -95,8 +96,7 @@ impl<'a> Variables<'a> {
     }
 
     pub(super) fn repeats(&mut self, default: RepeatSettings) -> RepeatSettings {
-        // SQS makes a message invisible for at most 12 hours from its receive on, trying it included, and counts up to 1000
-        // receives.
+        // SQS hides a message for at most 12 hours from its receive on, processing included, and counts up to 1000 receives.
         let mut seconds = |variable, default: Duration| {
             Duration::from_secs(self.number(variable, default.as_secs(), 1..=43_000))
         };

@@ -1,18 +1,18 @@
 //! The canary's invocation: one round trip, as a metric and a line of the log.
 //!
-//! A message that does not come back fails no invocation: Lambda would repeat it, and the metric has told it already.
+//! A lost message does not fail the invocation: Lambda would repeat it, and the metric has reported the loss already.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::canary::{Canary, Lost, Returned};
-use crate::metrics::{Measurements, Metric, Metrics};
-use crate::ports::{Listing, Topics, TopicsHeard};
+use crate::domain::outbound::canary::{Canary, Lost, Returned};
+use crate::domain::ports::{Listing, Subscriptions, Topics};
+use crate::telemetry::metrics::{Measurements, Metric, Metrics};
 
 /// The canary, over its ports.
 pub struct CanaryHandler {
-    /// Makes a client of Momento, for one round trip: an older one may have connections that died while the function was frozen,
-    /// and the SDK's subscriptions never give their place back.
+    /// Makes a Momento client for one round trip: an older one may have connections that died during a freeze, and the SDK
+    /// never releases a subscription's place.
     pub momento: Box<dyn Fn() -> Arc<dyn Momento> + Send + Sync>,
     pub listing: Arc<dyn Listing>,
     pub cache: String,
@@ -22,13 +22,13 @@ pub struct CanaryHandler {
     pub now_ms: fn() -> i64,
 }
 
-/// Momento as the canary uses it.
-pub trait Momento: Topics + TopicsHeard {}
+/// Momento, for the canary.
+pub trait Momento: Topics + Subscriptions {}
 
-impl<T: Topics + TopicsHeard> Momento for T {}
+impl<T: Topics + Subscriptions> Momento for T {}
 
 impl CanaryHandler {
-    /// Sends `value` round, which nobody else may know.
+    /// Makes one round trip with the secret `value`.
     pub async fn handle(&self, value: &str) {
         let momento = (self.momento)();
         let canary = Canary {
@@ -50,12 +50,12 @@ impl CanaryHandler {
         if let Ok(returned) = &result {
             measured.add(Metric::CanaryRoundTrip, ms(returned.round_trip), None, None);
         }
-        tell(&result);
+        report(&result);
         self.metrics.write(measured);
     }
 }
 
-fn tell(result: &Result<Returned, Lost>) {
+fn report(result: &Result<Returned, Lost>) {
     match result {
         Ok(returned) => tracing::info!(
             correlation_id = returned.id,
@@ -74,7 +74,7 @@ fn tell(result: &Result<Returned, Lost>) {
     }
 }
 
-/// The beginning of the message's id, with which an execution's name ends.
+/// The digits of the message's id at the end of an execution's name.
 fn short_id(execution: &str) -> Option<&str> {
     execution.rsplit_once('-').map(|(_, id)| id)
 }

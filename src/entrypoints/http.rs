@@ -1,37 +1,40 @@
-//! A signed POST in, an answer out: the only file that knows HTTP statuses.
+//! A signed POST in, an answer out.
 //!
-//! Momento delivers once, waits 5 s and never repeats. So a 2xx is given only when, for every matching route, the target
-//! or a queue has the message. Everything is bounded by [`WebhookSettings::answer_within`], but for a message that nothing
-//! has taken by then: that one is tried until [`Times::store_by`].
+//! Momento delivers once, waits 5 s and never repeats. So the answer is 2xx only if, for every matching route, the target or
+//! a queue took the message. [`WebhookSettings::answer_within`] bounds all work, except for a message taken by neither:
+//! attempts to store it continue until [`Times::store_by`].
+
+mod verdict;
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use serde::Serialize;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
+pub use self::verdict::{Code, not_stored, refuse};
+use self::verdict::{Subject, Verdict, log, respond};
 use crate::config::{Unrouted, WebhookSettings};
-use crate::dispatch::{
-    self, Deadlines, Delivered, Delivery, Outcome, Place, Progress, Queues, Targets,
-};
-use crate::letter::{Letter, Reason};
-use crate::message::{MessageId, TopicMessage};
-use crate::metrics::{Measurements, Metric, Metrics};
-use crate::ports::Fault;
-use crate::routes::{MATCHING_STEPS, Routes};
-use crate::secrets::SecretCache;
-use crate::signature::{self, SignatureError, Verified};
+use crate::domain::fault::Fault;
+use crate::domain::inbound::dispatch::{self, Delivered, Targets};
+use crate::domain::inbound::letter::{Letter, Reason};
+use crate::domain::inbound::message::TopicMessage;
+use crate::domain::inbound::outcome::{Outcome, Progress};
+use crate::domain::inbound::queues::{self, Deadlines, Place, Queues};
+use crate::domain::inbound::routes::{MATCHING_STEPS, Routes};
+use crate::domain::inbound::secrets::SecretCache;
+use crate::domain::inbound::signature::{self, SignatureError, Verified};
 use crate::telemetry;
-use crate::xray::{Segment, Trace};
+use crate::telemetry::metrics::{Metric, Metrics};
+use crate::telemetry::xray::Segment;
 
-/// The largest body that is looked at, in bytes.
+/// Largest body, in bytes.
 pub const BODY_MAX: usize = 1024 * 1024;
 
-/// What is left of the budget for writing the answer.
+/// Time reserved for writing the answer.
 const ANSWERING: Duration = Duration::from_millis(50);
 
-/// The webhook, whatever brings the requests.
+/// The webhook, behind any source of requests.
 pub struct Webhook {
     pub routes: Routes,
     pub targets: Targets,
@@ -43,19 +46,19 @@ pub struct Webhook {
     pub now_ms: fn() -> i64,
 }
 
-/// When a request came, and when its answer is due.
+/// The times of a request and its answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub answer_by: Instant,
-    /// The end of storing a message that nothing has taken until `answer_by`.
+    /// End of attempts to store a message taken by neither a target nor a queue before `answer_by`.
     pub store_by: Instant,
-    /// When the front end received the request, in ms since the epoch: unlike the clock of a function, which may be wrong for a
-    /// moment after a freeze, its clock is AWS's.
+    /// When the front end received the request, in ms since the epoch. Its clock is AWS's, while a function's clock may be
+    /// wrong for a moment after a freeze.
     pub received_at: Option<i64>,
 }
 
 impl Times {
-    /// Nothing is stored later than the answer is due.
+    /// Times without storing after the answer is due.
     pub fn within(budget: Duration) -> Self {
         let end = Instant::now() + budget;
         Self {
@@ -66,217 +69,8 @@ impl Times {
     }
 }
 
-/// Every answer there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    Accepted,
-    Unrouted,
-    Malformed,
-    Unsigned,
-    BadSignature,
-    Stale,
-    FromTheFuture,
-    MethodNotAllowed,
-    TooLarge,
-    /// Only of the HTTP server: Lambda's triggers wait for the whole body themselves.
-    TooSlow,
-    /// Only of the HTTP server.
-    HeadTooLarge,
-    NotStored,
-}
-
-impl Code {
-    /// The `code` of the answer.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Unrouted => "unrouted",
-            Self::Malformed => "malformed",
-            Self::Unsigned => "unsigned",
-            Self::BadSignature => "bad_signature",
-            Self::Stale => "stale",
-            Self::FromTheFuture => "from_the_future",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::TooLarge => "too_large",
-            Self::TooSlow => "too_slow",
-            Self::HeadTooLarge => "head_too_large",
-            Self::NotStored => "not_stored",
-        }
-    }
-
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Accepted | Self::Unrouted => StatusCode::OK,
-            Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::Unsigned | Self::BadSignature => StatusCode::UNAUTHORIZED,
-            Self::Stale | Self::FromTheFuture => StatusCode::FORBIDDEN,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
-
-/// What is answered, and what the log says of it.
-struct Verdict {
-    code: Code,
-    subject: Option<Subject>,
-    deliveries: Vec<Delivery>,
-    /// For the log: why, without any of the body.
-    reason: Option<String>,
-}
-
-/// A verified message.
-struct Subject {
-    message: TopicMessage,
-    trace: Trace,
-}
-
-impl Verdict {
-    fn refused(code: Code, reason: impl ToString) -> Self {
-        Self {
-            code,
-            subject: None,
-            deliveries: Vec::new(),
-            reason: Some(reason.to_string()),
-        }
-    }
-
-    fn about(subject: Subject, code: Code) -> Self {
-        Self {
-            code,
-            subject: Some(subject),
-            deliveries: Vec::new(),
-            reason: None,
-        }
-    }
-
-    fn unrouted(subject: Subject, kept: Result<(), Fault>) -> Self {
-        match kept {
-            Ok(()) => Self::about(subject, Code::Unrouted),
-            Err(fault) => Self {
-                reason: Some(format!("no route matched, and no queue took it: {fault}")),
-                ..Self::about(subject, Code::NotStored)
-            },
-        }
-    }
-
-    fn undecided(subject: Subject, kept: Result<Place, Fault>) -> Self {
-        let (code, reason) = match kept {
-            Ok(_) => (
-                Code::Accepted,
-                "matching took too long: parked whole".to_owned(),
-            ),
-            Err(fault) => {
-                let reason = format!("matching took too long, and no queue took it: {fault}");
-                (Code::NotStored, reason)
-            }
-        };
-        Self {
-            reason: Some(reason),
-            ..Self::about(subject, code)
-        }
-    }
-
-    fn is_late(&self) -> bool {
-        self.deliveries.iter().any(|delivery| delivery.late)
-    }
-
-    fn message(&self) -> Option<&TopicMessage> {
-        self.subject.as_ref().map(|subject| &subject.message)
-    }
-
-    fn measurements(&self, now_ms: i64) -> Measurements {
-        let mut measured = Measurements::default();
-        measured.count(Metric::Received);
-        match self.code {
-            Code::Accepted => measured.count(Metric::Accepted),
-            Code::Unrouted => measured.count(Metric::Unrouted),
-            code => measured.add(Metric::Refused, 1, None, Some(code.name())),
-        }
-        if let (Code::Accepted | Code::Unrouted, Some(message)) = (self.code, self.message()) {
-            let took = now_ms.saturating_sub(message.publish_timestamp);
-            measured.add(Metric::PublishToAccepted, took.max(0), None, None);
-        }
-        for delivery in &self.deliveries {
-            delivery.measure(&mut measured);
-        }
-        measured
-    }
-
-    fn response(&self) -> Response<String> {
-        let body = Body {
-            id: self.message().map(|message| &message.id),
-            code: self.code.name(),
-            targets: self.message().map(|_| {
-                let targets = self.deliveries.iter().map(|delivery| BodyTarget {
-                    route: &delivery.route,
-                    outcome: delivery.outcome.name(),
-                });
-                targets.collect()
-            }),
-        };
-        let mut response = body.respond(self.code);
-        if self.code == Code::MethodNotAllowed {
-            let allow = header::HeaderValue::from_static("POST");
-            response.headers_mut().insert(header::ALLOW, allow);
-        }
-        response
-    }
-}
-
-/// Answers, and logs, a request that was refused before anything could judge it, `took` after it began.
-pub fn refuse(code: Code, reason: impl ToString, took: Duration) -> Response<String> {
-    let verdict = Verdict::refused(code, reason);
-    log(&verdict, took, 0);
-    verdict.response()
-}
-
-/// The answer to a message that is not stored yet.
-pub fn not_stored(progress: &Progress) -> Response<String> {
-    let begun = progress.now();
-    let targets = begun.as_ref().map(|begun| {
-        let outcomes = begun.outcomes.iter();
-        outcomes.map(|(route, outcome)| BodyTarget {
-            route,
-            outcome: outcome.name(),
-        })
-    });
-    let body = Body {
-        id: begun.as_ref().map(|begun| &begun.id),
-        code: Code::NotStored.name(),
-        targets: targets.map(Iterator::collect),
-    };
-    body.respond(Code::NotStored)
-}
-
-/// The body of an answer.
-#[derive(Serialize)]
-struct Body<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a MessageId>,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    targets: Option<Vec<BodyTarget<'a>>>,
-}
-
-impl Body<'_> {
-    fn respond(&self, code: Code) -> Response<String> {
-        let body = serde_json::to_string(self).expect("strings always serialize");
-        respond(code.status(), body)
-    }
-}
-
-#[derive(Serialize)]
-struct BodyTarget<'a> {
-    route: &'a str,
-    outcome: &'static str,
-}
-
 impl Webhook {
-    /// Fetches the signing secrets ahead of the first request, which asks for them again if they were not there by `deadline`.
+    /// Fetches the signing secrets ahead of the first request, which tries again if they are missing by `deadline`.
     pub async fn warm_up(&self, deadline: Instant) {
         if let Err(fault) = self.secrets.get(deadline).await {
             tracing::warn!(
@@ -287,7 +81,7 @@ impl Webhook {
         }
     }
 
-    /// Answers a request whose body is the bytes that were sent (base64 of an event already undone).
+    /// Answers a request; its body has the bytes as sent, with the base64 of an event decoded.
     pub async fn answer<B: AsRef<[u8]>>(
         &self,
         request: &Request<B>,
@@ -297,7 +91,7 @@ impl Webhook {
             .await
     }
 
-    /// The same, and keeps `progress`, of which [`not_stored`] makes an answer in between.
+    /// As [`Webhook::answer`], with `progress` for an interim answer by [`not_stored`].
     pub async fn answer_watched<B: AsRef<[u8]>>(
         &self,
         request: &Request<B>,
@@ -305,8 +99,8 @@ impl Webhook {
         progress: &Progress,
     ) -> Response<String> {
         let began = Instant::now();
-        let asks = matches!(*request.method(), Method::GET | Method::HEAD);
-        if asks && matches!(request.uri().path(), "" | "/") {
+        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+        if is_get && matches!(request.uri().path(), "" | "/") {
             let about =
                 serde_json::json!({"name": env!("CARGO_PKG_NAME"), "version": crate::VERSION});
             return respond(StatusCode::OK, about.to_string());
@@ -323,19 +117,19 @@ impl Webhook {
         .instrument(span.clone())
         .await
         .unwrap_or_else(|_| Verdict::refused(Code::NotStored, Fault::timed_out()));
-        span.in_scope(|| self.tell(&verdict, began.elapsed()));
+        span.in_scope(|| self.report(&verdict, began.elapsed()));
         verdict.response()
     }
 
-    /// As [`refuse`], and measures it.
+    /// As [`refuse`], with measurements.
     pub fn refuse(&self, code: Code, reason: impl ToString, took: Duration) -> Response<String> {
         let verdict = Verdict::refused(code, reason);
-        self.tell(&verdict, took);
+        self.report(&verdict, took);
         verdict.response()
     }
 
     /// Logs, measures and traces an answer.
-    fn tell(&self, verdict: &Verdict, took: Duration) {
+    fn report(&self, verdict: &Verdict, took: Duration) {
         let now_ms = (self.now_ms)();
         log(verdict, took, now_ms);
         let mut measured = verdict.measurements(now_ms);
@@ -343,9 +137,9 @@ impl Webhook {
             let reason = Some(Reason::Unrouted.name());
             measured.add(Metric::DeadLettered, 1, None, reason);
         }
-        let looks = self.secrets.take_looks();
-        if looks > 0 {
-            measured.add(Metric::SecretReread, looks.into(), None, None);
+        let rereads = self.secrets.take_rereads();
+        if rereads > 0 {
+            measured.add(Metric::SecretReread, rereads.into(), None, None);
         }
         self.metrics.write(measured);
         if let Some(Subject { message, trace }) = &verdict.subject {
@@ -362,7 +156,7 @@ impl Webhook {
         }
     }
 
-    /// The checks, in their order: method, size, signature, JSON, freshness; then the routes.
+    /// Checks method, size, signature, JSON and freshness, in this order; then routes the message.
     async fn judge<B: AsRef<[u8]>>(
         &self,
         request: &Request<B>,
@@ -387,14 +181,17 @@ impl Webhook {
             Ok(Err(e @ SignatureError::Missing)) => return Verdict::refused(Code::Unsigned, e),
             Ok(Err(e)) => return Verdict::refused(Code::BadSignature, e),
             Err(fault) => {
-                return Verdict::refused(Code::NotStored, format!("no signing secret: {fault}"));
+                return Verdict::refused(
+                    Code::NotStored,
+                    format!("the signing secret is not known: {fault}"),
+                );
             }
         };
         let (message, body) = match TopicMessage::parse(verified) {
             Ok(parsed) => parsed,
             Err(e) => return Verdict::refused(Code::Malformed, e),
         };
-        let trace = self.targets.tracer.of(&message);
+        let trace = self.targets.trace(&message);
         telemetry::correlate(message.id.as_str(), Some(trace.id()));
         let subject = Subject { message, trace };
         let now = received_at.unwrap_or_else(self.now_ms);
@@ -409,7 +206,7 @@ impl Webhook {
         self.dispatch(subject, body, deadlines, progress).await
     }
 
-    /// The inner error is a refusal, the outer one a bridge that cannot tell.
+    /// The inner error is a refusal; the outer one is a failure to fetch the secrets.
     async fn verify<'b>(
         &self,
         headers: &HeaderMap,
@@ -426,7 +223,10 @@ impl Webhook {
         let secrets = self.secrets.get(deadlines.secrets()).await?;
         let result = verify(&secrets);
         if matches!(result, Err(SignatureError::Wrong))
-            && let Some(newer) = self.secrets.newer_than(&secrets, deadlines.reread()).await
+            && let Some(newer) = self
+                .secrets
+                .newer_than(&secrets, deadlines.reread())
+                .await?
         {
             return Ok(verify(&newer));
         }
@@ -452,7 +252,7 @@ impl Webhook {
             .matching_within(delivered.message, MATCHING_STEPS);
         let Ok(matching) = matching else {
             let letter = Letter::undecided(delivered.message, body, delivered.now_ms);
-            let kept = dispatch::store(letter, Place::Parked, &self.queues, deadlines).await;
+            let kept = queues::store(letter, Place::Parked, &self.queues, deadlines).await;
             return Verdict::undecided(subject, kept);
         };
         if matching.is_empty() {
@@ -490,7 +290,7 @@ impl Webhook {
             Unrouted::DeadLetter => {
                 let letter = Letter::unrouted(message, body, now_ms);
                 let place = Place::DeadLetters;
-                dispatch::store(letter, place, &self.queues, deadlines)
+                queues::store(letter, place, &self.queues, deadlines)
                     .await
                     .map(drop)
             }
@@ -498,74 +298,8 @@ impl Webhook {
     }
 }
 
-/// One line for each request, whatever came of it.
-fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
-    let message = verdict.message();
-    let faults: Vec<String> = verdict
-        .deliveries
-        .iter()
-        .filter_map(|d| {
-            let fault = d.fault.as_ref()?;
-            let queue = d.queue_fault.as_ref();
-            Some(format!(
-                "{} after {} attempts: {fault}{}",
-                d.route,
-                d.attempts,
-                queue.map_or_else(String::new, |fault| format!("; then its queue: {fault}"))
-            ))
-        })
-        .collect();
-    let mut codes = verdict.deliveries.iter().filter_map(|d| d.fault.as_ref());
-    let code = codes.next().map(|fault| fault.code.as_str());
-    macro_rules! line {
-        ($level:ident, $text:literal) => {
-            tracing::$level!(
-                code = verdict.code.name(),
-                http.status = verdict.code.status().as_u16(),
-                message.id = message.map(|m| m.id.as_str()),
-                message.cache = message.map(|m| m.cache.as_str()),
-                message.topic = message.map(|m| m.topic.as_str()),
-                message.sequence = message.map(|m| m.topic_sequence_number),
-                message.age_ms = message.map(|m| now_ms.saturating_sub(m.event_timestamp)),
-                targets = (!verdict.deliveries.is_empty())
-                    .then(|| dispatch::outcomes(&verdict.deliveries)),
-                reply = verdict
-                    .deliveries
-                    .iter()
-                    .any(|delivery| delivery.reply_refused)
-                    .then_some("refused"),
-                stored = verdict.is_late().then_some("late"),
-                error.code = code,
-                error.text = verdict
-                    .reason
-                    .clone()
-                    .or_else(|| (!faults.is_empty()).then(|| faults.join("; "))),
-                duration_ms = took.as_millis() as u64,
-                $text
-            )
-        };
-    }
-    match verdict.code {
-        Code::Accepted if faults.is_empty() && verdict.reason.is_none() => {
-            line!(info, "accepted a message")
-        }
-        Code::Accepted => line!(warn, "kept a message that a target did not take"),
-        Code::Unrouted => line!(warn, "no route takes this message"),
-        Code::NotStored => line!(error, "could not store a message"),
-        _ => line!(warn, "refused a request"),
-    }
-}
-
 fn duration_ms(duration: Duration) -> i128 {
     i128::try_from(duration.as_millis()).unwrap_or(i128::MAX)
-}
-
-fn respond(status: StatusCode, body: String) -> Response<String> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let json = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }
 
 #[cfg(test)]

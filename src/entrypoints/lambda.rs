@@ -15,13 +15,13 @@ use super::http::{Times, Webhook};
 use super::runtime;
 use crate::telemetry;
 
-/// What is left of an invocation for the answer, when storing ends.
+/// Time reserved for the answer, when storing ends.
 const ANSWERING: Duration = Duration::from_millis(500);
 
 /// Serves the events of a Function URL, API Gateway (REST and HTTP) and an ALB until the environment ends.
 ///
-/// The first sender has waited since the function `began` to start, so its answer has that much less time. Nothing runs after an
-/// answer, so a message that nothing has taken is tried until shortly before the invocation's time-out.
+/// The first sender has waited since the function `began` to start, so its answer is due that much earlier. Nothing runs
+/// after an answer, so attempts to store a message continue until shortly before the invocation's time-out.
 ///
 /// # Errors
 ///
@@ -62,8 +62,8 @@ pub async fn run(
     runtime::run(runtime, has_expired).await
 }
 
-/// What is left of an invocation that ends at `deadline` (ms since the epoch), by the later one of two clocks: the function's
-/// own, which may be behind for a moment after a freeze, and the front end's.
+/// Time left of an invocation that ends at `deadline` (ms since the epoch), by the later one of two clocks: the function's
+/// own, which may lag for a moment after a freeze, and the front end's.
 fn left(deadline: u64, received_at: Option<i64>, now_ms: i64, waited: Duration) -> Duration {
     let waited = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
     let since = received_at.map_or(i64::MIN, |at| at.saturating_add(waited));
@@ -72,7 +72,7 @@ fn left(deadline: u64, received_at: Option<i64>, now_ms: i64, waited: Duration) 
     Duration::from_millis(left.try_into().unwrap_or_default())
 }
 
-/// Who invoked the function, as far as the answer depends on it.
+/// The trigger, as far as the answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trigger {
     /// A Function URL, or an HTTP API with the payload 2.0.

@@ -1,5 +1,5 @@
-//! What the functions behind a queue share: each record is handled by itself, and one that failed comes again later and
-//! later, until its last receive.
+//! Shared by the functions behind a queue: each record is handled by itself, and a failed one returns after growing waits,
+//! until its last receive.
 
 mod batch;
 
@@ -15,22 +15,22 @@ pub use self::batch::{Batch, Failures};
 use self::batch::{Failure, Message};
 use super::runtime;
 use crate::config::RepeatSettings;
-use crate::ports::Receipts;
-use crate::retry::{Patience, retry};
+use crate::domain::ports::Receipts;
+use crate::domain::retry::{RetryPolicy, retry};
 use crate::telemetry::{self, about_a_message};
 
-/// How long a record is tried in one invocation; after that, the queue repeats it. Five eighths are the target's: a target that
-/// is down must not hold up the records of the others for long.
+/// Time limit of a record in one invocation; after that, the queue repeats it. Five eighths are the target's: an unavailable
+/// target must not delay other records for long.
 const RECORD_WITHIN: Duration = Duration::from_secs(8);
 
-/// What is left of an invocation for telling the queue when a record comes again, and for the answer.
+/// Time reserved for postponing records and for the answer.
 const ANSWERING: Duration = Duration::from_secs(3);
 
-/// A message older than this is not given back: SQS deletes it after 14 days, and nobody would know why. The three days between
-/// are for a backlog so long that a record waits for its turn.
+/// An older message is not returned: SQS would delete it after 14 days, without a recorded reason. The three days in between
+/// are for records waiting in a long backlog.
 const LAST_AGE: Duration = Duration::from_secs(11 * 24 * 3600);
 
-/// Serves the batches of a queue until the environment ends. `handle` is told when its invocation ends.
+/// Serves the batches of a queue until the environment ends. `handle` gets the deadline of its invocation.
 ///
 /// # Errors
 ///
@@ -57,33 +57,33 @@ pub struct Record<'a> {
     pub body: &'a str,
     /// When it was put into the queue, in ms since the epoch.
     pub sent_at: Option<i64>,
-    /// The header `X-Amzn-Trace-Id` of who put it there.
+    /// The sender's header `X-Amzn-Trace-Id`.
     pub trace: Option<&'a str>,
-    /// How often it was received before: each time, its target was asked at least once.
+    /// Number of earlier receives, each with at least one attempt at the target.
     pub earlier_receives: u32,
-    /// Whether it can be given back to the queue no more.
+    /// Whether it cannot return to the queue.
     pub is_last: bool,
 }
 
-/// How a record ended.
+/// The outcome of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Done,
-    /// It has to come again, after as long as the number of its receives tells.
+    /// Returns to the queue, for a wait that depends on the number of receives.
     Again,
-    /// It has to come again, after this time.
+    /// Returns to the queue, for this wait.
     After(Duration),
 }
 
-/// When a record that failed comes again.
+/// Retries of failed records.
 #[derive(Clone)]
 pub struct Repeats {
-    /// The queue, to tell it; without it the queue's own visibility timeout holds.
+    /// For postponing records; without it the queue's own visibility timeout applies.
     pub receipts: Option<Arc<dyn Receipts>>,
     /// The wait after the first receive; each later one is twice as long, up to `longest`.
     pub first: Duration,
     pub longest: Duration,
-    /// The receive after which a record is given up.
+    /// The last receive of a record.
     pub max_receives: u32,
     /// The time, in ms since the epoch.
     pub now_ms: fn() -> i64,
@@ -104,11 +104,11 @@ impl Repeats {
         }
     }
 
-    /// Handles all records at once, and names those that have to come again. `deadline` is the end of the invocation.
+    /// Handles all records concurrently. Returns those to be received again. `deadline` is the end of the invocation.
     ///
     /// # Errors
     ///
-    /// When a failed record has no id: then the whole batch has to come again.
+    /// When a failed record has no id: then the whole batch is received again.
     pub async fn each<'a>(
         &self,
         batch: &'a Batch,
@@ -158,27 +158,30 @@ impl Repeats {
         })
     }
 
-    /// Twice as long each time, less up to a quarter, so that what failed together does not come again together.
+    /// Doubles each time, less up to a quarter, so that records failing together do not return together.
     fn wait(&self, receives: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(receives.saturating_sub(1));
         let wait = self.first.saturating_mul(doubled).min(self.longest);
         wait.mul_f64(1.0 - fastrand::f64() / 4.0)
     }
 
-    /// Without an answer the visibility timeout of the queue holds: the record comes again all the same.
+    /// If this fails, the record returns after the queue's visibility timeout.
     async fn postpone(&self, message: &Message, wait: Duration, deadline: Instant) {
         let (Some(receipts), Some(receipt)) = (&self.receipts, &message.receipt_handle) else {
             return;
         };
         let until = deadline.min(Instant::now() + ANSWERING / 2);
-        // A part of a second counts as a whole one: at once would be too early.
+        // Rounded up, since an immediate return would be too early.
         let wait = Duration::from_secs(wait.as_secs_f64().ceil() as u64);
-        let (result, _) = retry(Patience::until(until), || receipts.postpone(receipt, wait)).await;
+        let (result, _) = retry(RetryPolicy::until(until), || {
+            receipts.postpone(receipt, wait)
+        })
+        .await;
         if let Err(fault) = result {
             tracing::warn!(
                 error.code = fault.code,
                 error.text = fault.text,
-                "a record comes again when its visibility timeout ends"
+                "a record returns when its visibility timeout ends"
             );
         }
     }
@@ -195,7 +198,8 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::ports::{Answer, Fault};
+    use crate::domain::fault::Fault;
+    use crate::domain::ports::Answer;
 
     #[derive(Default)]
     struct Postponed(Mutex<Vec<(String, u64)>>, Option<Fault>);
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_record_that_failed_comes_again_later_and_later() {
+    async fn a_failed_record_returns_after_growing_waits() {
         let receipts = Arc::new(Postponed::default());
         let all = batch(&[("a", 1, 0), ("b", 2, 0), ("c", 9, 0), ("d", 140, 0)]);
         let failed = ends(&repeats(&receipts), &all, Ended::Again).await;
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_done_does_not_come_again() {
+    async fn a_finished_record_does_not_return() {
         let receipts = Arc::new(Postponed::default());
         let done = ends(&repeats(&receipts), &batch(&[("a", 1, 0)]), Ended::Done).await;
         assert!(done.is_empty() && receipts.0.lock().unwrap().is_empty());
@@ -264,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_queue_that_cannot_be_told_repeats_by_itself() {
+    async fn a_record_returns_even_if_postponing_it_fails() {
         let fault = Fault::permanent("ReceiptHandleIsInvalid", "gone");
         let receipts = Arc::new(Postponed(Mutex::default(), Some(fault)));
         let failed = ends(&repeats(&receipts), &batch(&[("a", 1, 0)]), Ended::Again).await;
@@ -272,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_receive_is_told_by_count_and_by_age() {
+    async fn the_last_receive_depends_on_count_and_age() {
         let repeats = repeats(&Arc::default());
         let now = (repeats.now_ms)();
         let day = 24 * 3600 * 1000;

@@ -1,23 +1,25 @@
-//! Parked messages in, the targets asked again: the only place that decides whether a letter goes on waiting.
+//! Tries parked messages again: the only place that decides whether a letter keeps waiting.
 //!
-//! The signature was checked before the message was parked, and how old it is does not matter any more.
+//! The signature was checked before parking, and the message's age no longer matters.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::records::{Batch, Ended, Failures, Record, Repeats};
-use crate::dispatch::{self, Deadlines, Outcome, Queues, Targets};
-use crate::letter::{Letter, Reason};
-use crate::message::TopicMessage;
-use crate::metrics::{Measurements, Metric, Metrics};
-use crate::ports::{Fault, FaultKind};
-use crate::routes::{MATCHING_STEPS, Routes};
-use crate::signature::Verified;
+use crate::domain::fault::{Fault, FaultKind};
+use crate::domain::inbound::dispatch::{self, Targets};
+use crate::domain::inbound::letter::{Letter, Reason};
+use crate::domain::inbound::message::TopicMessage;
+use crate::domain::inbound::outcome::{self, Outcome};
+use crate::domain::inbound::queues::{self, Deadlines, Queues};
+use crate::domain::inbound::routes::{MATCHING_STEPS, Routes};
+use crate::domain::inbound::signature::Verified;
 use crate::telemetry;
-use crate::xray::{Segment, Trace};
+use crate::telemetry::metrics::{Measurements, Metric, Metrics};
+use crate::telemetry::xray::{Segment, Trace};
 
-/// How much more matching a message may take here than in the webhook: a few seconds.
+/// Matching steps allowed here, as a multiple of the webhook's: a few seconds.
 const MORE_TIME: usize = 100;
 
 /// The redrive.
@@ -29,28 +31,28 @@ pub struct Redrive {
     pub metrics: Metrics,
 }
 
-/// A letter that cannot be delivered as it is.
+/// An undeliverable letter.
 struct Hopeless {
     reason: Reason,
     detail: String,
     attempts: u32,
 }
 
-/// What came of a letter that was tried.
+/// The result of an attempt.
 enum Tried {
     To(Outcome),
-    /// To these routes' letters.
+    /// Parked once for each of these routes.
     Split(String),
     Waits(Fault, u32),
     Hopeless(Hopeless),
 }
 
 impl Redrive {
-    /// Tries each letter once more, and names those that go on waiting. `deadline` is the end of the invocation.
+    /// Tries each letter once more. Returns those that keep waiting. `deadline` is the end of the invocation.
     ///
     /// # Errors
     ///
-    /// When a failed record has no id: then the whole batch has to come again.
+    /// When a failed record has no id: then the whole batch is received again.
     pub async fn handle(&self, batch: Batch, deadline: Instant) -> Result<Failures, String> {
         let handle = async |record, deadline| self.record(record, deadline).await;
         self.repeats.each(&batch, deadline, handle).await
@@ -80,7 +82,7 @@ impl Redrive {
         telemetry::correlate(&letter.id, None);
         let body = letter.message.as_ref().map_or("", |message| message.get());
         let parsed = TopicMessage::parse(Verified::stored(body.as_bytes()));
-        let parsed = parsed.map(|(message, _)| (self.targets.tracer.of(&message), message));
+        let parsed = parsed.map(|(message, _)| (self.targets.trace(&message), message));
         if let Ok((trace, _)) = &parsed {
             telemetry::correlate(&letter.id, Some(trace.id()));
         }
@@ -101,7 +103,7 @@ impl Redrive {
             tried => tried,
         };
         let trace = parsed.as_ref().ok().map(|(trace, _)| trace);
-        self.tell(&letter, &tried, trace, began);
+        self.report(&letter, &tried, trace, began);
         match tried {
             Tried::To(_) | Tried::Split(_) => Ended::Done,
             Tried::Waits(..) => Ended::Again,
@@ -117,8 +119,8 @@ impl Redrive {
         }
     }
 
-    /// Logs, measures and traces what came of a letter that was tried since `began`.
-    fn tell(&self, letter: &Letter, tried: &Tried, trace: Option<&Trace>, began: i64) {
+    /// Logs, measures and traces an attempt that began at `began`.
+    fn report(&self, letter: &Letter, tried: &Tried, trace: Option<&Trace>, began: i64) {
         let (outcome, error) = match tried {
             Tried::To(outcome) => (outcome.name(), None),
             Tried::Split(routes) => (routes.as_str(), None),
@@ -158,10 +160,10 @@ impl Redrive {
                 outcome.measure(route.unwrap_or_default(), waited, &mut measured);
             }
             Tried::Waits(fault, _) => {
-                dispatch::measure_denial(Some(fault), route, &mut measured);
+                outcome::measure_denial(Some(fault), route, &mut measured);
                 measured.add(Metric::ParkedAge, waited, route, None);
             }
-            // What is parked anew was counted there, and a dead letter is counted once it is one.
+            // Counted when parked again, and when it becomes a dead letter.
             Tried::Split(_) | Tried::Hopeless(_) => {}
         }
         self.metrics.write(measured);
@@ -211,8 +213,7 @@ impl Redrive {
         }
     }
 
-    /// Gives each route that takes the message by now a letter of its own, and the targets nothing yet: so that what goes
-    /// wrong with one route repeats no other.
+    /// Parks a letter for each route that matches now, without an attempt, so that a failing route repeats no other.
     async fn park_anew(
         &self,
         letter: &Letter,
@@ -239,8 +240,7 @@ impl Redrive {
                 route: Some(route.name.clone()),
                 ..letter.clone()
             };
-            if let Err(fault) = dispatch::post(&letter, &self.queues.parked, deadlines.store).await
-            {
+            if let Err(fault) = queues::post(&letter, &self.queues.parked, deadlines.store).await {
                 return Tried::Waits(fault, 0);
             }
         }
@@ -254,7 +254,7 @@ impl Redrive {
     }
 
     async fn dead_letter(&self, letter: Letter, deadlines: Deadlines) -> Ended {
-        match dispatch::post(&letter, &self.queues.dead_letters, deadlines.store).await {
+        match queues::post(&letter, &self.queues.dead_letters, deadlines.store).await {
             Ok(()) => {
                 let route = letter.route.as_deref();
                 let reason = Some(letter.reason.name());
@@ -266,7 +266,7 @@ impl Redrive {
                     message.id = letter.id,
                     error.code = fault.code,
                     error.text = fault.text,
-                    "the dead-letter queue did not take a message, which goes on waiting"
+                    "the dead-letter queue did not take a message, which keeps waiting"
                 );
                 Ended::Again
             }

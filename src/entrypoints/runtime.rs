@@ -5,8 +5,8 @@ use lambda_runtime::tower::Service;
 use lambda_runtime::tower::util::MapFutureLayer;
 use lambda_runtime::{Error, LambdaInvocation, Runtime};
 
-/// Runs until Lambda ends the environment, or until `has_expired` after an answer was sent: Lambda gives a function its
-/// credentials once, at its start, and starts it anew when it ended.
+/// Runs until Lambda ends the environment, or until `has_expired` after an answer: Lambda sets a function's credentials
+/// once, at its start, and starts a function again after its end.
 ///
 /// # Errors
 ///

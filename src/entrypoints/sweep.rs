@@ -1,4 +1,4 @@
-//! A schedule's invocations in, one turn for each state machine out: the only place that decides whose turn it is, and
+//! A schedule's invocations in, one turn for each state machine out: the only place that decides on the order of turns, and
 //! whether the invocation failed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::future::{join_all, join3};
 use tokio::time::Instant;
 
-use crate::metrics::Metrics;
-use crate::routes::Routes;
-use crate::sweep::{Budget, Failed, Job, Reach, SAVE_WITHIN, Sweep, Tally, Turn};
+use crate::domain::inbound::routes::Routes;
+use crate::domain::outbound::sweep::{Budget, Failed, Job, Reach, SAVE_WITHIN, Sweep, Tally, Turn};
+use crate::telemetry::metrics::Metrics;
 
-/// What is left of an invocation for its last words.
+/// Time reserved for the end of an invocation.
 const ENDING: Duration = Duration::from_secs(1);
 
 /// The sweep behind its schedule.
@@ -23,13 +23,13 @@ pub struct Sweeper {
     pub now_ms: fn() -> i64,
 }
 
-/// The routes' names by their state machine.
+/// Names of the routes by their state machine.
 type Machines<'a> = BTreeMap<&'a str, Vec<String>>;
 
-/// A state machine with its job, or why there is none.
+/// A state machine with its job, or the failure to load it.
 type Loaded<'a> = (&'a str, Result<Job, Failed>);
 
-/// The invocation so far.
+/// Counts of the invocation so far.
 #[derive(Default)]
 struct Counts {
     tally: Tally,
@@ -38,14 +38,14 @@ struct Counts {
 }
 
 impl Sweeper {
-    /// Gives every routed state machine a turn, the one that waits longest first. What does not fit into the time goes on
-    /// in the next invocation.
+    /// Gives every routed state machine a turn, the longest waiting first. Turns without time left continue in the next
+    /// invocation.
     ///
     /// `deadline` is the end of the invocation.
     ///
     /// # Errors
     ///
-    /// When a state machine could not be swept for a reason that stays; the others were.
+    /// When a state machine was not swept, for a lasting reason; the others were.
     pub async fn handle(&self, deadline: Instant) -> Result<(), String> {
         let began = Instant::now();
         let end = deadline.checked_sub(SAVE_WITHIN + ENDING).unwrap_or(began);
@@ -53,7 +53,7 @@ impl Sweeper {
         let mut counts = Counts::default();
         let machines = self.state_machines();
 
-        // All at once, each with a bound of its own, so that a table that hangs leaves time to say so.
+        // Concurrently, each with a time limit of its own, so that a hanging table leaves time to report it.
         let recent = self.jobs(&machines, Reach::Recent);
         let far = self.jobs(&machines, Reach::Far);
         let (waiting, recent, far) = join3(self.sweep.waiting(), recent, far).await;
@@ -61,11 +61,11 @@ impl Sweeper {
         let mut far = self.due(far, &mut counts);
         let waiting = waiting.map_err(|failed| {
             counts.failed += 1;
-            tracing::error!(error.text = %failed, "the completion's queue was not asked");
+            tracing::error!(error.text = %failed, "the depth of the completion's queue is unknown");
         });
         let waiting = waiting.ok();
         let grace = self.sweep.grace(waiting);
-        // However much the recent ones have to do, a third is for the others.
+        // A third of the time is reserved for the far passes.
         if !far.is_empty() {
             budget.deadline = end.min(Instant::now() + end.duration_since(began) * 2 / 3);
         }
@@ -96,14 +96,14 @@ impl Sweeper {
         match counts.failed {
             0 => Ok(()),
             failed => Err(format!(
-                "expected no failure in the sweep of {} state machines, found {failed}; the log has an error for each that says what to mend, and the next invocation goes on where this one was",
+                "expected no failure in the sweep of {} state machines, found {failed}; the log has an error with a remedy for each, and the next invocation continues from here",
                 machines.len()
             )),
         }
     }
 
-    /// All that routes name, with the names of those routes, whether enabled or not: a route that was switched off may have
-    /// executions under way.
+    /// All state machines of routes, with these routes' names. Disabled routes count, since they may have executions under
+    /// way.
     fn state_machines(&self) -> Machines<'_> {
         let mut machines = Machines::new();
         for route in self.routes.iter() {
@@ -126,7 +126,7 @@ impl Sweeper {
         join_all(machines.iter().map(load)).await
     }
 
-    /// What is due, the one that waits longest first.
+    /// The due jobs, the longest waiting first.
     fn due(&self, loaded: Vec<Loaded<'_>>, counts: &mut Counts) -> Vec<Job> {
         let now = (self.now_ms)();
         let mut jobs = Vec::new();
@@ -141,7 +141,7 @@ impl Sweeper {
         jobs
     }
 
-    /// A turn for each; returns the state machines that have no list.
+    /// A turn for each job; returns the state machines without a list.
     async fn turns(
         &self,
         jobs: &mut [Job],

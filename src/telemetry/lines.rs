@@ -1,4 +1,4 @@
-//! Events made into lines of JSON.
+//! Formats events as lines of JSON.
 
 use std::fmt::{self, Write};
 use std::ops::Range;
@@ -15,14 +15,14 @@ use tracing_subscriber::registry::LookupSpan;
 use super::INVOCATION;
 use crate::json::{Escaped, quote};
 
-/// Gives each event to `write` as a line, its end included. Fields of its spans are the event's own; of two with one name the
-/// inner one counts.
+/// Gives each event to `write` as a complete line, with the fields of its spans. Of two fields with one name, the inner one
+/// counts.
 pub(super) struct Lines {
     service: String,
     write: fn(&str),
 }
 
-/// What an event, or a span, was told, as it will stand in the line.
+/// The fields of an event or a span, as in the line.
 #[derive(Default)]
 struct Fields {
     /// `,"name":value` for each.
@@ -30,7 +30,7 @@ struct Fields {
     places: Vec<(&'static str, Range<usize>)>,
 }
 
-/// Room for a line like the webhook's.
+/// Capacity for a line like the webhook's.
 const USUAL: usize = 1024;
 
 impl Lines {
@@ -95,8 +95,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             .into_iter()
             .flat_map(|scope| scope.from_root())
         {
-            if let Some(told) = span.extensions().get::<Fields>() {
-                fields.extend(told);
+            if let Some(outer) = span.extensions().get::<Fields>() {
+                fields.extend(outer);
             }
         }
         event.record(&mut fields);
@@ -107,7 +107,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 }
 
 impl Fields {
-    /// Writes a field; the value is what `write` adds.
+    /// Writes a field; `write` appends its value.
     fn put(&mut self, field: &Field, write: impl FnOnce(&mut String) -> fmt::Result) {
         let start = self.members.len();
         self.members.push(',');
@@ -129,7 +129,7 @@ impl Fields {
         }
     }
 
-    /// What was written from `start` on is the field `name`, whatever it was before.
+    /// Makes the text from `start` on the field `name`, in place of an earlier one.
     fn place(&mut self, name: &'static str, start: usize) {
         let place = start..self.members.len();
         match self.places.iter_mut().find(|(known, _)| *known == name) {
@@ -166,7 +166,7 @@ impl Visit for Fields {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // `null` for what JSON has no number for.
+        // `null` for numbers without a JSON form.
         let value = serde_json::Value::from(value);
         self.put(field, |json| write!(json, "{value}"));
     }
@@ -266,13 +266,13 @@ mod tests {
             invoked("r-2");
             tracing::info!("second");
         });
-        let told = |line: &Value| {
+        let invocation = |line: &Value| {
             (
                 line["function_request_id"].clone(),
                 line["cold_start"].clone(),
             )
         };
-        assert_eq!(told(&lines[0]), ("r-1".into(), true.into()));
-        assert_eq!(told(&lines[1]), ("r-2".into(), false.into()));
+        assert_eq!(invocation(&lines[0]), ("r-1".into(), true.into()));
+        assert_eq!(invocation(&lines[1]), ("r-2".into(), false.into()));
     }
 }

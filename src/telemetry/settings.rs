@@ -1,11 +1,10 @@
-//! What the variables say of the log. It must be there before anything can be refused, so what is wrong with them is told and
-//! not used.
+//! The log's settings from variables. The log has to exist before any refusal, so an invalid value is logged and ignored.
 
 use tracing::level_filters::LevelFilter;
 
-use crate::config::Lookup;
+use crate::environment::Lookup;
 
-/// Of the two the first counts that is there.
+/// In order of precedence.
 const LEVELS: [&str; 2] = ["POWERTOOLS_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"];
 const SAMPLE_RATE: &str = "POWERTOOLS_LOGGER_SAMPLE_RATE";
 const SERVICE: &str = "POWERTOOLS_SERVICE_NAME";
@@ -19,7 +18,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The settings, and what was wrong with the variables.
+    /// The settings, and the problems of the variables.
     pub fn read(service: &str, lookup: Lookup<'_>) -> (Self, Vec<String>) {
         let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let mut problems = Vec::new();
@@ -48,7 +47,7 @@ impl Settings {
         (settings, problems)
     }
 
-    /// The level of an invocation that logs more.
+    /// The level of an invocation sampled for DEBUG.
     pub fn most(&self) -> LevelFilter {
         match self.sample_rate > 0.0 {
             true => self.level.max(LevelFilter::DEBUG),
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_and_not_used() {
+    fn invalid_values_are_reported_and_ignored() {
         for (variable, value) in [
             (LEVELS[0], "loud"),
             (LEVELS[1], "7x"),

@@ -46,7 +46,7 @@ class Topics(unittest.TestCase):
         self.assertEqual((item.value, item.sequence_number), ("b", 2))
         self.assertEqual(self.first(topic, 3, item.sequence_page).value, "c")
 
-    def test_a_position_that_never_was_gives_the_last_message(self) -> None:
+    def test_an_unknown_position_gives_the_last_message(self) -> None:
         topic = name()
         self.publish(topic, "a")
         self.assertEqual(self.first(topic, 300, 5435435).value, "a")

@@ -23,7 +23,7 @@ const topics = new TopicClient({credentialProvider, configuration: TopicConfigur
 const caches = new CacheClient({credentialProvider, configuration: Configurations.Laptop.latest(), defaultTtlSeconds: 60});
 after(() => caches.close());
 
-// What a subscription receives, and waits for it.
+// Collects and awaits the messages of a subscription.
 class Received {
   values = [];
   numbers = [];
@@ -112,7 +112,7 @@ test('a new subscription receives the last message again', async () => {
   assert.deepEqual(received.values, ['b', 'c']);
 });
 
-// The SDK ends its first stream at the client's time-out of 5 s, and reconnects.
+// The SDK ends its first stream at the client's timeout of 5 s and reconnects.
 test('a subscriber that reconnects loses and repeats nothing', async () => {
   const topic = randomUUID();
   for (let hundreds = 0; hundreds < 10; hundreds += 1) {
@@ -125,7 +125,7 @@ test('a subscriber that reconnects loses and repeats nothing', async () => {
     ...received.handlers(),
     onConnectionLost: () => {
       lost += 1;
-      // While there is no stream.
+      // Published without an open stream.
       publish(topic, 'meanwhile');
     },
   });

@@ -4,7 +4,7 @@ import {test} from 'node:test';
 import {randomUUID} from 'node:crypto';
 import {createRequire} from 'node:module';
 
-// As much of a browser as the SDK asks for: a request whose text grows while it arrives.
+// The part of a browser that the SDK needs: a request whose text grows while it arrives.
 globalThis.XMLHttpRequest = class {
   #headers = new Headers();
   #answer = new Headers();
@@ -55,7 +55,7 @@ const {CacheClient, CacheGet, CacheSet, Configurations, CredentialProvider, Topi
   require('@gomomento/sdk-web');
 
 const url = `http://127.0.0.1:${process.env.MOMENTO_PORT}`;
-// Without them, the local mode of the web SDK asks for https://web.127.0.0.1.
+// Otherwise the local mode of the web SDK requests https://web.127.0.0.1.
 const endpointOverrides = {cacheEndpoint: url, controlEndpoint: url, tokenEndpoint: url};
 const credentialProvider = CredentialProvider.forMomentoLocal({endpointOverrides});
 

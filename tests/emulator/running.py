@@ -1,4 +1,4 @@
-"""An emulator that the tests share, each in an account of its own, and what they put into it."""
+"""The emulator shared by the tests, each in an account of its own, and helpers for its resources."""
 
 import atexit
 import functools
@@ -18,13 +18,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-START = pathlib.Path(__file__).resolve().parents[2] / "src/local/emulator/start.py"
+START = pathlib.Path(__file__).resolve().parents[2] / "src/tools/local/emulator/start.py"
 sys.path.insert(0, str(START.parent))  # for the few tests of a correction by itself
 ROLE = "arn:aws:iam::000000000000:role/unused"
 REGION = "eu-west-1"
 
-# Runs `handle(event)` of handler.py; notes what it was called with first, and lingers when its runtime is gone.
-# A `#!` line could not name an interpreter in a folder with a space in its name.
+# Records each event, then runs `handle(event)` of handler.py; keeps running when its runtime is gone.
+# A `#!` line cannot name an interpreter in a folder with a space in its name.
 BOOTSTRAP = f'''#!/bin/sh
 exec "{sys.executable}" -B runtime.py
 '''
@@ -68,7 +68,7 @@ def package(handler):
 
 
 def until(condition, seconds=20):
-    """Waits until the condition gives something true, and gives that back; fails the test after so many seconds."""
+    """Waits for a true value of the condition and returns it; fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
@@ -78,7 +78,7 @@ def until(condition, seconds=20):
 
 
 class Emulator:
-    """A running emulator, and clients for an account of its own in it."""
+    """A running emulator, with clients for new accounts."""
 
     accounts = iter(range(100_000_000_001, 200_000_000_000))
 
@@ -110,7 +110,7 @@ class Emulator:
 
 @functools.cache
 def shared():
-    """The one emulator of all tests that do not end theirs."""
+    """The emulator of all tests that do not stop it."""
     state = tempfile.TemporaryDirectory()
     emulator = Emulator(state.name, ONLY_IN_THE_SHELL="1", RUST_LOG="debug")
     atexit.register(state.cleanup)
@@ -149,13 +149,13 @@ class Running(unittest.TestCase):
         return url, self.queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
     def counts(self, url):
-        """How many messages of a queue are visible, and how many are in flight."""
+        """The numbers of visible and in-flight messages of a queue."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self.queues.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return tuple(int(found[name]) for name in names)
 
     def function(self, handler, name="function", **more):
-        """Makes a function of Python with a `handle(event)`, and gives a function that tells its calls so far."""
+        """Creates a Lambda function with the Python `handle(event)`; returns a function that lists its calls so far."""
         state = tempfile.TemporaryDirectory()
         self.addCleanup(state.cleanup)
         calls = pathlib.Path(state.name, "calls")
@@ -177,7 +177,7 @@ class Running(unittest.TestCase):
         return f"/_aws/lambda-url/{re.match('https://([^.]+)', url)[1]}/"
 
     def events_of(self, pattern):
-        """A queue that gets the events of a pattern, as a function that waits for the next one."""
+        """Sends the events of a pattern to a queue; returns a function that waits for the next event."""
         url = self.queues.create_queue(QueueName="events")["QueueUrl"]
         arn = self.queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         self.events.put_rule(Name="all", EventPattern=json.dumps(pattern))

@@ -1,4 +1,4 @@
-"""DynamoDB and S3: what stores use of them."""
+"""DynamoDB and S3, as the bridge's stores use them."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ class Stacks(Running):
     """Tests whose resources come from a template."""
 
     def deploy(self, **resources):
-        """The physical ids of the resources."""
+        """Deploys the resources; returns their physical IDs."""
         stacks = self.client("cloudformation")
         body = json.dumps({"Resources": resources})
         stacks.create_stack(StackName="data", TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
@@ -46,13 +46,13 @@ class Tables(Stacks):
         client = client or self.tables
         return client.update_item(TableName=self.table, Key={"pk": {"S": pk}}, UpdateExpression=expression, **more)
 
-    def test_what_the_template_says(self):
+    def test_properties_of_the_template_apply(self):
         table = self.tables.describe_table(TableName=self.table)["Table"]
         self.assertEqual(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST")
         ttl = self.tables.describe_time_to_live(TableName=self.table)["TimeToLiveDescription"]
         self.assertEqual((ttl["TimeToLiveStatus"], ttl["AttributeName"]), ("ENABLED", "expires"))
 
-    def test_a_claim_is_taken_when_there_is_none_or_it_is_old(self):
+    def test_a_missing_or_expired_claim_can_be_taken(self):
         claim = {
             "ConditionExpression": "attribute_not_exists(pk) OR #status = :failed OR (#status = :claimed AND #until < :now)",
             "ExpressionAttributeNames": {"#status": "status", "#until": "until"},
@@ -86,7 +86,7 @@ class Tables(Stacks):
         self.assertEqual(answer["Item"], {"pk": {"S": "a"}, "n": {"N": "1"}})
         self.assertEqual(self.get()["n"], {"N": "1"})
 
-    def test_a_condition_that_names_a_missing_item(self):
+    def test_a_condition_on_a_missing_item(self):
         code = self.refused(self.update, expression="SET n = :n", ConditionExpression="attribute_exists(pk)",
                             ExpressionAttributeValues={":n": {"N": "1"}})  # fmt: skip
         self.assertEqual(code, "ConditionalCheckFailedException")
@@ -107,7 +107,7 @@ class Tables(Stacks):
         self.assertEqual((item["some"], item["all"]), ({"SS": ["b"]}, {"L": [{"S": "x"}, {"S": "y"}]}))
         self.assertEqual(self.refused(self.put, empty={"SS": []}), "ValidationException")
 
-    def test_a_hundred_keys_at_once(self):
+    def test_a_batch_has_up_to_a_hundred_keys(self):
         for i in range(0, 100, 2):
             self.put(str(i))
         keys = [{"pk": {"S": str(i)}} for i in range(100)]
@@ -117,7 +117,7 @@ class Tables(Stacks):
         many = {self.table: {"Keys": [*keys, {"pk": {"S": "100"}}]}}
         self.assertEqual(self.refused(self.tables.batch_get_item, RequestItems=many), "ValidationException")
 
-    def test_one_of_many_at_once_wins(self):
+    def test_one_of_many_concurrent_updates_wins(self):
         for round in range(10):
             won, start = [], threading.Barrier(8)
 
@@ -154,7 +154,7 @@ class Buckets(Stacks):
         self.bucket = self.deploy(Bucket={"Type": "AWS::S3::Bucket", "Properties": properties})["Bucket"]
         self.objects = self.client("s3")
 
-    def test_what_the_template_says(self):
+    def test_properties_of_the_template_apply(self):
         (rule,) = self.objects.get_bucket_lifecycle_configuration(Bucket=self.bucket)["Rules"]
         self.assertEqual((rule["Status"], rule["Expiration"]), ("Enabled", {"Days": 1}))
         block = self.objects.get_public_access_block(Bucket=self.bucket)["PublicAccessBlockConfiguration"]
@@ -163,7 +163,7 @@ class Buckets(Stacks):
         applied = encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"]
         self.assertEqual(applied["SSEAlgorithm"], "AES256")
 
-    def test_an_object_and_its_presigned_address(self):
+    def test_an_object_and_its_presigned_url(self):
         """With the credentials of a function, which have a session token."""
         self.function(ECHO)
         answer = self.client("lambda").invoke(FunctionName="function")
@@ -189,6 +189,6 @@ class Buckets(Stacks):
         caught.exception.close()
         self.assertEqual(caught.exception.code, 404)
 
-    def test_a_bucket_that_does_not_exist(self):
+    def test_a_missing_bucket(self):
         code = self.refused(self.objects.put_object, Bucket="no-such-bucket-at-all", Key="a", Body=b"")
         self.assertEqual(code, "NoSuchBucket")

@@ -9,7 +9,7 @@ class PutEvents(Running):
     def put(self, *entries):
         return self.events.put_events(Entries=list(entries))
 
-    def test_malformed_entries_fail_in_their_places(self):
+    def test_malformed_entries_fail_individually(self):
         following = self.events_of({"source": ["here"]})
         bad = [
             ({"DetailType": "Thing", "Detail": "{}"}, "InvalidArgument"),

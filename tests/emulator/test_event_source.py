@@ -8,9 +8,9 @@ import types
 
 from running import Running, until
 
-# What a record's text tells the function to do: `fail` reports it, `hide N` also makes it invisible for N seconds before,
-# `throw`, `hang` and `die` end the whole invocation; `answer X` answers that instead; `meet N` waits for the Nth invocation.
-OBEDIENT = """
+# A record's text is a command: `fail` reports the record, `hide N` first makes it invisible for N seconds;
+# `throw`, `hang` and `die` end the whole invocation; `answer X` answers X; `meet N` waits for the Nth invocation.
+COMMANDED = """
 import json, os, signal, time, urllib.request
 def hide(record, seconds):
     name = record["eventSourceARN"].split(":")[-1]
@@ -27,7 +27,7 @@ def handle(event):
     for record in event["Records"]:
         word, _, rest = record["body"].partition(" ")
         if word == "throw":
-            raise Exception("told to")
+            raise Exception("on demand")
         if word == "hang":
             time.sleep(float(rest))
         while word == "meet" and sum(1 for _ in open(os.environ["CALLS"])) < int(rest):
@@ -46,8 +46,8 @@ def handle(event):
 
 class EventSource(Running):
     def feed(self, *texts, visibility="1", mapping={}, function={}, **attributes):
-        """A queue with a function behind it that gets these messages, as one batch."""
-        self.calls = self.function(OBEDIENT, **function)
+        """A queue with these messages, which a function receives as one batch."""
+        self.calls = self.function(COMMANDED, **function)
         url, arn = self.queue(VisibilityTimeout=visibility, **attributes)
         entries = [{"Id": str(i), "MessageBody": text} for i, text in enumerate(texts)]
         if entries:
@@ -70,7 +70,7 @@ class EventSource(Running):
     def assert_empty(self, url):
         until(lambda: self.counts(url) == (0, 0))
 
-    def test_only_what_failed_comes_again(self):
+    def test_only_failed_records_are_retried(self):
         self.feed("fine", "fail", "fine")
         self.assertEqual(self.after(2), [(["fine", "fail", "fine"], 1), (["fail"], 2)])
 
@@ -82,7 +82,7 @@ class EventSource(Running):
             self.assertRegex(first[name], r"^\d{13}$")
             self.assertEqual(first[name], second[name])
 
-    def test_answers_that_are_a_success(self):
+    def test_successful_answers(self):
         for text in ['{"batchItemFailures":[]}', '{"batchItemFailures":null}', "{}", "null"]:
             with self.subTest(text):
                 self.setUp()
@@ -90,7 +90,7 @@ class EventSource(Running):
                 self.after(1)
                 self.assert_empty(url)
 
-    def test_answers_that_are_a_failure_of_the_whole_batch(self):
+    def test_answers_that_fail_the_whole_batch(self):
         wrong = [f'{{"batchItemFailures":[{entry}]}}' for entry in ('{"itemIdentifier":""}', '{"itemIdentifier":null}')]
         wrong += ['{"batchItemFailures":[{"id":"x"}]}', '{"batchItemFailures":[{"itemIdentifier":"x"}]}', "not json", "[]"]
         for text in wrong:
@@ -99,14 +99,14 @@ class EventSource(Running):
                 self.feed("answer " + text, "fine")
                 self.assertEqual(self.after(2)[1], (["answer " + text, "fine"], 2))
 
-    def test_a_function_that_fails_or_dies_gets_the_whole_batch_again(self):
+    def test_a_failed_invocation_retries_the_whole_batch(self):
         for text in ("throw", "die", "hang 30"):
             with self.subTest(text):
                 self.setUp()
                 self.feed("fine", text, function={"Timeout": 1}, visibility="2")
                 self.assertEqual(self.after(2)[1], (["fine", text], 2))
 
-    def test_a_process_that_is_killed_from_outside_is_replaced(self):
+    def test_a_killed_process_is_replaced(self):
         self.feed("hang 3", visibility="4", function={"Timeout": 20})
         until(self.calls)
         os.kill(self.calls()[0]["pid"], signal.SIGKILL)
@@ -114,7 +114,7 @@ class EventSource(Running):
         first, second = (call["pid"] for call in self.calls()[:2])
         self.assertNotEqual(first, second)
 
-    def test_the_function_decides_when_a_record_comes_again(self):
+    def test_the_function_sets_the_time_of_a_retry(self):
         self.feed("hide 3", "fail", visibility="1")
         batches = self.after(3)
         self.assertEqual(batches[:2], [(["hide 3", "fail"], 1), (["fail"], 2)])
@@ -123,8 +123,8 @@ class EventSource(Running):
         self.assertGreaterEqual(again["at"] - first["at"], 2.9)
         self.assertEqual(again["event"]["Records"][0]["attributes"]["ApproximateReceiveCount"], "2")
 
-    def test_polling_waits_for_the_next_message_that_becomes_visible(self):
-        """And no longer; in this process, where the waiting is all there is to see."""
+    def test_polling_waits_for_the_next_visible_message(self):
+        """And no longer. Runs in this process, since only the wait is observable."""
         from corrections import queues
 
         now = time.time()
@@ -143,7 +143,7 @@ class EventSource(Running):
         self.assertEqual([count for _, count in self.batches()], [1, 2])
         self.assert_empty(url)
 
-    def test_a_slow_function_holds_nobody_up_and_gets_nothing_twice(self):
+    def test_a_slow_function_delays_no_other_and_gets_no_message_twice(self):
         mapping = {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": 2}}
         url = self.feed(mapping=mapping, function={"Timeout": 20}, visibility="60")
         texts = [f"meet {i}" for i in (2, 2, 3, 4)]

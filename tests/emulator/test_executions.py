@@ -13,11 +13,11 @@ class ListExecutions(Running):
     def listed(self, machine, **more):
         return self.states.list_executions(stateMachineArn=machine, **more)
 
-    def test_pages_are_newest_start_first(self):
+    def test_pages_list_the_newest_start_first(self):
         machine = self.machine(WAITING)
         for i in range(5):
             self.start(machine, name=str(i))
-            time.sleep(0.002)  # their starts are told apart by the millisecond
+            time.sleep(0.002)  # their starts must differ by a millisecond
         self.states.stop_execution(executionArn=self.listed(machine)["executions"][-1]["executionArn"])
         names, token = [], {}
         for size in (2, 2, 1):
@@ -27,7 +27,7 @@ class ListExecutions(Running):
             token = {"nextToken": page.get("nextToken")}
         self.assertEqual((names, token["nextToken"]), (["4", "3", "2", "1", "0"], None))
 
-    def test_pages_hold_100_unless_asked_for_1000(self):
+    def test_pages_have_100_entries_and_1000_at_most(self):
         machine = self.machine(PASSING)
         for _ in range(101):
             self.start(machine)
@@ -35,7 +35,7 @@ class ListExecutions(Running):
         self.assertEqual(sizes, [100, 100, 101])
         self.assertEqual(self.refused(self.listed, machine=machine, maxResults=1001), "ValidationException")
 
-    def test_what_an_entry_tells(self):
+    def test_fields_of_an_entry(self):
         machine = self.machine(WAITING)
         arn = self.start(machine, name="a")["executionArn"]
         running = self.listed(machine)["executions"][0]
@@ -48,7 +48,7 @@ class ListExecutions(Running):
         self.assertEqual(self.listed(machine, statusFilter="RUNNING")["executions"], [])
         self.assertEqual(self.refused(self.listed, machine=machine, statusFilter="ENDED"), "ValidationException")
 
-    def test_a_version_has_its_own(self):
+    def test_a_version_lists_its_own_executions(self):
         machine = self.machine(WAITING)
         version = self.states.publish_state_machine_version(stateMachineArn=machine)["stateMachineVersionArn"]
         self.start(machine, name="plain")
@@ -57,7 +57,7 @@ class ListExecutions(Running):
         self.assertEqual((entry["name"], entry["stateMachineVersionArn"]), ("versioned", version))
         self.assertEqual(len(self.listed(machine)["executions"]), 2)
 
-    def test_what_is_refused(self):
+    def test_refused_requests(self):
         machine, express = self.machine(PASSING), self.machine(PASSING, kind="EXPRESS")
         self.assertEqual(self.refused(self.listed, machine=express), "StateMachineTypeNotSupported")
         self.assertEqual(self.refused(self.listed, machine=machine + "x"), "StateMachineDoesNotExist")
@@ -79,8 +79,8 @@ class RedriveExecution(Running):
         events = self.states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
 
-    def test_it_goes_on_from_the_unsuccessful_step(self):
-        """With its input and its variables, without the steps before it."""
+    def test_it_resumes_at_the_unsuccessful_step(self):
+        """With the step's input and variables; earlier steps do not run again."""
         task = {
             "Type": "Task",
             "Resource": "arn:aws:states:::sqs:sendMessage",
@@ -118,7 +118,7 @@ class RedriveExecution(Running):
         self.assertGreaterEqual(seen[3]["stopDate"], again["redriveDate"])
         self.assertEqual({detail["startDate"] for detail in seen}, {again["startDate"]})
 
-    def test_what_still_runs_for_the_time_before_changes_nothing(self):
+    def test_leftover_work_of_the_previous_run_changes_nothing(self):
         waiting = {"Wait": {"Type": "Wait", "Seconds": 2, "Next": "Pass"}, "Pass": {"Type": "Pass", "End": True}}
         arn = self.start(self.machine(waiting))["executionArn"]
         until(lambda: self.history(arn))
@@ -130,7 +130,7 @@ class RedriveExecution(Running):
         self.assertGreaterEqual((execution["stopDate"] - execution["redriveDate"]).total_seconds(), 1.9)
         self.assertEqual(self.history(arn), ["Wait", "Wait", "Pass"])
 
-    def test_its_time_starts_anew(self):
+    def test_its_timeout_restarts(self):
         arn = self.start(self.machine(WAITING, TimeoutSeconds=1))["executionArn"]
         for count in range(2):
             self.assertEqual(self.ended(arn, count)["status"], "TIMED_OUT")
@@ -145,7 +145,7 @@ class RedriveExecution(Running):
         self.redrive(arn, clientToken="b")
         self.ended(arn, count=2)
 
-    def test_what_is_refused(self):
+    def test_refused_requests(self):
         arn = self.start(self.machine(WAITING))["executionArn"]
         self.assertEqual(self.refused(self.redrive, arn=arn), "ExecutionNotRedrivable")
         done = self.start(self.machine(PASSING))["executionArn"]

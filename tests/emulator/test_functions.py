@@ -49,7 +49,7 @@ class Functions(Running):
         while left and time.monotonic() < deadline:
             attributes = self.queues.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
             left = any(int(count) for count in attributes.values())
-        self.assertFalse(left, "the function did not take the message")
+        self.assertFalse(left, "expected the function to consume the message")
 
     def post(self, body, *headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.emulator.port)
@@ -61,7 +61,7 @@ class Functions(Running):
         connection.close()
         return answer
 
-    def test_a_function_sees_its_own_environment_only(self):
+    def test_a_function_has_only_its_own_environment(self):
         environment = self.post(b"{}")["environment"]
         self.assertEqual((environment["OWN"], environment["LOG_LEVEL"]), ("yes", "mine"))
         self.assertEqual(environment["AWS_ENDPOINT_URL"], f"http://127.0.0.1:{self.emulator.port}")
@@ -72,7 +72,7 @@ class Functions(Running):
         for name in ("ONLY_IN_THE_SHELL", "HOME", "GATEWAY_PORT", "TMPDIR"):
             self.assertNotIn(name, environment)
 
-    def test_a_deployment_leaves_the_functions_of_other_accounts_alone(self):
+    def test_a_deployment_does_not_affect_other_accounts(self):
         def pid():
             return self.post(b"{}")["pid"]
 
@@ -92,7 +92,7 @@ class Functions(Running):
         received = self.post(b"{}", *headers)["event"]["headers"]
         self.assertEqual((received["x-two"], received["x-spaced"]), ("a,b", "a, b"))
 
-    def test_the_body_arrives_as_it_was_sent(self):
+    def test_the_body_arrives_unchanged(self):
         text, bytes_ = '{ "a":\t"\\u00e9é\u2028" }\n'.encode(), b"\x00\xff\xfe"
         for body, content_type, is_base64 in [
             (text, "application/json", False),
@@ -117,7 +117,7 @@ class FunctionUrlOfAFailingFunction(Running):
         connection.close()
         return answer.status, body
 
-    def test_the_caller_gets_502_and_the_next_one_a_new_process(self):
+    def test_the_caller_gets_502_and_the_next_call_a_new_process(self):
         once = """
 import os, signal, time
 def handle(event):
@@ -127,7 +127,7 @@ def handle(event):
     open(path, "w").close()
     exec(os.environ["FIRST"])
 """
-        for first in ("os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(30)", "os._exit(0)", "raise Exception('told to')"):
+        for first in ("os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(30)", "os._exit(0)", "raise Exception('on demand')"):
             with self.subTest(first):
                 self.setUp()
                 calls = self.function(once, Timeout=2, Variables={"FIRST": first})
@@ -137,7 +137,7 @@ def handle(event):
                 same = calls()[0]["pid"] == calls()[1]["pid"]
                 self.assertEqual(same, first.startswith("raise"))
 
-    def test_a_process_that_is_killed_from_outside(self):
+    def test_a_process_killed_during_a_call(self):
         calls = self.function("import time\ndef handle(event):\n    time.sleep(15)", Timeout=20)
         path, answers = self.function_url(), []
         caller = threading.Thread(target=lambda: answers.append(self.post(path)))
@@ -147,7 +147,7 @@ def handle(event):
         caller.join(5)
         self.assertEqual(answers, [(502, b'{"Message":"Internal Server Error"}')])
 
-    def test_a_process_that_is_killed_while_it_waits(self):
+    def test_a_process_killed_while_idle(self):
         calls = self.function(ECHO)
         path = self.function_url()
         self.assertEqual(self.post(path)[0], 200)

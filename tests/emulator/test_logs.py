@@ -1,4 +1,4 @@
-"""CloudWatch Logs: what functions write, and how it is found."""
+"""CloudWatch Logs: lines of functions, and filters."""
 
 import json
 import os
@@ -43,7 +43,7 @@ class Logs(running.Running):
         self.assertEqual(self.messages("%.n.:7%"), [lines[0], lines[2]])
         self.assertEqual(self.messages("%^nothing%"), [])
 
-    def test_what_is_found_comes_in_pages(self):
+    def test_results_come_in_pages(self):
         self.write(*[f"line {n}" for n in range(5)])
         running.until(lambda: len(self.messages("%line%")) == 5)
         seen, token = [], {}
@@ -55,7 +55,7 @@ class Logs(running.Running):
             token = {"nextToken": page["nextToken"]}
         self.assertEqual(seen, [f"line {n}" for n in range(5)])
 
-    def test_times_bound_it_and_other_characters_are_refused(self):
+    def test_times_limit_the_results_and_other_characters_are_refused(self):
         self.write("line")
         running.until(lambda: self.messages("%line%"))
         event = self.found("%line%")["events"][0]
@@ -65,9 +65,9 @@ class Logs(running.Running):
 
 
 class Drain(unittest.TestCase):
-    """In this process, because it is a matter of moments there."""
+    """Runs in this process, because the timing is critical."""
 
-    def test_what_the_pipe_has_when_the_function_answers_is_waited_for(self):
+    def test_the_drain_waits_for_lines_in_the_pipe(self):
         from corrections import logs
         from ministack.core.lambda_runtime import ProvidedWorker
 
@@ -90,6 +90,6 @@ class Drain(unittest.TestCase):
             thread.start()
             self.assertEqual(worker._drain_stderr_bounded(), "line")
             thread.join()
-        # Whoever has ended is not waited for.
+        # No wait for an ended process.
         worker._proc = None
         self.assertEqual(worker._drain_stderr_bounded(), "")

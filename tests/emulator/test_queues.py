@@ -1,4 +1,4 @@
-"""SQS by itself: limits, receipt handles, and what threads do to each other."""
+"""SQS alone: limits, receipt handles, and concurrent threads."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from running import Running, until
 
 LONGEST = 1_048_576
-NONE_SUCH = "00000000-0000-4000-8000-000000000000"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 class Messages(Running):
@@ -49,7 +49,7 @@ class Messages(Running):
                 self.assertEqual(self.refused(self.send, url=url, text=text), "InvalidMessageContents")
         self.send(url, "\t\n\r \x7f\ud7ff\ue000\ufffd\U0001f600")
 
-    def test_a_queue_that_does_not_exist(self):
+    def test_a_missing_queue(self):
         url, _ = self.queue()
         with self.assertRaises(ClientError) as caught:
             self.send(url.replace("/queue", "/none"))
@@ -71,13 +71,13 @@ class Messages(Running):
         self.change(url, handle, 0)
         self.assertEqual(self.counts(url), (1, 0))
 
-    def test_the_visibility_of_a_message_that_is_not_in_flight(self):
+    def test_the_visibility_of_a_message_not_in_flight(self):
         url, _ = self.queue()
         self.send(url)
         handle = self.receive(url)[0]["ReceiptHandle"]
         self.change(url, handle, 0)
-        for what, old in [("visible", handle), ("never was", NONE_SUCH)]:
-            with self.subTest(what), self.assertRaisesRegex(ClientError, "InvalidParameterValue.* not exist or is not"):
+        for kind, old in [("visible", handle), ("unknown", UNKNOWN)]:
+            with self.subTest(kind), self.assertRaisesRegex(ClientError, "InvalidParameterValue.* not exist or is not"):
                 self.change(url, old, 1)
         self.assertEqual(self.refused(self.change, url=url, handle="nonsense", seconds=1), "ReceiptHandleIsInvalid")
 
@@ -112,14 +112,14 @@ class Messages(Running):
         self.assertEqual([len(self.receive(url, wait=0)) for _ in range(3)], [1, 1, 0])
         self.assertEqual(self.receive(dead)[0]["Body"], "hello")
 
-    def test_a_queue_may_delay(self):
+    def test_a_queue_can_delay_messages(self):
         url, _ = self.queue(DelaySeconds="1")
         self.send(url)
         self.assertEqual(self.receive(url, wait=0), [])
         self.assertEqual(len(self.receive(url)), 1)
 
-    def test_nothing_is_lost_while_messages_come_and_go(self):
-        """Events append to a queue from threads of their own while requests delete from it."""
+    def test_concurrent_sends_and_deletes_lose_no_message(self):
+        """Threads of EventBridge append to a queue while requests delete from it."""
         url, arn = self.queue()
         self.events.put_rule(Name="all", EventPattern='{"source":["here"]}')
         self.events.put_targets(Rule="all", Targets=[{"Id": "queue", "Arn": arn}])
@@ -143,7 +143,7 @@ class Messages(Running):
 
 
 class Meanwhile(list):
-    """A list of messages to which another thread appends whenever one has looked through it."""
+    """A list of messages that gets a late message after each iteration, as from another thread."""
 
     def __iter__(self):
         yield from super().__iter__()
@@ -151,9 +151,9 @@ class Meanwhile(list):
 
 
 class Appending(unittest.TestCase):
-    """What appends without a lock meets what deletes, in this process because it is a matter of moments there."""
+    """Appending without a lock while deleting. Runs in this process, because the timing is critical."""
 
-    def test_nothing_is_lost(self):
+    def test_no_message_is_lost(self):
         from corrections import queues
         from ministack.services import sqs
 
@@ -163,7 +163,7 @@ class Appending(unittest.TestCase):
         target = {"deadLetterTargetArn": sqs._queues[dead]["attributes"]["QueueArn"], "maxReceiveCount": 1}
         queue = sqs._queues[url]
         queue["attributes"]["RedrivePolicy"] = json.dumps(target)
-        handle = lambda number: NONE_SUCH[:-1] + str(number)  # noqa: E731
+        handle = lambda number: UNKNOWN[:-1] + str(number)  # noqa: E731
 
         def message(number, **more):
             kind = {"id": str(number), "receipt_handle": handle(number), "visible_at": 2**40, "receive_count": 1}

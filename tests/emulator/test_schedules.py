@@ -1,4 +1,4 @@
-"""Schedules that SAM makes of a function's events."""
+"""Schedules that SAM creates for a function's events."""
 
 import json
 
@@ -7,7 +7,7 @@ from running import ECHO, REGION, ROLE, Running, package
 
 class Schedules(Running):
     def test_both_kinds_of_schedule_events_deploy(self):
-        """Their first run is a minute away; a test that wants the function to run invokes it."""
+        """Checks the resources only, since the first run is a minute away."""
         objects = self.client("s3")
         objects.create_bucket(Bucket="code-of-schedules", CreateBucketConfiguration={"LocationConstraint": REGION})
         objects.put_object(Bucket="code-of-schedules", Key="code", Body=package(ECHO))

@@ -12,13 +12,13 @@ class Language(Running):
         answer = self.translating.translate_text(Text=text, SourceLanguageCode=source, TargetLanguageCode=target)
         return answer["SourceLanguageCode"], answer["TranslatedText"]
 
-    def test_a_translation_shows_that_it_is_none(self):
+    def test_a_translation_only_marks_the_text(self):
         self.assertEqual(self.translated("hello", "fr"), ("en", "[fr] hello"))
         self.assertEqual(self.translated("[fr] bonjour", "en"), ("fr", "[en] bonjour"))
         self.assertEqual(self.translated("[fr] bonjour", "zh-TW", "fr"), ("fr", "[zh-TW] bonjour"))
         self.assertEqual(self.translated("hello", "en"), ("en", "hello"))
 
-    def test_what_translate_refuses(self):
+    def test_errors_of_translate(self):
         for text, target, code in [
             ("hello", "xx", "UnsupportedLanguagePairException"),
             ("[xx] hello", "en", "UnsupportedLanguagePairException"),
@@ -34,11 +34,11 @@ class Language(Running):
         results = self.comprehending.detect_toxic_content(TextSegments=segments, LanguageCode=language)["ResultList"]
         return [result["Toxicity"] for result in results]
 
-    def test_one_word_is_toxic_and_in_english_only(self):
+    def test_one_word_is_toxic_and_only_in_english(self):
         self.assertEqual(self.judged("hello", "how Toxic!", "x" * 1024), [0.01, 0.99, 0.01])
         self.assertEqual(self.judged("[fr] toxic", "[en] toxic"), [0.01, 0.99])
 
-    def test_what_comprehend_refuses(self):
+    def test_errors_of_comprehend(self):
         for texts, language, code in [
             (["x" * 1025], "en", "TextSizeLimitExceededException"),
             (["x"] * 11, "en", "InvalidRequestException"),
@@ -50,7 +50,7 @@ class Language(Running):
                 self.assertEqual(self.refused(call), code)
         self.assertEqual(self.refused(self.comprehending.detect_sentiment, Text="x", LanguageCode="en"), "InvalidAction")
 
-    def test_a_task_uses_them(self):
+    def test_tasks_can_call_them(self):
         task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:translate:translateText"}
         arguments = {"Text": "hello", "SourceLanguageCode": "en", "TargetLanguageCode": "{% $states.input %}"}
         task["Arguments"] = arguments

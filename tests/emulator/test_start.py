@@ -1,10 +1,10 @@
-"""How the local AWS emulator of `src/local/emulator/start.py` starts and ends.
+"""Start and end of the local AWS emulator, `src/tools/local/emulator/start.py`.
 
-The tests beside this file are of the corrections that it makes to the emulator; all of them run with
+The tests beside this file cover its corrections to the emulator. Run all of them with
 
     python -m unittest discover -s tests/emulator
 
-in the virtual environment of `src/local/emulator/requirements.txt`, on Linux.
+in the virtual environment of `src/tools/local/emulator/requirements.txt`, on Linux.
 """
 
 import json
@@ -23,7 +23,7 @@ from running import ECHO, START, Emulator, Running
 
 
 class InOwn(Running):
-    """What puts a function into another emulator than the shared one."""
+    """Helpers for an emulator other than the shared one."""
 
     emulator = property(lambda self: self.own)
 
@@ -35,7 +35,7 @@ class Process(unittest.TestCase):
         self.state = state.name
 
     def function_in(self, emulator):
-        """The process id of a function that the emulator has started."""
+        """Starts a function in the emulator; returns its process ID."""
         functions = InOwn()
         functions.own = emulator
         self.addCleanup(functions.doCleanups)
@@ -45,7 +45,7 @@ class Process(unittest.TestCase):
         return json.loads(json.load(answer["Payload"])["body"])["pid"]
 
     def assert_ends(self, *handles):
-        """Waits for all of the processes to end, then expects none of their files."""
+        """Waits for the end of the processes; asserts that their files are removed."""
         deadline = time.monotonic() + 30
         for handle in handles:
             ended, _, _ = select.select([handle], [], [], max(0, deadline - time.monotonic()))
@@ -90,7 +90,7 @@ class Process(unittest.TestCase):
                 parent.kill()
             self.assert_ends(*handles)
 
-    def test_it_listens_on_the_loopback_address_only(self):
+    def test_it_listens_only_on_the_loopback_address(self):
         emulator = Emulator(self.state)
         self.addCleanup(emulator.close)
         folder = f"/proc/{emulator.process.pid}/fd"
@@ -103,7 +103,7 @@ class Process(unittest.TestCase):
                     listening.append(local)
         self.assertEqual(listening, [f"0100007F:{emulator.port:04X}"])
 
-    def test_it_refuses_another_version(self):
+    def test_it_refuses_another_version_of_the_emulator(self):
         folder = pathlib.Path(self.state, "ministack-9.9.9.dist-info")
         folder.mkdir()
         (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: ministack\nVersion: 9.9.9\n")

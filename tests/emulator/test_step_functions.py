@@ -30,12 +30,12 @@ class StartExecution(Running):
         code = self.refused(self.start, machine=machine, name="a", input='{"b":1}')
         self.assertEqual(code, "ExecutionAlreadyExists")
 
-    def test_names_of_express_executions_may_be_used_again(self):
+    def test_names_of_express_executions_can_be_reused(self):
         machine = self.machine(PASSING, kind="EXPRESS")
         self.start(machine, name="a")
         self.start(machine, name="a")
 
-    def test_names_that_aws_forbids(self):
+    def test_forbidden_names(self):
         machine = self.machine(PASSING)
         for name in ["a b", "a/b", "a:b", "a\x00", "a\x85", "x" * 81, "a|b", "a\uffff"]:
             with self.subTest(name):
@@ -43,7 +43,7 @@ class StartExecution(Running):
         self.start(machine, name="x" * 80)
         self.start(machine, name="ünïcode-(is)_fine.")
 
-    def test_input_that_is_not_json(self):
+    def test_invalid_input(self):
         machine = self.machine(PASSING)
         for text in ["", "hello", "{", "NaN", '{"a":1} x']:
             with self.subTest(text):
@@ -115,7 +115,7 @@ class EndOfExecutions(Running):
         self.assertAlmostEqual(detail["stopDate"] - detail["startDate"], 1000, delta=500)
         self.assertEqual(self.states.describe_execution(executionArn=arn)["status"], "TIMED_OUT")
 
-    def test_an_execution_that_ends_in_time_does_not_time_out_later(self):
+    def test_an_ended_execution_does_not_time_out_later(self):
         following = self.ends()
         self.start(self.machine(PASSING, TimeoutSeconds=1))
         self.assertEqual(following()["detail"]["status"], "SUCCEEDED")
@@ -129,7 +129,7 @@ class EndOfExecutions(Running):
         self.assertEqual((detail["status"], detail["error"], detail["cause"]), ("ABORTED", "Stopped", "by hand"))
         self.assertEqual(detail["redriveStatus"], "REDRIVABLE")
 
-    def test_a_task_that_fails_after_the_end_changes_nothing(self):
+    def test_a_task_failure_after_the_end_changes_nothing(self):
         following = self.ends()
         url = self.queues.create_queue(QueueName="tokens")["QueueUrl"]
         arguments = {"QueueUrl": url, "MessageBody.$": "$$.Task.Token"}
@@ -144,14 +144,14 @@ class EndOfExecutions(Running):
         self.assertIsNone(following(wait=2))
         self.assertEqual(self.states.describe_execution(executionArn=arn)["status"], "TIMED_OUT")
 
-    def test_express_executions_report_nothing(self):
+    def test_express_executions_emit_no_event(self):
         following = self.events_of({"source": ["aws.states"]})
         self.start(self.machine(PASSING, kind="EXPRESS"))
         self.start(self.machine(PASSING), name="standard")
         self.assertEqual({following()["detail"]["name"] for _ in range(2)}, {"standard"})
         self.assertIsNone(following(wait=1))
 
-    def test_what_is_too_long_for_an_event_is_left_out(self):
+    def test_an_event_omits_a_too_long_input_or_output(self):
         following = self.ends()
         machine = self.machine(PASSING)
         for length, included in [(100_000, (True, True)), (130_000, (False, True)), (255_000, (False, False))]:
@@ -161,7 +161,7 @@ class EndOfExecutions(Running):
                 self.assertEqual((detail["inputDetails"]["included"], detail["outputDetails"]["included"]), included)
                 self.assertEqual((detail["input"] is not None, detail["output"] is not None), included)
 
-    def test_the_version_and_alias_that_were_started(self):
+    def test_an_event_has_the_started_version_and_alias(self):
         following = self.ends()
         machine = self.machine(PASSING)
         version = self.states.publish_state_machine_version(stateMachineArn=machine)["stateMachineVersionArn"]

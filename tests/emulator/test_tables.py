@@ -1,4 +1,4 @@
-"""DynamoDB, by many threads at once."""
+"""DynamoDB with concurrent threads."""
 
 import concurrent.futures
 import time
@@ -9,7 +9,7 @@ import running  # noqa: F401  puts the corrections on the path
 
 
 class Threads(unittest.TestCase):
-    """In this process, because it is a matter of moments there."""
+    """Runs in this process, because the timing is critical."""
 
     def setUp(self):
         from corrections import tables
@@ -27,7 +27,7 @@ class Threads(unittest.TestCase):
         }  # fmt: skip
         dynamodb._create_table(properties)
         self.addCleanup(dynamodb._delete_table, {"TableName": "busy"})
-        # Whoever judges a condition lets the others go first.
+        # Each evaluation of a condition yields to the other threads.
         judge = dynamodb._evaluate_condition
         slowly = mock.patch.object(dynamodb, "_evaluate_condition", lambda *a, **b: (judge(*a, **b), time.sleep(0.01))[0])
         slowly.start()

@@ -5,7 +5,7 @@ from running import Running, until
 
 class Waiting(Running):
     def ask(self, **more):
-        """Starts an execution that asks; gives its ARN and the token."""
+        """Starts an execution that asks; returns its ARN and the token."""
         url, _ = self.queue(name="questions")
         task = {
             "Type": "Task",
@@ -24,7 +24,7 @@ class Waiting(Running):
     def yes(self, token):
         return self.refused(self.states.send_task_success, taskToken=token, output="true")
 
-    def test_one_answer_ends_the_task_and_another_comes_too_late(self):
+    def test_one_answer_ends_the_task_and_a_second_is_too_late(self):
         arn, token = self.ask()
         self.states.send_task_success(taskToken=token, output='"yes"')
         self.assertEqual(self.yes(token), "TaskTimedOut")  # at once
@@ -33,16 +33,16 @@ class Waiting(Running):
         self.assertEqual(self.refused(self.states.send_task_failure, taskToken=token), "TaskTimedOut")
         self.assertEqual(self.refused(self.states.send_task_heartbeat, taskToken=token), "TaskTimedOut")
 
-    def test_the_time_of_a_task_may_be_an_expression(self):
+    def test_the_timeout_of_a_task_may_be_an_expression(self):
         arn, token = self.ask(TimeoutSeconds="{% $states.input.seconds %}")
         self.assertEqual(self.ended(arn)[:2], ("FAILED", "States.Timeout"))
         self.assertEqual(self.yes(token), "TaskTimedOut")
 
-    def test_a_token_that_nobody_gave(self):
+    def test_an_unknown_token(self):
         self.assertEqual(self.yes("guessed"), "InvalidToken")
         self.assertEqual(self.refused(self.states.send_task_failure, taskToken="guessed"), "InvalidToken")
 
-    def test_an_answer_that_is_no_json_changes_nothing(self):
+    def test_an_answer_with_invalid_json_changes_nothing(self):
         arn, token = self.ask()
         self.assertEqual(self.refused(self.states.send_task_success, taskToken=token, output="yes"), "InvalidOutput")
         self.states.send_task_failure(taskToken=token, error="Denied", cause="too dear")

@@ -1,22 +1,23 @@
-//! Where the completion's binary publishes results, and where it does not, whatever an execution's input says.
+//! The completion's binary publishes a result only to addresses of its route; the execution's input cannot change that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use workflow_bridge::input::{ExecutionInput, execution_name};
-use workflow_bridge::local::topics::{
+use workflow_bridge::domain::inbound::envelope::ExecutionInput;
+use workflow_bridge::domain::inbound::execution_name::execution_name;
+use workflow_bridge::domain::inbound::message::TopicMessage;
+use workflow_bridge::domain::inbound::routes::Routes;
+use workflow_bridge::domain::inbound::signature::{SigningSecret, sign, verify};
+use workflow_bridge::tools::local::topics::{
     TopicsEvent, TopicsOptions, TopicsServer, broker, local_api_key,
 };
-use workflow_bridge::message::TopicMessage;
-use workflow_bridge::routes::Routes;
-use workflow_bridge::signature::{SigningSecret, sign, verify};
 
 use crate::lambda::{Aws, AwsStub, Function, MACHINE, routes};
 
 const CHILD: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Child";
 
-/// What the bridge starts for a message of a route without `*`.
+/// The execution that the bridge starts for a message of a route without `*`.
 pub struct Start {
     pub name: String,
     pub input: String,
@@ -42,12 +43,12 @@ impl Start {
         };
         Self {
             name: execution_name(&route.name, &message),
-            input: input.to_string(),
+            input: input.to_json(),
         }
     }
 }
 
-/// The event of an execution of [`MACHINE`] that succeeded, with `fields` put over its detail.
+/// The event of a succeeded execution of [`MACHINE`]; `fields` override its detail.
 pub fn status_change(start: &Start, fields: Value) -> Value {
     let mut detail = json!({
         "stateMachineArn": MACHINE, "name": start.name, "status": "SUCCEEDED", "startDate": 1, "stopDate": 2,
@@ -66,7 +67,7 @@ pub fn status_change(start: &Start, fields: Value) -> Value {
     })
 }
 
-/// A batch of SQS.
+/// An SQS batch.
 pub fn queued(events: &[Value]) -> Value {
     let records = events.iter().enumerate().map(|(i, event)| {
         json!({"messageId": format!("m{i}"), "receiptHandle": "r", "body": event.to_string(), "eventSource": "aws:sqs"})
@@ -74,9 +75,9 @@ pub fn queued(events: &[Value]) -> Value {
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
-/// What becomes of the end of an execution under `today`'s routes: the topics that are published to, then the reason and the
-/// detail of the dead letter, then the log.
-async fn becomes(today: Value, event: Value) -> (Vec<String>, Option<(String, String)>, String) {
+/// Completes an execution under `today`'s routes. Returns the topics published to, the dead letter's reason and detail, and
+/// the log.
+async fn complete(today: Value, event: Value) -> (Vec<String>, Option<(String, String)>, String) {
     let key = local_api_key();
     let options = TopicsOptions {
         keys: BTreeMap::from([(key.clone(), None)]),
@@ -125,20 +126,20 @@ fn payload(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_publisher_does_not_choose_where_its_result_goes() {
+async fn a_publisher_cannot_choose_the_address_of_its_result() {
     let admin = envelope("r", json!({"cache": "admin", "topics": ["commands"]}));
     let text = Start::new(&admin, "x", 1).input;
     let start = Start::new(&payload("r"), &text, 1);
     let ended = status_change(&start, json!({}));
-    // Switched to envelopes while the execution ran.
+    // The route switched to envelopes while the execution ran.
     let now = envelope("r", json!({"topics": ["out"]}));
-    let (to, letter, log) = becomes(json!([now]), ended.clone()).await;
+    let (to, letter, log) = complete(json!([now]), ended.clone()).await;
     assert_eq!((to, letter), (vec!["demo/out".to_owned()], None));
     assert!(
-        log.contains("is not believed") && log.contains("\"address_refused\":1"),
+        log.contains("refused the address") && log.contains("\"address_refused\":1"),
         "{log}"
     );
-    // Renamed, removed; and a workflow that handed the message's JSON to another one.
+    // Route renamed; route removed; a workflow that passed the message's JSON to another workflow.
     let renamed = json!([envelope("s", json!({"topics": ["out"]}))]);
     let handed = json!({"name": "0c2f6a35-7d6c-4f0d-9f0a-27d9cbb2a9f1"});
     for (today, event) in [
@@ -155,7 +156,7 @@ async fn a_publisher_does_not_choose_where_its_result_goes() {
             ),
         ),
     ] {
-        let (to, letter, log) = becomes(today, event).await;
+        let (to, letter, log) = complete(today, event).await;
         let (reason, detail) = letter.expect("a dead letter");
         assert_eq!((to, reason.as_str()), (vec![], "address_refused"));
         assert!(
@@ -168,7 +169,7 @@ async fn a_publisher_does_not_choose_where_its_result_goes() {
 }
 
 #[tokio::test]
-async fn a_nested_execution_answers_nobody() {
+async fn a_nested_execution_publishes_no_result() {
     let parent = envelope("parent", json!({"topics": ["out"], "failures": ["failed"]}));
     let child = json!({
         "name": "child", "from": {"cache": "demo", "topic": "child"}, "to": {"stateMachine": CHILD}, "reply": {"topics": ["of-child"]},
@@ -177,26 +178,26 @@ async fn a_nested_execution_answers_nobody() {
     let start = Start::new(&parent, "x", 1);
     for status in ["SUCCEEDED", "FAILED"] {
         let nested = json!({"stateMachineArn": CHILD, "name": "0c2f6a35", "status": status});
-        let (to, letter, _) = becomes(today.clone(), status_change(&start, nested)).await;
+        let (to, letter, _) = complete(today.clone(), status_change(&start, nested)).await;
         assert_eq!(
             (to, letter.unwrap().0.as_str()),
             (vec![], "address_refused")
         );
     }
-    // An input that names the parent asks for no reply.
+    // An input that names the parent requests no reply.
     let mut input: Value = serde_json::from_str(&start.input).unwrap();
     input["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] =
         json!("arn:aws:states:us-east-1:123456789012:execution:Uppercase:parent");
     let nested = json!({"stateMachineArn": CHILD, "name": "0c2f6a35", "input": input.to_string()});
-    let (to, letter, log) = becomes(today.clone(), status_change(&start, nested)).await;
+    let (to, letter, log) = complete(today.clone(), status_change(&start, nested)).await;
     assert_eq!((to, letter), (vec![], None));
     assert!(log.contains("\"ignored\":1"), "{log}");
-    let (to, letter, _) = becomes(today, status_change(&start, json!({}))).await;
+    let (to, letter, _) = complete(today, status_change(&start, json!({}))).await;
     assert_eq!((to, letter), (vec!["demo/out".to_owned()], None));
 }
 
 #[tokio::test]
-async fn results_of_a_route_that_changed_are_not_lost() {
+async fn results_survive_a_change_of_their_route() {
     let route = envelope("r", json!({"topics": ["out-{token_id}"]}));
     let ended = status_change(&Start::new(&route, "x", 1), json!({}));
     for (today, to) in [
@@ -211,11 +212,11 @@ async fn results_of_a_route_that_changed_are_not_lost() {
         ),
         (json!([payload("r")]), "demo/out"),
     ] {
-        let (found, letter, _) = becomes(today, ended.clone()).await;
+        let (found, letter, _) = complete(today, ended.clone()).await;
         assert_eq!((found, letter), (vec![to.to_owned()], None));
     }
     let silent = json!([{"name": "r", "from": {"cache": "demo", "topic": "in"}, "to": {"stateMachine": MACHINE}}]);
-    let (to, letter, _) = becomes(silent, ended).await;
+    let (to, letter, _) = complete(silent, ended).await;
     assert_eq!(
         (to, letter.unwrap().0.as_str()),
         (vec![], "address_refused")
@@ -223,7 +224,7 @@ async fn results_of_a_route_that_changed_are_not_lost() {
 }
 
 #[tokio::test]
-async fn an_envelope_that_cannot_be_read_is_a_dead_letter() {
+async fn an_unreadable_envelope_is_a_dead_letter() {
     let route = envelope("r", json!({"topics": ["out"]}));
     let Start { name, input } = Start::new(&route, "x", 1);
     for (from, to, found) in [
@@ -247,7 +248,7 @@ async fn an_envelope_that_cannot_be_read_is_a_dead_letter() {
                 },
                 json!({}),
             );
-            let (to, letter, _) = becomes(today, event).await;
+            let (to, letter, _) = complete(today, event).await;
             let (reason, detail) = letter.expect("a dead letter");
             assert_eq!((to, reason.as_str()), (vec![], "unreadable"));
             assert!(detail.contains(found), "{detail}");

@@ -1,4 +1,4 @@
-//! The webhook's binary against an AWS that refuses, goes dead or calls the function's credentials expired.
+//! The webhook's binary against AWS errors, dead connections and expired credentials.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::lambda::{Aws, AwsStub, Function, MACHINE, SECRET, routes};
 use crate::proxy::{Fault, Proxy, Span};
 use crate::webhook::{answer, body, signed};
 
-/// The function, and AWS behind a proxy.
+/// The function and AWS behind a proxy.
 struct World {
     function: Function,
     proxy: Proxy,
@@ -18,7 +18,7 @@ struct World {
 }
 
 impl World {
-    /// With as many routes that take the message.
+    /// Starts with `count` routes that match the message.
     async fn start(count: usize) -> Self {
         Self::start_amid(count, None).await
     }
@@ -63,11 +63,11 @@ impl World {
         answer(&self.function.invoke(signed(&body("x"))).await)
     }
 
-    /// Stops the process while `what` is done to its connections, as Lambda freezes an environment between two events.
-    fn frozen(&self, what: impl FnOnce(&Proxy)) {
+    /// Stops the process while `change` acts on its connections, as Lambda freezes an environment between two events.
+    fn frozen(&self, change: impl FnOnce(&Proxy)) {
         let process = Pid::from_raw(self.function.pid().try_into().unwrap()).unwrap();
         kill_process(process, Signal::STOP).unwrap();
-        what(&self.proxy);
+        change(&self.proxy);
         kill_process(process, Signal::CONT).unwrap();
     }
 }
@@ -79,9 +79,9 @@ fn outcomes(answer: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// What AWS, its front ends and proxies in between answer once, and what becomes of the message.
+/// One error response of AWS, a front end or a proxy in between, and the outcome of the message.
 #[tokio::test]
-async fn a_passing_refusal_loses_no_message() {
+async fn one_error_response_loses_no_message() {
     let named = |code: &str| json!({"__type": code, "message": "m"}).to_string();
     let html = "<html><body>Forbidden</body></html>".to_owned();
     let mut cases: Vec<(u16, String, &str)> = [
@@ -142,9 +142,9 @@ async fn a_passing_refusal_loses_no_message() {
             body: refusal.clone(),
         };
         world.proxy.fault_of("StartExecution", fault, Span::Once);
-        let (code, said) = world.deliver().await;
-        assert_eq!(code, 200, "{status} {refusal}: {said}");
-        assert_eq!(outcomes(&said), [expected], "{status} {refusal}");
+        let (code, reply) = world.deliver().await;
+        assert_eq!(code, 200, "{status} {refusal}: {reply}");
+        assert_eq!(outcomes(&reply), [expected], "{status} {refusal}");
     }
     let letters = world.aws.bodies("SendMessage");
     let letters: Vec<&str> = letters
@@ -160,9 +160,9 @@ async fn a_passing_refusal_loses_no_message() {
     assert!(log.contains("\"denied\""), "{log}");
 }
 
-/// A queue's answer without a message id is no storage.
+/// A `SendMessage` response without a message ID does not prove storage.
 #[tokio::test]
-async fn a_queue_that_proves_nothing_has_stored_nothing() {
+async fn a_send_without_a_message_id_counts_as_not_stored() {
     let world = World::start(1).await;
     world
         .proxy
@@ -172,12 +172,12 @@ async fn a_queue_that_proves_nothing_has_stored_nothing() {
         body: "{}".to_owned(),
     };
     world.proxy.fault_of("SendMessage", fault, Span::Until);
-    let (code, said) = world.deliver().await;
-    assert_eq!((code, outcomes(&said)), (503, vec!["not_stored"]));
+    let (code, reply) = world.deliver().await;
+    assert_eq!((code, outcomes(&reply)), (503, vec!["not_stored"]));
 }
 
 #[tokio::test]
-async fn connections_that_die_while_the_function_is_frozen_cost_no_message() {
+async fn connections_lost_during_a_freeze_cost_no_message() {
     type Death = (&'static str, fn(&Proxy));
     let deaths: [Death; 3] = [
         ("FIN", Proxy::close),
@@ -187,23 +187,23 @@ async fn connections_that_die_while_the_function_is_frozen_cost_no_message() {
     for count in [1, 8] {
         for (death, kill) in deaths {
             let world = World::start(count).await;
-            let (_, said) = world.deliver().await;
-            assert_eq!(outcomes(&said), vec!["started"; count]);
+            let (_, reply) = world.deliver().await;
+            assert_eq!(outcomes(&reply), vec!["started"; count]);
             world.frozen(kill);
             let began = Instant::now();
-            let (code, said) = world.deliver().await;
-            assert_eq!(code, 200, "{death}, {count} connections: {said}");
-            assert_eq!(outcomes(&said), vec!["started"; count], "{death}");
+            let (code, reply) = world.deliver().await;
+            assert_eq!(code, 200, "{death}, {count} connections: {reply}");
+            assert_eq!(outcomes(&reply), vec!["started"; count], "{death}");
             assert!(began.elapsed() < Duration::from_secs(4), "{death}");
-            let (_, said) = world.deliver().await;
-            assert_eq!(outcomes(&said), vec!["started"; count], "{death}");
+            let (_, reply) = world.deliver().await;
+            assert_eq!(outcomes(&reply), vec!["started"; count], "{death}");
         }
     }
 }
 
-/// Lambda gives a function its credentials once: it answers what is true, then ends, so that it is started anew.
+/// Lambda provides credentials only at start: the function answers truthfully, then exits, so that Lambda restarts it.
 #[tokio::test]
-async fn a_function_whose_credentials_expired_ends_after_its_answer() {
+async fn a_function_with_expired_credentials_answers_then_exits() {
     for (operation, status, outcome) in [
         (Some("StartExecution"), 200, "parked"),
         (None, 503, "not_stored"),
@@ -218,8 +218,8 @@ async fn a_function_whose_credentials_expired_ends_after_its_answer() {
             Some(operation) => world.proxy.fault_of(operation, fault, Span::Until),
             None => world.proxy.fault(fault, Span::Until),
         }
-        let (code, said) = world.deliver().await;
-        assert_eq!((code, outcomes(&said)), (status, vec![outcome]));
+        let (code, reply) = world.deliver().await;
+        assert_eq!((code, outcomes(&reply)), (status, vec![outcome]));
         let ended = tokio::time::timeout(Duration::from_secs(60), world.function.ended());
         let (code, log) = ended.await.expect("the function ends");
         assert_eq!(code, Some(1), "{log}");
@@ -230,9 +230,9 @@ async fn a_function_whose_credentials_expired_ends_after_its_answer() {
     }
 }
 
-/// AWS is away for longer than Momento waits, for a function that runs and for one that starts.
+/// AWS is unavailable for longer than Momento waits, for a warm and for a cold function.
 #[tokio::test]
-async fn a_message_is_tried_as_long_as_the_function_may_run() {
+async fn a_message_is_retried_until_the_functions_deadline() {
     for fault in [Fault::Status(503), Fault::Refuse, Fault::Hang] {
         for is_cold in [false, true] {
             let world = World::start_amid(1, is_cold.then(|| fault.clone())).await;
@@ -244,10 +244,10 @@ async fn a_message_is_tried_as_long_as_the_function_may_run() {
                 tokio::time::sleep(Duration::from_millis(5500)).await;
                 world.proxy.heal().unwrap();
             };
-            let ((code, said), ()) = tokio::join!(world.deliver(), healing);
-            assert_eq!(code, 200, "{fault:?}, cold: {is_cold}: {said}");
+            let ((code, reply), ()) = tokio::join!(world.deliver(), healing);
+            assert_eq!(code, 200, "{fault:?}, cold: {is_cold}: {reply}");
             let expected = if is_cold { "started" } else { "parked" };
-            assert_eq!(outcomes(&said), [expected], "{fault:?}");
+            assert_eq!(outcomes(&reply), [expected], "{fault:?}");
             let log = world.function.stop().await;
             assert_eq!(
                 log.contains("\"stored_late\""),
@@ -259,7 +259,7 @@ async fn a_message_is_tried_as_long_as_the_function_may_run() {
 }
 
 #[tokio::test]
-async fn a_letter_that_one_queue_refuses_is_in_the_other_one() {
+async fn a_letter_refused_by_one_queue_goes_to_the_other() {
     let world = World::start(1).await;
     world
         .proxy
@@ -268,8 +268,8 @@ async fn a_letter_that_one_queue_refuses_is_in_the_other_one() {
         let body = json!({"__type": code, "message": "m"}).to_string();
         let fault = Fault::Refusal { status: 400, body };
         world.proxy.fault_of("SendMessage", fault, Span::Once);
-        let (status, said) = world.deliver().await;
-        assert_eq!((status, outcomes(&said)), (200, vec!["dead_lettered"]));
+        let (status, reply) = world.deliver().await;
+        assert_eq!((status, outcomes(&reply)), (200, vec!["dead_lettered"]));
         let letter = world.aws.bodies("SendMessage").pop().unwrap();
         assert!(letter["QueueUrl"].as_str().unwrap().ends_with("/dead"));
         let letter: Value = serde_json::from_str(letter["MessageBody"].as_str().unwrap()).unwrap();
@@ -280,9 +280,9 @@ async fn a_letter_that_one_queue_refuses_is_in_the_other_one() {
     }
 }
 
-/// The function's clock is wrong by so much, as it can be for a moment after a freeze: the message is fresh by the front end's.
+/// The function's clock can be off for a moment after a freeze; the front end's timestamp proves the message fresh.
 #[tokio::test]
-async fn a_wrong_clock_refuses_no_message_where_the_front_end_says_when_it_came() {
+async fn a_front_end_timestamp_makes_up_for_a_wrong_clock() {
     let world = World::start(1).await;
     for skew in [-400_000, -90_000, 90_000, 360_000] {
         let then = workflow_bridge::clock::now_ms() + skew;
@@ -291,14 +291,14 @@ async fn a_wrong_clock_refuses_no_message_where_the_front_end_says_when_it_came(
             "topic_sequence_number": 7, "text": skew.to_string(),
         })
         .to_string();
-        let signature = workflow_bridge::signature::sign(SECRET, body.as_bytes());
+        let signature = workflow_bridge::domain::inbound::signature::sign(SECRET, body.as_bytes());
         for (name, trigger) in crate::webhook::TRIGGERS {
             let mut event = crate::webhook::event(trigger, &body, &[&signature], false);
             crate::webhook::received_at(&mut event, then + 20);
-            let (code, said) = answer(&world.function.invoke(event).await);
-            // An ALB does not say when.
+            let (code, reply) = answer(&world.function.invoke(event).await);
+            // An ALB sends no timestamp.
             let expected = if name.starts_with("ALB") { 403 } else { 200 };
-            assert_eq!(code, expected, "{name}, {skew} ms: {said}");
+            assert_eq!(code, expected, "{name}, {skew} ms: {reply}");
         }
     }
 }

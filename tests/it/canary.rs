@@ -1,11 +1,11 @@
-//! The canary in the deployed stack: its message goes the whole way round, or the log and the metric say how far it came.
+//! The canary in the deployed stack: its message makes the round trip, or the log and the metric name the last stage reached.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use workflow_bridge::local::topics::local_api_key;
-use workflow_bridge::local::{Delivery, Edit, Options, Stack};
+use workflow_bridge::tools::local::topics::local_api_key;
+use workflow_bridge::tools::local::{Delivery, Edit, Options, Stack};
 
 use crate::deployed::{RUNTIME, binaries, stack};
 use crate::lambda::{Aws, AwsStub, Function, MACHINE};
@@ -20,7 +20,7 @@ async fn deploy(delivery: Delivery, edit: Edit) -> Stack {
     Stack::start_in(emulator, options).await.unwrap()
 }
 
-/// What the canary logged, line by line.
+/// The canary's log lines.
 async fn lines(stack: &Stack) -> Vec<Value> {
     let group = stack.resource("CanaryLogGroup").unwrap();
     let logs = stack.logs().await.unwrap();
@@ -33,7 +33,7 @@ async fn lines(stack: &Stack) -> Vec<Value> {
         .collect()
 }
 
-/// Lets it fly once, and waits for what it says of that: the line and the metrics.
+/// Runs the canary once and waits for its log line and metrics.
 async fn fly(stack: &Stack) -> (Value, Vec<Value>) {
     let before = lines(stack).await.len();
     invoke(stack, "CanaryFunction").await;
@@ -43,52 +43,52 @@ async fn fly(stack: &Stack) -> (Value, Vec<Value>) {
         after.iter().any(|line| line.get("canary").is_some())
     })
     .await;
-    let (metrics, told): (Vec<_>, Vec<_>) = after
+    let (metrics, other): (Vec<_>, Vec<_>) = after
         .into_iter()
         .partition(|line| line.get("_aws").is_some());
-    let told = told.iter().find(|line| {
+    let line = other.iter().find(|line| {
         line["message"]
             .as_str()
             .is_some_and(|m| m.starts_with("the canary"))
     });
-    (told.unwrap().clone(), metrics)
+    (line.unwrap().clone(), metrics)
 }
 
 fn assert_metric(metrics: &[Value], outcome: &str) {
-    let told = metrics.iter().find(|line| line.get("canary").is_some());
-    let told = told.unwrap();
+    let line = metrics.iter().find(|line| line.get("canary").is_some());
+    let line = line.unwrap();
     assert_eq!(
-        (&told["canary"], &told["outcome"]),
+        (&line["canary"], &line["outcome"]),
         (&json!(1), &json!(outcome))
     );
-    let directive = &told["_aws"]["CloudWatchMetrics"][0];
+    let directive = &line["_aws"]["CloudWatchMetrics"][0];
     assert_eq!(directive["Namespace"], "workflow-bridge/workflow-bridge");
     assert_eq!(directive["Dimensions"], json!([[], ["outcome"]]));
 }
 
 /// The first of many invocations may be slow, so no time is compared.
 #[test]
-fn its_message_comes_back_and_a_wrong_key_is_told() {
+fn its_message_comes_back_and_a_wrong_key_is_reported() {
     RUNTIME.block_on(async {
         let stack = deploy(Delivery::Webhooks, Box::new(|_| Ok(()))).await;
         let publications = Publications::of(&stack);
-        let (told, metrics) = fly(&stack).await;
-        assert_eq!(told["message"], "the canary came back", "{told}");
-        assert_eq!(told["correlation_id"].as_str().unwrap().len(), 32, "{told}");
-        let execution = told["execution.arn"].as_str().unwrap();
+        let (line, metrics) = fly(&stack).await;
+        assert_eq!(line["message"], "the canary came back", "{line}");
+        assert_eq!(line["correlation_id"].as_str().unwrap().len(), 32, "{line}");
+        let execution = line["execution.arn"].as_str().unwrap();
         assert!(
             execution.contains(":canary-workflow-bridge-canary-"),
-            "{told}"
+            "{line}"
         );
         assert_metric(&metrics, "succeeded");
         let took = metrics
             .iter()
             .find_map(|line| line["canary_round_trip"].as_i64());
-        assert_eq!(took, told["duration_ms"].as_i64());
+        assert_eq!(took, line["duration_ms"].as_i64());
 
-        // Each message is another one.
-        let (told, _) = fly(&stack).await;
-        assert_eq!(told["message"], "the canary came back", "{told}");
+        // Each run sends a new message.
+        let (line, _) = fly(&stack).await;
+        assert_eq!(line["message"], "the canary came back", "{line}");
         let values = publications.on("workflow-bridge-canary");
         assert!(
             values.len() == 2 && values[0] != values[1] && values[0].len() == 32,
@@ -97,9 +97,9 @@ fn its_message_comes_back_and_a_wrong_key_is_told() {
 
         let wrong = local_api_key();
         put_secret(&stack, "MomentoSecret", &wrong).await;
-        let (told, metrics) = fly(&stack).await;
+        let (line, metrics) = fly(&stack).await;
         assert_eq!(
-            (&told["message"], &told["reached"], &told["error.code"]),
+            (&line["message"], &line["reached"], &line["error.code"]),
             (
                 &json!("the canary did not come back"),
                 &json!("canary"),
@@ -118,32 +118,32 @@ fn its_message_comes_back_and_a_wrong_key_is_told() {
 }
 
 #[test]
-fn it_goes_by_the_relay_as_well() {
+fn it_works_through_the_relay() {
     RUNTIME.block_on(async {
         let stack = deploy(Delivery::Relay, Box::new(|_| Ok(()))).await;
-        let (told, metrics) = fly(&stack).await;
-        assert_eq!(told["message"], "the canary came back", "{told}");
+        let (line, metrics) = fly(&stack).await;
+        assert_eq!(line["message"], "the canary came back", "{line}");
         assert_metric(&metrics, "succeeded");
         stack.stop().await;
     });
 }
 
-/// Waits a second only for what will not come.
+/// Waits only a second for a result that never comes.
 fn impatient(template: &mut Value) {
     template["Resources"]["CanaryFunction"]["Properties"]["Environment"]["Variables"]["CANARY_WITHIN_SECONDS"] =
         json!("1");
 }
 
 #[test]
-fn a_message_that_no_webhook_takes_is_told() {
+fn a_message_without_a_webhook_is_reported() {
     RUNTIME.block_on(async {
         let edit = |template: &mut Value| {
             impatient(template);
             Ok(())
         };
         let stack = deploy(Delivery::Nothing, Box::new(edit)).await;
-        let (told, metrics) = fly(&stack).await;
-        assert_eq!(told["reached"], "momento", "{told}");
+        let (line, metrics) = fly(&stack).await;
+        assert_eq!(line["reached"], "momento", "{line}");
         assert_metric(&metrics, "failed");
         assert!(
             metrics
@@ -155,7 +155,7 @@ fn a_message_that_no_webhook_takes_is_told() {
 }
 
 #[test]
-fn a_workflow_that_fails_is_told() {
+fn a_failed_workflow_is_reported() {
     RUNTIME.block_on(async {
         let edit = |template: &mut Value| {
             impatient(template);
@@ -166,12 +166,12 @@ fn a_workflow_that_fails_is_told() {
             Ok(())
         };
         let stack = deploy(Delivery::Webhooks, Box::new(edit)).await;
-        // The first may be over before its execution begins.
+        // The first run may end before its execution begins.
         let mut last = Value::Null;
-        until("a run that knows of its execution", async || {
-            let (told, metrics) = fly(&stack).await;
+        until("a run that saw its execution", async || {
+            let (line, metrics) = fly(&stack).await;
             assert_metric(&metrics, "failed");
-            last = told;
+            last = line;
             last["reached"] == "workflow"
         })
         .await;
@@ -182,9 +182,9 @@ fn a_workflow_that_fails_is_told() {
     });
 }
 
-/// The real binary: neither a Momento that accepts connections and says nothing nor a secret without a key fails it.
+/// The real binary: neither a silent Momento nor a secret without a key fails the invocation.
 #[tokio::test]
-async fn a_momento_that_hangs_and_a_secret_without_a_key_fail_no_invocation() {
+async fn a_hung_momento_or_a_bad_secret_fails_no_invocation() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     for (secret, code) in [
@@ -207,13 +207,13 @@ async fn a_momento_that_hangs_and_a_secret_without_a_key_fail_no_invocation() {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
         let lines: Vec<Value> = lines.collect();
-        let told = lines
+        let line = lines
             .iter()
             .find(|line| line["reached"] == "canary")
             .unwrap();
         assert!(
-            [code, "CancelledError"].contains(&told["error.code"].as_str().unwrap()),
-            "{told}"
+            [code, "CancelledError"].contains(&line["error.code"].as_str().unwrap()),
+            "{line}"
         );
         let metric = lines.iter().find(|line| line["canary"] == 1).unwrap();
         assert_eq!(metric["outcome"], "failed");

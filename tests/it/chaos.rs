@@ -1,13 +1,13 @@
-//! Many messages while everything fails at random: what was taken is executed once, and its result is published.
+//! Many messages amid random faults: each accepted message is executed once, and its result is published.
 //!
 //! ```text
 //! cargo test --all-features --test it chaos -- --nocapture
 //! CHAOS_MESSAGES=10000 CHAOS_SEED=42 cargo test --all-features --test it chaos -- --nocapture
 //! ```
 //!
-//! The second one takes about 13 minutes on two cores. Without `CHAOS_MESSAGES` there are 300; without `CHAOS_SEED` the
-//! seed is new each time. A seed repeats what goes wrong and for how long ([`weather`]); which call meets it depends on the
-//! machine. The seed is printed, in front of anything that failed, too.
+//! The second command takes about 13 minutes on two cores. `CHAOS_MESSAGES` defaults to 300, `CHAOS_SEED` to a random number.
+//! A seed repeats the faults and their durations ([`weather`]); the calls they meet depend on the machine. The run prints the
+//! seed, also in front of a failure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -17,17 +17,17 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use workflow_bridge::input::sequence_in_name;
-use workflow_bridge::local::console::Progress;
-use workflow_bridge::local::template::{add_resource, add_routes};
-use workflow_bridge::local::workspace::Workspace;
-use workflow_bridge::local::{Emulator, Stack};
+use workflow_bridge::domain::inbound::execution_name::sequence_in_name;
+use workflow_bridge::tools::console::Progress;
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::local::{Emulator, Stack};
+use workflow_bridge::tools::template::{add_resource, add_routes};
 
 use crate::deployed::RUNTIME;
 use crate::faulty::FaultyStack;
 use crate::messages::{
-    Publications, QUICK, body, drain, executions, invoke, post_signed, quicken, settle,
-    tell_of_ends,
+    Publications, QUICK, body, deliver_end_events, drain, executions, invoke, post_signed, quicken,
+    settle,
 };
 
 mod report;
@@ -35,25 +35,25 @@ mod weather;
 
 use report::Report;
 
-/// How many messages are on their way to the webhook at once.
+/// Concurrent requests to the webhook.
 const AT_ONCE: usize = 16;
-/// The shortest time in which all are sent: shorter, and little would go wrong.
+/// The shortest time for all messages; a shorter run would meet few faults.
 const SENT_WITHIN: Duration = Duration::from_secs(30);
-/// As often a message is sent at most.
+/// The shortest time between two messages.
 const SENT_EVERY: Duration = Duration::from_millis(25);
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
-/// Of as many messages, one is sent with a forged signature first.
+/// One in so many messages is first sent with a forged signature.
 const FORGED_EVERY: u64 = 10;
 
-/// What came of sending.
+/// The webhook's answers.
 #[derive(Clone, Debug, Default)]
 struct Sent {
     taken: BTreeSet<u64>,
-    /// By status; 0 where there was no answer.
+    /// By status; 0 without an answer.
     refused: BTreeMap<u16, usize>,
-    /// Forged requests, and those of them that were taken.
+    /// Forged requests, and the accepted ones among them.
     forged: (usize, usize),
-    /// Of the routes, where the message was taken.
+    /// Outcomes of the targets of accepted messages.
     outcomes: BTreeMap<String, usize>,
     slowest: Duration,
 }
@@ -93,7 +93,7 @@ pub fn setting(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn what_was_taken_is_executed_once_and_published() {
+fn accepted_messages_are_executed_once_and_published() {
     let messages = setting("CHAOS_MESSAGES").unwrap_or(300);
     let seed = setting("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     eprintln!("chaos: seed {seed}, {messages} messages");
@@ -108,7 +108,7 @@ fn what_was_taken_is_executed_once_and_published() {
 
 async fn run(messages: u64, seed: u64) -> Report {
     let began = Instant::now();
-    // One of its own: what goes on in it is nobody else's load.
+    // An emulator of its own, so that other tests put no load on it.
     let workspace = Workspace::find().unwrap();
     let emulator = Emulator::start(&workspace, 0, &Progress::silent())
         .await
@@ -116,7 +116,7 @@ async fn run(messages: u64, seed: u64) -> Report {
     let faulty = FaultyStack::start(Arc::new(emulator), &QUICK, |template| {
         quicken(template)?;
         template["Parameters"]["CompletionConcurrency"]["Default"] = json!(4);
-        // The same messages go to a bus, whose events a queue keeps.
+        // The same messages go to a bus; a queue collects its events.
         add_resource(template, "EventsQueue", json!({"Type": "AWS::SQS::Queue"}))?;
         let rule = json!({
             "EventPattern": {"source": ["Momento"]},
@@ -134,7 +134,7 @@ async fn run(messages: u64, seed: u64) -> Report {
     .unwrap();
     let stack = &faulty.stack;
     let publications = Publications::of(stack);
-    // The first one notes from when on ends are looked for.
+    // The first sweep sets the time from which it looks for ends.
     invoke(stack, "SweepFunction").await;
 
     let (end, ended) = watch::channel(());
@@ -146,7 +146,7 @@ async fn run(messages: u64, seed: u64) -> Report {
     };
     let (sent, weather) = tokio::join!(sending, weather::blow(&faulty, seed, &secret, ended));
     faulty.heal().unwrap();
-    tell_of_ends(stack, true).await;
+    deliver_end_events(stack, true).await;
     eprintln!(
         "chaos: all is healed, {} of {messages} taken",
         sent.taken.len()
@@ -154,7 +154,7 @@ async fn run(messages: u64, seed: u64) -> Report {
 
     settle(stack, &["UppercaseStateMachine"]).await;
     let before_sweep = distinct(&publications.on("uppercase-out"));
-    // A long run meets the sweep's own schedule: a pass that a fault cut off goes on first, and sees nothing newer.
+    // In a long run the sweep's schedule fires too: a pass cut off by a fault resumes first and sees nothing newer.
     for _ in 0..2 {
         invoke(stack, "SweepFunction").await;
         settle(stack, &["UppercaseStateMachine"]).await;
@@ -215,15 +215,15 @@ async fn send(
         }
     });
     let mut posts = std::pin::pin!(posts.buffer_unordered(AT_ONCE));
-    let (mut sent, mut said) = (Sent::default(), Instant::now());
+    let (mut sent, mut printed) = (Sent::default(), Instant::now());
     while let Some((number, status, answer, took, forged)) = posts.next().await {
         if let Some(status) = forged {
             sent.forged.0 += 1;
             sent.forged.1 += usize::from((200..300).contains(&status));
         }
         sent.count(number, status, &answer, took);
-        if said.elapsed() > PROGRESS_EVERY {
-            said = Instant::now();
+        if printed.elapsed() > PROGRESS_EVERY {
+            printed = Instant::now();
             eprintln!(
                 "chaos: {} of {messages} sent, {} taken, {} published",
                 sent.all(),
@@ -235,13 +235,16 @@ async fn send(
     sent
 }
 
-/// Compares what there is with what was promised.
+/// Compares the results with the guarantees.
 async fn check(report: &mut Report, stack: &Stack, sent: &Sent, published: &[String]) {
     let mut problems = Vec::new();
     let mut names: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for execution in executions(stack, "UppercaseStateMachine").await {
         let Some(number) = sequence_in_name(&execution.name, "uppercase") else {
-            problems.push(format!("an execution of nobody: {}", execution.name));
+            problems.push(format!(
+                "an execution of an unknown message: {}",
+                execution.name
+            ));
             continue;
         };
         if execution.status != ExecutionStatus::Succeeded {
@@ -265,7 +268,7 @@ async fn check(report: &mut Report, stack: &Stack, sent: &Sent, published: &[Str
         }
     }
     let events = drain(stack, "EventsQueue").await;
-    let told: BTreeSet<u64> = events
+    let on_bus: BTreeSet<u64> = events
         .iter()
         .filter_map(|event| event["detail"]["topic_sequence_number"].as_u64())
         .collect();
@@ -273,7 +276,7 @@ async fn check(report: &mut Report, stack: &Stack, sent: &Sent, published: &[Str
         if !names.contains_key(number) {
             problems.push(format!("message {number} was taken and never executed"));
         }
-        if !told.contains(number) {
+        if !on_bus.contains(number) {
             problems.push(format!("message {number} was taken and is not on the bus"));
         }
     }
@@ -295,6 +298,6 @@ async fn check(report: &mut Report, stack: &Stack, sent: &Sent, published: &[Str
     }
     report.executions = names.len();
     report.published = published.len();
-    report.events = (events.len(), told.len());
+    report.events = (events.len(), on_bus.len());
     report.problems = problems;
 }

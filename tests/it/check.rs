@@ -1,4 +1,4 @@
-//! What `bridge check` finds, and what it does not: tests/fixtures/check has a case for each kind of finding.
+//! The findings of `bridge check`: tests/fixtures/check has a case for each kind.
 
 mod definitions;
 mod mutations;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use workflow_bridge::check::{Code, Severity, check};
-use workflow_bridge::local::console::Style;
+use workflow_bridge::tools::check::{Code, Severity, check};
+use workflow_bridge::tools::console::Style;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,7 +20,7 @@ fn fixtures() -> PathBuf {
     root().join("tests/fixtures/check")
 }
 
-/// The files of a folder of fixtures, without those that tell what is expected.
+/// The files of a folder of fixtures, without the `.expected` ones.
 fn files(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(fixtures().join(folder)).unwrap();
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -29,7 +29,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// An empty folder, gone with the test.
+/// An empty folder, removed after the test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -47,7 +47,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Every finding as the fixtures write it: `file:line:column code`, and `warning` behind what is one.
+/// Every finding in the fixtures' format: `file:line:column code`, then `warning` for a warning.
 fn found(file: &Path) -> Vec<String> {
     let findings = check(file).findings.into_iter().map(|finding| {
         let name = Path::new(&finding.file)
@@ -59,7 +59,7 @@ fn found(file: &Path) -> Vec<String> {
             Severity::Error => "",
             Severity::Warning => " warning",
         };
-        // No sentence is a piece of one.
+        // Each text is a full sentence.
         assert!(
             finding.text.len() > 40 && !finding.text.contains('\n'),
             "{}",
@@ -82,7 +82,7 @@ fn codes(findings: &[String]) -> Vec<String> {
     codes.map(str::to_owned).collect()
 }
 
-/// A small change to base.yaml: lines that go, lines that come, and what is found then.
+/// Applies a patch to base.yaml and returns the expected findings.
 fn patched(case: &Path, folder: &Path) -> Vec<String> {
     for name in ["base.yaml", "base.asl.json"] {
         fs::copy(fixtures().join(name), folder.join(name)).unwrap();
@@ -118,7 +118,7 @@ fn patched(case: &Path, folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn every_broken_file_is_found_out_at_its_line() {
+fn every_mistake_is_found_at_its_line() {
     let scratch = Scratch::new("broken");
     let mut seen = BTreeSet::new();
     let mut cases = 0;
@@ -174,7 +174,7 @@ fn every_broken_file_is_found_out_at_its_line() {
 }
 
 #[test]
-fn nothing_is_found_where_nothing_is_wrong() {
+fn sound_files_give_no_findings() {
     let shipped = ["template.yaml", "relay.yaml"].map(|name| root().join(name));
     let sound = files("sound")
         .into_iter()
@@ -189,12 +189,12 @@ fn nothing_is_found_where_nothing_is_wrong() {
 }
 
 #[test]
-fn every_code_is_documented_and_nothing_else() {
+fn the_documented_codes_are_the_existing_ones() {
     let text = fs::read_to_string(root().join("docs/check.md")).unwrap();
     let rows = text
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    // The rules of the States Language stand in a table of their own, by field.
+    // The rules of the States Language are in a separate table, by field.
     let documented: BTreeSet<_> = rows
         .map(|(name, _)| name)
         .filter(|name| name.starts_with(char::is_lowercase))
@@ -204,7 +204,7 @@ fn every_code_is_documented_and_nothing_else() {
 }
 
 #[test]
-fn secrets_are_never_repeated() {
+fn findings_never_repeat_a_secret() {
     let scratch = Scratch::new("secrets");
     for case in ["secret-in-a-variable", "secret-that-is-shown"] {
         patched(
@@ -240,7 +240,7 @@ fn bridge(arguments: &[&str], folder: &Path) -> (i32, String) {
 }
 
 #[test]
-fn the_command_tells_it_all_at_once() {
+fn the_command_reports_all_findings_at_once() {
     let (code, out) = bridge(&[], root());
     assert!(
         code == 0
@@ -258,10 +258,10 @@ fn the_command_tells_it_all_at_once() {
     );
     assert_eq!(
         last,
-        "✗ 8 errors in 1 file; docs/check.md tells what each code means"
+        "✗ 8 errors in 1 file; docs/check.md explains each code"
     );
 
-    // Of a state machine that no route names there are warnings only.
+    // A state machine without a route gives only warnings.
     let scratch = Scratch::new("command");
     fs::copy(
         fixtures().join("definitions/no-end.asl.json"),

@@ -1,10 +1,10 @@
-//! The command line, as a person runs it.
+//! The command line.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
 
 fn bridge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
@@ -29,10 +29,10 @@ fn succeeded(output: &Output) -> String {
 }
 
 #[test]
-fn every_command_teaches() {
+fn every_command_has_help_with_an_example() {
     let commands = [
         "local", "check", "publish", "tail", "sign", "send", "replay", "relay", "serve", "health",
-        "draw", "new", "explain", "schema", "plan",
+        "draw", "new", "explain", "schema",
     ];
     for command in commands {
         let help = succeeded(&bridge(&[command, "--help"]).output().unwrap());
@@ -61,7 +61,7 @@ fn sign_prints_the_header() {
 }
 
 #[test]
-fn once_ends_with_hello_in_capitals_and_two_at_once_do_not_disturb_each_other() {
+fn two_concurrent_runs_of_once_both_print_hello_in_capitals() {
     let start = || {
         bridge(&["local", "--once"])
             .stdout(Stdio::piped())
@@ -77,10 +77,10 @@ fn once_ends_with_hello_in_capitals_and_two_at_once_do_not_disturb_each_other() 
 }
 
 #[test]
-fn every_demonstration_plays_to_its_end() {
+fn every_demonstration_succeeds() {
     let unknown = bridge(&["local", "--demo", "nope"]).output().unwrap();
-    let said = String::from_utf8(unknown.stderr).unwrap();
-    let names = said.split("expected one of ").nth(1).unwrap();
+    let err = String::from_utf8(unknown.stderr).unwrap();
+    let names = err.split("expected one of ").nth(1).unwrap();
     let names: Vec<_> = names.split(", found").next().unwrap().split(", ").collect();
     assert!(names.contains(&"uppercase"), "{names:?}");
     for name in names {
@@ -94,16 +94,16 @@ fn every_demonstration_plays_to_its_end() {
 }
 
 #[test]
-fn once_goes_all_the_way_without_a_webhook() {
+fn once_works_through_the_relay() {
     let output = bridge(&["local", "--relay", "--once"]).output().unwrap();
     let out = succeeded(&output);
     assert!(out.contains("`hello` came back as `HELLO`"), "{out}");
 }
 
-/// A running `bridge local`, and all that belongs to it.
+/// A running `bridge local` and its processes.
 struct Local {
     child: Child,
-    said: Vec<String>,
+    output: Vec<String>,
 }
 
 impl Local {
@@ -115,24 +115,24 @@ impl Local {
             .unwrap();
         Self {
             child,
-            said: Vec::new(),
+            output: Vec::new(),
         }
     }
 
-    /// Reads what it says until a line holds `wanted`.
-    fn says(&mut self, wanted: &str) {
+    /// Reads its output until a line contains `wanted`.
+    fn read_until(&mut self, wanted: &str) {
         let lines = BufReader::new(self.child.stdout.as_mut().unwrap()).lines();
         for line in lines.map_while(Result::ok) {
             let found = line.contains(wanted);
-            self.said.push(line);
+            self.output.push(line);
             if found {
                 return;
             }
         }
-        panic!("it never said `{wanted}`: {:#?}", self.said);
+        panic!("no `{wanted}` in the output: {:#?}", self.output);
     }
 
-    /// The run folder that every process of this stack has in its command line or working directory.
+    /// The run folder, in the command line or working directory of every process of this stack.
     fn folder(&self) -> String {
         format!("run-{}-", self.child.id())
     }
@@ -149,7 +149,7 @@ impl Local {
     }
 }
 
-/// Command lines and working directories, by process, that name `folder`.
+/// Processes whose command line or working directory names `folder`.
 fn processes_of(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -178,17 +178,17 @@ fn all_gone(folder: &str) {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn nothing_is_left_behind_however_it_ends() {
+fn no_process_outlives_it() {
     for (signal, code) in [("-TERM", Some(0)), ("-INT", Some(0)), ("-KILL", None)] {
         let mut local = Local::start();
-        local.says("ready");
+        local.read_until("ready");
         let folder = local.folder();
         assert!(!processes_of(&folder).is_empty(), "the emulator runs");
         local.signal(signal);
         assert_eq!(local.child.wait().unwrap().code(), code, "{signal}");
         all_gone(&folder);
     }
-    // In the middle of its start, too.
+    // Ended during its start.
     let mut local = Local::start();
     let folder = local.folder();
     let began = std::time::Instant::now();
@@ -201,7 +201,7 @@ fn nothing_is_left_behind_however_it_ends() {
 }
 
 #[test]
-fn a_stack_without_a_python_says_what_to_install() {
+fn a_stack_without_python_fails_with_an_error() {
     let output = bridge(&["local", "--once"])
         .env("PATH", "/nonexistent")
         .output()

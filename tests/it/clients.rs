@@ -1,20 +1,20 @@
-//! Momento's SDKs, as their registries have them, against the local Topics server: the behaviours that Momento's own tests ask
-//! for (`tests/clients`), and the programs of `examples/clients`.
+//! Momento's published SDKs against the local Topics server: the behaviours of Momento's own tests (`tests/clients`), and the
+//! programs of `examples/clients`.
 //!
-//! An SDK is installed under `target/bridge` the first time. Without its runtime, a test says so and ends.
+//! The first run installs an SDK under `target/bridge`. Without its runtime, a test prints so and passes.
 
 mod kit;
 
 use std::path::Path;
 use std::process::Command;
 
-use workflow_bridge::local::topics::{STABLE_API_KEY, TopicsOptions, TopicsServer};
+use workflow_bridge::tools::local::topics::{STABLE_API_KEY, TopicsOptions, TopicsServer};
 
 use kit::{Follower, Kit};
 
 const CACHE: &str = "demo";
-/// Ends a test that would wait for ever.
-const LONG: &str = "--test-timeout=120000";
+/// A timeout, so that no test hangs.
+const TIMEOUT: &str = "--test-timeout=120000";
 
 /// A server as `bridge local` starts it.
 async fn server() -> TopicsServer {
@@ -27,7 +27,7 @@ async fn server() -> TopicsServer {
     .unwrap()
 }
 
-/// Runs a program of tests against a server of its own.
+/// Runs a test program against a server of its own.
 async fn passes(kit: Option<Kit>, arguments: &[&str]) {
     let Some(kit) = kit else {
         return;
@@ -35,23 +35,23 @@ async fn passes(kit: Option<Kit>, arguments: &[&str]) {
     let server = server().await;
     let output = kit.command(arguments, server.port()).output().unwrap();
     let (out, err) = (&output.stdout, &output.stderr);
-    let said = [String::from_utf8_lossy(out), String::from_utf8_lossy(err)].concat();
-    assert!(output.status.success(), "{said}");
+    let printed = [String::from_utf8_lossy(out), String::from_utf8_lossy(err)].concat();
+    assert!(output.status.success(), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sdk_for_node_finds_what_it_expects() {
-    passes(Kit::node(), &["--test", LONG, "topics.test.mjs"]).await;
+async fn the_sdk_for_node_passes_its_tests() {
+    passes(Kit::node(), &["--test", TIMEOUT, "topics.test.mjs"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sdk_for_browsers_finds_what_it_expects() {
-    let options = ["--test", LONG, "--test-force-exit", "web.test.mjs"];
+async fn the_sdk_for_browsers_passes_its_tests() {
+    let options = ["--test", TIMEOUT, "--test-force-exit", "web.test.mjs"];
     passes(Kit::node(), &options).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sdk_for_python_finds_what_it_expects() {
+async fn the_sdk_for_python_passes_its_tests() {
     passes(Kit::python(), &["-m", "unittest", "test_topics"]).await;
 }
 
@@ -81,12 +81,12 @@ async fn examples(kit: Option<Kit>, publish: &str, subscribe: &str) {
         ("url", serve(&large).await),
     ] {
         server.publish(CACHE, topic, claim.as_str()).unwrap();
-        // The message before it comes first.
+        // The subscription starts with the previous message.
         let mut follower = Follower::start(kit.command(&[subscribe, CACHE, topic], server.port()));
         assert_eq!(follower.line(), large);
         for text in ["hello wörld", r#"{"claim":null}"#] {
             let publish = kit.command(&[publish, CACHE, topic, text], server.port());
-            ended(publish, true);
+            run(publish, true);
             assert_eq!(follower.line(), text);
         }
     }
@@ -94,17 +94,17 @@ async fn examples(kit: Option<Kit>, publish: &str, subscribe: &str) {
         vec![publish, "other", "t", "x"],
         vec![subscribe, "other", "t"],
     ] {
-        let complaint = ended(kit.command(&arguments, server.port()), false);
-        assert!(complaint.to_lowercase().contains("cache"), "{complaint}");
+        let stderr = run(kit.command(&arguments, server.port()), false);
+        assert!(stderr.to_lowercase().contains("cache"), "{stderr}");
     }
 }
 
-/// Runs a program to its end and returns what it said on stderr.
-fn ended(mut command: Command, well: bool) -> String {
+/// Runs a program to its end and returns its stderr.
+fn run(mut command: Command, succeeds: bool) -> String {
     let output = command.output().unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.success(), well, "{complaint}");
-    complaint
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.success(), succeeds, "{stderr}");
+    stderr
 }
 
 fn digest(value: &str) -> String {

@@ -1,10 +1,12 @@
-//! The completion's binary: the real Momento SDK against a real server, and against one that hangs.
+//! The completion's binary: the real Momento SDK against a real server and against one that hangs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use workflow_bridge::local::topics::{TopicsEvent, TopicsOptions, TopicsServer, local_api_key};
+use workflow_bridge::tools::local::topics::{
+    TopicsEvent, TopicsOptions, TopicsServer, local_api_key,
+};
 
 use crate::lambda::{Aws, AwsStub, Function, routes};
 use crate::proxy::Proxy;
@@ -36,7 +38,7 @@ fn batch_to(cache: &str, values: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn values_are_published_and_those_that_cannot_be_come_again() {
+async fn values_are_published_and_failed_records_are_returned() {
     let key = local_api_key();
     let server = TopicsServer::start(TopicsOptions {
         keys: BTreeMap::from([(key.clone(), None)]),
@@ -60,7 +62,7 @@ async fn values_are_published_and_those_that_cannot_be_come_again() {
             ("demo", "out")
         );
     }
-    // Without a queue for its dead letters, the queue that they came from has to end them.
+    // Without a dead-letter queue of the completion, the source queue's own one takes the record.
     let answer = function.invoke(batch_to("missing", &["three"])).await;
     assert_eq!(
         answer,
@@ -76,7 +78,7 @@ async fn values_are_published_and_those_that_cannot_be_come_again() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_replaced_is_read_once_more() {
+async fn a_replaced_key_is_read_again() {
     let (old, new) = (local_api_key(), local_api_key());
     let server = TopicsServer::start(TopicsOptions {
         keys: BTreeMap::from([(old.clone(), None)]),
@@ -102,7 +104,7 @@ async fn a_key_that_was_replaced_is_read_once_more() {
 }
 
 #[tokio::test]
-async fn a_momento_that_hangs_fails_the_records_in_time() {
+async fn a_hung_momento_fails_the_records_before_the_deadline() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let function = completion(&endpoint, &local_api_key(), Duration::from_secs(5)).await;
@@ -121,7 +123,7 @@ async fn a_momento_that_hangs_fails_the_records_in_time() {
 }
 
 #[tokio::test]
-async fn dead_connections_to_momento_cost_one_publication_a_timeout() {
+async fn dead_connections_to_momento_delay_one_publication() {
     let key = local_api_key();
     let server = TopicsServer::start(TopicsOptions {
         keys: BTreeMap::from([(key.clone(), None)]),
@@ -137,7 +139,7 @@ async fn dead_connections_to_momento_cost_one_publication_a_timeout() {
         assert_eq!(function.invoke(batch(&["one"])).await, all_published);
         began.elapsed()
     };
-    // One for each of the SDK's connections.
+    // One publication for each of the SDK's connections.
     for _ in 0..4 {
         publish().await;
     }
@@ -147,7 +149,7 @@ async fn dead_connections_to_momento_cost_one_publication_a_timeout() {
     for _ in 0..3 {
         fastest = fastest.min(publish().await);
     }
-    // What a call on a dead connection takes at least.
+    // The shortest time of a call on a dead connection.
     assert!(fastest < Duration::from_millis(1100), "{fastest:?}");
     server.shutdown().await;
 }

@@ -1,9 +1,9 @@
-//! Functions killed between what they did and their word of it: repeated, it is done once.
+//! Functions killed between an action and its acknowledgement: the repetition has no second effect.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use workflow_bridge::local::Stack;
+use workflow_bridge::tools::local::Stack;
 
 use crate::deployed::RUNTIME;
 use crate::faulty::Dependency;
@@ -14,7 +14,7 @@ use crate::proxy::{Fault, Span};
 
 const MACHINE: &str = "UppercaseStateMachine";
 const PUBLISH: &str = "/cache_client.pubsub.Pubsub/Publish";
-/// Longer than anybody waits for the answer: there is time to kill who does.
+/// Longer than any caller waits, which leaves time to kill the caller.
 const SLOW: Fault = Fault::Delay(Duration::from_secs(3));
 
 async fn uppercase(stack: &Stack, number: u64, text: &str) -> (u16, Value) {
@@ -43,9 +43,9 @@ fn a_webhook_killed_before_its_answer_started_one_execution() {
             .wait_for(|counters| counters.of("StartExecution").reached >= 1)
             .await;
 
-        // Whoever sent it sends it again.
+        // The sender retries.
         let (status, answer) = post(stack, &message).await;
-        // While the execution runs, Step Functions takes the same request as done: `started`.
+        // While the execution runs, Step Functions answers the same request with success: `started`.
         let outcome = answer["targets"][0]["outcome"].as_str();
         assert_eq!(status, 200);
         assert!(
@@ -75,7 +75,7 @@ fn a_redrive_killed_after_a_start_started_one_execution() {
         proxy.heal().unwrap();
         proxy.fault_of("StartExecution", SLOW, Span::Until);
         let before = proxy.counters().of("StartExecution").reached;
-        // The redrive may be in the middle of waits of its own.
+        // The redrive may be waiting between attempts.
         let seen = proxy.counters().of("StartExecution").seen;
         proxy
             .wait_for(|counters| counters.of("StartExecution").seen > seen)
@@ -88,7 +88,7 @@ fn a_redrive_killed_after_a_start_started_one_execution() {
         settle(stack, &[MACHINE]).await;
         assert_eq!(executions(stack, MACHINE).await.len(), 1);
         assert_eq!(publications.on("uppercase-out"), ["PARKED"]);
-        // It was tried again, for the queue had it still.
+        // The queue still had the message, so the redrive retried it.
         assert!(proxy.counters().of("StartExecution").reached > before + 1);
         assert_eq!(depth(stack, "DeadLetterQueue").await, 0);
     };
@@ -96,14 +96,14 @@ fn a_redrive_killed_after_a_start_started_one_execution() {
 }
 
 #[test]
-fn a_completion_killed_before_the_ledger_knew_publishes_once_more_at_most() {
+fn a_completion_killed_before_its_ledger_write_publishes_twice() {
     let test = async {
         let faulty = deploy(quicken).await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
         let ledger = faulty.proxy(Dependency::DynamoDb);
         let momento = faulty.proxy(Dependency::Momento);
-        // While the publication is slow, the ledger stops to answer: the second update is the one that finishes.
+        // The ledger stops answering during the slow publication: the second update records it.
         momento.fault_of(
             PUBLISH,
             Fault::Delay(Duration::from_millis(500)),
@@ -122,10 +122,10 @@ fn a_completion_killed_before_the_ledger_knew_publishes_once_more_at_most() {
         ledger.heal().unwrap();
         assert_eq!(publications.on("uppercase-out"), ["AGAIN"]);
 
-        // The queue has the event still, and the lease ends.
+        // The queue still has the event, and the lease expires.
         settle(stack, &[MACHINE]).await;
         assert_eq!(publications.on("uppercase-out"), ["AGAIN", "AGAIN"]);
-        // From now on the ledger knows.
+        // Now the ledger has the publication.
         let execution = &executions(stack, MACHINE).await[0];
         let event = json!({
             "version": "0", "id": "again", "source": "aws.states",
@@ -139,7 +139,7 @@ fn a_completion_killed_before_the_ledger_knew_publishes_once_more_at_most() {
         });
         let updates = ledger.counters().of("UpdateItem").reached;
         enqueue(stack, "CompletionsQueue", &event).await;
-        until("the ledger was asked", async || {
+        until("a call to the ledger", async || {
             ledger.counters().of("UpdateItem").reached > updates
         })
         .await;

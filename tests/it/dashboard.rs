@@ -1,6 +1,6 @@
-//! The dashboard and the alarms of the shipped template: valid, and about what is really measured.
+//! The dashboard and the alarms of the shipped template: valid, and about existing metrics.
 //!
-//! With all parameters that add something and without, by the template's text; and as the local stack has them deployed.
+//! Checked in the template's text, with and without the optional parts, and in the deployed local stack.
 
 mod alarms;
 mod body;
@@ -9,20 +9,20 @@ mod graphs;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use workflow_bridge::local::template::{self, Resolver};
-use workflow_bridge::local::workspace::Workspace;
-use workflow_bridge::metrics::{Dimension, Metric};
+use workflow_bridge::telemetry::metrics::{Dimension, Metric};
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::template::{self, Resolver};
 
 use crate::deployed::{RUNTIME, stack};
 use graphs::Shown;
 
-/// The namespace of the bridge's own metrics, in the stack that resolvers and tests deploy.
+/// The namespace of the bridge's own metrics in the stacks of these tests.
 const OURS: &str = "workflow-bridge/workflow-bridge";
 
-/// What the template adds by parameters.
+/// The parameters that add optional parts.
 const EVERYTHING: [(&str, i64); 2] = [("NoSuccessMinutes", 30), ("CanaryMinutes", 5)];
 
-/// Metrics with routes whose sum over all routes is enough to look at.
+/// Metrics by route of which the dashboard shows only the sum over all routes.
 const NOT_BY_ROUTE: [Metric; 8] = [
     Metric::ParkedAge,
     Metric::ResultAge,
@@ -47,17 +47,17 @@ fn resolver<'t>(template: &'t Value, parameters: &[(&str, i64)]) -> Resolver<'t>
         })
 }
 
-/// The dashboard's body as CloudFormation would send it.
+/// The dashboard's body as CloudFormation sends it.
 fn rendered(template: &Value, parameters: &[(&str, i64)]) -> Value {
     let body = &template["Resources"]["Dashboard"]["Properties"]["DashboardBody"];
     let text = resolver(template, parameters).text(body).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// The value of an outcome that the code can write.
+/// Whether the code can write this outcome.
 fn is_outcome(metric: Metric, value: &str) -> bool {
+    use workflow_bridge::domain::inbound::letter::Reason;
     use workflow_bridge::entrypoints::http::Code;
-    use workflow_bridge::letter::Reason;
     let refused = [
         Code::Malformed,
         Code::Unsigned,
@@ -78,18 +78,18 @@ fn is_outcome(metric: Metric, value: &str) -> bool {
 }
 
 #[test]
-fn the_body_is_what_cloudwatch_documents_with_and_without_everything() {
+fn the_body_is_valid_with_and_without_the_optional_parts() {
     let template = shipped();
     for parameters in [&[][..], &EVERYTHING[..1], &EVERYTHING[1..], &EVERYTHING] {
         let body = rendered(&template, parameters);
         assert_eq!(body::problems(&body), [] as [String; 0], "{parameters:?}");
-        // CloudFormation counts what it sends; nobody should scroll through more.
+        // More widgets than this take too long to scroll through.
         assert!(body["widgets"].as_array().unwrap().len() < 40);
     }
 }
 
 #[test]
-fn everything_on_it_is_measured_and_everything_measured_is_on_it() {
+fn it_shows_exactly_the_metrics_that_exist() {
     let body = rendered(&shipped(), &EVERYTHING);
     let shown = graphs::shown(&body).unwrap();
     let problems: Vec<_> = shown.iter().filter_map(Shown::problem).collect();
@@ -118,7 +118,7 @@ fn everything_on_it_is_measured_and_everything_measured_is_on_it() {
 }
 
 #[test]
-fn the_alarms_widget_has_every_alarm_there_is() {
+fn the_alarms_widget_lists_every_alarm() {
     let template = shipped();
     for parameters in [&[][..], &EVERYTHING] {
         let body = rendered(&template, parameters);
@@ -142,7 +142,7 @@ fn the_alarms_widget_has_every_alarm_there_is() {
 }
 
 #[test]
-fn the_local_stack_has_it_as_the_template_says() {
+fn the_local_stack_deploys_it_as_in_the_template() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let call = async |operation: &str, body: Value| {

@@ -1,21 +1,21 @@
-//! The shipped template, deployed once with a few workflows and routes more.
+//! The shipped template with a few more workflows and routes, deployed once.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use workflow_bridge::local::template::{add_resource, add_routes, add_state_machine};
-use workflow_bridge::local::{Options, Stack};
+use workflow_bridge::tools::local::{Options, Stack};
+use workflow_bridge::tools::template::{add_resource, add_routes, add_state_machine};
 
 pub use crate::shared::{RUNTIME, SOON, binaries};
 
-/// One stack for all tests: each uses topics of its own.
+/// One stack for all tests; each test uses topics of its own.
 static STACK: OnceCell<Stack> = OnceCell::const_new();
 
 pub async fn stack() -> &'static Stack {
     let start = || async {
         let mut options = Options::new(binaries()).expect("the clone is found");
         options.edit = Box::new(extend);
-        // Tests share topics: the last message of one is not for the next.
+        // Tests share topics: a subscription must not start with another test's message.
         options.limits.replay = 0;
         Stack::start(options)
             .await

@@ -1,4 +1,4 @@
-//! The pictures of the workflows, and the command that draws them.
+//! The diagrams of the workflows and the command that draws them.
 
 use std::fs;
 use std::path::Path;
@@ -16,12 +16,12 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_picture_in_the_docs_is_current() {
+fn every_diagram_in_the_docs_is_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = bridge(root, &["draw", "--check"]);
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert_eq!(said, "");
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert_eq!(printed, "");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn every_page_is_in_the_index() {
 }
 
 #[test]
-fn a_changed_state_machine_is_told_and_drawn() {
+fn a_changed_state_machine_is_reported_and_drawn() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("drawing");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(folder.join("statemachines")).unwrap();
@@ -63,10 +63,10 @@ fn a_changed_state_machine_is_told_and_drawn() {
 
     let stale = |output: Output| {
         assert_eq!(output.status.code(), Some(1));
-        let said = text(&output.stdout);
+        let printed = text(&output.stdout);
         assert!(
-            said.starts_with("docs/workflows/mine.md: ") && said.lines().count() == 1,
-            "{said}"
+            printed.starts_with("docs/workflows/mine.md: ") && printed.lines().count() == 1,
+            "{printed}"
         );
     };
     stale(bridge(&folder, &["draw", "--check"]));
@@ -74,10 +74,10 @@ fn a_changed_state_machine_is_told_and_drawn() {
 
     let output = bridge(&folder, &["draw"]);
     assert!(output.status.success());
-    let said = text(&output.stdout);
+    let printed = text(&output.stdout);
     assert!(
-        said.starts_with("drew docs/workflows/mine.md\n") && said.contains("A<br/>Fail"),
-        "{said}"
+        printed.starts_with("drew docs/workflows/mine.md\n") && printed.contains("A<br/>Fail"),
+        "{printed}"
     );
     assert!(text(&output.stderr).contains("no page `docs/workflows/other.md`"));
     let drawn = fs::read_to_string(&page).unwrap();

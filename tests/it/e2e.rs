@@ -1,16 +1,16 @@
-//! The deployed system, used through the real Momento SDK and its Function URL.
+//! The deployed system, through the real Momento SDK and the Function URL.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use momento::topics::ValueKind;
 use serde_json::{Value, json};
-use workflow_bridge::local::Stack;
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
+use workflow_bridge::tools::local::Stack;
 
 use crate::deployed::{RUNTIME, SOON, stack};
 
-/// Publishes `value` to `inbound` and returns what then comes on `outbound`.
+/// Publishes `value` to `inbound` and returns the next text on `outbound`.
 pub async fn round_trip(inbound: &str, value: &str, outbound: &str) -> String {
     let stack = stack().await;
     let client = stack.momento_client().unwrap();
@@ -33,7 +33,7 @@ fn sqs(stack: &Stack) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::new(stack.account().config())
 }
 
-/// The next message of a queue that `wanted` is true for; others go back.
+/// The next message of a queue that `wanted` accepts; the others return to the queue.
 pub async fn received(queue: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let (stack, queue) = (stack().await, queue.to_owned());
     let receive = async {
@@ -94,7 +94,7 @@ fn an_event_reaches_its_rule() {
 }
 
 #[test]
-fn a_failing_workflow_tells_the_failures_topic() {
+fn a_failed_workflow_publishes_to_the_failures_topic() {
     RUNTIME.block_on(async {
         let envelope: Value =
             serde_json::from_str(&round_trip("fails-in", "x", "fails-failed").await).unwrap();
@@ -120,12 +120,12 @@ fn a_failing_workflow_tells_the_failures_topic() {
 }
 
 #[test]
-fn an_input_too_long_for_the_event_is_asked_for() {
+fn an_input_too_long_for_the_event_is_fetched() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let client = stack.momento_client().unwrap();
         let mut subscription = client.subscribe("demo", "long-out").await.unwrap();
-        // Twice as long in the input, four times in the event, which leaves out what is over 248 KB.
+        // Escaping doubles it in the input and quadruples it in the event, which omits an input over 248 KB.
         let (status, answer) = post(&message("long-in", 9, &"\"".repeat(120_000))).await;
         assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
         let item = tokio::time::timeout(SOON, subscription.next()).await;
@@ -141,7 +141,7 @@ fn an_input_too_long_for_the_event_is_asked_for() {
 }
 
 #[test]
-fn a_payload_route_gives_the_text_and_has_the_address_itself() {
+fn a_payload_route_passes_the_text_and_addresses_the_reply() {
     RUNTIME.block_on(async {
         let wrapped = round_trip("payload-in", r#"{"n": 9007199254740993}"#, "payload-out").await;
         let wrapped: Value = serde_json::from_str(&wrapped).unwrap();
@@ -150,7 +150,7 @@ fn a_payload_route_gives_the_text_and_has_the_address_itself() {
 }
 
 #[test]
-fn two_routes_take_one_message() {
+fn two_routes_match_one_message() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let first = {
@@ -174,10 +174,12 @@ fn two_routes_take_one_message() {
 
 /// The text of the next message on a topic whose name begins with `prefix`.
 async fn next_publication(
-    events: &mut tokio::sync::broadcast::Receiver<workflow_bridge::local::topics::TopicsEvent>,
+    events: &mut tokio::sync::broadcast::Receiver<
+        workflow_bridge::tools::local::topics::TopicsEvent,
+    >,
     prefix: &str,
 ) -> String {
-    use workflow_bridge::local::topics::{TopicsEvent, broker::Value as Published};
+    use workflow_bridge::tools::local::topics::{TopicsEvent, broker::Value as Published};
     let next = async {
         loop {
             match events.recv().await.expect("the server runs") {
@@ -201,27 +203,27 @@ fn a_workflow_publishes_while_it_runs() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let client = stack.momento_client().unwrap();
-        let mut told = client.subscribe("demo", "told").await.unwrap();
+        let mut halfway = client.subscribe("demo", "told").await.unwrap();
         assert_eq!(round_trip("tells-in", "one", "tells-out").await, "one");
-        // EXPRESS workflows report no end, so this is how they answer.
+        // An EXPRESS workflow emits no end event and can answer only this way.
         client.publish("demo", "express-in", "two").await.unwrap();
-        let mut heard = Vec::new();
-        while heard.len() < 2 {
-            let item = tokio::time::timeout(SOON, told.next())
+        let mut texts = Vec::new();
+        while texts.len() < 2 {
+            let item = tokio::time::timeout(SOON, halfway.next())
                 .await
                 .expect("a publication")
                 .expect("a subscription");
             let ValueKind::Text(text) = item.kind else {
                 panic!("binary")
             };
-            heard.push(text);
+            texts.push(text);
         }
-        assert_eq!(heard, ["halfway with one", "halfway with two"]);
+        assert_eq!(texts, ["halfway with one", "halfway with two"]);
     });
 }
 
 #[test]
-fn a_workflow_asks_and_goes_on_with_the_answer() {
+fn a_workflow_asks_and_resumes_with_the_answer() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let client = stack.momento_client().unwrap();
@@ -245,11 +247,11 @@ fn a_workflow_asks_and_goes_on_with_the_answer() {
             assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
             answer["targets"][0]["outcome"].clone()
         };
-        // The same answer again: the task is over.
+        // The same answer again: the task has ended.
         assert_eq!(outcome(&yes, 701).await, "closed");
         assert_eq!(outcome("yes, but to whom?", 702).await, "dead_lettered");
 
-        // Somebody says no, and the reply goes where it may.
+        // A refusal; the route does not allow the requested address.
         let question = ask(r#"{"reply_to":"anywhere"}"#).await;
         let no =
             json!({"token": question["token"], "error": {"error": "Denied", "cause": "too dear"}});
@@ -302,7 +304,7 @@ async fn executions_named(machine: &str, part: &str) -> usize {
 }
 
 #[test]
-fn a_message_delivered_twice_and_twenty_times_at_once_starts_one_execution() {
+fn a_message_delivered_many_times_starts_one_execution() {
     RUNTIME.block_on(async {
         for (number, outcomes) in [(770_001, 1), (770_002, 20)] {
             let body = message("uppercase-in", number, "again");
@@ -325,7 +327,7 @@ fn a_message_delivered_twice_and_twenty_times_at_once_starts_one_execution() {
 }
 
 #[test]
-fn what_no_route_takes_is_kept_as_a_dead_letter() {
+fn an_unrouted_message_is_kept_as_a_dead_letter() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let (status, answer) = post(&message("orders-in", 5, "{\"kind\":\"complaint\"}")).await;
@@ -379,7 +381,7 @@ fn no_log_holds_a_payload_a_secret_or_a_signature() {
             round_trip("logged-in", text, "logged-out").await,
             text.to_uppercase()
         );
-        // The line about the end of this very execution is the last that could hold any of it.
+        // The line about the end of this execution is the last one that could contain them.
         let logs = async {
             loop {
                 let logs = stack.logs().await.unwrap();

@@ -1,15 +1,15 @@
-//! What is tested in the emulator's own Python: the corrections that the local stack makes to it, and the files that the
-//! relay is deployed with. Also what needs no more of AWS than the emulator.
+//! Runs the Python tests: the local stack's corrections to the emulator, and the files that deploy the relay. Also a test that
+//! needs only the emulator.
 
 use std::process::Command;
 use std::time::Duration;
 
-use workflow_bridge::adapters::objects::S3Objects;
-use workflow_bridge::local::console::Progress;
-use workflow_bridge::local::python;
-use workflow_bridge::local::workspace::Workspace;
-use workflow_bridge::local::{Account, Emulator};
-use workflow_bridge::ports::Objects;
+use workflow_bridge::adapters::aws::objects::S3Objects;
+use workflow_bridge::domain::ports::Objects;
+use workflow_bridge::tools::console::Progress;
+use workflow_bridge::tools::local::python;
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::local::{Account, Emulator};
 
 #[tokio::test]
 async fn the_emulator_answers_as_aws_does() {
@@ -21,7 +21,7 @@ async fn the_files_that_deploy_the_relay_agree() {
     unittest("tests/shipped").await;
 }
 
-/// Runs the tests in a folder of the clone, all of which have to pass.
+/// Runs the tests in a folder of the clone.
 async fn unittest(folder: &'static str) {
     let workspace = Workspace::find().unwrap();
     let python = python::environment(&workspace, &Progress::silent())
@@ -30,7 +30,7 @@ async fn unittest(folder: &'static str) {
     let root = workspace.root().to_owned();
     let tests = move || {
         let mut command = Command::new(python);
-        // Bytecode beside the tests would dirty the clone.
+        // `-B`: bytecode beside the tests would dirty the clone.
         command
             .args(["-B", "-m", "unittest", "discover", "-s", folder])
             .current_dir(root)
@@ -45,7 +45,7 @@ async fn unittest(folder: &'static str) {
 }
 
 #[tokio::test]
-async fn an_object_is_given_to_whoever_has_its_url() {
+async fn a_presigned_url_gives_access_to_its_object() {
     let workspace = Workspace::find().unwrap();
     let emulator = Emulator::start(&workspace, 0, &Progress::silent())
         .await

@@ -1,10 +1,10 @@
-//! `bridge explain`, as a person runs it.
+//! `bridge explain`.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
 
 use crate::lambda::{Aws, MACHINE, SECRET, routes};
 use crate::webhook::{TRIGGERS, body as signed_body, event, webhook};
@@ -35,7 +35,7 @@ fn explain_with(routes: &str, event: &str, arguments: &[&str]) -> Output {
         .args(["explain", "--event", "-"])
         .args(arguments)
         .env("ROUTES", routes)
-        // No home, no account, no way to anything.
+        // No network access.
         .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::piped())
@@ -49,7 +49,7 @@ fn explain_with(routes: &str, event: &str, arguments: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn said(event: &str, arguments: &[&str]) -> String {
+fn explained(event: &str, arguments: &[&str]) -> String {
     let output = explain(event, arguments);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
@@ -64,8 +64,8 @@ fn has(text: &str, lines: &[&str]) {
 }
 
 #[test]
-fn a_person_reads_what_matches_and_why_the_rest_does_not() {
-    let text = said(
+fn the_text_lists_matching_routes_and_why_others_do_not_match() {
+    let text = explained(
         &body(r#"{"kind":"order","n":9007199254740993,"reply_to":"elsewhere"}"#).to_string(),
         &[],
     );
@@ -91,8 +91,8 @@ fn a_person_reads_what_matches_and_why_the_rest_does_not() {
 }
 
 #[test]
-fn a_pattern_says_which_key_failed() {
-    let text = said(&body("no JSON").to_string(), &[]);
+fn a_failed_pattern_names_its_key() {
+    let text = explained(&body("no JSON").to_string(), &[]);
     has(
         &text,
         &[
@@ -100,7 +100,7 @@ fn a_pattern_says_which_key_failed() {
             "or where `token_id`: expected one of `[{\"prefix\":\"shop-\"}]`, found `null`",
         ],
     );
-    let text = said(&body(r#"{"kind":"invoice"}"#).to_string(), &[]);
+    let text = explained(&body(r#"{"kind":"invoice"}"#).to_string(), &[]);
     has(
         &text,
         &["where `json.kind`: expected one of `[\"order\"]`, found `\"invoice\"`"],
@@ -108,9 +108,9 @@ fn a_pattern_says_which_key_failed() {
 }
 
 #[test]
-fn a_program_gets_the_very_bytes() {
+fn the_json_has_the_exact_bytes_of_the_input() {
     let event = body(r#"{"kind": "order", "n": 1.10}"#).to_string();
-    let all: Value = serde_json::from_str(&said(&event, &["--json"])).unwrap();
+    let all: Value = serde_json::from_str(&explained(&event, &["--json"])).unwrap();
     assert_eq!(all["fate"], "accepted");
     let input = all["routes"][0]["does"]["input"].as_str().unwrap();
     assert!(
@@ -121,18 +121,18 @@ fn a_program_gets_the_very_bytes() {
 }
 
 #[test]
-fn nothing_that_matches_is_no_failure() {
+fn a_message_without_a_route_is_explained_without_failure() {
     let event = body("x").to_string().replace("orders/1", "elsewhere");
-    let text = said(&event, &[]);
+    let text = explained(&event, &[]);
     has(&text, &["no route takes it: it becomes a dead letter"]);
 }
 
 #[test]
-fn the_shipped_template_tells_its_routes() {
+fn routes_come_from_a_template_or_a_file() {
     let event = body("hello")
         .to_string()
         .replace("orders/1", "uppercase-in");
-    let text = said(&event, &["--template", "template.yaml"]);
+    let text = explained(&event, &["--template", "template.yaml"]);
     has(
         &text,
         &[
@@ -141,7 +141,7 @@ fn the_shipped_template_tells_its_routes() {
             "stateMachine:UppercaseStateMachine",
         ],
     );
-    let text = said(&event, &["--routes", "tests/fixtures/routes.json"]);
+    let text = explained(&event, &["--routes", "tests/fixtures/routes.json"]);
     has(
         &text,
         &[
@@ -152,11 +152,11 @@ fn the_shipped_template_tells_its_routes() {
 }
 
 #[test]
-fn a_letter_says_why_it_was_kept() {
+fn a_letter_shows_its_reason() {
     let letter = json!({"id": "x", "route": "audit", "reason": "unavailable", "detail": "Throttling: slow\ndown", "attempts": 3,
         "first_at": 1704296470565_i64, "last_at": 1704296480565_i64, "bridge": "0.1.0", "message": body("x")});
     let records = json!({"Messages": [{"Body": letter.to_string()}]}).to_string();
-    let text = said(&records, &[]);
+    let text = explained(&records, &[]);
     has(
         &text,
         &[
@@ -170,7 +170,7 @@ fn a_letter_says_why_it_was_kept() {
 }
 
 #[test]
-fn a_mistake_says_what_to_do() {
+fn an_error_names_its_remedy() {
     for (event, arguments, expected) in [
         (
             "hello",
@@ -201,7 +201,7 @@ fn a_mistake_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_it_shows_is_what_the_webhook_asks_for() {
+async fn it_shows_the_calls_that_the_webhook_makes() {
     let routes = routes(json!([
         {"name": "envelope", "from": {"cache": "chat", "topic": "in"}, "to": {"stateMachine": MACHINE},
          "reply": {"topics": ["{topic}-out"], "from": "json.to", "allow": ["mine"]}},
@@ -222,8 +222,8 @@ async fn what_it_shows_is_what_the_webhook_asks_for() {
     assert_eq!(answer["statusCode"], 200, "{answer}");
 
     let output = explain_with(&routes, &event.to_string(), &["--json"]);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let does = |n: usize| &told["routes"][n]["does"];
+    let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let does = |n: usize| &explained["routes"][n]["does"];
     let mut started = function.aws().bodies("StartExecution");
     started.sort_by_key(|call| call["name"].to_string());
     assert_eq!(started.len(), 2);
@@ -233,13 +233,13 @@ async fn what_it_shows_is_what_the_webhook_asks_for() {
         assert_eq!(call["input"], does(n)["input"]);
     }
     let put = &function.aws().bodies("PutEvents")[0]["Entries"][0];
-    for (asked, shown) in [
+    for (sent, shown) in [
         ("EventBusName", "bus"),
         ("Source", "source"),
         ("DetailType", "detail_type"),
         ("Detail", "detail"),
     ] {
-        assert_eq!(put[asked], does(2)[shown], "{asked}");
+        assert_eq!(put[sent], does(2)[shown], "{sent}");
     }
     let resumed = &function.aws().bodies("SendTaskSuccess")[0];
     assert_eq!(resumed["taskToken"], does(3)["token"]);

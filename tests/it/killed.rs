@@ -1,8 +1,8 @@
-//! Functions whose processes a test kills.
+//! Killed function processes.
 
 use std::sync::Arc;
 
-use workflow_bridge::local::{Options, Stack};
+use workflow_bridge::tools::local::{Options, Stack};
 
 use crate::deployed::{RUNTIME, SOON, binaries, stack};
 
@@ -22,7 +22,7 @@ fn a_killed_function_answers_again_from_a_new_process() {
         assert_eq!(unsigned().await, 401);
         assert_eq!(own.kill_functions("WebhookFunction").unwrap(), 1);
         assert_eq!(own.kill_functions("CompletionFunction").unwrap(), 0);
-        // The emulator may hand it one event before it sees that the process is gone.
+        // The emulator may pass one event to the dead process before it notices.
         let answers = [unsigned().await, unsigned().await];
         assert!([401, 502].contains(&answers[0]), "{answers:?}");
         assert_eq!(answers[1], 401);

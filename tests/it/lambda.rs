@@ -1,5 +1,5 @@
-//! A Lambda function's world on loopback: the Runtime API, which hands events to the real binary, and AWS endpoints,
-//! which replay answers or misbehave.
+//! A Lambda environment on loopback: the Runtime API, which passes events to the real binary, and AWS endpoints, which replay
+//! answers or misbehave.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -26,11 +26,11 @@ pub enum Aws {
     Answers,
     /// Accepts connections and never answers calls of these operations, separated by a space.
     Hangs(&'static str),
-    /// Answers 500 to them.
+    /// Answers 500 to these operations.
     Breaks(&'static str),
-    /// Answers 200 with this body to it.
+    /// Answers 200 with this body to this operation.
     Replays(&'static str, &'static str),
-    /// Answers 400 with this body to it.
+    /// Answers 400 with this body to this operation.
     Refuses(&'static str, &'static str),
 }
 
@@ -42,20 +42,20 @@ pub struct Function {
     aws: Arc<AwsStub>,
 }
 
-/// The AWS endpoint: what was asked of it, and how it behaves.
+/// The AWS endpoint: recorded calls and behaviour.
 pub struct AwsStub {
     calls: Mutex<Vec<(String, Value)>>,
     /// The header `X-Amzn-Trace-Id` of each call.
     traces: Mutex<Vec<(String, String)>>,
     behaviour: Mutex<Aws>,
-    /// What every secret and every parameter holds.
+    /// The value of every secret and every parameter.
     value: Mutex<String>,
 }
 
 struct RuntimeApi {
     events: tokio::sync::Mutex<UnboundedReceiver<Value>>,
     answers: UnboundedSender<Value>,
-    /// What a function may take.
+    /// The function's timeout.
     timeout: Duration,
 }
 
@@ -64,7 +64,7 @@ pub fn routes(list: Value) -> String {
 }
 
 impl Function {
-    /// Starts `binary` with `variables` over those of every function.
+    /// Starts `binary` with Lambda's variables; `variables` override them.
     pub async fn start(
         binary: &str,
         variables: &[(&str, &str)],
@@ -109,7 +109,7 @@ impl Function {
         &self.aws
     }
 
-    /// Hands an event over and waits for what the function makes of it.
+    /// Sends an event and waits for the function's answer.
     pub async fn invoke(&self, event: Value) -> Value {
         let mut answers = self.answers.lock().await;
         self.events.send(event).expect("the Runtime API runs");
@@ -124,7 +124,7 @@ impl Function {
         self.child.id().expect("the function runs")
     }
 
-    /// Waits until the function has ended by itself, and returns its exit code and its log.
+    /// Waits for the function to exit; returns its exit code and its log.
     pub async fn ended(&mut self) -> (Option<i32>, String) {
         let log = self.log().await;
         let status = self.child.wait().await.expect("its status");
@@ -148,7 +148,7 @@ impl Function {
     }
 }
 
-/// A function's process, with the variables that Lambda sets.
+/// A function's process with Lambda's variables.
 pub fn command(binary: &str) -> Command {
     let mut command = Command::new(binary);
     command
@@ -174,14 +174,14 @@ impl AwsStub {
         }
     }
 
-    /// Answers on a port of its own, which the returned URL names.
+    /// Serves on a free port; returns its URL, too.
     pub async fn start(self) -> (Arc<Self>, String) {
         let stub = Arc::new(self);
         let address = serve(stub.clone().router()).await;
         (stub, format!("http://{address}"))
     }
 
-    /// Its answers, for who serves them otherwise.
+    /// The answers as a router, for another server.
     pub fn router(self: Arc<Self>) -> Router {
         Router::new().fallback(aws_call).with_state(self)
     }
@@ -190,7 +190,7 @@ impl AwsStub {
         *self.behaviour.lock().unwrap() = behaviour;
     }
 
-    /// From now on, every secret and every parameter holds this.
+    /// Replaces the value of every secret and every parameter.
     pub fn hold(&self, value: &str) {
         value.clone_into(&mut self.value.lock().unwrap());
     }
@@ -204,7 +204,7 @@ impl AwsStub {
         matching.map(|(_, body)| body.clone()).collect()
     }
 
-    /// The traces that the calls to `operation` were made part of.
+    /// The trace headers of the calls to `operation`.
     pub fn traces(&self, operation: &str) -> Vec<String> {
         let traces = self.traces.lock().unwrap();
         let matching = traces.iter().filter(|(of, _)| of == operation);
@@ -212,7 +212,7 @@ impl AwsStub {
     }
 }
 
-/// Serves on a free port of loopback, and returns its address.
+/// Serves on a free port of loopback; returns its address.
 pub async fn serve(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound").to_string();
@@ -294,7 +294,7 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
             return (StatusCode::BAD_REQUEST, axum::Json(error)).into_response();
         }
         "GetSecretValue" => json!({"SecretString": value}),
-        // Of an empty table.
+        // The answers of an empty table.
         "GetItem" | "PutItem" => json!({}),
         "GetParameter" => json!({"Parameter": {"Name": "p", "Value": value}}),
         _ => return (StatusCode::BAD_REQUEST, "{}").into_response(),

@@ -1,8 +1,8 @@
-//! What the bench `lambda` invokes functions with, computes and prints. A bench without a harness runs no tests of its own.
+//! The events, figures and tables of the bench `lambda`; a bench without a harness runs no tests.
 
 #[path = "../../benches/lambda/compare.rs"]
 mod compare;
-// Of these, not everything is needed here.
+// The bench uses more of these modules than the tests.
 #[allow(dead_code)]
 #[path = "../../benches/lambda/events.rs"]
 mod events;
@@ -28,7 +28,7 @@ mod targets;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use workflow_bridge::signature::{SigningSecret, verify};
+use workflow_bridge::domain::inbound::signature::{SigningSecret, verify};
 
 use crate::relay_bench::markdown;
 use figures::{Figures, Instructions, Messages, Spread, Start, percentile};
@@ -104,7 +104,7 @@ fn targets_are_quotients_of_medians_in_the_same_place() {
     let subjects = [subject(Name::Webhook, 1), subject(Name::Afternoon, 4)];
     let targets = targets::all(&subjects, &figures);
     let found: Vec<_> = targets.iter().map(|t| (t.what, t.found)).collect();
-    // Over TLS the webhook was not measured, nor were the instructions of the other.
+    // Nothing to compare: no webhook start over TLS, no instructions of `Afternoon`.
     let expected = [
         ("webhook, binary", 0.25),
         ("webhook, start to first answer, HTTP", 0.25),
@@ -113,7 +113,7 @@ fn targets_are_quotients_of_medians_in_the_same_place() {
 }
 
 #[test]
-fn tables_hold_what_was_measured() {
+fn tables_contain_the_measurements() {
     let figures = Figures {
         starts: vec![
             start(Name::Webhook, Place::TLS, 3_000.0),
@@ -166,7 +166,7 @@ fn tables_hold_what_was_measured() {
 }
 
 #[test]
-fn messages_are_signed_and_texts_are_as_long_as_told() {
+fn messages_are_signed_and_texts_have_the_given_length() {
     for size in [SMALL, MIDDLE, LARGE] {
         let event: Value = serde_json::from_slice(&events::event(Job::Start, 7, size)).unwrap();
         let body = event["body"].as_str().unwrap();
@@ -191,7 +191,7 @@ fn messages_are_signed_and_texts_are_as_long_as_told() {
 }
 
 #[test]
-fn an_answer_that_tells_of_a_failure_is_not_good() {
+fn an_answer_with_a_failure_is_not_good() {
     let good = |job, answer: &str| events::is_good(job, answer.as_bytes());
     assert!(good(Job::Start, r#"{"statusCode":200,"body":""}"#));
     assert!(!good(Job::Start, r#"{"statusCode":500}"#));
@@ -202,7 +202,7 @@ fn an_answer_that_tells_of_a_failure_is_not_good() {
     assert!(!good(Job::Start, "no JSON"));
 }
 
-/// What `--json` writes of a run with one ratio.
+/// The `--json` output of a run with one ratio.
 fn run(found: f64) -> String {
     let target =
         json!({"what": "webhook, binary", "beside": "node", "at_most": 0.3, "found": found});
@@ -238,7 +238,7 @@ fn runs_agree_within_15_percent_of_the_smaller_ratio() {
 }
 
 #[test]
-fn a_ratio_that_one_run_lacks_is_a_difference() {
+fn a_missing_ratio_is_a_difference() {
     let without = r#"{"targets": []}"#;
     for (one, other) in [
         (run(0.2), without.to_owned()),
@@ -255,7 +255,7 @@ fn a_ratio_that_one_run_lacks_is_a_difference() {
 }
 
 #[tokio::test]
-async fn each_service_answers_its_own_calls_alone() {
+async fn each_service_answers_only_its_own_calls() {
     tokio::task::LocalSet::new().run_until(calls()).await;
 }
 
@@ -285,12 +285,12 @@ async fn calls() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_opened_ahead_counts_as_nothing() {
+async fn a_preopened_connection_is_not_counted() {
     tokio::task::LocalSet::new().run_until(ahead()).await;
 }
 
 async fn ahead() {
-    // A service time that nobody would wait for: it is that of calls.
+    // Longer than the client's timeout: the service time applies only to calls.
     let aws = Aws::start("the secret", None, Duration::from_secs(3_600));
     let aws = aws.await.unwrap();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(60));

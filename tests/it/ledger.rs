@@ -1,4 +1,4 @@
-//! The ledger's table as the shipped template makes it, in the emulator's DynamoDB.
+//! The ledger's table of the shipped template, in the emulator's DynamoDB.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -9,15 +9,16 @@ use axum::body::Bytes;
 use axum::routing::post;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use workflow_bridge::adapters::dynamodb::DynamoLedger;
-use workflow_bridge::local::aws::Account;
-use workflow_bridge::ports::{Begun, FaultKind, Ledger, Register};
+use workflow_bridge::adapters::aws::dynamodb::DynamoLedger;
+use workflow_bridge::domain::fault::FaultKind;
+use workflow_bridge::domain::ports::{Begun, Ledger, Register};
+use workflow_bridge::tools::local::aws::Account;
 
 use crate::deployed::{RUNTIME, stack};
 
 const START: i64 = 1_704_296_470_000;
 
-/// An id that no other test uses.
+/// An ID unique among all tests.
 fn fresh_id() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("arn:execution-{}#0", COUNT.fetch_add(1, Ordering::Relaxed))
@@ -49,7 +50,7 @@ fn busy(until_ms: i64) -> Begun {
 }
 
 #[test]
-fn of_many_who_begin_at_once_one_gets_the_event() {
+fn one_of_many_concurrent_owners_gets_the_event() {
     RUNTIME.block_on(async {
         let (ledger, id) = (ledger(|| START).await, fresh_id());
         let owners: Vec<String> = (0..16).map(|i| i.to_string()).collect();
@@ -66,14 +67,14 @@ fn of_many_who_begin_at_once_one_gets_the_event() {
         assert_eq!(winners.len(), 1, "{begun:?}");
         let others = begun.iter().filter(|b| **b == busy(until_ms));
         assert_eq!(others.count(), 15, "{begun:?}");
-        // Who asks again, because an answer was lost, has it still.
+        // The owner keeps the event when it retries after a lost answer.
         let winner = &owners[winners[0]];
         assert_eq!(ledger.begin(&id, winner, until_ms).await, Ok(yours(&[])));
     });
 }
 
 #[test]
-fn a_lease_that_ended_lets_the_next_one_begin() {
+fn an_expired_lease_goes_to_the_next_owner() {
     static NOW: AtomicI64 = AtomicI64::new(START);
     RUNTIME.block_on(async {
         let (ledger, id) = (ledger(|| NOW.load(Ordering::Relaxed)).await, fresh_id());
@@ -85,7 +86,7 @@ fn a_lease_that_ended_lets_the_next_one_begin() {
         NOW.store(until_ms + 1, Ordering::Relaxed);
         assert_eq!(ledger.begin(&id, "two", later).await, Ok(yours(&[])));
 
-        // The first one wakes up: what it gives back is not its own any more.
+        // The first owner wakes up and gives back a lease that it has lost.
         ledger
             .give_back(&id, "one", &["late".to_owned()])
             .await
@@ -95,7 +96,7 @@ fn a_lease_that_ended_lets_the_next_one_begin() {
 }
 
 #[test]
-fn what_was_published_is_told_to_the_next_one() {
+fn the_next_owner_gets_the_published_names() {
     RUNTIME.block_on(async {
         let (ledger, id) = (ledger(|| START).await, fresh_id());
         let lease = START + 60_000;
@@ -118,7 +119,7 @@ fn what_was_published_is_told_to_the_next_one() {
 }
 
 #[test]
-fn what_is_done_is_never_begun_again() {
+fn a_finished_event_is_never_begun_again() {
     static NOW: AtomicI64 = AtomicI64::new(START);
     RUNTIME.block_on(async {
         let (ledger, id) = (ledger(|| NOW.load(Ordering::Relaxed)).await, fresh_id());
@@ -127,7 +128,7 @@ fn what_is_done_is_never_begun_again() {
         ledger.finish(&id).await.unwrap();
         NOW.store(lease + 1, Ordering::Relaxed);
         assert_eq!(ledger.begin(&id, "two", lease * 2).await, Ok(Begun::Done));
-        // Too late, and of no effect.
+        // Too late: no effect.
         ledger
             .give_back(&id, "one", &["x".to_owned()])
             .await
@@ -144,7 +145,7 @@ fn what_is_done_is_never_begun_again() {
 }
 
 #[test]
-fn what_the_sweep_marked_can_be_begun() {
+fn a_marked_event_can_be_begun() {
     RUNTIME.block_on(async {
         let (ledger, id) = (ledger(|| START).await, fresh_id());
         ledger.mark(&id).await.unwrap();
@@ -155,7 +156,7 @@ fn what_the_sweep_marked_can_be_begun() {
 }
 
 #[test]
-fn a_hundred_ids_are_looked_up_at_once() {
+fn a_hundred_ids_are_looked_up_together() {
     RUNTIME.block_on(async {
         let ledger = ledger(|| START).await;
         let ids: Vec<String> = (0..100).map(|_| fresh_id()).collect();
@@ -179,7 +180,7 @@ fn a_saved_text_comes_back_and_never_expires() {
 }
 
 #[test]
-fn a_table_that_is_missing_is_a_fault_with_its_name() {
+fn a_missing_table_is_a_fault_with_its_code() {
     RUNTIME.block_on(async {
         let aws = stack().await.account().config();
         let ledger = DynamoLedger::new(aws, "no-such-table".to_owned(), || START);
@@ -188,7 +189,7 @@ fn a_table_that_is_missing_is_a_fault_with_its_name() {
     });
 }
 
-/// Answers a BatchGetItem with the first `processed` keys, as if they were there, and leaves the others unprocessed.
+/// Answers a BatchGetItem with items for the first `processed` keys; the other keys stay unprocessed.
 async fn busy_table(processed: usize) -> DynamoLedger {
     let answer = async move |body: Bytes| {
         let request: Value = serde_json::from_slice(&body).unwrap();
@@ -209,7 +210,7 @@ async fn busy_table(processed: usize) -> DynamoLedger {
 }
 
 #[tokio::test]
-async fn keys_that_were_not_processed_are_asked_for_again() {
+async fn unprocessed_keys_are_requested_again() {
     let ids = ["a", "b", "c"].map(str::to_owned);
     let known = busy_table(1).await.known(&ids).await.unwrap();
     assert_eq!(known, HashSet::from(ids.clone()));

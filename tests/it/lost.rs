@@ -1,15 +1,15 @@
-//! Ends of executions that EventBridge never told: the sweep finds each, and its result is published once.
+//! Ends of executions whose events were lost: the sweep finds each one and publishes its result once.
 
 use anyhow::Result;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
-use workflow_bridge::local::Stack;
-use workflow_bridge::local::template::{add_routes, add_state_machine};
+use workflow_bridge::tools::local::Stack;
+use workflow_bridge::tools::template::{add_routes, add_state_machine};
 
 use crate::deployed::RUNTIME;
 use crate::messages::{
-    Execution, Publications, body, deploy, depth, drain, enqueue, executions, invoke, post,
-    quicken, settle, tell_of_ends, until,
+    Execution, Publications, body, deliver_end_events, deploy, depth, drain, enqueue, executions,
+    invoke, post, quicken, settle, until,
 };
 
 const MACHINES: [&str; 2] = ["UppercaseStateMachine", "SecondTimeStateMachine"];
@@ -38,7 +38,7 @@ async fn send(stack: &Stack, topic: &str, number: u64, text: &str) {
     assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
 }
 
-/// Waits until so many executions have ended in this way.
+/// Waits until `count` executions have ended with this status.
 async fn ended(stack: &Stack, machine: &str, count: usize, status: ExecutionStatus) {
     until("ended executions", async || {
         let all = executions(stack, machine).await;
@@ -47,13 +47,13 @@ async fn ended(stack: &Stack, machine: &str, count: usize, status: ExecutionStat
     .await;
 }
 
-/// Sweeps, and waits until what was found went its way.
+/// Runs the sweep and waits until its findings are published.
 async fn sweep(stack: &Stack) {
     invoke(stack, "SweepFunction").await;
     settle(stack, &MACHINES).await;
 }
 
-/// What EventBridge sends of an end, as far as the completion reads it.
+/// EventBridge's event of an end, with the fields that the completion reads.
 fn event_of(execution: &Execution, machine: &str) -> Value {
     json!({
         "version": "0", "id": "late", "source": "aws.states",
@@ -80,35 +80,35 @@ fn the_sweep_publishes_each_lost_end_once() {
             texts
         };
         sweep(stack).await;
-        tell_of_ends(stack, false).await;
+        deliver_end_events(stack, false).await;
 
         for (number, text) in [(1, "a"), (2, "b"), (3, "c")] {
             send(stack, "uppercase-in", number, text).await;
         }
         ended(stack, MACHINES[0], 3, ExecutionStatus::Succeeded).await;
         settle(stack, &MACHINES).await;
-        assert_eq!(publications.count(), 0, "nobody told");
+        assert_eq!(publications.count(), 0, "no event arrived");
         for _ in 0..2 {
             sweep(stack).await;
             assert_eq!(uppercase(), ["A", "B", "C"]);
         }
 
-        // The events come after all.
+        // The events arrive late.
         for execution in executions(stack, MACHINES[0]).await {
             let machine = stack.resource(MACHINES[0]).unwrap();
             enqueue(stack, "CompletionsQueue", &event_of(&execution, machine)).await;
         }
         settle(stack, &MACHINES).await;
         assert_eq!(uppercase(), ["A", "B", "C"]);
-        // An event that comes in time.
-        tell_of_ends(stack, true).await;
+        // An event that arrives in time.
+        deliver_end_events(stack, true).await;
         send(stack, "uppercase-in", 4, "d").await;
         publications.wait("uppercase-out", 4).await;
         sweep(stack).await;
         assert_eq!(uppercase(), ["A", "B", "C", "D"]);
 
         // A redriven execution ends twice, and each end is lost.
-        tell_of_ends(stack, false).await;
+        deliver_end_events(stack, false).await;
         send(stack, "second-in", 1, "e").await;
         ended(stack, MACHINES[1], 1, ExecutionStatus::Failed).await;
         for _ in 0..2 {
@@ -134,9 +134,9 @@ fn the_sweep_publishes_each_lost_end_once() {
     RUNTIME.block_on(test);
 }
 
-/// A nested execution, or one that a person starts with a copied envelope.
+/// A nested execution, or a manual start with a copied envelope.
 #[test]
-fn an_execution_with_the_input_of_another_one_publishes_nothing_with_its_event_or_without() {
+fn an_execution_with_a_copied_input_publishes_nothing() {
     let test = async {
         let faulty = deploy(with_second_time).await;
         let stack = &faulty.stack;
@@ -147,8 +147,8 @@ fn an_execution_with_the_input_of_another_one_publishes_nothing_with_its_event_o
         let parent = &executions(stack, MACHINES[0]).await[0];
         let described = sfn.describe_execution().execution_arn(&parent.arn);
         let input = described.send().await.unwrap().input.unwrap();
-        let nested = async |told: bool| {
-            tell_of_ends(stack, told).await;
+        let nested = async |with_event: bool| {
+            deliver_end_events(stack, with_event).await;
             let machine = stack.resource(MACHINES[1]).unwrap();
             let start = sfn.start_execution().state_machine_arn(machine);
             start.input(&input).send().await.unwrap();

@@ -1,7 +1,7 @@
-//! The real binaries, from outside.
+//! Integration tests of the real binaries.
 //!
 //! `lambda` runs them under an emulated Runtime API against replayed AWS answers; `e2e` uses the deployed template;
-//! `proxy` puts faults between them and the local servers.
+//! `proxy` injects faults between them and the local servers.
 #![cfg(feature = "cli")]
 
 mod addresses;
@@ -22,6 +22,7 @@ mod explain;
 mod killed;
 mod lambda;
 mod lambda_bench;
+mod layers;
 mod ledger;
 mod lost;
 mod messages;

@@ -1,4 +1,4 @@
-//! What end-to-end tests do with a deployed stack: post messages, watch topics, and look into queues and executions.
+//! Helpers for a deployed stack: post messages, watch topics, read queues and executions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, QueueAttributeName};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast::error::RecvError, watch};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::local::Stack;
-use workflow_bridge::local::topics::{TopicsEvent, broker::Value as Published};
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
+use workflow_bridge::tools::local::Stack;
+use workflow_bridge::tools::local::topics::{TopicsEvent, broker::Value as Published};
 
 use crate::deployed::{SOON, stack};
 use crate::faulty::FaultyStack;
 
-/// How long a condition is awaited; it only ends a test that would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// The timeout for a condition, so that no test hangs.
+const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// With these and [`quicken`], what failed comes again within seconds, and is not given up.
+/// With these and [`quicken`], failed work is retried within seconds and without limit.
 pub const QUICK: [(&str, &str); 4] = [
     ("RETRY_AFTER_SECONDS", "1"),
     ("RETRY_AT_MOST_SECONDS", "3"),
@@ -27,7 +27,7 @@ pub const QUICK: [(&str, &str); 4] = [
     ("SWEEP_GRACE_SECONDS", "0"),
 ];
 
-/// Lets a batch come again after 12 s where its function was killed. A function still ends before that.
+/// A batch of a killed function returns after 12 s, which is longer than the functions' timeout.
 pub fn quicken(template: &mut Value) -> Result<()> {
     let resources = &mut template["Resources"];
     for function in ["RedriveFunction", "CompletionFunction"] {
@@ -41,9 +41,9 @@ pub fn quicken(template: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// Deploys the template, changed by `edit`, into the tests' emulator with [`QUICK`]; its webhook answers.
+/// Deploys the template, changed by `edit`, into the tests' emulator with [`QUICK`], and waits for its webhook.
 ///
-/// On a machine under load the emulator's first start of a function can fail, which a sender would take for an answer.
+/// Under load the emulator's first start of a function can fail, which looks like an answer of the webhook.
 pub async fn deploy(edit: impl FnOnce(&mut Value) -> Result<()> + Send + 'static) -> FaultyStack {
     let emulator = Arc::clone(stack().await.emulator());
     let faulty = FaultyStack::start(emulator, &QUICK, edit).await.unwrap();
@@ -67,7 +67,7 @@ pub fn body(topic: &str, number: u64, text: &str) -> String {
     .to_string()
 }
 
-/// Posts a body to the webhook, signed with `secret`. An answer without JSON is not the bridge's; no answer is status 0.
+/// Posts a body to the webhook, signed with `secret`. Status 0 stands for no answer, null for an answer without JSON.
 pub async fn post_signed(
     http: &reqwest::Client,
     stack: &Stack,
@@ -99,12 +99,12 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-        panic!("expected within {PATIENCE:?}: {what}");
+    if tokio::time::timeout(TIMEOUT, waiting).await.is_err() {
+        panic!("expected within {TIMEOUT:?}: {what}");
     }
 }
 
-/// All that is published from now on, as topics and texts.
+/// All texts published from now on, with their topics.
 pub struct Publications(watch::Receiver<Vec<(String, String)>>);
 
 impl Publications {
@@ -122,7 +122,7 @@ impl Publications {
                     }
                     Ok(_) => {}
                     Err(RecvError::Closed) => return,
-                    // Whoever counts would count too few: ending makes every wait fail.
+                    // The count would be too low: ending this task fails every wait.
                     Err(RecvError::Lagged(missed)) => panic!("missed {missed} publications"),
                 }
             }
@@ -130,20 +130,20 @@ impl Publications {
         Self(receiver)
     }
 
-    /// The texts on a topic so far.
+    /// The texts published on a topic so far.
     pub fn on(&self, topic: &str) -> Vec<String> {
         let all = self.0.borrow();
         let texts = all.iter().filter(|(on, _)| on == topic);
         texts.map(|(_, text)| text.clone()).collect()
     }
 
-    /// How many there are so far, on whatever topic; fails where some were missed.
+    /// The number of publications on all topics so far; fails if some were missed.
     pub fn count(&self) -> usize {
         assert!(self.0.has_changed().is_ok(), "publications were missed");
         self.0.borrow().len()
     }
 
-    /// Waits until there are `count` on a topic, and returns their texts.
+    /// Waits for `count` publications on a topic; returns their texts.
     pub async fn wait(&self, topic: &str, count: usize) -> Vec<String> {
         let what = format!("{count} publications on `{topic}`");
         until(&what, async || self.on(topic).len() >= count).await;
@@ -155,7 +155,7 @@ fn sqs(stack: &Stack) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::new(stack.account().config())
 }
 
-/// How many messages a queue of the template has, in flight or delayed as well.
+/// The depth of a queue of the template, including messages in flight or delayed.
 pub async fn depth(stack: &Stack, queue: &str) -> usize {
     let names = [
         QueueAttributeName::ApproximateNumberOfMessages,
@@ -171,7 +171,7 @@ pub async fn depth(stack: &Stack, queue: &str) -> usize {
     names.iter().filter_map(count).sum()
 }
 
-/// Takes everything out of a queue of the template.
+/// Removes and returns all messages of a queue of the template.
 pub async fn drain(stack: &Stack, queue: &str) -> Vec<Value> {
     let (sqs, url) = (sqs(stack), stack.resource(queue).unwrap());
     let mut all = Vec::new();
@@ -203,7 +203,7 @@ pub async fn enqueue(stack: &Stack, queue: &str, body: &Value) {
     call.message_body(body.to_string()).send().await.unwrap();
 }
 
-/// Waits until every message went its way: out of the queues, through the workflows, and out of the completion's queue.
+/// Waits until the queues are empty and no execution runs.
 pub async fn settle(stack: &Stack, machines: &[&str]) {
     until("empty queues and ended executions", async || {
         if depth(stack, "ParkedQueue").await > 0 {
@@ -223,7 +223,7 @@ pub async fn settle(stack: &Stack, machines: &[&str]) {
     .await;
 }
 
-/// Invokes a function of the template with an empty event; it must not fail.
+/// Invokes a function of the template with an empty event; panics on an error.
 pub async fn invoke(stack: &Stack, function: &str) {
     let account = stack.account();
     let name = stack.resource(function).unwrap();
@@ -245,7 +245,7 @@ pub async fn invoke(stack: &Stack, function: &str) {
     assert!(status.is_success() && !failed, "{status}: {text}");
 }
 
-/// An execution, as ListExecutions has it.
+/// An execution in ListExecutions.
 #[derive(Clone, Debug)]
 pub struct Execution {
     pub arn: String,
@@ -276,13 +276,13 @@ pub async fn executions(stack: &Stack, machine: &str) -> Vec<Execution> {
     }
 }
 
-/// Lets EventBridge tell of ends of executions, or lose them.
-pub async fn tell_of_ends(stack: &Stack, told: bool) {
+/// Enables or disables the rule for events of ended executions.
+pub async fn deliver_end_events(stack: &Stack, enabled: bool) {
     let events = aws_sdk_eventbridge::Client::new(stack.account().config());
     // The physical id of a rule may be `bus|name`.
     let id = stack.resource("UppercaseEnds").unwrap();
     let name = id.rsplit(['|', '/']).next().unwrap();
-    if told {
+    if enabled {
         events.enable_rule().name(name).send().await.unwrap();
     } else {
         events.disable_rule().name(name).send().await.unwrap();

@@ -1,11 +1,11 @@
-//! A run of messages whose metrics add up with what happened to them.
+//! A run of messages whose metrics match their outcomes.
 //!
 //! ```text
 //! METRICS_MESSAGES=1000 cargo test --all-features --test it metrics -- --nocapture
 //! ```
 //!
-//! Without `METRICS_MESSAGES` there are 1,000. Every tenth message has no route, every tenth a wrong signature, and so on, and
-//! while a third of them is sent Step Functions answers nobody.
+//! `METRICS_MESSAGES` defaults to 1,000. Every tenth message has no route, every tenth a wrong signature, and so on. During a
+//! twelfth of the run, StartExecution answers 503.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -15,17 +15,17 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::local::console::Progress;
-use workflow_bridge::local::template::add_routes;
-use workflow_bridge::local::{Emulator, Stack, workspace::Workspace};
-use workflow_bridge::metrics::Metric;
+use workflow_bridge::telemetry::metrics::Metric;
+use workflow_bridge::tools::console::Progress;
+use workflow_bridge::tools::local::{Emulator, Stack, workspace::Workspace};
+use workflow_bridge::tools::template::add_routes;
 
 use crate::chaos::setting;
 use crate::deployed::RUNTIME;
 use crate::faulty::{Dependency, FaultyStack};
 use crate::messages::{
-    Publications, QUICK, body, depth, executions, invoke, post_signed, quicken, settle,
-    tell_of_ends,
+    Publications, QUICK, body, deliver_end_events, depth, executions, invoke, post_signed, quicken,
+    settle,
 };
 use crate::proxy::{Fault, Span};
 
@@ -34,10 +34,10 @@ mod format;
 use format::Sums;
 
 const AT_ONCE: usize = 8;
-/// More than an execution's input may have.
+/// Larger than the limit of an execution's input.
 const TOO_LARGE: usize = 262_144;
 
-/// What is known of the run from outside.
+/// The answers of the webhook, counted.
 #[derive(Debug, Default)]
 struct Seen {
     answers: BTreeMap<String, i64>,
@@ -70,8 +70,8 @@ impl Seen {
     }
 }
 
-/// Sends the messages of these numbers; returns bodies to repeat once their executions have ended. (Before that, Step
-/// Functions takes a repeat for the first one.)
+/// Sends the messages with these numbers. Returns bodies to repeat after their executions have ended: until then Step Functions
+/// answers a repeat like the first request.
 async fn send(stack: &Stack, numbers: std::ops::Range<u64>, seen: &mut Seen) -> Vec<String> {
     let http = reqwest::Client::new();
     let mut repeats = Vec::new();
@@ -107,7 +107,7 @@ async fn send(stack: &Stack, numbers: std::ops::Range<u64>, seen: &mut Seen) -> 
     repeats
 }
 
-/// A daemon of X-Ray: where it listens, and what it was sent.
+/// An X-Ray daemon: its address and the segments received.
 async fn daemon() -> (String, Arc<Mutex<Vec<Value>>>) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap().to_string();
@@ -127,13 +127,13 @@ async fn daemon() -> (String, Arc<Mutex<Vec<Value>>>) {
 }
 
 #[test]
-fn metrics_add_up_with_what_happened() {
+fn metrics_match_the_outcomes() {
     let messages = setting("METRICS_MESSAGES").unwrap_or(1000);
     RUNTIME.block_on(run(messages));
 }
 
 async fn run(messages: u64) {
-    // One of its own, so that nothing else is in its account's logs.
+    // An emulator of its own, so that its logs have no other lines.
     let workspace = Workspace::find().unwrap();
     let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
     let emulator = Arc::new(emulator.unwrap());
@@ -168,11 +168,11 @@ async fn run(messages: u64) {
     for body in repeats {
         seen.answer(post_signed(&http, stack, stack.signing_secret(), &body).await);
     }
-    tell_of_ends(stack, false).await;
+    deliver_end_events(stack, false).await;
     send(stack, messages - 20..messages, &mut seen).await;
     settle(stack, &["UppercaseStateMachine"]).await;
-    tell_of_ends(stack, true).await;
-    let untold = publications.on("uppercase-out").len();
+    deliver_end_events(stack, true).await;
+    let before_sweep = publications.on("uppercase-out").len();
     invoke(stack, "SweepFunction").await;
     settle(stack, &["UppercaseStateMachine"]).await;
 
@@ -185,7 +185,7 @@ async fn run(messages: u64) {
     );
     let results = publications.wait("uppercase-out", executions.len()).await;
     let published = i64::try_from(results.len()).unwrap();
-    let swept = published - i64::try_from(untold).unwrap();
+    let swept = published - i64::try_from(before_sweep).unwrap();
     let claims = results
         .iter()
         .filter(|text| text.starts_with(r#"{"claim":"#))
@@ -227,7 +227,7 @@ async fn run(messages: u64) {
     }
     assert_eq!(total(Metric::EventPut), seen.outcome("event_put"));
     assert_eq!(total(Metric::Parked), seen.outcome("parked"));
-    // All of them reached their target in the end, and it is counted there, too.
+    // All of them reached their target in the end, where they are counted as well.
     assert_eq!(total(Metric::Redriven), seen.outcome("parked"));
     assert_eq!(total(Metric::Started), started);
     assert_eq!(total(Metric::Duplicate), seen.outcome("duplicate"));
@@ -285,7 +285,7 @@ async fn run(messages: u64) {
     one_trace_each(&segments.lock().unwrap(), &seen);
 }
 
-/// Every part has a line about each message that went through it.
+/// Every part logs each message that passes through it.
 fn correlated(logs: &str, seen: &Seen, swept: i64) {
     let mut parts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let lines: Vec<Value> = logs
@@ -318,7 +318,7 @@ fn correlated(logs: &str, seen: &Seen, swept: i64) {
     assert!(parts["sweep"].is_subset(&parts["completion"]));
 }
 
-/// The segments of a message's parts are of the trace that its id tells, and the webhook's is the parent of the others.
+/// The segments of a message share the trace in its ID; the webhook's segment is the parent of the others.
 fn one_trace_each(segments: &[Value], seen: &Seen) {
     let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for segment in segments {

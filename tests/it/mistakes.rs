@@ -1,4 +1,4 @@
-//! Common mistakes, as a new user makes them: what is said tells what was expected, what was found and what to do.
+//! Common mistakes of a new user: each error names expected, found and remedy.
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// A folder in which no stack runs, whatever other tests do.
+/// A folder without a running stack.
 static NOWHERE: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mistakes");
     std::fs::create_dir_all(&folder).unwrap();
@@ -42,7 +42,7 @@ impl Try {
         self
     }
 
-    /// The exit code, and all `parts` on standard error; nothing is on standard output.
+    /// Checks the exit code and all `parts` on standard error; standard output is empty.
     #[track_caller]
     fn ends(mut self, code: i32, parts: &[&str]) -> String {
         let output = self.0.output().unwrap();
@@ -60,13 +60,13 @@ impl Try {
 }
 
 #[test]
-fn a_command_that_is_misspelt_is_guessed() {
+fn a_misspelt_command_gets_a_suggestion() {
     Try::new(&["pubish", "a", "b"])
         .ends(2, &["'pubish'", "a similar subcommand exists: 'publish'"]);
 }
 
 #[test]
-fn without_a_stack_each_command_says_how_to_get_one_or_do_without() {
+fn without_a_stack_each_command_names_both_remedies() {
     let start = "found none: start it with `cargo bridge local` in another terminal";
     let momento = "no MOMENTO_API_KEY and MOMENTO_ENDPOINT in the environment";
     for (arguments, instead) in [
@@ -121,7 +121,7 @@ fn a_webhook_needs_a_url_and_a_secret() {
     let raw = OsStr::from_bytes(b"hush\xff");
     let error = send(url, &["--secret-env", "SECRET"])
         .with("SECRET", raw)
-        .ends(1, &["bytes that are no UTF-8"]);
+        .ends(1, &["invalid UTF-8"]);
     assert!(!error.contains("hush"), "{error}");
     send(url, &["--secret-env", "SECRET"])
         .with("SECRET", "x")
@@ -157,7 +157,7 @@ fn momento_needs_a_key_an_endpoint_and_a_cache() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     for (arguments, expected) in [
         (
             &["local", "--once", "--template", "nope.yaml"][..],
@@ -178,7 +178,7 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn an_occupied_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let serve = |address: &str| {
@@ -223,7 +223,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_cloud_that_is_out_of_reach_is_no_heap_of_words() {
+fn an_unreachable_aws_gives_a_short_error() {
     let replay = Try::new(&["replay", "--dead-letters", "--stack-name", "bridge"])
         .with("AWS_REGION", "eu-west-1")
         .with("AWS_ACCESS_KEY_ID", "x")

@@ -1,4 +1,4 @@
-//! `bridge new`: in a clone of its own, and deployed.
+//! `bridge new` in a clone of its own, and its output deployed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use momento::topics::ValueKind;
-use workflow_bridge::local::{Options, Stack, template};
+use workflow_bridge::tools::local::{Options, Stack};
+use workflow_bridge::tools::template;
 
 use crate::deployed::{RUNTIME, SOON, binaries, stack};
 
-/// What of the clone the command reads and writes.
+/// The files of the clone that the command reads and writes.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -39,7 +40,7 @@ impl Folder {
         command.output().unwrap()
     }
 
-    /// All files by name, to see that none changed.
+    /// All files by name, for comparison.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let folders = [self.0.clone(), self.0.join("statemachines")];
         let entries = folders
@@ -59,31 +60,31 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_it_makes_is_told_and_a_second_time_is_refused() {
+fn it_prints_its_changes_and_refuses_a_taken_name() {
     let clone = Folder::new("new-twice");
     let before = clone.files();
     let output = clone.make(&["shout", "--dry-run"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let said = text(&output.stdout);
+    let printed = text(&output.stdout);
     for part in [
         "statemachines/shout.asl.json",
         "  ShoutStateMachine:\n",
         "${ShoutRoute.Value}",
         "\"StartAt\"",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(printed.contains(part), "{printed}");
     }
     assert_eq!(clone.files(), before, "nothing was written");
 
     let output = clone.make(&["shout"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let said = text(&output.stdout);
+    let printed = text(&output.stdout);
     for part in [
         "cargo bridge local",
         "cargo bridge tail shout-out",
         "cargo bridge publish shout-in hello",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(printed.contains(part), "{printed}");
     }
     let after = clone.files();
     assert_eq!(after.len(), before.len() + 1);
@@ -107,7 +108,7 @@ fn what_it_makes_is_told_and_a_second_time_is_refused() {
     );
     assert_eq!(clone.files(), after, "nothing was written");
 
-    // A file in the way of a name that is free otherwise.
+    // Only the file of the state machine exists.
     fs::write(clone.0.join("statemachines/mine.asl.json"), "mine").unwrap();
     let after = clone.files();
     refused(
@@ -118,7 +119,7 @@ fn what_it_makes_is_told_and_a_second_time_is_refused() {
 }
 
 #[test]
-fn what_it_makes_deploys_at_once() {
+fn the_new_workflow_deploys_unchanged() {
     let clone = Folder::new("new-deployed");
     for arguments in [&["shout"][..], &["fast", "--like", "express-enrich"]] {
         let output = clone.make(arguments);

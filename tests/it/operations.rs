@@ -1,11 +1,11 @@
-//! What docs/operations.md says of the code and of the template.
+//! docs/operations.md matches the code and the template.
 
 use std::fs;
 use std::path::PathBuf;
 
-use workflow_bridge::local::template;
-use workflow_bridge::local::workspace::Workspace;
-use workflow_bridge::metrics::{Dimension, Metric};
+use workflow_bridge::telemetry::metrics::{Dimension, Metric};
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::template;
 
 /// Writes the table instead of comparing it.
 const WRITE: &str = "WRITE_OPERATIONS";
@@ -49,9 +49,9 @@ fn the_table_of_metrics_is_current() {
     }
 }
 
-/// Names of parameters, outputs and resources that the page mentions, and links within it.
+/// Names of parameters, outputs and resources on the page, and links within it.
 #[test]
-fn what_it_names_is_there() {
+fn each_name_and_link_on_the_page_has_a_target() {
     let text = fs::read_to_string(page()).unwrap();
     let workspace = Workspace::find().unwrap();
     let template = template::read(&workspace.root().join("template.yaml")).unwrap();
@@ -81,7 +81,7 @@ fn what_it_names_is_there() {
     }
 }
 
-/// Words in the page that AWS, Momento or SAM gave their names to.
+/// Names of AWS, Momento or SAM on the page.
 const ELSEWHERE: &[&str] = &[
     "AccessDenied",
     "Alarms",

@@ -1,5 +1,4 @@
-//! `bridge relay`, the real binary: between the local Topics server and a webhook, which is a stub that does what it is told, or
-//! the deployed one.
+//! `bridge relay`, the real binary, between the local Topics server and either a stub webhook or the deployed one.
 
 mod beginnings;
 mod bodies;
@@ -23,7 +22,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use workflow_bridge::local::topics::{TopicsOptions, TopicsServer, local_api_key};
+use workflow_bridge::tools::local::topics::{TopicsOptions, TopicsServer, local_api_key};
 
 use hook::Hook;
 use process::{Folder, Relay, RelayCommand};
@@ -31,10 +30,10 @@ use process::{Folder, Relay, RelayCommand};
 const CACHE: &str = "demo";
 const SECRET: &str = "whsec-of-the-relay-tests";
 
-/// How long a condition is awaited; it only ends a test that would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout for a condition, so that no test hangs.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A Topics server, a webhook, and a folder for what a relay keeps.
+/// A Topics server, a webhook, and a folder for the relay's state.
 struct Scene {
     server: TopicsServer,
     hook: Hook,
@@ -63,12 +62,12 @@ impl Scene {
         }
     }
 
-    /// With so many messages remembered of each topic.
+    /// A server with a history of this many messages a topic.
     async fn remembering(history: usize) -> Self {
         Self::with(|options| options.limits.history = history).await
     }
 
-    /// A relay of these topics between the two.
+    /// A relay of these topics to the webhook.
     fn command(&self, topics: &[&str]) -> RelayCommand {
         let mut command = RelayCommand::new()
             .option("--webhook", self.hook.url())
@@ -88,7 +87,7 @@ impl Scene {
         self.command(topics).start().await
     }
 
-    /// Publishes texts, one after the other.
+    /// Publishes texts in order.
     fn publish(&self, topic: &str, texts: impl IntoIterator<Item = impl ToString>) {
         for text in texts {
             let text = text.to_string();
@@ -96,7 +95,7 @@ impl Scene {
         }
     }
 
-    /// Waits until a topic's cursor is saved behind so many messages of its page, and returns the page.
+    /// Waits until a topic's cursor is saved behind `messages` of its page; returns the page.
     async fn cursors_of(&self, relay: &Relay, topic: &str, messages: u64) -> u64 {
         // Numbers start at 1.
         let next = messages + 1;
@@ -115,7 +114,7 @@ impl Scene {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
+        match tokio::time::timeout(TIMEOUT, waiting).await {
             Ok(page) => page,
             Err(_) => panic!(
                 "expected {next}, found {}: {:#?}",
@@ -136,7 +135,7 @@ fn texts(numbers: std::ops::Range<u64>) -> Vec<String> {
     numbers.map(|number| number.to_string()).collect()
 }
 
-/// How many waits of a back-off from 0.2 s to 15 s, each shortened by as much as it can be, begin within `time`.
+/// The largest number of waits of a back-off from 0.2 s to 15 s, each shortened by at most half, that begin within `time`.
 fn most_waits(time: Duration) -> usize {
     let shortest =
         |n: u32| Duration::from_millis(200 * 2u64.pow(n.min(7))).min(Duration::from_secs(15)) / 2;

@@ -1,4 +1,4 @@
-//! What the bench `relay` computes and prints. A bench without a harness runs no tests of its own.
+//! The figures and tables of the bench `relay`; a bench without a harness runs no tests.
 
 #[path = "../../benches/relay/figures.rs"]
 mod figures;
@@ -48,7 +48,7 @@ fn a_median_is_in_the_middle() {
 #[test]
 fn ratios_are_to_the_reference_of_the_same_round() {
     let runs = [
-        // Another number of topics is another measurement.
+        // Rounds with another number of topics are not compared.
         run(0, 100, REFERENCE, 5.0, 0.1),
         run(1, 100, REFERENCE, 5.0, 0.1),
         run(2, 100, REFERENCE, 5.0, 0.1),
@@ -77,14 +77,14 @@ fn ratios_are_to_the_reference_of_the_same_round() {
 fn without_a_reference_there_is_no_ratio() {
     let alone = summaries(&[run(0, 1, "sdk", 1.0, 0.1)], &["sdk".to_owned()]);
     assert_eq!(alone[0].ratios, None);
-    // Less CPU time than `/proc` can show.
+    // Less CPU time than the resolution of `/proc`.
     let runs = [run(0, 1, REFERENCE, 1.0, 0.0)];
     let idle = summaries(&runs, &[REFERENCE.to_owned()]);
     assert_eq!(idle[0].ratios, None);
 }
 
 #[test]
-fn losses_and_repetitions_of_all_rounds_count() {
+fn losses_and_repetitions_of_all_rounds_are_summed() {
     let mut runs = [run(0, 1, "sdk", 1.0, 0.1), run(1, 1, "sdk", 1.0, 0.1)];
     (runs[0].missing, runs[1].missing) = (3, 4);
     runs[1].repeated = 2;
@@ -116,7 +116,7 @@ fn columns_of_the_tables_are_aligned() {
 }
 
 #[test]
-fn a_payload_tells_its_number_and_time() {
+fn a_payload_contains_its_number_and_time() {
     let text = payload::write(42, 1_704_296_470_564_000_000);
     assert_eq!(text.len(), payload::BYTES);
     assert_eq!(payload::read(&text), Some((42, 1_704_296_470_564_000_000)));
@@ -132,12 +132,12 @@ fn times_and_memory_are_read_from_proc() {
     let usage = usage::parse(stat, status).unwrap();
     assert_eq!(usage.cpu_seconds, 1.75);
     assert_eq!((usage.rss_kib, usage.peak_kib), (1_024, 2_048));
-    // A process that has ended and was not yet waited for has no memory.
+    // A zombie process has no memory.
     assert_eq!(usage::parse(stat, "Name:\tx\n"), None);
     assert_eq!(usage::parse("", status), None);
 
     assert!(usage::machine().contains(" CPUs "));
-    // Other systems have no /proc, which is said and not guessed.
+    // Without /proc, other systems give an error.
     let own = usage::of(std::process::id());
     assert_eq!(own.is_ok(), cfg!(target_os = "linux"), "{own:?}");
 }

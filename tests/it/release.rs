@@ -1,20 +1,21 @@
-//! Versions of the webhook, by the lines in docs/operations.md and by what SAM makes of them.
+//! Versions of the webhook: the lines in docs/operations.md, translated by SAM.
 //!
-//! A published version keeps the routes that it was published with. SAM names a version after a hash, and a version of
-//! another name is what makes CloudFormation publish: so the name has to change when a route does.
+//! A published version keeps its routes. SAM names a version after a hash, and CloudFormation publishes only a version with a
+//! new name: so the name has to change when a route does.
 
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use workflow_bridge::local::console::Progress;
-use workflow_bridge::local::workspace::Workspace;
-use workflow_bridge::local::{python, template};
+use workflow_bridge::tools::console::Progress;
+use workflow_bridge::tools::local::python;
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::template;
 
 use crate::deployed::RUNTIME;
 
-/// What SAM makes of a template, on its standard input with the parameters.
+/// Translates a template with SAM; reads template and parameters from standard input.
 const TRANSLATE: &str = r#"
 import json, os, sys
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
@@ -41,12 +42,12 @@ fn translated(template: &Value, release: &str) -> Value {
     stdin.write_all(input.to_string().as_bytes()).unwrap();
     drop(stdin);
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The fenced YAML after a line of docs/operations.md.
+/// The fenced YAML block after a line of docs/operations.md.
 fn yaml_after(line: &str) -> Value {
     let workspace = Workspace::find().unwrap();
     let page = fs::read_to_string(workspace.root().join("docs/operations.md")).unwrap();
@@ -55,7 +56,7 @@ fn yaml_after(line: &str) -> Value {
     template::parse(block.split_once("```").unwrap().0).unwrap()
 }
 
-/// The shipped template, packaged and with the lines of the page.
+/// The shipped template, packaged, with the lines of the page.
 fn with_versions() -> Value {
     let workspace = Workspace::find().unwrap();
     let mut template = template::read(&workspace.root().join("template.yaml")).unwrap();
@@ -102,12 +103,12 @@ fn other_route(template: &Value) -> Value {
 }
 
 #[test]
-fn a_new_release_publishes_a_version_and_a_changed_route_alone_does_not() {
+fn a_new_release_publishes_a_version_but_a_changed_route_does_not() {
     let template = with_versions();
     let first = translated(&template, "1764166800");
     let published = version(&first);
     assert_ne!(version(&translated(&template, "1764166801")), published);
-    // The trap that the page warns of, in each of its forms.
+    // The page warns of this trap; both forms of it.
     assert_eq!(
         version(&translated(&other_route(&template), "1764166800")),
         published
@@ -123,18 +124,18 @@ fn a_new_release_publishes_a_version_and_a_changed_route_alone_does_not() {
         version(&translated(&other_route(&by_properties), "1764166800")),
         before
     );
-    // So only what is a release passes.
+    // So `Release` accepts only ten digits.
     let pattern = &template["Parameters"]["Release"]["AllowedPattern"];
     assert_eq!(pattern, "^[0-9]{10}$");
     assert_eq!(
         version(&translated(&template, "17641668001")),
         published,
-        "ten characters count"
+        "SAM uses ten characters"
     );
 }
 
 #[test]
-fn requests_go_to_the_alias_and_the_alarms_bring_the_old_version_back() {
+fn requests_go_to_the_alias_and_alarms_roll_it_back() {
     let translated = translated(&with_versions(), "1764166800");
     let resources = translated["Resources"].as_object().unwrap();
     let of_type = |kind: &str| {
@@ -151,7 +152,7 @@ fn requests_go_to_the_alias_and_the_alarms_bring_the_old_version_back() {
     let alias = of_type("AWS::Lambda::Alias");
     assert_eq!(alias["Properties"]["Name"], "live");
     assert!(alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"].is_object());
-    // What an alias needs it needs forever.
+    // An alias may need its version at any time.
     assert_eq!(of_type("AWS::Lambda::Version")["DeletionPolicy"], "Retain");
     let group = &of_type("AWS::CodeDeploy::DeploymentGroup")["Properties"];
     let alarms = group["AlarmConfiguration"]["Alarms"].as_array().unwrap();
@@ -162,7 +163,7 @@ fn requests_go_to_the_alias_and_the_alarms_bring_the_old_version_back() {
     }
     let events = group["AutoRollbackConfiguration"]["Events"].to_string();
     assert!(events.contains("DEPLOYMENT_STOP_ON_ALARM"), "{events}");
-    // CloudFormation takes 500 resources, and 1 MB from a bucket, which is how `sam deploy` sends it.
+    // CloudFormation's limits are 500 resources and, from a bucket as with `sam deploy`, 1 MB.
     assert!(resources.len() < 250, "{}", resources.len());
     assert!(
         translated.to_string().len() < 500_000,

@@ -1,4 +1,4 @@
-//! `bridge replay` against queues in the emulator, as a person runs it.
+//! `bridge replay` against queues in the emulator.
 
 mod setup;
 
@@ -44,7 +44,7 @@ fn message(id: &str, route: Option<&str>, reason: &str) -> String {
 }
 
 #[test]
-fn messages_go_back_to_the_parking_queue_as_they_are() {
+fn messages_return_unchanged_to_the_parking_queue() {
     RUNTIME.block_on(async {
         let setup = Setup::new().await;
         let upper: Vec<_> = (0..12)
@@ -88,29 +88,29 @@ fn messages_go_back_to_the_parking_queue_as_they_are() {
         }
         assert!(!out.contains("a payload") && !out.contains("m00"), "{out}");
 
-        // What is asked for goes back, and nothing else.
+        // Only matching letters return.
         let out = ended(
             &setup
                 .replay(&["--dead-letters", "--route", "upper", "--json"])
                 .await,
             0,
         );
-        let told = lines(&out);
-        let replayed = || told.iter().filter(|line| line["outcome"] == "replayed");
+        let printed = lines(&out);
+        let replayed = || printed.iter().filter(|line| line["outcome"] == "replayed");
         assert_eq!(replayed().count(), 12, "{out}");
         assert!(replayed().all(|line| line["subject"] == "demo/in#7" && line["route"] == "upper"));
         assert_eq!(
             (
-                &told[13]["found"],
-                &told[13]["replayed"],
-                &told[13]["not_matching"]
+                &printed[13]["found"],
+                &printed[13]["replayed"],
+                &printed[13]["not_matching"]
             ),
             (&json!(15), &json!(12), &json!(2)),
             "{out}"
         );
         assert_eq!(setup.bodies("ParkedQueue").await, upper);
 
-        // All the rest is to be seen at once, and the next replay takes it up.
+        // The other letters are visible at once, so the next replay finds them.
         let out = ended(&setup.replay(&["--dead-letters"]).await, 0);
         assert!(
             out.contains("replayed 2 of 3 dead letters of messages (1 no letter)"),
@@ -126,7 +126,7 @@ fn messages_go_back_to_the_parking_queue_as_they_are() {
 }
 
 #[test]
-fn of_results_the_events_go_back() {
+fn events_of_results_return_to_the_completions_queue() {
     RUNTIME.block_on(async {
         let setup = Setup::new().await;
         let event = json!({"id": "e", "detail": {"executionArn": "arn:aws:states:us-east-1:1:execution:Upper:name"}});
@@ -152,7 +152,7 @@ fn of_results_the_events_go_back() {
 }
 
 #[test]
-fn a_way_back_that_is_gone_loses_nothing() {
+fn a_missing_target_queue_loses_no_letter() {
     RUNTIME.block_on(async {
         let setup = Setup::new().await;
         setup
@@ -174,7 +174,7 @@ fn a_way_back_that_is_gone_loses_nothing() {
 }
 
 #[test]
-fn a_signal_ends_it_in_good_order() {
+fn a_signal_stops_it_and_releases_the_letters() {
     RUNTIME.block_on(async {
         let setup = Setup::new().await;
         for id in ["a", "b"] {
@@ -183,12 +183,12 @@ fn a_signal_ends_it_in_good_order() {
                 .await;
         }
         let mut command = setup.command(&["--dead-letters", "--dry-run", "--json"]);
-        let said = move || {
+        let run = move || {
             let mut child = command.spawn().unwrap();
-            let mut out = BufReader::new(child.stdout.take().unwrap());
-            let mut said = String::new();
-            // It holds the letters by now, and still looks for more.
-            out.read_line(&mut said).unwrap();
+            let mut stdout = BufReader::new(child.stdout.take().unwrap());
+            let mut out = String::new();
+            // By now it holds the letters and looks for more.
+            stdout.read_line(&mut out).unwrap();
             let pid = child.id().to_string();
             assert!(
                 Command::new("kill")
@@ -197,23 +197,23 @@ fn a_signal_ends_it_in_good_order() {
                     .unwrap()
                     .success()
             );
-            out.read_to_string(&mut said).unwrap();
-            (child.wait().unwrap().code(), said)
+            stdout.read_to_string(&mut out).unwrap();
+            (child.wait().unwrap().code(), out)
         };
-        let (code, said) = tokio::task::spawn_blocking(said).await.unwrap();
-        assert_eq!(code, Some(143), "{said}");
-        let told = lines(&said);
+        let (code, out) = tokio::task::spawn_blocking(run).await.unwrap();
+        assert_eq!(code, Some(143), "{out}");
+        let printed = lines(&out);
         assert_eq!(
-            (told.len(), &told[2]["stopped"], &told[2]["found"]),
+            (printed.len(), &printed[2]["stopped"], &printed[2]["found"]),
             (3, &json!(true), &json!(2)),
-            "{said}"
+            "{out}"
         );
         assert_eq!(setup.bodies("DeadLetterQueue").await.len(), 2);
     });
 }
 
 #[test]
-fn a_reader_that_goes_away_stops_it_without_an_error() {
+fn a_closed_output_stops_it_without_an_error() {
     RUNTIME.block_on(async {
         let setup = Setup::new().await;
         for n in 0..25 {
@@ -311,7 +311,7 @@ fn a_stack_on_aws_is_found_by_its_name() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn invalid_arguments_are_refused() {
     let refused = |arguments: &[&str], wanted: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
         let output = command.arg("replay").args(arguments).output().unwrap();

@@ -1,4 +1,4 @@
-//! Momento's connection breaks as HTTP/2 connections do: each is a fault that passes, and no result is lost or called too large.
+//! Broken HTTP/2 connections to Momento: each fault is transient, and no result is lost or reported as too large.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,31 +8,32 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::Receiver;
-use workflow_bridge::adapters::items::MomentoItems;
 use workflow_bridge::adapters::momento::Momento;
-use workflow_bridge::adapters::topics::MomentoTopics;
+use workflow_bridge::adapters::momento::items::MomentoItems;
+use workflow_bridge::adapters::momento::topics::MomentoTopics;
 use workflow_bridge::config::MomentoEndpoint;
-use workflow_bridge::local::topics::{
+use workflow_bridge::domain::fault::{Fault, FaultKind};
+use workflow_bridge::domain::ports::{Answer, Items as _, Secrets, Stage, Topics as _};
+use workflow_bridge::tools::local::topics::{
     TopicsEvent, TopicsOptions, TopicsServer, broker, local_api_key,
 };
-use workflow_bridge::ports::{Answer, Fault, FaultKind, Items as _, Secrets, Stage, Topics as _};
 
 use crate::addresses::{Start, queued, status_change};
 use crate::deployed::SOON;
 use crate::lambda::{Aws, AwsStub, Function, routes};
 
-/// What becomes of the first call of a connection.
+/// The fault of a connection's first call.
 #[derive(Clone, Copy, Debug)]
 enum Break {
     /// RST_STREAM with this error.
     Reset(u8),
-    /// The same, once the headers of an answer are there.
+    /// RST_STREAM with this error after the headers of an answer.
     ResetLate(u8),
-    /// GOAWAY with this error, which says that the call was not looked at.
+    /// GOAWAY with this error: the call was not processed.
     GoAway(u8),
-    /// An answer of HTTP, by something that does not speak gRPC.
+    /// A plain HTTP answer without gRPC.
     Http(u16),
-    /// The service's own: the request is too large.
+    /// The service's own error: the request is too large.
     TooLarge,
 }
 
@@ -52,7 +53,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 impl Break {
-    /// What it sends for the call on `stream`.
+    /// The frames sent for the call on `stream`.
     fn frames(self, stream: u32) -> Vec<u8> {
         let error = |code: u8| [0, 0, 0, code];
         let reset = |code| frame(RST_STREAM, 0, stream, &error(code));
@@ -114,7 +115,7 @@ impl Break {
     }
 }
 
-/// A server that breaks its first connections, one after the other, and lets the later ones through to `upstream`.
+/// A server that breaks its first connections with `breaks` and passes later ones to `upstream`.
 async fn breaking(upstream: &str, breaks: Vec<Break>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -125,7 +126,7 @@ async fn breaking(upstream: &str, breaks: Vec<Break>) -> String {
             let (meets, upstream) = (breaks.next(), upstream.clone());
             tokio::spawn(async move {
                 match meets {
-                    // It ends when the client has gone.
+                    // Ends when the client disconnects.
                     Some(meets) => drop(meets.meet(client).await),
                     None => {
                         let mut server = TcpStream::connect(upstream).await.unwrap();
@@ -154,9 +155,9 @@ async fn topics(key: &str) -> TopicsServer {
     TopicsServer::start(options).await.unwrap()
 }
 
-/// Every way in which a call ends without a word of the service.
+/// Every way in which a call ends without an answer of the service.
 fn breaks() -> Vec<Break> {
-    // HTTP_1_1_REQUIRED is the last one that is defined.
+    // HTTP_1_1_REQUIRED is the last defined error.
     let errors = 0..=13;
     let resets = errors.flat_map(|code| {
         [
@@ -170,7 +171,7 @@ fn breaks() -> Vec<Break> {
 }
 
 #[tokio::test]
-async fn whatever_breaks_a_call_passes() {
+async fn every_broken_call_is_a_transient_fault() {
     let key = local_api_key();
     let server = topics(&key).await;
     for meets in breaks() {
@@ -204,7 +205,7 @@ async fn whatever_breaks_a_call_passes() {
 }
 
 #[tokio::test]
-async fn a_value_that_fits_a_message_cannot_be_too_large() {
+async fn a_value_that_fits_a_message_is_never_too_large() {
     let key = local_api_key();
     let endpoint = breaking("http://127.0.0.1:1", vec![Break::TooLarge; 3]).await;
     let secret = Arc::new(Key(key));
@@ -240,7 +241,7 @@ async fn next(events: &mut Receiver<TopicsEvent>) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_broken_call_costs_no_result_and_makes_none_too_large() {
+async fn a_broken_call_loses_no_result() {
     let key = local_api_key();
     let server = topics(&key).await;
     let route = json!({

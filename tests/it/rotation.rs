@@ -1,11 +1,11 @@
-//! Secrets rotated while messages flow, forged ones among them.
+//! Secret rotation amid a stream of valid and forged messages.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::json;
-use workflow_bridge::local::topics::local_api_key;
+use workflow_bridge::tools::local::topics::local_api_key;
 
 use crate::deployed::RUNTIME;
 use crate::faulty::Dependency;
@@ -15,13 +15,13 @@ const MESSAGES: u64 = 240;
 const AT_ONCE: usize = 4;
 const NEW_SECRET: &str = "the new secret";
 
-/// Whether the new secret signs a message: some are signed with the old one for as long as it is the previous one.
+/// Whether the new secret signs a message; the old one still signs some while it is the previous secret.
 fn is_new(number: u64) -> bool {
     number > 120 || number > 60 && number.is_multiple_of(2)
 }
 
 #[test]
-fn no_message_is_refused_that_a_valid_secret_signed() {
+fn no_message_with_a_valid_signature_is_refused() {
     let test = async {
         let faulty = deploy(quicken).await;
         let stack = &faulty.stack;
@@ -37,7 +37,7 @@ fn no_message_is_refused_that_a_valid_secret_signed() {
                 pace.tick().await;
                 match number {
                     60 => put_secret(stack, "SigningSecret", NEW_SECRET).await,
-                    // In the order of who has to work without the new key for a while.
+                    // Momento changes the key first, so the completion has a refused key for a while.
                     180 => {
                         stack.topics().put_key(new_key.as_str(), None);
                         stack.topics().delete_key(&old_key);
@@ -78,8 +78,8 @@ fn no_message_is_refused_that_a_valid_secret_signed() {
         let published: BTreeSet<String> = publications.on("uppercase-out").into_iter().collect();
         assert_eq!(published, expected);
 
-        // Of each webhook, the secret at its start and both versions for each look; of each completion, the key at its start
-        // and whenever a batch was refused.
+        // A webhook reads the secret at its start and both versions on each refresh; a completion reads the key at its start
+        // and after each refused batch.
         let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
         let most = 40 + AT_ONCE * 2 * (3 + 2 * seconds);
         let reads = faulty.proxy(Dependency::SecretsManager).counters();

@@ -1,33 +1,59 @@
-//! `bridge plan` and docs/scaling.md: its factors are counted in the deployed stack, and its page is what the command prints.
-//!
-//! ```text
-//! WRITE_SCALING=1 cargo test --all-features --test it scaling::the_page    # writes the page's outputs anew
-//! cargo test --all-features --test it scaling::measure -- --ignored --nocapture
-//! ```
+//! The factors of docs/scaling.md, counted in the deployed stack.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use workflow_bridge::local::console::Progress;
-use workflow_bridge::local::workspace::Workspace;
-use workflow_bridge::local::{Emulator, Stack};
-use workflow_bridge::plan::model::{BATCH, FACTORS, Log};
+use workflow_bridge::tools::console::Progress;
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::local::{Emulator, Stack};
 
 use crate::deployed::RUNTIME;
 use crate::faulty::{Dependency, FaultyStack};
 use crate::messages::{Publications, body, post_signed, settle};
 
-mod durations;
-mod page;
+/// Calls for each message.
+const STARTS: f64 = 1.0;
+const DESCRIBES: f64 = 0.0;
+/// A record begun and finished.
+const LEDGER_WRITES: f64 = 2.0;
+const SQS_CALLS: f64 = 0.0;
+const PUBLICATIONS: f64 = 1.0;
+/// Records in the Completions queue for each message, and the largest number of records in a batch.
+const RECORDS: f64 = 1.0;
+const BATCH: f64 = 10.0;
+/// GetSecretValue calls at the start of a function.
+const SECRETS: f64 = 1.0;
+/// Custom metrics of a stack and of each route.
+const METRICS: usize = 8;
+const METRICS_BY_ROUTE: usize = 5;
+
+/// Log volume for each message or batch, including metrics.
+struct Log {
+    bytes: f64,
+    lines: f64,
+}
+
+const WEBHOOK_LOG: Log = Log {
+    bytes: 1140.0,
+    lines: 3.0,
+};
+const COMPLETION_LOG: Log = Log {
+    bytes: 1020.0,
+    lines: 2.0,
+};
+const BATCH_LOG: Log = Log {
+    bytes: 260.0,
+    lines: 1.0,
+};
 
 const MESSAGES: u64 = 120;
 const AT_ONCE: usize = 6;
-/// What the completion says of a batch.
+/// The completion's log message for a batch.
 const HANDLED: &str = "handled a batch";
 
-/// A stack with an account, and an emulator, of its own.
+/// A stack in an emulator of its own.
 async fn deployed() -> FaultyStack {
     let workspace = Workspace::find().unwrap();
     let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
@@ -51,13 +77,13 @@ async fn send(stack: &Stack, topic: &str) {
     }
 }
 
-/// What the functions have called so far.
+/// The number of calls so far, by operation.
 fn calls(faulty: &FaultyStack) -> Vec<(&'static str, usize)> {
     let of = |dependency, operation| {
         let counters = faulty.proxy(dependency).counters();
         (operation, counters.of(operation).seen)
     };
-    // Without the connections that functions open ahead, which are no calls.
+    // Without the preopened connections (`/`).
     let all = |dependency, name| {
         let counters = faulty.proxy(dependency).counters();
         (name, counters.all().seen - counters.of("/").seen)
@@ -74,14 +100,14 @@ fn calls(faulty: &FaultyStack) -> Vec<(&'static str, usize)> {
 }
 
 #[test]
-fn the_factors_are_what_a_message_causes() {
+fn a_message_causes_the_documented_calls_and_lines() {
     RUNTIME.block_on(async {
         let faulty = deployed().await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
         let messages = usize::try_from(MESSAGES).unwrap();
         let mut before = calls(&faulty);
-        // STANDARD, whose end is told by Step Functions; EXPRESS, which tells by itself.
+        // Step Functions emits an event for the end of STANDARD; EXPRESS publishes its own result.
         for (topic, reply) in [
             ("uppercase-in", "uppercase-out"),
             ("enrich-in", "enrich-out"),
@@ -92,12 +118,12 @@ fn the_factors_are_what_a_message_causes() {
             let after = calls(&faulty);
             for ((operation, before), (_, after)) in before.iter().zip(&after) {
                 let factor = match *operation {
-                    "StartExecution" | "calls of Step Functions" => FACTORS.starts,
-                    "DescribeExecution" => FACTORS.describes,
-                    "UpdateItem" => FACTORS.ledger_writes,
-                    "calls of SQS" => FACTORS.sqs_calls,
+                    "StartExecution" | "calls of Step Functions" => STARTS,
+                    "DescribeExecution" => DESCRIBES,
+                    "UpdateItem" => LEDGER_WRITES,
+                    "calls of SQS" => SQS_CALLS,
                     "calls of EventBridge" => 0.0,
-                    _ => FACTORS.publications,
+                    _ => PUBLICATIONS,
                 };
                 let counted = (after - before) as f64 / MESSAGES as f64;
                 eprintln!("scaling: {topic}: {counted} {operation}");
@@ -106,35 +132,32 @@ fn the_factors_are_what_a_message_causes() {
             before = after;
             if topic == "uppercase-in" {
                 let logs = Logs::of(&stack.logs().await.unwrap());
-                logs.compare("webhook", false, MESSAGES, FACTORS.webhook_log);
-                logs.compare("completion", false, MESSAGES, FACTORS.completion_log);
+                logs.compare("webhook", false, MESSAGES, &WEBHOOK_LOG);
+                logs.compare("completion", false, MESSAGES, &COMPLETION_LOG);
                 let batches = logs.batches.len() as u64;
-                logs.compare("completion", true, batches, FACTORS.batch_log);
+                logs.compare("completion", true, batches, &BATCH_LOG);
             }
         }
         let logs = Logs::of(&stack.logs().await.unwrap());
         let secrets = faulty.proxy(Dependency::SecretsManager).counters();
         let fetched = secrets.of("GetSecretValue").seen as f64;
-        let webhooks = logs.starts("webhook") * FACTORS.webhook_secrets;
-        assert_eq!(
-            fetched,
-            webhooks + logs.starts("completion") * FACTORS.completion_secrets
-        );
-        // A result is in one batch, and a batch has ten at most.
+        let webhooks = logs.starts("webhook") * SECRETS;
+        assert_eq!(fetched, webhooks + logs.starts("completion") * SECRETS);
+        // Each result is in one batch of at most ten.
         let (batches, results) = (logs.batches.len() as f64, 2.0 * MESSAGES as f64);
         eprintln!("scaling: {results} results in {batches} batches");
         let records = logs.batches.iter().sum::<u64>() as f64;
-        assert_eq!(records, results * FACTORS.target_invocations);
+        assert_eq!(records, results * RECORDS);
         assert!((results / BATCH..=results).contains(&batches));
 
         let (without, routes) = (logs.metrics(None), logs.metrics(Some("uppercase")));
         eprintln!("scaling: metrics {without:?}, by route {routes:?}");
-        assert_eq!(without.len() as f64, FACTORS.metrics);
-        assert_eq!(routes.len() as f64, FACTORS.metrics_by_route);
+        assert_eq!(without.len(), METRICS);
+        assert_eq!(routes.len(), METRICS_BY_ROUTE);
     });
 }
 
-/// What the functions wrote: the part, the line, and its length in bytes.
+/// The log of the functions: part, line, and length in bytes.
 struct Logs {
     lines: Vec<(String, Value, usize)>,
     /// Records of each batch.
@@ -161,7 +184,7 @@ impl Logs {
         }
     }
 
-    /// How many processes of a part were started, by their first invocations.
+    /// The number of cold starts of a part.
     fn starts(&self, part: &str) -> f64 {
         let cold = self
             .lines
@@ -173,9 +196,9 @@ impl Logs {
         requests.len() as f64
     }
 
-    /// Holds what a part logged, for messages or for batches, against the plan's figure, which may be a fifth off: names
+    /// Compares a part's log volume, for messages or for batches, with its figure. The tolerance is a fifth, since names
     /// differ in length.
-    fn compare(&self, part: &str, batches: bool, times: u64, planned: Log) {
+    fn compare(&self, part: &str, batches: bool, times: u64, planned: &Log) {
         let (mut bytes, mut count) = (0.0, 0.0);
         for (of, line, length) in &self.lines {
             if of == part && (line["message"] == HANDLED) == batches {
@@ -196,7 +219,7 @@ impl Logs {
         }
     }
 
-    /// The metrics that were written without a dimension, or for a route.
+    /// The metrics written without a dimension, or for a route.
     fn metrics(&self, route: Option<&str>) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for (_, line, _) in &self.lines {

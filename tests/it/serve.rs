@@ -1,4 +1,4 @@
-//! `bridge serve`, as a process of its own: what it answers, and what it does when it is treated badly.
+//! `bridge serve` as a process: its answers, its limits, its start and stop.
 
 mod answers;
 mod bounds;
@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio::sync::watch;
-use workflow_bridge::signature::{HEADER, sign};
+use workflow_bridge::domain::inbound::signature::{HEADER, sign};
 
 use crate::lambda::{Aws, AwsStub, MACHINE, SECRET, command, routes};
 
-/// Generous: it only ends a test that would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout for a condition, so that no test hangs.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One running server.
 struct Server {
@@ -37,7 +37,7 @@ struct Server {
     aws: Arc<AwsStub>,
 }
 
-/// What a server needs to know, so far as it is not in its environment.
+/// The required variables.
 fn variables() -> Vec<(String, String)> {
     let routes = routes(json!([
         {"name": "uppercase", "from": {"cache": "chat", "topic": "in"}, "to": {"stateMachine": MACHINE}},
@@ -60,7 +60,7 @@ fn serve_command() -> tokio::process::Command {
 }
 
 impl Server {
-    /// Starts one with a signing secret, and waits until it is ready.
+    /// Starts a server and waits until it is ready.
     async fn start(variables: &[(&str, &str)]) -> Self {
         let (aws, endpoint) = AwsStub::new(SECRET, Aws::Answers).start().await;
         let mut command = serve_command();
@@ -98,15 +98,15 @@ impl Server {
             .logged(|line| line["server.address"].is_string())
             .await;
         server.address = line["server.address"].as_str().unwrap().to_owned();
-        let said = format!("listening on http://{}", server.address);
-        assert_eq!(line["message"], said);
+        let expected = format!("listening on http://{}", server.address);
+        assert_eq!(line["message"], expected);
         server
     }
 
     /// Waits for a line of the log.
     async fn logged(&self, is_it: impl Fn(&Value) -> bool) -> Value {
         let mut log = self.log.clone();
-        let found = tokio::time::timeout(PATIENCE, log.wait_for(|lines| lines.iter().any(&is_it)));
+        let found = tokio::time::timeout(TIMEOUT, log.wait_for(|lines| lines.iter().any(&is_it)));
         let lines = found.await.expect("the line comes").expect("it runs");
         lines.iter().find(|line| is_it(line)).unwrap().clone()
     }
@@ -117,20 +117,20 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let ready = tokio::time::timeout(PATIENCE, answered).await;
+        let ready = tokio::time::timeout(TIMEOUT, answered).await;
         ready.expect("it becomes ready");
     }
 
-    /// Waits until AWS was asked for `operation` so often.
+    /// Waits until AWS received `times` calls of `operation`.
     async fn asked(&self, operation: &str, times: usize) {
         let asked = async {
             while self.aws.bodies(operation).len() < times {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, asked)
+        tokio::time::timeout(TIMEOUT, asked)
             .await
-            .expect("it asks");
+            .expect("the calls arrive");
     }
 
     fn signal(&self, name: &str) {
@@ -141,17 +141,17 @@ impl Server {
         assert!(kill.unwrap().success());
     }
 
-    /// Waits for the end of the process, which has nothing to complain about.
+    /// Waits for the end of the process; standard error must be empty.
     async fn ended(mut self) -> ExitStatus {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        let mut complaints = String::new();
+        let status = tokio::time::timeout(TIMEOUT, self.child.wait()).await;
+        let mut errors = String::new();
         let mut stderr = self.child.stderr.take().expect("it is piped");
-        stderr.read_to_string(&mut complaints).await.unwrap();
-        assert_eq!(complaints, "");
+        stderr.read_to_string(&mut errors).await.unwrap();
+        assert_eq!(errors, "");
         status.expect("it ends").unwrap()
     }
 
-    /// Ends it in order.
+    /// Stops it gracefully.
     async fn stop(self) {
         self.signal("-TERM");
         assert_eq!(self.ended().await.code(), Some(0));
@@ -188,7 +188,7 @@ fn signed(server: &Server, body: &str) -> Request<Full<Bytes>> {
 }
 
 async fn send(http: &Http, request: Request<Full<Bytes>>) -> Response<Incoming> {
-    let answer = tokio::time::timeout(PATIENCE, http.request(request));
+    let answer = tokio::time::timeout(TIMEOUT, http.request(request));
     answer.await.expect("an answer in time").expect("an answer")
 }
 

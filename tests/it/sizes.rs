@@ -1,4 +1,4 @@
-//! Results around and far over the limit of a topic message, from a workflow's output to whoever follows the claim.
+//! Results around and far over the limit of a topic message, from a workflow's output to the resolved claim.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use momento::CredentialProvider;
 use momento::cache::configurations::Laptop;
 use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::local::aws::Account;
-use workflow_bridge::local::claim::{Claim, Resolver};
-use workflow_bridge::local::template::{add_routes, add_state_machine};
-use workflow_bridge::local::topics::{
+use workflow_bridge::tools::local::aws::Account;
+use workflow_bridge::tools::local::claim::{Claim, Resolver};
+use workflow_bridge::tools::local::topics::{
     TopicsEvent, TopicsOptions, TopicsServer, broker, local_api_key,
 };
+use workflow_bridge::tools::template::{add_routes, add_state_machine};
 
 use crate::deployed::{RUNTIME, SOON, stack};
 use crate::lambda::{Aws, AwsStub, Function, MACHINE, routes};
 use crate::messages::{Publications, body, deploy, post, quicken};
 
-/// A value of so many bytes whose last character is `end`, of more than one byte.
+/// A value of `bytes` bytes that ends with `end`.
 fn value(bytes: usize, end: &str) -> String {
     let value = "x".repeat(bytes - end.len()) + end;
     assert_eq!(value.len(), bytes);
@@ -57,7 +57,7 @@ fn with_echo(template: &mut Value) -> Result<()> {
 }
 
 #[test]
-fn results_up_to_what_a_workflow_returns_arrive_whole() {
+fn results_arrive_whole_up_to_the_limit_of_a_workflow() {
     let test = async {
         let faulty = deploy(with_echo).await;
         let stack = &faulty.stack;
@@ -67,7 +67,7 @@ fn results_up_to_what_a_workflow_returns_arrive_whole() {
             (value(4095, "é"), false),
             (value(4096, "é"), false),
             (value(4096, "😀"), false),
-            // The limit is in the middle of the last character.
+            // The limit splits the last character.
             (value(4097, "é"), true),
             (value(4097, "😀"), true),
             // Fewer characters than the limit has bytes.
@@ -93,7 +93,7 @@ fn results_up_to_what_a_workflow_returns_arrive_whole() {
     RUNTIME.block_on(test);
 }
 
-/// The topic and text that the completion publishes of an execution that returned `output`, with these variables more.
+/// The topic and text that the completion publishes for an execution with this output, given more variables.
 async fn published(
     server: &TopicsServer,
     key: &str,
@@ -150,7 +150,7 @@ async fn published(
 }
 
 #[test]
-fn two_megabytes_become_an_item_an_object_or_a_failure_that_says_so() {
+fn two_megabytes_become_an_item_an_object_or_a_failure() {
     let test = async {
         let key = local_api_key();
         let server = TopicsServer::start(TopicsOptions {

@@ -1,4 +1,4 @@
-//! A function that cannot work does not start, and says why.
+//! A misconfigured function does not start and logs the reason.
 
 use std::process::Stdio;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::lambda::command;
 
-/// The reason in the log of a function that ends by itself.
+/// The reason in the log of a function that fails to start.
 async fn reason(binary: &str, variables: &[(&str, &str)]) -> String {
     let child = command(binary)
         .envs(variables.iter().copied())

@@ -1,14 +1,14 @@
-//! The sweep's binary: against the emulator, whose events reach nobody here, and against replayed refusals of AWS.
+//! The sweep's binary against the emulator, without events, and against replayed AWS errors.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
-use workflow_bridge::adapters::dynamodb::DynamoLedger;
+use workflow_bridge::adapters::aws::dynamodb::DynamoLedger;
 use workflow_bridge::clock;
-use workflow_bridge::ledger::ledger_id;
-use workflow_bridge::ports::Ledger;
+use workflow_bridge::domain::outbound::ledger::ledger_id;
+use workflow_bridge::domain::ports::Ledger;
 
 use crate::deployed::{RUNTIME, SOON, stack};
 use crate::lambda::{Aws, AwsStub, Function, MACHINE, routes};
@@ -23,7 +23,7 @@ fn route(machine: &str) -> String {
     }]))
 }
 
-/// Creates a state machine that no rule hears of.
+/// Creates a state machine that no rule matches.
 async fn state_machine(name: &str) -> String {
     let sfn = aws_sdk_sfn::Client::new(stack().await.account().config());
     let definition = json!({"StartAt": "Ends", "States": {"Ends": {"Type": "Pass", "End": true}}});
@@ -53,7 +53,7 @@ async fn execution(machine: &str, name: &str) -> String {
     arn
 }
 
-/// All that is in a queue.
+/// Removes and returns all messages of a queue.
 async fn drain(queue: &str) -> Vec<Value> {
     let sqs = aws_sdk_sqs::Client::new(stack().await.account().config());
     let mut all = Vec::new();
@@ -72,7 +72,7 @@ async fn drain(queue: &str) -> Vec<Value> {
 }
 
 #[test]
-fn ends_that_no_event_told_are_queued_once() {
+fn ends_without_an_event_are_queued_once() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let machine = state_machine("Swept").await;
@@ -93,20 +93,20 @@ fn ends_that_no_event_told_are_queued_once() {
         let sweep = Function::start(env!("CARGO_BIN_EXE_sweep"), &variables, TIMEOUT, stub).await;
 
         execution(&machine, "before").await;
-        // What ended in the millisecond of the first sweep would be found.
+        // The sweep would find an end in the millisecond of its first run.
         let ended = clock::now_ms();
         while clock::now_ms() == ended {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert_eq!(sweep.invoke(json!({})).await, Value::Null);
         let ledger = DynamoLedger::new(stack.account().config(), table.to_owned(), clock::now_ms);
-        let told = ledger_id(&execution(&machine, "told").await, 0);
-        ledger.begin(&told, "one", i64::MAX).await.unwrap();
+        let begun = ledger_id(&execution(&machine, "begun").await, 0);
+        ledger.begin(&begun, "one", i64::MAX).await.unwrap();
         let lost = [
             execution(&machine, "lost-1").await,
             execution(&machine, "lost-2").await,
         ];
-        // What waits may be the events of those.
+        // The waiting message may be the event of a lost end.
         let waits = sqs.send_message().queue_url(&queue).message_body("{}");
         waits.send().await.unwrap();
         assert_eq!(sweep.invoke(json!({})).await, Value::Null);
@@ -167,7 +167,7 @@ fn ends_that_no_event_told_are_queued_once() {
 }
 
 #[test]
-fn the_deployed_sweep_lists_what_the_template_routes() {
+fn the_deployed_sweep_lists_every_routed_state_machine() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let (account, function) = (stack.account(), stack.resource("SweepFunction").unwrap());
@@ -197,7 +197,7 @@ async fn refused(answer: &'static str) -> (Value, String) {
 }
 
 #[tokio::test]
-async fn a_state_machine_that_is_missing_fails_the_invocation() {
+async fn a_missing_state_machine_fails_the_invocation() {
     let (answer, log) = refused(
         r#"{"__type":"StateMachineDoesNotExist","message":"State Machine Does Not Exist: 'arn'"}"#,
     )
@@ -213,21 +213,21 @@ async fn a_state_machine_that_is_missing_fails_the_invocation() {
 }
 
 #[tokio::test]
-async fn an_express_state_machine_is_left_out() {
+async fn an_express_state_machine_is_skipped() {
     let (answer, log) = refused(r#"{"__type":"StateMachineTypeNotSupported","message":"This operation is not supported by this type of state machine"}"#).await;
     assert_eq!(answer, Value::Null);
     assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
 }
 
 #[tokio::test]
-async fn the_next_page_is_asked_for_with_its_token() {
+async fn the_next_page_is_requested_with_its_token() {
     let routes = route(MACHINE);
     let variables = [
         ("ROUTES", routes.as_str()),
         ("LEDGER_TABLE", "ledger"),
         ("COMPLETIONS_QUEUE_URL", "http://127.0.0.1/queue"),
     ];
-    // There is always more, so only the end of the invocation ends it.
+    // Every page has a next one, so only the invocation's deadline stops the sweep.
     let page = r#"{"nextToken":"more","executions":[{"executionArn":"arn:e","stateMachineArn":"arn:m","name":"e","status":"RUNNING","startDate":4102444800.5}]}"#;
     let stub = AwsStub::new("", Aws::Replays("ListExecutions", page));
     let timeout = Duration::from_secs(7);

@@ -1,8 +1,8 @@
-//! The numbers of the shipped template, beside those of the code.
+//! The numbers in the shipped template agree with the code.
 
 use serde_json::Value;
-use workflow_bridge::local::template;
-use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::template;
 
 const DAY: u64 = 24 * 3600;
 
@@ -17,7 +17,7 @@ fn number(template: &Value, path: &str) -> u64 {
     value.unwrap_or_else(|| panic!("expected a number at {path}"))
 }
 
-/// Seconds until a record was received so often, when each wait doubles from 30 s to `longest` and nothing shortens it.
+/// Seconds until the last of `receives`, if each wait doubles from 30 s to `longest` without jitter.
 fn waits(receives: u64, longest: u64) -> u64 {
     let mut wait = 30;
     let mut sum = 0;
@@ -29,7 +29,7 @@ fn waits(receives: u64, longest: u64) -> u64 {
 }
 
 #[test]
-fn a_queue_outlasts_what_waits_in_it() {
+fn a_queues_retention_outlasts_the_retries() {
     let template = shipped();
     for (queue, function, receives, longest) in [
         ("ParkedQueue", "RedriveFunction", "ParkedReceives", 7200),
@@ -46,21 +46,21 @@ fn a_queue_outlasts_what_waits_in_it() {
             &template,
             &format!("/Resources/{function}/Properties/Timeout"),
         );
-        // As Lambda's documentation asks for.
+        // As Lambda's documentation recommends.
         assert!(of_queue("VisibilityTimeout") >= 6 * within, "{queue}");
-        // The bridge writes the dead letter; SQS moves what it could not write, and deletes nothing before that.
+        // The bridge writes dead letters; if it cannot, SQS moves the record, and before its retention ends.
         let parameter = |name| number(&template, &format!("/Parameters/{receives}/{name}"));
         let backstop = of_queue("RedrivePolicy/maxReceiveCount");
         assert!(parameter("MaxValue") < backstop, "{queue}");
         assert!(waits(backstop, longest) < retention, "{queue}");
-        // "About ten days", with waits that are shortened by up to a quarter.
+        // "About ten days", with jitter that shortens waits by up to a quarter.
         let days = waits(parameter("Default"), longest) * 7 / 8;
         assert!((10 * DAY..11 * DAY).contains(&days), "{queue}: {days} s");
     }
 }
 
 #[test]
-fn what_a_person_has_to_look_at_is_kept_for_as_long_as_sqs_can() {
+fn dead_letters_have_the_longest_retention_of_sqs() {
     let template = shipped();
     for queue in ["DeadLetterQueue", "CompletionsDeadLetterQueue"] {
         let path = format!("/Resources/{queue}/Properties/MessageRetentionPeriod");
@@ -69,14 +69,14 @@ fn what_a_person_has_to_look_at_is_kept_for_as_long_as_sqs_can() {
 }
 
 #[test]
-fn an_answer_leaves_time_before_momento_gives_up() {
+fn the_answer_deadline_is_below_momentos_timeout() {
     let template = shipped();
     let most = number(&template, "/Parameters/AnswerWithinMs/MaxValue");
     let within = number(&template, "/Resources/WebhookFunction/Properties/Timeout");
     assert!(most < 5000 && within * 1000 > most);
 }
 
-/// Lambda's limit, with the canary's route and room for the names that AWS makes up.
+/// Lambda's limit, with the canary's route and room for generated names.
 #[test]
 fn a_functions_environment_fits() {
     let template = shipped();

@@ -1,8 +1,8 @@
-//! Encrypted connections to AWS: a function calls whom it trusts, and nobody else.
+//! TLS to AWS: a function calls only trusted endpoints.
 //!
-//! `tests/fixtures/tls` holds an authority and two certificates that it signed, both for the key beside them: one for
-//! `127.0.0.1`, where the tests serve, and one for another host. They were made once with `openssl req -newkey ec -pkeyopt
-//! ec_paramgen_curve:P-256` and `openssl ca`, for the years 2020 to 2099; the authority's own key was thrown away.
+//! `tests/fixtures/tls` has an authority and two certificates signed by it, both for the key beside them: one for
+//! `127.0.0.1`, where the tests serve, and one for another host. They come from `openssl req -newkey ec -pkeyopt
+//! ec_paramgen_curve:P-256` and `openssl ca`, and are valid from 2020 to 2099; the authority's own key is deleted.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ const WITHIN: (&str, &str) = ("ANSWER_WITHIN_MS", "1200");
 struct Encrypted {
     aws: Arc<AwsStub>,
     endpoint: String,
-    /// Why connections were not made.
+    /// The errors of failed handshakes.
     failures: Arc<Mutex<Vec<String>>>,
 }
 
@@ -58,8 +58,8 @@ impl Encrypted {
         }
     }
 
-    /// A connection was tried and ended with this alert of the function, and no call was made. At the end of a budget, one more
-    /// can end without.
+    /// Asserts that a handshake failed with this alert of the function and that no call was made. A handshake cut off by the
+    /// deadline has no alert.
     fn was_refused(&self, alert: &str) {
         let failures = self.failures.lock().unwrap();
         let refused = failures.iter().any(|failure| failure.contains(alert));
@@ -105,7 +105,7 @@ fn acceptor(certificate: &str) -> TlsAcceptor {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_named_is_trusted() {
+async fn a_configured_authority_is_trusted() {
     let encrypted = Encrypted::start("here.pem").await;
     let authority = file("authority.pem").display().to_string();
     let variables = [
@@ -113,20 +113,20 @@ async fn an_authority_that_is_named_is_trusted() {
         ("AWS_CA_BUNDLE", &authority),
     ];
     let function = webhook(&variables, Aws::Answers).await;
-    let (status, said) = answer(&function.invoke(signed(&body("x"))).await);
-    let outcome = &said["targets"][0]["outcome"];
-    assert_eq!((status, outcome), (200, &json!("started")), "{said}");
+    let (status, reply) = answer(&function.invoke(signed(&body("x"))).await);
+    let outcome = &reply["targets"][0]["outcome"];
+    assert_eq!((status, outcome), (200, &json!("started")), "{reply}");
     assert_eq!(encrypted.aws.bodies("StartExecution").len(), 1);
     assert!(encrypted.failures.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn no_secret_is_asked_of_an_endpoint_that_is_not_trusted() {
+async fn no_secret_is_requested_from_an_untrusted_endpoint() {
     let authority = file("authority.pem").display().to_string();
     for (certificate, bundle, alert) in [
-        // Of an authority that is not among the public ones.
+        // Signed by a private authority.
         ("here.pem", None, "UnknownCA"),
-        // Of the authority that is named, but for another host.
+        // Signed by the configured authority, but for another host.
         ("elsewhere.pem", Some(authority.as_str()), "BadCertificate"),
     ] {
         let encrypted = Encrypted::start(certificate).await;
@@ -135,30 +135,30 @@ async fn no_secret_is_asked_of_an_endpoint_that_is_not_trusted() {
         let function = webhook(&variables, Aws::Answers).await;
         let event = signed(&body("x"));
         let began = Instant::now();
-        let (status, said) = answer(&function.invoke(event).await);
-        // A generous bound: it tells a budget from none, not a fast machine from a slow one. Without a secret the message is nowhere,
-        // so the function tries until shortly before its time-out.
+        let (status, reply) = answer(&function.invoke(event).await);
+        // A generous bound that only proves a deadline. Without a secret the message is not stored, so the function retries
+        // until shortly before its timeout.
         let took = began.elapsed();
         assert!(took < Duration::from_secs(10), "{certificate}: {took:?}");
-        let found = (status, &said["code"], &said["targets"]);
+        let found = (status, &reply["code"], &reply["targets"]);
         let expected = (503, &json!("not_stored"), &Value::Null);
-        assert_eq!(found, expected, "{certificate}: {said}");
+        assert_eq!(found, expected, "{certificate}: {reply}");
         encrypted.was_refused(alert);
     }
 }
 
 #[tokio::test]
-async fn no_execution_is_started_at_an_endpoint_that_is_not_trusted() {
+async fn no_execution_is_started_at_an_untrusted_endpoint() {
     let encrypted = Encrypted::start("here.pem").await;
     let variables = [
         ("AWS_ENDPOINT_URL_SFN", encrypted.endpoint.as_str()),
         WITHIN,
     ];
     let function = webhook(&variables, Aws::Answers).await;
-    let (status, said) = answer(&function.invoke(signed(&body("x"))).await);
-    // As when nobody is there: what cannot be started is kept.
-    let outcome = &said["targets"][0]["outcome"];
-    assert_eq!((status, outcome), (200, &json!("parked")), "{said}");
+    let (status, reply) = answer(&function.invoke(signed(&body("x"))).await);
+    // As with an unreachable endpoint, the message is parked.
+    let outcome = &reply["targets"][0]["outcome"];
+    assert_eq!((status, outcome), (200, &json!("parked")), "{reply}");
     assert_eq!(function.aws().bodies("SendMessage").len(), 1);
     encrypted.was_refused("UnknownCA");
 }

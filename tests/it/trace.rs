@@ -1,4 +1,4 @@
-//! `bridge trace` against a deployed stack, as a person runs it: one story for each way that a message can go.
+//! `bridge trace` against a deployed stack, for each path of a message.
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -6,21 +6,21 @@ use std::process::{Command, Output, Stdio};
 use anyhow::Result;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
-use workflow_bridge::local::template::{add_routes, add_state_machine};
-use workflow_bridge::local::workspace::{RunFolder, State, Workspace};
-use workflow_bridge::local::{Account, Stack};
+use workflow_bridge::tools::local::workspace::{RunFolder, State, Workspace};
+use workflow_bridge::tools::local::{Account, Stack};
+use workflow_bridge::tools::template::{add_routes, add_state_machine};
 
 use crate::deployed::RUNTIME;
 use crate::faulty::Dependency;
 use crate::messages::{
-    body, deploy, executions, invoke, post, quicken, settle, tell_of_ends, until,
+    body, deliver_end_events, deploy, executions, invoke, post, quicken, settle, until,
 };
 use crate::proxy::{Fault, Proxy, Span};
 
 const MACHINE: &str = "UppercaseStateMachine";
 const NO_ID: &str = "00000000000000000000000000000000";
 
-/// A place where the command line finds this running local stack.
+/// A folder in which the command line finds this running local stack.
 struct Desk {
     folder: PathBuf,
     _run: Option<RunFolder>,
@@ -70,7 +70,7 @@ impl Desk {
             .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// The first message of the answer, as soon as it stands so and all of these happened.
+    /// Waits until the first message has this state and these events; returns it.
     async fn stands(&self, message: &str, state: &str, happened: &[&str]) -> Value {
         let mut found = Value::Null;
         until(&format!("`{state}` after {happened:?}"), async || {
@@ -87,7 +87,7 @@ impl Desk {
         found
     }
 
-    /// What a person sees; shown with `--nocapture`.
+    /// The text output; printed with `--nocapture`.
     async fn text(&self, message: &str) -> String {
         let output = self.run(&["trace", message]).await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -120,7 +120,7 @@ fn with_echo(template: &mut Value) -> Result<()> {
     add_routes(template, &[route])
 }
 
-/// Posts a message; its id and what became of it on its route.
+/// Posts a message; returns its ID and its outcome on the route.
 async fn send(stack: &Stack, topic: &str, number: u64, text: &str) -> (String, String) {
     let (status, answer) = post(stack, &body(topic, number, text)).await;
     assert_eq!(status, 200, "{answer}");
@@ -132,26 +132,26 @@ async fn send(stack: &Stack, topic: &str, number: u64, text: &str) -> (String, S
 }
 
 #[test]
-fn the_way_of_each_message_is_told() {
+fn the_path_of_each_message_is_shown() {
     let test = async {
         let faulty = deploy(with_echo).await;
         let stack = &faulty.stack;
         let desk = Desk::of(Some(&stack.state(1)));
         let step_functions = faulty.proxy(Dependency::StepFunctions);
 
-        // Straight through, by whatever name it is asked for.
+        // The direct path, found by each kind of name.
         let (id, _) = send(stack, "uppercase-in", 1, "sesame").await;
-        let told = desk
+        let found = desk
             .stands(&id, "published", &["answered", "ran", "ended"])
             .await;
-        let name = told["events"].as_array().unwrap().iter();
+        let name = found["events"].as_array().unwrap().iter();
         let name = name
             .filter_map(|event| event["name"].as_str())
             .next()
             .unwrap()
             .to_owned();
-        assert_eq!(told["message"]["id"], json!(id));
-        assert_eq!(told["message"]["token_id"], "mo");
+        assert_eq!(found["message"]["id"], json!(id));
+        assert_eq!(found["message"]["token_id"], "mo");
         let arn = executions(stack, MACHINE).await[0].arn.clone();
         for asked in [&id[..16], "demo/uppercase-in/1", &name, &arn] {
             let text = desk.text(asked).await;
@@ -190,7 +190,7 @@ fn the_way_of_each_message_is_told() {
         .await;
         desk.text(&id).await;
 
-        // Refused: a dead letter, until it is replayed.
+        // Refused: a dead letter, then replayed.
         let body = json!({"__type": "StateMachineDoesNotExist", "message": "State Machine Does Not Exist"});
         let refusal = Fault::Refusal {
             status: 400,
@@ -225,13 +225,13 @@ fn the_way_of_each_message_is_told() {
         .await;
         desk.text(&id).await;
 
-        // No route takes it.
+        // No matching route.
         let (id, _) = send(stack, "nowhere", 1, "a").await;
-        let told = desk.stands(&id, "dead", &["answered"]).await;
-        assert_eq!(told["routes"][0]["reason"], "unrouted");
+        let found = desk.stands(&id, "dead", &["answered"]).await;
+        assert_eq!(found["routes"][0]["reason"], "unrouted");
         desk.text(&id).await;
 
-        // A route without a reply, and one without a workflow. (Of EXPRESS workflows the emulator keeps a history.)
+        // A route without a reply, and one without a workflow. (The emulator has a history of EXPRESS workflows.)
         let (id, _) = send(stack, "enrich-in", 1, "{}").await;
         desk.stands(&id, "silent", &["answered", "ran"]).await;
         desk.text(&id).await;
@@ -241,15 +241,15 @@ fn the_way_of_each_message_is_told() {
 
         // A result over Momento's limit.
         let (id, _) = send(stack, "echo-in", 1, &"x".repeat(5_000)).await;
-        let told = desk
+        let found = desk
             .stands(&id, "published", &["answered", "ran", "ended"])
             .await;
-        assert_eq!(told["routes"][0]["claims"], 1, "{told:#}");
+        assert_eq!(found["routes"][0]["claims"], 1, "{found:#}");
         desk.text(&id).await;
 
-        // An end that no event told.
+        // An end without an event.
         invoke(stack, "SweepFunction").await;
-        tell_of_ends(stack, false).await;
+        deliver_end_events(stack, false).await;
         let (id, _) = send(stack, "uppercase-in", 4, "a").await;
         until("four ends", async || {
             let all = executions(stack, MACHINE).await;
@@ -267,7 +267,7 @@ fn the_way_of_each_message_is_told() {
             .await;
         desk.text(&id).await;
 
-        // Two messages with one number.
+        // Two messages with the same number.
         let (other, _) = send(stack, "uppercase-in", 4, "b").await;
         until("two messages", async || {
             let report = desk.json("demo/uppercase-in/4").await;
@@ -283,7 +283,7 @@ fn the_way_of_each_message_is_told() {
         let text = desk.text("demo/uppercase-in/4").await;
         assert!(text.starts_with("2 messages have this number"), "{text}");
 
-        // One source that refuses to be asked.
+        // One source refuses queries.
         let proxy = Proxy::start(stack.account().endpoint()).await.unwrap();
         let body = json!({"__type": "AccessDeniedException", "message": "not authorized to perform: logs:FilterLogEvents"});
         let refusal = Fault::Refusal {
@@ -291,26 +291,26 @@ fn the_way_of_each_message_is_told() {
             body: body.to_string(),
         };
         proxy.fault_of("FilterLogEvents", refusal, Span::Until);
-        let behind = Desk::of(Some(&State {
+        let denied = Desk::of(Some(&State {
             aws_endpoint: proxy.endpoint(),
             ..stack.state(1)
         }));
-        let text = behind.text(&name).await;
+        let text = denied.text(&name).await;
         for part in [
             "SUCCEEDED",
             "✓ uppercase: published",
-            "could not ask the log of the completion, the log of the redrive, the log of the sweep, the log of the webhook: AccessDeniedException: not authorized to perform: logs:FilterLogEvents (HTTP 400, request 00000000-0000-4000-8000-000000000000)",
+            "could not query the log of the completion, the log of the redrive, the log of the sweep, the log of the webhook: AccessDeniedException: not authorized to perform: logs:FilterLogEvents (HTTP 400, request 00000000-0000-4000-8000-000000000000)",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let output = behind.run(&["trace", NO_ID]).await;
+        let output = denied.run(&["trace", NO_ID]).await;
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(
-            output.status.code() == Some(1) && text.contains("not every source could be asked"),
+            output.status.code() == Some(1) && text.contains("not every source could be queried"),
             "{text}"
         );
 
-        // Nothing at all.
+        // An unknown ID.
         let output = desk.run(&["trace", NO_ID]).await;
         let text = String::from_utf8_lossy(&output.stdout);
         println!("{text}");
@@ -323,7 +323,7 @@ fn the_way_of_each_message_is_told() {
 }
 
 #[test]
-fn mistakes_are_told_with_what_to_do() {
+fn mistakes_name_their_remedy() {
     let test = async {
         let desk = Desk::of(None);
         for (arguments, part) in [

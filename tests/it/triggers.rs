@@ -1,13 +1,13 @@
-//! What each of Lambda's triggers brings the webhook's binary, and what comes back.
+//! The webhook's binary behind each of Lambda's triggers.
 
 use serde_json::{Value, json};
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
 
 use crate::lambda::{Aws, MACHINE, SECRET};
 use crate::webhook::{TRIGGERS, answer, body, event, webhook};
 
 #[tokio::test]
-async fn every_trigger_brings_the_bytes_that_were_signed() {
+async fn every_trigger_passes_the_signed_bytes() {
     let function = webhook(&[], Aws::Answers).await;
     for (name, trigger) in TRIGGERS {
         for base64 in [false, true] {
@@ -57,7 +57,7 @@ async fn every_trigger_brings_the_bytes_that_were_signed() {
     assert_eq!(
         fetched.len(),
         1,
-        "at the start; what is no signature is no reason to look again: {fetched:?}"
+        "the secret is read only at the start; a malformed signature does not refresh it: {fetched:?}"
     );
 }
 
@@ -94,7 +94,7 @@ async fn odd_hosts_paths_queries_and_base64_get_an_answer() {
             (200, &json!("accepted")),
             "{name}"
         );
-        // A flag that does not fit the body: the signature still fits its bytes.
+        // The flag contradicts the body, but the signature matches its bytes.
         odd["isBase64Encoded"] = json!(true);
         assert_eq!(
             answer(&function.invoke(odd).await).0,
@@ -105,7 +105,7 @@ async fn odd_hosts_paths_queries_and_base64_get_an_answer() {
 }
 
 #[tokio::test]
-async fn a_get_of_the_root_tells_name_and_version_behind_every_trigger() {
+async fn a_get_of_the_root_returns_name_and_version_behind_every_trigger() {
     let function = webhook(&[], Aws::Answers).await;
     for (name, trigger) in TRIGGERS {
         for (path, status) in [("/", 200), ("/elsewhere", 405)] {

@@ -1,11 +1,11 @@
-//! The webhook's binary: budgets, refusals and logs. [`TRIGGERS`] are the events that Lambda has for it.
+//! The webhook's binary: deadlines, errors and logs. [`TRIGGERS`] has an event of each of Lambda's triggers.
 
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
 
 use crate::lambda::{Aws, AwsStub, Function, MACHINE, SECRET, routes};
 
@@ -44,7 +44,7 @@ pub async fn webhook(variables: &[(&str, &str)], aws: Aws) -> Function {
     .await
 }
 
-/// A fresh message, with spacing and escapes that no serializer would write.
+/// A fresh message, with spacing and escapes that no serializer writes.
 pub fn body(text: &str) -> String {
     let now = workflow_bridge::clock::now_ms();
     format!(
@@ -65,7 +65,7 @@ pub fn event(trigger: &str, body: &str, signatures: &[&str], base64: bool) -> Va
     let Some(last) = signatures.last() else {
         return event;
     };
-    // Payload 2.0 joins values with a comma; the others give the last one, and all of them beside it.
+    // Payload 2.0 joins values with a comma; the others have the last value, and all values separately.
     let single = if event["version"] == "2.0" {
         signatures.join(",")
     } else {
@@ -80,7 +80,7 @@ pub fn event(trigger: &str, body: &str, signatures: &[&str], base64: bool) -> Va
     event
 }
 
-/// Has the front end receive the request then (ms since the epoch), where the trigger's event says when.
+/// Sets the front end's timestamp, in ms since the epoch, if the trigger's event has one.
 pub fn received_at(event: &mut Value, ms: i64) {
     for name in ["timeEpoch", "requestTimeEpoch"] {
         if let Some(time) = event["requestContext"].get_mut(name) {
@@ -111,21 +111,21 @@ pub fn answer(response: &Value) -> (u64, Value) {
 }
 
 #[tokio::test]
-async fn the_budget_bounds_everything_but_a_message_that_nothing_has_taken() {
-    for (what, kept) in [
+async fn the_deadline_is_kept_unless_nothing_stored_the_message() {
+    for (operations, kept) in [
         ("StartExecution", true),
         ("StartExecution SendMessage", false),
         ("GetSecretValue", false),
     ] {
-        for misbehaving in [Aws::Hangs(what), Aws::Breaks(what)] {
+        for misbehaving in [Aws::Hangs(operations), Aws::Breaks(operations)] {
             let function = webhook(&[("ANSWER_WITHIN_MS", "1200")], misbehaving).await;
             let body = body("x");
             let event = signed(&body);
             let began = Instant::now();
-            let (status, said) = answer(&function.invoke(event.clone()).await);
+            let (status, reply) = answer(&function.invoke(event.clone()).await);
             let took = began.elapsed();
-            // Generous bounds: they tell a budget from none, not a fast machine from a slow one. A message that nothing has
-            // taken is tried until shortly before the time-out of 10 s.
+            // Generous bounds that only prove a deadline. An unstored message is retried until shortly before the timeout
+            // of 10 s.
             let bounds = if kept { 0..4000 } else { 7000..10_000 };
             assert!(
                 bounds.contains(&took.as_millis()),
@@ -133,16 +133,16 @@ async fn the_budget_bounds_everything_but_a_message_that_nothing_has_taken() {
             );
             let expected = if kept {
                 (200, json!("accepted"), json!("parked"))
-            } else if what == "GetSecretValue" {
+            } else if operations == "GetSecretValue" {
                 (503, json!("not_stored"), Value::Null)
             } else {
                 (503, json!("not_stored"), json!("not_stored"))
             };
-            let outcome = said["targets"][0]["outcome"].clone();
+            let outcome = reply["targets"][0]["outcome"].clone();
             assert_eq!(
-                (status, said["code"].clone(), outcome),
+                (status, reply["code"].clone(), outcome),
                 expected,
-                "{misbehaving:?}: {said}"
+                "{misbehaving:?}: {reply}"
             );
             function.aws().behave(Aws::Answers);
             assert_eq!(
@@ -155,8 +155,8 @@ async fn the_budget_bounds_everything_but_a_message_that_nothing_has_taken() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_takes_no_connection_costs_the_budget_and_no_more() {
-    // A backlog of one that is full: connections are neither accepted nor refused.
+async fn a_silent_endpoint_does_not_exceed_the_deadline() {
+    // With a full backlog, connections are neither accepted nor refused.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -195,13 +195,13 @@ async fn an_endpoint_that_takes_no_connection_costs_the_budget_and_no_more() {
 }
 
 #[tokio::test]
-async fn an_entry_that_failed_is_kept_though_put_events_answers_200() {
+async fn a_failed_entry_is_stored_although_put_events_answers_200() {
     let routes = routes(json!([
         {"name": "bus", "from": {"cache": "chat", "topic": "in"}, "to": {"eventBus": "b"}},
     ]));
     let variables = [("ROUTES", routes.as_str()), ("ANSWER_WITHIN_MS", "1000")];
     let function = webhook(&variables, Aws::Answers).await;
-    // What was refused, and whether that can pass: only then is it tried again.
+    // The error, and whether it is transient: only then is the entry retried.
     for (answer, again) in [
         (
             r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"ThrottlingException","ErrorMessage":"m"}]}"#,
@@ -227,10 +227,10 @@ async fn an_entry_that_failed_is_kept_though_put_events_answers_200() {
         function.aws().behave(Aws::Replays("PutEvents", answer));
         let body = body(answer.split('"').nth(7).unwrap_or("x"));
         let event = signed(&body);
-        let (status, said) = self::answer(&function.invoke(event).await);
+        let (status, reply) = self::answer(&function.invoke(event).await);
         let kept = if again { "parked" } else { "dead_lettered" };
         assert_eq!(
-            (status, &said["targets"][0]["outcome"]),
+            (status, &reply["targets"][0]["outcome"]),
             (200, &json!(kept)),
             "{answer}"
         );
@@ -258,7 +258,7 @@ async fn routes_may_come_from_a_parameter() {
     );
     let function = function.await;
     let body = body("x");
-    // A JSON object without `momentoSecret` is no signing secret, so the verdict is 503: but the routes were read.
+    // A JSON object without `momentoSecret` is not a signing secret, so the answer is 503; but the routes were read.
     let response = function
         .invoke(event(
             TRIGGERS[0].1,
@@ -275,7 +275,7 @@ async fn routes_may_come_from_a_parameter() {
 }
 
 #[tokio::test]
-async fn an_execution_is_part_of_its_messages_trace_and_not_of_lambdas() {
+async fn an_execution_belongs_to_its_messages_trace_not_to_lambdas() {
     for (rate, sampled) in [("1", 1), ("0", 0)] {
         let function = webhook(&[("TRACE_SAMPLE_RATE", rate)], Aws::Answers).await;
         let body = body("x");
@@ -297,7 +297,7 @@ async fn an_execution_is_part_of_its_messages_trace_and_not_of_lambdas() {
 }
 
 #[tokio::test]
-async fn the_log_tells_the_story_without_the_message() {
+async fn the_log_has_every_outcome_without_the_message() {
     let function = webhook(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")], Aws::Answers).await;
     let body = body("the payload");
     let signature = sign(SECRET, body.as_bytes());
@@ -306,7 +306,7 @@ async fn the_log_tells_the_story_without_the_message() {
             .invoke(event(TRIGGERS[0].1, &body, signatures, false))
             .await;
     }
-    // Bodies whose errors would quote them, and a target whose words quote the input.
+    // Bodies that a parser's error would quote, and a target whose error quotes the input.
     let malformed = body.replace(
         "\"topic_sequence_number\":7",
         "\"topic_sequence_number\":\"the payload\"",

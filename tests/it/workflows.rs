@@ -1,5 +1,4 @@
-//! The workflows that are shipped, each in the deployed stack: what goes in, what comes back, and what happens when something
-//! fails on the way.
+//! The shipped workflows in the deployed stack: input, output and failures.
 
 mod approve;
 mod count;
@@ -14,7 +13,7 @@ mod translate_chat;
 use anyhow::Result;
 use serde_json::Value;
 
-/// Adds what the tests of the workflows need besides the shipped template: variants that meet faults.
+/// Adds variants of the shipped workflows that meet faults.
 pub fn extend(template: &mut Value) -> Result<()> {
     count::extend(template)?;
     enqueue::extend(template)?;

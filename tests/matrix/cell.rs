@@ -1,4 +1,4 @@
-//! One cell of the matrix: a fault, a message, and what becomes of it.
+//! One cell of the matrix: a fault, a message, and its outcome.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use crate::scene::{Kind, Lasts, Scene};
 use crate::shared::proxy::Tally;
 use crate::template::message;
 
-/// When Momento stops waiting.
+/// Momento's timeout.
 const IN_TIME: Duration = Duration::from_secs(5);
 
-/// What was found.
+/// The outcome of a cell.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// What the sender was answered.
+    /// The answer to the sender.
     pub answer: String,
     pub took: Duration,
-    /// Where the message was then.
+    /// The place of the message at that time.
     pub place: String,
     pub end: String,
 }
 
 impl Finding {
-    /// What the page says, too.
+    /// The columns that the page has to match.
     pub fn row(&self) -> [String; 3] {
         [&self.answer, &self.place, &self.end].map(Clone::clone)
     }
 }
 
-/// The answer came after Momento stopped waiting.
+/// The answer came after Momento's timeout.
 #[derive(Debug, thiserror::Error)]
 #[error("expected an answer within 5 s, found {answer} after {took:.1?}")]
 pub struct Late {
@@ -42,7 +42,7 @@ pub struct Late {
 ///
 /// # Errors
 ///
-/// When a promise is broken; [`Late`] where it is the time.
+/// When a guarantee is broken; [`Late`] for a late answer.
 pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result<Finding> {
     lane.kill().await?;
     let topic = lane.topic(&format!("{}-{attempt}", crate::slug(kind, lasts)));
@@ -60,7 +60,7 @@ pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result
     let Answer {
         status, outcome, ..
     } = &answer;
-    // A message that nothing has taken is tried until shortly before the function's time-out.
+    // An unstored message is retried until shortly before the function's timeout.
     if answer.took >= IN_TIME && *status != 503 {
         let late = Late {
             answer: format!("{status} `{outcome}`"),
@@ -86,13 +86,13 @@ pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result
             "expected the message to be accepted or refused with 503, found {status} `{outcome}`"
         ),
     };
-    // Nobody sees a call that a closed port refuses.
+    // The proxy does not count calls to a closed port.
     ensure!(
         lane.calls().faulted > cell.calls.faulted || (kind == Kind::Refuse && lasts != Lasts::Once),
-        "expected the fault to be met, found that nothing met it"
+        "expected a call that meets the fault, found none"
     );
     let outcome = match outcome.as_str() {
-        // Whether the first execution was over when the call was repeated.
+        // Depends on whether the first execution had ended when the call was repeated.
         "started" | "duplicate" if kind.leaves_it_open() && lane.scene == Scene::Target => {
             "`started` or `duplicate`".to_owned()
         }
@@ -111,7 +111,7 @@ struct Cell<'a> {
     lasts: Lasts,
     topic: String,
     body: String,
-    /// Before the message.
+    /// Counts before the message.
     calls: Tally,
     given_back: usize,
     delivered: usize,
@@ -129,7 +129,7 @@ impl Cell<'_> {
         }
     }
 
-    /// The sender was promised nothing, and may send it again.
+    /// A message that was not accepted; the sender may retry.
     async fn not_accepted(&self) -> Result<(String, String)> {
         let place = match (self.lane.scene, self.executed()) {
             (Scene::Queue, true) => "Parked and dead letters, unknown to the webhook",
@@ -177,7 +177,7 @@ impl Cell<'_> {
         }
     }
 
-    /// The fault meets the result, after the execution was started.
+    /// The fault meets the result, after the start of the execution.
     async fn result(&self) -> Result<(String, String)> {
         let given_back = || self.lane.given_back() > self.given_back;
         let done = async || {
@@ -211,17 +211,17 @@ impl Cell<'_> {
         Ok((place.to_owned(), end))
     }
 
-    /// Waits for the dead letters, heals and puts them back.
+    /// Waits for the dead letters, heals and replays them.
     async fn given_up(&self, queue: &str, place: String) -> Result<(String, String)> {
         let (waiting, name) = match queue {
             "DeadLetterQueue" => ("ParkedQueue", "dead letters"),
             _ => ("CompletionsQueue", "Completions dead letters"),
         };
-        let buried = async || {
+        let dead_lettered = async || {
             let none_waits = self.lane.depth(waiting).await? == 0;
             Ok((none_waits && self.lane.depth(queue).await? > 0).then_some(()))
         };
-        until("dead letters", buried).await?;
+        until("dead letters", dead_lettered).await?;
         let reasons = self.lane.reasons(queue).await?;
         ensure!(
             reasons == ["gave_up"],

@@ -1,4 +1,4 @@
-//! A stack of its own for each scene, and how it is looked at from outside, past the faults.
+//! A stack of its own for each scene, observed from outside, past the faults.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use workflow_bridge::local::topics::TopicsEvent;
-use workflow_bridge::local::workspace::{RunFolder, Workspace};
-use workflow_bridge::local::{Account, Emulator};
-use workflow_bridge::signature::sign;
+use workflow_bridge::domain::inbound::signature::sign;
+use workflow_bridge::tools::local::topics::TopicsEvent;
+use workflow_bridge::tools::local::workspace::{RunFolder, Workspace};
+use workflow_bridge::tools::local::{Account, Emulator};
 
 use crate::scene::{Kind, Lasts, Scene};
 use crate::shared::SOON;
@@ -21,7 +21,7 @@ use crate::shared::faulty::{Dependency, FaultyStack};
 use crate::shared::proxy::{Counters, Fault, Proxy, Span, Tally};
 use crate::template::{VARIABLES, edit, message};
 
-/// Where a message can be.
+/// The queues of a message's path.
 pub const QUEUES: [&str; 4] = [
     "ParkedQueue",
     "DeadLetterQueue",
@@ -29,21 +29,21 @@ pub const QUEUES: [&str; 4] = [
     "CompletionsDeadLetterQueue",
 ];
 
-/// How long anything may take: several times the longest wait and invocation here.
-const PATIENCE: Duration = Duration::from_secs(45);
-/// How often a state is looked at that nobody tells of; more often, it would keep the emulator from its work.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The timeout for a condition: several times the longest wait and invocation here.
+const TIMEOUT: Duration = Duration::from_secs(45);
+/// The interval for polling; shorter would overload the emulator.
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
-/// When nothing has moved for so long, nothing is under way: more than an execution takes.
+/// Without a change for this long, all work is done: longer than an execution takes.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// A stack whose dependencies fail when told.
+/// A stack whose dependencies fail on demand.
 pub struct Lane {
     pub scene: Scene,
     faulty: FaultyStack,
     /// Results and events by their message's topic.
     arrived: Arc<Mutex<BTreeMap<String, usize>>>,
-    /// Where `bridge replay` finds the stack.
+    /// The folder in which `bridge replay` finds the stack.
     folder: PathBuf,
     _run: RunFolder,
     _watching: JoinSet<()>,
@@ -55,10 +55,10 @@ impl Drop for Lane {
     }
 }
 
-/// What the webhook answered.
+/// The webhook's answer.
 pub struct Answer {
     pub status: u16,
-    /// Of the only route, or the answer's code where no route was asked.
+    /// The outcome of the only route, or the answer's code without a route.
     pub outcome: String,
     pub took: Duration,
 }
@@ -98,7 +98,7 @@ impl Lane {
         })
     }
 
-    /// Sends the first message of all, which starts every function on its way, and shows that all works without faults.
+    /// Sends a first message, which starts every function and proves that all works without faults.
     pub async fn first(&self) -> Result<()> {
         let (topic, before) = (self.topic("first"), self.delivered());
         let answer = self.post(&message(&topic)).await?;
@@ -145,7 +145,7 @@ impl Lane {
         self.proxy().counters().of(self.scene.operation())
     }
 
-    /// Waits until calls that are late have been executed.
+    /// Waits until delayed calls have been executed.
     pub async fn late_calls(&self, before: Tally) {
         let operation = self.scene.operation();
         let all = |counters: &Counters| {
@@ -155,7 +155,7 @@ impl Lane {
         self.proxy().wait_for(all).await;
     }
 
-    /// How many events were put, or results published, whoever heard of it.
+    /// The number of events put or results published, including those whose answer was lost.
     pub fn delivered(&self) -> usize {
         let scene = match self.scene {
             Scene::Bus => Scene::Bus,
@@ -165,21 +165,21 @@ impl Lane {
         counters.of(scene.operation()).reached
     }
 
-    /// How often a function has given a record back to its queue.
+    /// The number of records returned to their queue.
     pub fn given_back(&self) -> usize {
         let sqs = self.faulty.proxy(Dependency::Sqs).counters();
         sqs.of("ChangeMessageVisibility").reached
     }
 
-    /// Kills the function that the fault is to meet, so that its start is part of what is shown.
+    /// Kills the function that meets the fault, so that the cell includes its start.
     pub async fn kill(&self) -> Result<()> {
         let function = match self.scene {
-            // It needs the webhook's own secret to be there.
+            // The fault must not affect the webhook's own secret.
             Scene::ApiKey => "CompletionFunction",
             _ => "WebhookFunction",
         };
         let gone = async || Ok((self.faulty.stack.kill_functions(function)? == 0).then_some(()));
-        until("the end of a process that was killed", gone).await
+        until("the end of a killed process", gone).await
     }
 
     pub async fn post(&self, body: &str) -> Result<Answer> {
@@ -194,7 +194,7 @@ impl Lane {
             let status = response.status().as_u16();
             let text = response.text().await?;
             let took = began.elapsed();
-            // The emulator may hand a killed process one event before it sees that it is gone.
+            // The emulator may pass one event to a killed process before it notices.
             if status == 502 && !std::mem::replace(&mut again, true) {
                 continue;
             }
@@ -214,7 +214,7 @@ impl Lane {
         aws_sdk_sqs::Client::new(self.faulty.stack.account().config())
     }
 
-    /// How many messages a queue holds, those included that somebody has received.
+    /// The depth of a queue, including messages in flight or delayed.
     pub async fn depth(&self, queue: &str) -> Result<usize> {
         let call = self.sqs().get_queue_attributes();
         let call = call.queue_url(self.faulty.stack.resource(queue)?);
@@ -231,7 +231,7 @@ impl Lane {
         .sum())
     }
 
-    /// Why the letters in a dead-letter queue are there.
+    /// The reasons of the letters in a dead-letter queue, sorted, each once.
     pub async fn reasons(&self, queue: &str) -> Result<Vec<String>> {
         let call = self.sqs().receive_message().visibility_timeout(0);
         let call = call.queue_url(self.faulty.stack.resource(queue)?);
@@ -258,13 +258,13 @@ impl Lane {
         Ok(all.filter(|one| one.name().contains(&part)).count())
     }
 
-    /// How many results or events of a topic's message have come.
+    /// The number of results or events of a topic's message so far.
     pub fn arrivals(&self, topic: &str) -> usize {
         let arrived = self.arrived.lock().unwrap();
         arrived.get(topic).copied().unwrap_or_default()
     }
 
-    /// Whether nothing waits anywhere any more.
+    /// Whether all queues are empty.
     pub async fn is_empty(&self) -> Result<bool> {
         for queue in QUEUES {
             if self.depth(queue).await? > 0 {
@@ -274,8 +274,8 @@ impl Lane {
         Ok(true)
     }
 
-    /// Waits until a message has arrived and nothing is left of it on the way; returns how often it came. `before` is
-    /// what was delivered before it.
+    /// Waits until a message has arrived and all queues are empty; returns the number of arrivals. `before` is the number
+    /// of deliveries before it.
     pub async fn arrival(&self, topic: &str, before: usize) -> Result<usize> {
         let came = async || {
             let over = self.arrivals(topic) > 0 && self.is_empty().await?;
@@ -299,7 +299,7 @@ impl Lane {
         came
     }
 
-    /// Puts all of a dead-letter queue back on its path.
+    /// Replays all of a dead-letter queue.
     pub async fn replay(&self, queue: &str) -> Result<()> {
         let which = match queue {
             "DeadLetterQueue" => "--dead-letters",
@@ -329,7 +329,7 @@ impl Lane {
         Ok(())
     }
 
-    /// After a cell that failed: nothing of it may meet the next one.
+    /// Cleans up after a failed cell, so that nothing of it affects the next one.
     pub async fn clean(&self) -> Result<()> {
         self.heal()?;
         for queue in ["DeadLetterQueue", "CompletionsDeadLetterQueue"] {
@@ -346,7 +346,7 @@ impl Lane {
     }
 }
 
-/// Looks until there is something.
+/// Polls until `look` returns a value.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let began = Instant::now();
     loop {
@@ -354,11 +354,11 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T
             return Ok(found);
         }
         ensure!(
-            began.elapsed() < PATIENCE,
+            began.elapsed() < TIMEOUT,
             "expected {what} within {} s, found none",
-            PATIENCE.as_secs()
+            TIMEOUT.as_secs()
         );
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 

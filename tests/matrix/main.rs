@@ -1,7 +1,7 @@
-//! Each fault at each dependency, once, for a while and for good: what the sender is answered, where the message is
-//! then, and that it arrives. The table of it is in docs/reliability.md.
+//! Each fault at each dependency, once, for a while and for good: the sender's answer, the place of the message, and its
+//! arrival. docs/reliability.md has the table.
 //!
-//! A binary of its own, so that cargo runs it while no other test needs the processor.
+//! A separate binary, so that cargo runs it while no other test uses the processor.
 
 #![cfg(feature = "cli")]
 
@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
-use workflow_bridge::local::Emulator;
-use workflow_bridge::local::console::Progress;
-use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::tools::console::Progress;
+use workflow_bridge::tools::local::Emulator;
+use workflow_bridge::tools::local::workspace::Workspace;
 
 use self::cell::{Finding, Late, play};
 use self::lane::Lane;
@@ -30,10 +30,10 @@ use self::table::{Page, REWRITE};
 
 /// Writes the table instead of comparing it.
 const WRITE: &str = "WRITE_RELIABILITY";
-/// Plays only what has this in its name, such as `ledger hang`, and compares nothing.
+/// Plays only cells with this in their name, such as `ledger hang`, and compares nothing.
 const ONLY: &str = "MATRIX_ONLY";
 
-/// How often a cell is played at most: twice beside other scenes, then alone.
+/// The largest number of attempts at a cell: two beside other scenes, the others alone.
 const ATTEMPTS: u32 = 5;
 const BESIDE_OTHERS: u32 = 2;
 
@@ -48,7 +48,7 @@ struct Played {
     again: Vec<Cell>,
 }
 
-/// Plays the cells of a scene one after the other, in its first attempts or in its last.
+/// Plays the cells of a scene in order: the attempts beside other scenes, or those alone.
 async fn play_all(lane: &Lane, cells: &[Cell], page: Option<&Page>, alone: bool) -> Played {
     let mut played = Played::default();
     if !alone && let Err(error) = lane.first().await {
@@ -86,9 +86,9 @@ async fn play_all(lane: &Lane, cells: &[Cell], page: Option<&Page>, alone: bool)
 /// The outcome of one attempt at a cell.
 enum Outcome {
     Found(Finding),
-    /// Late, or another row than the page's, as on a busy machine: worth another attempt.
+    /// Late, or a row other than the page's, as on a busy machine: retried.
     Differs(String),
-    /// A broken promise: no attempt makes up for it.
+    /// A broken guarantee: not retried.
     Broken(String),
 }
 
@@ -139,14 +139,14 @@ fn slug(kind: Kind, lasts: Lasts) -> String {
 }
 
 #[test]
-fn whatever_fails_the_sender_is_told_the_truth_in_time_and_the_message_arrives() {
+fn each_fault_gives_a_true_answer_in_time_and_the_message_arrives() {
     RUNTIME.block_on(async {
         let only = std::env::var(ONLY).ok();
         let writing = std::env::var_os(WRITE).is_some();
         let workspace = Workspace::find().unwrap();
         let file = workspace.root().join("docs/reliability.md");
         let page = (!writing).then(|| table::read(&file).unwrap());
-        // One of its own: dozens of hanging functions would be in the way of other tests.
+        // An emulator of its own: dozens of hanging functions would block other tests.
         let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
         let emulator = Arc::new(emulator.unwrap());
         let wanted = |scene: &Scene| -> Vec<_> {
@@ -158,8 +158,8 @@ fn whatever_fails_the_sender_is_told_the_truth_in_time_and_the_message_arrives()
         };
         let scenes = Scene::ALL.into_iter();
         let scenes = scenes.filter(|scene| !wanted(scene).is_empty());
-        // All stacks before the first message: whoever deploys a function ends the processes of those of the same name
-        // in the emulator's other accounts.
+        // Deploy all stacks before the first message: deploying a function ends the processes of functions with the same
+        // name in the emulator's other accounts.
         let lanes = scenes.map(|scene| Lane::start(Arc::clone(&emulator), scene));
         let lanes = try_join_all(lanes)
             .await

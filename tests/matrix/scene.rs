@@ -1,4 +1,4 @@
-//! What is broken, how, and for how long.
+//! The dependency, kind and duration of a fault.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::shared::proxy::Fault;
 
 /// Much shorter than one attempt.
 const DELAY: Duration = Duration::from_millis(500);
-/// Longer than one attempt of parking, for which there is half of what is left of the time.
+/// Longer than one attempt to park, which has half of the remaining time.
 const LONG_DELAY: Duration = Duration::from_secs(2);
 
 /// A fault of the matrix.
@@ -18,7 +18,7 @@ pub enum Kind {
     Throttled,
     Broken,
     Unavailable,
-    /// Of HTTP/2.
+    /// RST_STREAM of HTTP/2.
     StreamReset,
     LostReply,
     ResetMidBody,
@@ -55,7 +55,7 @@ impl Kind {
         }
     }
 
-    /// In the table.
+    /// The name in the table.
     pub fn title(self, scene: Scene) -> &'static str {
         match self {
             Self::Refuse => "refuses connections",
@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// In topics and on the command line.
+    /// The name in topics and on the command line.
     pub fn slug(self) -> &'static str {
         match self {
             Self::Refuse => "refuse",
@@ -88,7 +88,7 @@ impl Kind {
         }
     }
 
-    /// Whether the call may have done its work although it failed.
+    /// Whether the failed call may have been executed.
     pub fn leaves_it_open(self) -> bool {
         matches!(self, Self::LostReply | Self::ResetMidBody)
     }
@@ -99,9 +99,9 @@ impl Kind {
 pub enum Lasts {
     /// One call.
     Once,
-    /// Until the sender was answered and the message was seen waiting.
+    /// Until the sender has its answer and the message is seen waiting.
     AWhile,
-    /// Until the message was given up, or was not accepted.
+    /// Until the message is given up or not accepted.
     ForGood,
 }
 
@@ -125,7 +125,7 @@ impl Lasts {
     }
 }
 
-/// A dependency, and what the bridge needs it for.
+/// A dependency and the bridge's use of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scene {
     Target,
@@ -200,7 +200,7 @@ impl Scene {
         }
     }
 
-    /// The call that a fault meets that lasts for one call.
+    /// The operation that a fault of one call meets.
     pub fn operation(self) -> &'static str {
         match self {
             Self::Target => "StartExecution",
@@ -212,7 +212,7 @@ impl Scene {
         }
     }
 
-    /// Whether the fault meets the result on its way out, and not the message on its way in.
+    /// Whether the fault meets the outbound result instead of the inbound message.
     pub fn is_outbound(self) -> bool {
         matches!(self, Self::ApiKey | Self::Ledger | Self::Topic)
     }

@@ -1,4 +1,4 @@
-//! The table of the matrix, as docs/reliability.md has it.
+//! The table of the matrix in docs/reliability.md.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 use crate::cell::Finding;
 use crate::scene::{Kind, Lasts, Scene};
 
-/// Before and after what the test writes.
+/// Encloses the tables that the test writes.
 const MARKER: &str = "<!-- matrix -->";
-/// What to do when the page is to change.
+/// The remedy if the page is outdated.
 pub const REWRITE: &str = "if that is meant, rewrite the page with `WRITE_RELIABILITY=1 cargo test --all-features --test matrix` and look at the difference";
 const HEAD: &str = "| fault | lasts | the sender is answered | within ms | where the message is then | how it arrives |\n|---|---|---|--:|---|---|\n";
-/// The column that differs from run to run.
+/// The index of the column that differs from run to run.
 const MS: usize = 3;
 
 struct Row {
@@ -23,7 +23,7 @@ struct Row {
     ms: u128,
 }
 
-/// A heading and a table. What behaves alike shares a row.
+/// A heading and a table. Cells with the same outcome share a row.
 pub fn of(scene: Scene, findings: &[(Kind, Lasts, Finding)]) -> String {
     let mut rows: Vec<Row> = Vec::new();
     for (kind, lasts, finding) in findings {
@@ -73,10 +73,10 @@ pub fn of(scene: Scene, findings: &[(Kind, Lasts, Finding)]) -> String {
     text
 }
 
-/// What a page says of each cell.
+/// The rows of a page by cell.
 pub type Page = HashMap<(Scene, Kind, Lasts), [String; 3]>;
 
-/// Reads the tables of a page; what they leave out is left out.
+/// Reads the tables of a page.
 pub fn read(page: &Path) -> Result<Page> {
     let text = std::fs::read_to_string(page)?;
     let (_, tables, _) = parts(&text).context("expected two markers in the page")?;
@@ -121,7 +121,7 @@ pub fn write(page: &Path, tables: &str) -> Result<()> {
 
 /// # Errors
 ///
-/// A sentence, when the page has other tables: milliseconds aside, they have to be the same.
+/// When the page has other tables; milliseconds are not compared.
 pub fn compare(page: &Path, tables: &str) -> Result<(), String> {
     let text = std::fs::read_to_string(page).map_err(|e| format!("{}: {e}", page.display()))?;
     let (_, old, _) =
@@ -135,13 +135,13 @@ pub fn compare(page: &Path, tables: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "docs/reliability.md tells another story than this run (- there, + here):\n{}{}{REWRITE}",
+        "docs/reliability.md differs from this run (- there, + here):\n{}{}{REWRITE}",
         only(&old, &new, '-'),
         only(&new, &old, '+'),
     ))
 }
 
-/// What is before, between and after the markers.
+/// The text before, between and after the markers.
 fn parts(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once(MARKER)?;
     let (between, after) = rest.split_once(MARKER)?;
@@ -160,7 +160,7 @@ fn timeless(tables: &str) -> Vec<String> {
 }
 
 #[test]
-fn rows_that_behave_alike_are_one_and_milliseconds_do_not_count() {
+fn equal_outcomes_share_a_row_and_milliseconds_are_ignored() {
     let finding = |answer: &str, ms| Finding {
         answer: answer.to_owned(),
         took: std::time::Duration::from_millis(ms),

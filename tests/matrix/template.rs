@@ -1,9 +1,9 @@
-//! What the shipped template is changed to, and the messages that its routes take.
+//! The changes to the shipped template, and messages for its routes.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::local::template::{add_resource, add_routes};
+use workflow_bridge::tools::template::{add_resource, add_routes};
 
 /// Faults last for seconds here, so waits and invocations are short, too.
 pub const VARIABLES: [(&str, &str); 3] = [
@@ -13,7 +13,7 @@ pub const VARIABLES: [(&str, &str); 3] = [
 ];
 const TIMEOUT_SECONDS: u64 = 8;
 
-/// Adds a route to a workflow, one to the event bus, and a queue behind a rule of that.
+/// Adds a route to a workflow, one to the event bus, and a rule that passes the bus's events to a queue.
 pub fn edit(template: &mut Value) -> Result<()> {
     for (function, queue) in [
         ("RedriveFunction", "ParkedQueue"),
@@ -43,7 +43,7 @@ pub fn edit(template: &mut Value) -> Result<()> {
     add_routes(template, &routes)
 }
 
-/// A message of a topic of its own.
+/// A message on a topic of its own.
 pub fn message(topic: &str) -> String {
     let now = now_ms();
     json!({

@@ -1,15 +1,15 @@
-//! The deployed template with a proxy before everything that its functions talk to.
+//! The deployed template with a proxy before each dependency of its functions.
 
 use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use workflow_bridge::local::{Emulator, Options, Stack};
+use workflow_bridge::tools::local::{Emulator, Options, Stack};
 
 use super::binaries;
 use super::proxy::Proxy;
 
-/// What the functions depend on.
+/// A dependency of the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dependency {
     StepFunctions,
@@ -30,7 +30,7 @@ impl Dependency {
         Self::Momento,
     ];
 
-    /// The variable by which the AWS SDK finds the service; none for Momento.
+    /// The variable with the service's endpoint for the AWS SDK; `None` for Momento.
     fn variable(self) -> Option<&'static str> {
         match self {
             Self::StepFunctions => Some("AWS_ENDPOINT_URL_SFN"),
@@ -43,14 +43,14 @@ impl Dependency {
     }
 }
 
-/// A stack of its own account, and the proxies that its functions go through.
+/// A stack in an account of its own, and the proxies before its dependencies.
 pub struct FaultyStack {
     pub stack: Stack,
     proxies: Vec<Proxy>,
 }
 
 impl FaultyStack {
-    /// Deploys the template, changed by `edit`, with `variables` over those of every function.
+    /// Deploys the template, changed by `edit`; `variables` override those of every function.
     pub async fn start(
         emulator: Arc<Emulator>,
         variables: &[(&str, &str)],

@@ -7,14 +7,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use workflow_bridge::local::build::Binaries;
+use workflow_bridge::tools::local::build::Binaries;
 
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
-/// How long anything may take; no test measures time.
+/// The timeout for a condition; no test measures time.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// The functions as they were just built.
+/// The functions built for this test run.
 pub fn binaries() -> Binaries {
     let built = [
         ("webhook", env!("CARGO_BIN_EXE_webhook")),

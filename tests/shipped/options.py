@@ -1,4 +1,4 @@
-"""What docs/relay.md says of the relay's options."""
+"""The relay's options in docs/relay.md."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""The image as far as it shows without a container engine: what reaches its build, what is built, and what it runs."""
+"""The image, checked without a container engine: the build context, the build, and the command."""
 
 import fnmatch
 import json
@@ -34,7 +34,7 @@ def ignored(path):
 
 
 def context(folder):
-    """Copies what the build stage copies, each of which has to be there."""
+    """Copies the files that the build stage copies; all must exist."""
     for copied in instructions(BUILD, "COPY"):
         *sources, target = copied.split()
         for source in sources:
@@ -55,7 +55,7 @@ class Image(unittest.TestCase):
         context(self.folder)
         [self.build] = re.findall(r"cargo build [^;]*", BUILD)
 
-    def test_cargo_finds_the_program_in_what_is_copied(self):
+    def test_cargo_finds_the_program_in_the_copied_files(self):
         command = ["cargo", "metadata", "--offline", "--no-deps", "--format-version=1"]
         found = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         self.assertEqual(found.returncode, 0, found.stderr)
@@ -66,7 +66,7 @@ class Image(unittest.TestCase):
         self.assertRegex(BUILD, r"/release/bridge\b.* /image/")
         self.assertIn("/image/bridge /usr/local/bin/bridge", " ".join(instructions(IMAGE, "COPY")))
 
-    def test_what_the_sources_include_is_copied(self):
+    def test_included_files_are_copied(self):
         included = []
         for source in (self.folder / "src").rglob("*.rs"):
             if "tests" in source.relative_to(self.folder).with_suffix("").parts:
@@ -80,24 +80,24 @@ class Image(unittest.TestCase):
         self.assertIn("--locked", self.build)
         self.assertIn("--release", self.build)
         self.assertTrue((self.folder / "Cargo.lock").exists())
-        # It would make rustup fetch another compiler than the one that the tag names.
+        # It would make rustup fetch a compiler other than the tag's.
         self.assertFalse((self.folder / "rust-toolchain.toml").exists())
         version = re.search(r"rust:([\d.]+)-", BUILD)[1]
         numbers = lambda text: [int(number) for number in text.split(".")]
         self.assertGreaterEqual(numbers(version), numbers(MANIFEST["package"]["rust-version"]))
 
-    def test_both_stages_are_one_debian(self):
+    def test_both_stages_have_the_same_debian(self):
         self.assertIn("bookworm", BUILD.splitlines()[0])
         self.assertIn("debian12", IMAGE.splitlines()[0])
 
-    def test_nothing_but_one_program_runs_and_not_as_root(self):
+    def test_it_runs_a_single_program_not_as_root(self):
         self.assertEqual(instructions(IMAGE, "RUN"), [])
         self.assertEqual(instructions(IMAGE, "ENTRYPOINT"), ['["bridge"]'])
         [user] = instructions(IMAGE, "USER")
         self.assertGreater(int(user.split(":")[0]), 0)
         self.assertIn(f"--chown={user} ", " ".join(instructions(IMAGE, "COPY")))
 
-    def test_its_health_is_asked_for_where_it_listens(self):
+    def test_the_health_check_uses_the_listening_port(self):
         [variables] = instructions(IMAGE, "ENV")
         variables = dict(pair.split("=", 1) for pair in variables.split())
         [probe] = [json.loads(check.split("CMD ", 1)[1]) for check in instructions(IMAGE, "HEALTHCHECK")]

@@ -1,4 +1,4 @@
-"""relay.yaml, deployed beside template.yaml with the command that the first stack tells."""
+"""relay.yaml, deployed beside template.yaml with the command in the first stack's outputs."""
 
 import io
 import json
@@ -20,7 +20,7 @@ REPOSITORY = f"arn:aws:ecr:{REGION}:123456789012:repository/bridge"
 
 
 def first_stack(bucket):
-    """template.yaml with what `sam package` puts into it; no function is called here."""
+    """template.yaml as packaged by `sam package`; the tests call no function."""
     template = (ROOT / "template.yaml").read_text()
     template = template.replace("CodeUri: .\n", f"CodeUri: {{Bucket: {bucket}, Key: nothing.zip}}\n")
     in_place = lambda found: "Definition: " + json.dumps(json.loads((ROOT / found[1]).read_text()))
@@ -31,7 +31,7 @@ class RelayStack(Running):
     maxDiff = None
 
     def deploy(self, name, body, parameters):
-        """Creates a stack from the bucket, as a request takes no long template; gives its outputs."""
+        """Creates a stack from the bucket, since a request has no room for a long template; returns its outputs."""
         self.client("s3").put_object(Bucket=self.bucket, Key=f"{name}.yaml", Body=body)
         stacks = self.client("cloudformation")
         stacks.create_stack(
@@ -58,7 +58,7 @@ class RelayStack(Running):
         self.bucket = f"code-{time.monotonic_ns()}"  # buckets are not an account's own
         objects.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         objects.put_object(Bucket=self.bucket, Key="nothing.zip", Body=nothing.getvalue())
-        # The emulator refers to the secrets of a stack by name, where AWS does by ARN, so these are the operator's own.
+        # The emulator refers to a stack's secrets by name, AWS by ARN, so these are the operator's own.
         secret = lambda name: self.client("secretsmanager").create_secret(Name=name, SecretString="unused")["ARN"]
         secrets = {"SigningSecretArn": secret("signing"), "MomentoSecretArn": secret("momento")}
         self.first = self.deploy("bridge", first_stack(self.bucket), {"MomentoEndpoint": "cell.example.com"} | secrets)
@@ -71,10 +71,10 @@ class RelayStack(Running):
         self.parameters = dict(override.split("=", 1) for override in overrides)
 
     def relay(self, **parameters):
-        """Deploys the relay with the placeholders filled in; gives its container and its two roles' statements."""
+        """Deploys the relay with the placeholders filled in; returns its container and its two roles' statements."""
         self.assertEqual({key for key, value in self.parameters.items() if value.isupper()}, {"ImageUri", "VpcId", "SubnetIds"})
         own = {"ImageUri": DIGEST, "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2"}
-        # The emulator takes the number of a parameter for text, and would start the tasks.
+        # The emulator reads a parameter's number as text and would start the tasks.
         template = (ROOT / self.template).read_text().replace("DesiredCount: !Ref DesiredCount", "DesiredCount: 0")
         self.deploy(self.name, template, self.parameters | own | parameters)
         _, task = self.service_and_task()
@@ -89,7 +89,7 @@ class RelayStack(Running):
         return service, containers.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
 
     def statements(self, role):
-        """What a role allows: actions with their resource, each with its condition."""
+        """The permissions of a role: actions with their resource and condition."""
         roles, name = self.client("iam"), role.rsplit("/", 1)[-1]
         allowed = {}
         for policy in roles.list_role_policies(RoleName=name)["PolicyNames"]:
@@ -101,7 +101,7 @@ class RelayStack(Running):
                 allowed[key] = statement.get("Condition")
         return allowed
 
-    def test_the_tasks_get_what_they_read_and_may_do_that_alone(self):
+    def test_tasks_have_exactly_the_variables_and_rights_they_need(self):
         container, task_role, execution_role = self.relay()
         variables = {variable["name"]: variable["value"] for variable in container["environment"]}
         self.assertEqual(
@@ -120,7 +120,7 @@ class RelayStack(Running):
                 "HEALTH_LISTEN": "127.0.0.1:8080",
             },
         )
-        # No options, but what every part of the bridge has.
+        # Not options of the relay, but common to every part of the bridge.
         self.assertLessEqual(set(variables) - {"AWS_REGION", "POWERTOOLS_METRICS_NAMESPACE"}, documented())
 
         parameter = self.client("ssm").get_parameter(Name=variables["ROUTES"].removeprefix("ssm:"))["Parameter"]
@@ -157,10 +157,10 @@ class RelayStack(Running):
         wanted = ["BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"]
         self.assertEqual(images, {f"ecr:{action}": REPOSITORY for action in wanted})
 
-    def test_a_task_is_checked_where_it_listens_and_keeps_to_itself(self):
+    def test_a_task_has_a_health_check_and_no_inbound_traffic(self):
         container, _, _ = self.relay()
         variables = {variable["name"]: variable["value"] for variable in container["environment"]}
-        # The emulator keeps the health check under names that its answer has no place for.
+        # The emulator stores the health check under names missing in its answer.
         probe = f'[CMD, bridge, health, "http://{variables["HEALTH_LISTEN"]}/live"]'
         self.assertIn(f"Command: {probe}\n", (ROOT / self.template).read_text())
         self.assertGreater(container["stopTimeout"], 20)

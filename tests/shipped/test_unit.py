@@ -12,22 +12,22 @@ from options import ROOT, documented
 UNIT = (ROOT / "deploy/bridge-relay.service").read_text()
 VARIABLES = (ROOT / "deploy/bridge-relay.env").read_text()
 
-# Said by versions before 254, which the unit says they may.
+# Warnings of versions before 254, which the unit documents.
 OLD = re.compile(r"Unknown key(?: name)? '(RestartSteps|RestartMaxDelaySec)'")
 
 
 class Unit(unittest.TestCase):
     @unittest.skipUnless(shutil.which("systemd-analyze"), "there is no systemd-analyze")
-    def test_systemd_takes_all_of_it(self):
+    def test_systemd_accepts_every_line(self):
         with tempfile.TemporaryDirectory() as folder:
             unit = pathlib.Path(folder, "bridge-relay.service")
-            # Nothing is installed here, so another program has its place.
+            # The relay is not installed here, so another program stands in.
             unit.write_text(UNIT.replace("/usr/local/bin/bridge", shutil.which("true")))
             command = ["systemd-analyze", "verify", "--man=no", unit]
-            said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-        self.assertEqual([line for line in said.splitlines() if not OLD.search(line)], [])
+            warnings = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        self.assertEqual([line for line in warnings.splitlines() if not OLD.search(line)], [])
 
-    def test_every_variable_is_one_of_the_relay(self):
+    def test_every_variable_is_an_option_of_the_relay(self):
         inline = re.search(r"^Environment=(.*)$", UNIT, re.MULTILINE)[1].split()
         names = re.findall(r"^([^#\s][^=\s]*)=", VARIABLES, re.MULTILINE) + [word.split("=")[0] for word in inline]
         self.assertIn("WEBHOOK_URL", names)

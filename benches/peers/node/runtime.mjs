@@ -1,4 +1,4 @@
-// A loop over Lambda's Runtime API, much as AWS's own does it for Node.js, without what that one adds.
+// A loop over Lambda's Runtime API, a minimal version of AWS's own for Node.js.
 
 import http from "node:http";
 

@@ -53,7 +53,7 @@ async fn open(
     request.metadata_mut().insert("authorization", key.clone());
     let stream = PubsubClient::new(channel).subscribe(request).await;
     let mut stream = stream.context("cannot subscribe")?.into_inner();
-    // The server begins with a heartbeat, and the subscription is there when it comes.
+    // The server's first item is a heartbeat: from then on the subscription is open.
     stream
         .message()
         .await?

@@ -1,4 +1,4 @@
-//! A subscriber by the documented HTTP API: one request after the other for each topic, each on a connection of its own.
+//! A subscriber by the documented HTTP API: one request after the other per topic, each topic on a connection of its own.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -57,8 +57,8 @@ struct Poller {
     place: (u64, u64),
 }
 
-/// Returns when every topic's place is known, after which nothing can be missed. With `forget` there is no place: each
-/// request asks for what comes next, and this returns at once. `gap` is waited between an answer and the next request.
+/// Returns when every topic's position is known: from then on no message can be missed. With `forget` there is no position:
+/// each request asks for the next message, and this returns at once. `gap` is the wait between an answer and the next request.
 pub async fn subscribe(
     source: &Source,
     tally: &Arc<Tally>,
@@ -74,7 +74,7 @@ pub async fn subscribe(
             url: format!("{}/topics/{CACHE}/{name}", source.endpoint),
             key: source.key.clone(),
             tally: tally.clone(),
-            // A message that is never there: the answer, at once, is a discontinuity with number and page.
+            // A number never reached: the immediate answer is a discontinuity with number and page.
             place: (u64::MAX, 0),
         };
         opening.spawn(async move {

@@ -9,7 +9,7 @@ use momento::{CredentialProvider, TopicClient};
 
 use super::{CACHE, Source, Tally, broken, topic};
 
-/// What one client takes: four channels of 100 streams.
+/// Subscriptions of one client: four channels of 100 streams.
 const SUBSCRIPTIONS_PER_CLIENT: usize = 400;
 
 /// Returns when all subscriptions are open.

@@ -1,5 +1,5 @@
-//! The webhook that the relay posts to: accepts everything at once and counts it. Only what the relay asks at its start is
-//! answered as the real one does.
+//! The relay's webhook: accepts and counts every message at once. Only the relay's requests at its start get the answers of
+//! the real webhook.
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
@@ -20,7 +20,7 @@ use workflow_bridge::clock;
 
 use super::Tally;
 
-/// Older than that is `stale`, as the webhook's default has it.
+/// An older message is `stale`, as by the webhook's default.
 const MAX_AGE_MS: i64 = 60_000;
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct Post<'a> {
     text: Cow<'a, str>,
 }
 
-/// Serves until the process ends; gives the port.
+/// Serves until the process ends; returns the port.
 pub async fn serve(tally: Arc<Tally>) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let port = listener.local_addr()?.port();
@@ -38,7 +38,7 @@ pub async fn serve(tally: Arc<Tally>) -> Result<u16> {
     let app = Router::new()
         .route("/", get(|| async { Json(name) }).post(take))
         .with_state(tally);
-    // An answer goes out at once, whatever is still unacknowledged.
+    // An answer goes out at once, even if earlier data is unacknowledged.
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });

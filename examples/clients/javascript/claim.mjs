@@ -3,7 +3,7 @@ import {createHash} from 'node:crypto';
 
 import {CacheGet} from '@gomomento/sdk';
 
-// The value that a message stands for: its claim's, or itself.
+// The value of a message: its claim's, or its text.
 export async function readClaim(items, message) {
   const claim = claimOf(message);
   if (!claim?.sha256) return message;

@@ -1,7 +1,7 @@
 // Prints the messages of a topic, large ones in full: node subscribe.mjs CACHE TOPIC
 //
-// The SDK reconnects by itself and resumes behind the last message. A new subscription first gets the last message that
-// was published before it. What a subscriber misses while it does not run is lost to it.
+// The SDK reconnects by itself and resumes behind the last message. A new subscription first gets the last message
+// published before it. Messages published while the subscriber does not run are lost to it.
 import {CacheClient, Configurations, TopicClient, TopicConfigurations, TopicSubscribe} from '@gomomento/sdk';
 import {readClaim} from './claim.mjs';
 import {credentials} from './credentials.mjs';

@@ -9,7 +9,7 @@ from momento.responses import CacheGet
 
 
 def read_claim(items: CacheClient, message: str) -> str:
-    """The value that a message stands for: its claim's, or itself."""
+    """The value of a message: its claim's, or its text."""
     try:
         claim = json.loads(message)["claim"]
         sha256 = claim["sha256"]

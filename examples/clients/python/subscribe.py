@@ -2,7 +2,7 @@
 
 The SDK's subscription ends at its client's deadline and does not reconnect: this program subscribes anew before that. When the
 connection is lost, the SDK reports nothing and keeps a processor busy: restart the program. Without a position, a subscription
-first gets the last message that was published before it.
+first gets the last message published before it.
 """
 
 import asyncio

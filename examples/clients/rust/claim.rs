@@ -1,4 +1,5 @@
-//! A result over 4 KB comes as {"claim":{"cache","key","bytes","sha256","expires_at"}}, or with a "url" in place of cache and key.
+//! A result over 4 KB comes as {"claim":{"cache","key","bytes","sha256","expires_at"}}, or with a "url" in place of cache
+//! and key.
 
 use std::error::Error;
 
@@ -6,7 +7,7 @@ use momento::CacheClient;
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
-/// The value that a message stands for: its claim's, or itself.
+/// The value of a message: its claim's, or its text.
 pub async fn read(items: &CacheClient, message: String) -> Result<String, Box<dyn Error>> {
     let parsed: Value = serde_json::from_str(&message).unwrap_or_default();
     let claim = &parsed["claim"];

@@ -1,7 +1,7 @@
 //! Prints the messages of a topic, large ones in full: cargo run --features cli --example subscribe -- CACHE TOPIC
 //!
-//! The SDK reconnects by itself, without any pause, and resumes at the last message, which then comes again. It does not report
-//! what it missed. A new subscription first gets the last message that was published before it.
+//! The SDK reconnects by itself, without a pause, and resumes at the last message, which then comes again. It does not report
+//! missed messages. A new subscription first gets the last message published before it.
 
 use std::time::Duration;
 

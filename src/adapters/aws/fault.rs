@@ -1,4 +1,4 @@
-//! The SDKs' errors as faults: what a later attempt can change is decided here.
+//! The SDKs' errors as faults, classified by whether a retry can help.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,19 +11,19 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::{ErrorKind, ProvideErrorKind};
 use aws_types::request_id::RequestId;
 
-use crate::ports::{Fault, FaultKind};
+use crate::domain::fault::{Fault, FaultKind};
 
-/// Whether a service called the credentials of this process expired.
+/// Whether a service refused this process's credentials as expired.
 static EXPIRED: AtomicBool = AtomicBool::new(false);
 
-/// Whether a service called the credentials of this process expired. Those of a function come once, when Lambda starts it, so
-/// it needs a new start.
+/// Whether a service refused this process's credentials as expired. Lambda sets a function's credentials once, at its start,
+/// so the function has to start again.
 pub fn credentials_expired() -> bool {
     EXPIRED.load(Ordering::Relaxed)
 }
 
-/// Passing conditions beyond those that the SDKs retry: limits that drain, credentials and clocks that are renewed, keys whose
-/// state changes.
+/// Transient errors beyond those that the SDKs retry: temporary limits, expired credentials, clock skew, keys changing
+/// state.
 const PASSING: [&str; 29] = [
     "ExecutionLimitExceeded",
     "ExpiredToken",
@@ -56,7 +56,7 @@ const PASSING: [&str; 29] = [
     "UnrecognizedClientException",
 ];
 
-/// Missing permissions, and keys that are switched off: IAM takes seconds to propagate, and an operator can mend them.
+/// Missing permissions and disabled keys: IAM takes seconds to propagate, and an operator can correct them.
 const DENIALS: [&str; 11] = [
     "AccessDenied",
     "AccessDeniedException",
@@ -116,13 +116,13 @@ pub fn entry_fault(code: Option<&str>, message: Option<&str>, request_id: Option
     answer.fault(code, message, None)
 }
 
-/// A response of success without what the operation returns, as a proxy may send one: the SDKs fill in what is missing.
+/// A success response without the operation's result, for example from a proxy: the SDKs fill in missing fields.
 pub fn unproven(operation: &str) -> Fault {
     let text = format!("expected the result of {operation}, found a response without one");
     Fault::transient("BadResponse", text)
 }
 
-/// Whether the request was not even signed. Credentials may be back soon, so it is worth another attempt.
+/// Whether the request could not be signed. Credentials may return soon, so a retry can help.
 fn lacks_credentials(failure: &DispatchFailure) -> bool {
     let mut cause = failure.as_connector_error().and_then(Error::source);
     while let Some(error) = cause {
@@ -149,7 +149,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// `kind` is the SDK's own verdict.
+    /// `kind` is the SDK's own classification.
     fn fault(self, code: Option<&str>, message: Option<&str>, kind: Option<ErrorKind>) -> Fault {
         if code.is_some_and(|code| code.starts_with("ExpiredToken")) {
             EXPIRED.store(true, Ordering::Relaxed);
@@ -162,12 +162,12 @@ impl<'a> Answer<'a> {
     }
 
     fn kind(self, code: Option<&str>, kind: Option<ErrorKind>) -> FaultKind {
-        // A request that is too large stays so, whether the service or a proxy says it.
+        // A retry cannot help an oversized request, whether the service or a proxy refuses it.
         if self.status == 413 {
             return FaultKind::Permanent;
         }
         let Some(code) = code else {
-            // Not an answer of AWS: a proxy, a captive portal, a load balancer.
+            // Not from AWS, but from a proxy, a captive portal or a load balancer.
             return FaultKind::Transient;
         };
         let is_retryable = kind.is_some_and(|kind| kind != ErrorKind::ClientError)
@@ -196,8 +196,8 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Whether an error's words hold names and ARNs only. `InvalidExecutionInput` and `ValidationException`, for
-/// example, quote the input, and `InvalidSignatureException` the session's token.
+/// Whether the error's text consists of names and ARNs only. `InvalidExecutionInput` and `ValidationException`, for
+/// example, quote the input, and `InvalidSignatureException` the session token.
 fn quotes_no_content(code: &str) -> bool {
     [
         "AccessDenied",

@@ -1,8 +1,8 @@
 //! The HTTP client of the AWS SDKs.
 //!
-//! Three things that the public configuration of their own client does not offer: trust anchors that are compiled in (parsing
-//! them takes 2 ms of a start), the next address of a host while the first one is silent (it gives all of them one time-out),
-//! and a new pool once a connection of the old one went dead (a sandbox that was frozen may have eight of them).
+//! It adds three features to the SDKs' own client: compiled-in trust anchors (parsing them takes 2 ms of a start), the next
+//! address of a host while the first one is silent (the SDKs give all of them one time-out), and a new pool after one of its
+//! connections died (a frozen sandbox may leave eight dead ones).
 
 use std::error::Error;
 use std::fmt;
@@ -34,13 +34,13 @@ use tower::{Service, service_fn};
 
 use super::race::{self, BoxError};
 
-/// Bound of a connection's set-up: the host's name, TCP and TLS.
+/// Time limit of a connection's set-up: DNS, TCP and TLS.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// A pool is replaced at most once in this time: its other connections are usually sound.
+/// Minimum time between replacements of the pool: its other connections are usually sound.
 const REPLACE_EVERY: Duration = Duration::from_secs(1);
 
-/// One pool of connections, for any number of AWS clients.
+/// One connection pool, shared by all AWS clients.
 #[derive(Clone, Debug)]
 pub struct HttpClient(SharedHttpConnector);
 
@@ -125,7 +125,7 @@ impl HttpConnector for Connections {
             }
         };
         let connection = capture_connection(&mut request);
-        // After an error that may be this connection's, the SDK has the next request use another one.
+        // After a possible connection error, the SDK has the next request use another connection.
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
             capture.set_connection_retriever(move || known(&connection));
         }
@@ -140,7 +140,7 @@ impl HttpConnector for Connections {
     }
 }
 
-/// A request without a response yet. Given up, it takes its pool along: the idle connections may have died with this one.
+/// A request without a response yet. Dropped, it replaces the pool: the idle connections may be dead, too.
 struct Unanswered(Option<Arc<Shared>>);
 
 impl Unanswered {
@@ -184,7 +184,7 @@ fn fault(error: BoxError) -> ConnectorError {
     ConnectorError::io(error)
 }
 
-/// Connects to whichever address of a host answers first, within a bound.
+/// Connects to the first responding address of a host, within a time limit.
 #[derive(Clone)]
 struct Connect {
     tls: Arc<ClientConfig>,

@@ -11,7 +11,7 @@ use aws_smithy_types::body::SdkBody;
 use http::Uri;
 use http_body_util::BodyExt as _;
 
-/// Opens the connection that a request would use, by a GET of `/` without a signature, and drops the request.
+/// Opens the connection for a request by an unsigned GET of `/`, and drops the request.
 #[derive(Debug)]
 pub struct Opener(pub SharedHttpClient);
 
@@ -33,7 +33,7 @@ impl HttpConnector for OpenOnly {
         let opened = root(request.uri()).map(|request| self.0.call(request));
         HttpConnectorFuture::new(async move {
             if let Some(response) = opened {
-                // The pool has the connection once its response is read to the end.
+                // The connection returns to the pool once the response is read to its end.
                 let _ = response.await?.into_body().collect().await;
             }
             Err(ConnectorError::other("a connection only".into(), None))

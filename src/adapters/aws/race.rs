@@ -1,4 +1,4 @@
-//! Connecting to a host by whichever of its addresses answers first (RFC 8305, "happy eyeballs").
+//! Connects to the first responding address of a host (RFC 8305, "happy eyeballs").
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -13,8 +13,8 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// The head start of an address before the next one: RFC 8305, section 8, "Connection Attempt Delay".
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects to the addresses one after the other, without waiting longer than [`HEAD_START`] for one before trying the next,
-/// and returns the first connection that is made.
+/// Connects to the addresses in order, starting the next attempt after [`HEAD_START`] at the latest, and returns the first
+/// connection.
 ///
 /// # Errors
 ///
@@ -42,8 +42,8 @@ where
     }
 }
 
-/// A random order, in which the two families alternate and the resolver's preferred one comes first. A repeated call thus does
-/// not begin with the address that failed before.
+/// A random order with alternating families, beginning with the resolver's preferred one, so that a repeated call need not
+/// begin with the address that failed before.
 pub fn order(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let Some(first) = addresses.first().copied() else {
         return addresses;
@@ -73,7 +73,7 @@ mod tests {
             .collect()
     }
 
-    /// What an address does: answers after so many milliseconds, refuses, or stays silent.
+    /// An address's behaviour: answers after so many milliseconds, refuses, or stays silent.
     #[derive(Clone, Copy)]
     enum Host {
         Answers(u64),
@@ -85,10 +85,10 @@ mod tests {
         let all: Vec<SocketAddr> = (0..hosts.len())
             .map(|n| SocketAddr::from(([127, 0, 0, 1], u16::try_from(n).unwrap())))
             .collect();
-        let asked = Mutex::new(0);
+        let attempts = Mutex::new(0);
         let began = Instant::now();
         let result = connect(all, async |address| {
-            *asked.lock().unwrap() += 1;
+            *attempts.lock().unwrap() += 1;
             let number = usize::from(address.port());
             match hosts[number] {
                 Host::Answers(ms) => sleep(Duration::from_millis(ms)).await,
@@ -98,7 +98,7 @@ mod tests {
             Ok(number)
         });
         let result = result.await.map_err(|e| e.to_string());
-        (result, began.elapsed(), asked.into_inner().unwrap())
+        (result, began.elapsed(), attempts.into_inner().unwrap())
     }
 
     #[tokio::test(start_paused = true)]

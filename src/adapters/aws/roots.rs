@@ -4,9 +4,9 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::config::Lookup;
+use crate::environment::Lookup;
 
-/// The variables that name a file of trusted roots; the first one that is set counts.
+/// Variables with the path of a file of trusted roots, in order of precedence.
 const FILES: [&str; 2] = ["AWS_CA_BUNDLE", "SSL_CERT_FILE"];
 
 /// A file without trusted roots.
@@ -20,8 +20,8 @@ pub struct RootsError {
     found: String,
 }
 
-/// Of a function: Mozilla's list, compiled in as parsed trust anchors, or the roots in the file that a variable names, for
-/// networks that inspect outgoing traffic. Parsing the system's roots would take longer than the rest of a start.
+/// Roots of a function: Mozilla's list, compiled in as parsed trust anchors, or those in the file that a variable names (for
+/// networks that inspect outgoing traffic). Parsing the system's roots would take longer than the rest of a start.
 ///
 /// # Errors
 ///
@@ -30,7 +30,7 @@ pub fn compiled_in(lookup: Lookup<'_>) -> Result<RootCertStore, RootsError> {
     Ok(named(lookup)?.unwrap_or_else(|| webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()))
 }
 
-/// Of a program that runs anywhere: the system's roots, or those in the file that a variable names.
+/// Roots of any other program: the system's, or those in the file that a variable names.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ fn named(lookup: Lookup<'_>) -> Result<Option<RootCertStore>, RootsError> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|e| error(e.to_string()))?;
     let mut roots = RootCertStore::empty();
-    // A bundle may hold certificates in formats that are no longer read.
+    // A bundle may hold certificates in obsolete formats.
     let (read, _) = roots.add_parsable_certificates(certificates);
     match read {
         0 => Err(error("none".to_owned())),

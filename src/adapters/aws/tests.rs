@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_endpoint_of_a_service_goes_before_the_one_of_all() {
+fn a_services_endpoint_overrides_the_common_one() {
     let lookup = |name: &str| match name {
         "AWS_ENDPOINT_URL" => Some("all".to_owned()),
         "AWS_ENDPOINT_URL_SECRETS_MANAGER" => Some("secrets".to_owned()),

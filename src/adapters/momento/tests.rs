@@ -5,9 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 
 use super::*;
-use crate::ports::Answer;
+use crate::domain::ports::Answer;
 
-/// A secret that is read slowly, so that those who ask at once overlap, and counts.
+/// A secret with slow reads, so that concurrent calls overlap, and a count of them.
 struct Secret(StdMutex<(Result<Option<String>, Fault>, u32)>);
 
 impl Secret {
@@ -35,7 +35,7 @@ impl Secrets for Secret {
     }
 }
 
-/// A key with the form of a v2 key.
+/// A key in the form of a v2 key.
 fn key(id: &str) -> Result<Option<String>, Fault> {
     let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
     let claims = format!(r#"{{"t":"g","jti":"{id}"}}"#);
@@ -65,7 +65,7 @@ async fn refuse_with(momento: &Momento, lease: Lease, code: MomentoErrorCode) ->
     momento.settle(lease, result).await.unwrap_err()
 }
 
-/// Begins `count` calls at once.
+/// Begins `count` concurrent calls.
 async fn leases(momento: &Momento, count: usize) -> Vec<Lease> {
     let all = join_all((0..count).map(|_| momento.lease())).await;
     all.into_iter().map(|lease| lease.ok().unwrap()).collect()
@@ -77,7 +77,7 @@ async fn refuse_all(momento: &Momento, leases: Vec<Lease>) -> Vec<FaultKind> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_key_is_read_once_for_all_who_begin() {
+async fn concurrent_calls_share_one_read_of_the_key() {
     let (secret, momento) = momento(key("a"));
     let leases = leases(&momento, 10).await;
     assert!(
@@ -92,7 +92,7 @@ async fn the_key_is_read_once_for_all_who_begin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replaced_key_is_read_once_and_makes_the_call_worth_repeating() {
+async fn a_replaced_key_is_read_once_and_the_fault_is_transient() {
     for code in [
         MomentoErrorCode::AuthenticationError,
         MomentoErrorCode::PermissionError,
@@ -109,7 +109,7 @@ async fn a_replaced_key_is_read_once_and_makes_the_call_worth_repeating() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_just_wrong_is_for_somebody_to_mend() {
+async fn a_wrong_key_needs_an_operator() {
     let (secret, momento) = momento(key("a"));
     let lease = momento.lease().await.ok().unwrap();
     let fault = refuse(&momento, lease).await;
@@ -119,8 +119,7 @@ async fn a_key_that_is_just_wrong_is_for_somebody_to_mend() {
     assert_eq!(fault, Fault::permanent("PermissionError", "refused"));
     // Each of these calls began after the secret was last read.
     assert_eq!(secret.reads(), 3);
-    // Permissions that are missing all the time do not keep the secret busy. Before it is read again, nobody knows that there
-    // is no better key.
+    // Repeated missing permissions do not keep reading the secret. Until the next read, a better key is possible.
     for (reads, kind) in [(3, FaultKind::Later), (4, FaultKind::Permanent)] {
         let lease = momento.lease().await.ok().unwrap();
         let fault = refuse_with(&momento, lease, MomentoErrorCode::PermissionError).await;
@@ -131,7 +130,7 @@ async fn a_key_that_is_just_wrong_is_for_somebody_to_mend() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_are_refused_together_read_the_secret_once() {
+async fn concurrent_refusals_read_the_secret_once() {
     let (secret, momento) = momento(key("a"));
     let first = leases(&momento, 20).await;
     assert_eq!(refuse_all(&momento, first).await, [FaultKind::Later; 20]);
@@ -147,13 +146,13 @@ async fn calls_that_are_refused_together_read_the_secret_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_straggler_replaces_no_newer_session() {
+async fn a_late_refusal_keeps_the_newer_session() {
     let (secret, momento) = momento(key("a"));
     let mut old = leases(&momento, 2).await;
     secret.set(key("b"));
     refuse(&momento, old.remove(0)).await;
     let new = momento.lease().await.ok().unwrap();
-    // Refused long after everybody else: the key that took its place is enough.
+    // Refused long after the others: their new key is enough.
     let fault = refuse(&momento, old.remove(0)).await;
     assert_eq!(fault.kind, FaultKind::Transient);
     let kept = momento.lease().await.ok().unwrap();
@@ -174,7 +173,7 @@ async fn a_secret_that_cannot_be_read_leaves_the_key_in_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_without_a_key_is_for_somebody_to_mend() {
+async fn a_secret_without_a_key_needs_an_operator() {
     let denied = Fault::permanent("AccessDeniedException", "not allowed");
     for (answer, code) in [
         (Ok(None), "NoSecretValue"),
@@ -190,12 +189,12 @@ async fn a_secret_without_a_key_is_for_somebody_to_mend() {
         }
         assert_eq!(secret.reads(), 1, "{code}");
         secret.set(key("a"));
-        assert!(momento.lease().await.is_ok(), "it was mended");
+        assert!(momento.lease().await.is_ok(), "the secret was corrected");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_faults_have_nothing_to_do_with_the_key() {
+async fn other_faults_keep_the_key() {
     let (secret, momento) = momento(key("a"));
     let lease = momento.lease().await.ok().unwrap();
     let fault = refuse_with(&momento, lease, MomentoErrorCode::ServerUnavailable).await;
@@ -204,7 +203,7 @@ async fn other_faults_have_nothing_to_do_with_the_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_timed_out_is_not_used_again() {
+async fn a_time_out_discards_the_connection() {
     use MomentoErrorCode::{CancelledError, ServerUnavailable, TimeoutError};
     let (_, momento) = momento(key("a"));
     let clients = async || momento.lease().await.ok().unwrap().clients.clone();
@@ -214,7 +213,7 @@ async fn a_connection_that_timed_out_is_not_used_again() {
     let first = lease.clients.clone();
     assert!(
         first.topics.initialized(),
-        "it is the one that was made ahead"
+        "the warm-up has created the client"
     );
     momento.settle(lease, Ok(())).await.unwrap();
     let lease = momento.lease().await.ok().unwrap();
@@ -227,19 +226,19 @@ async fn a_connection_that_timed_out_is_not_used_again() {
     assert_eq!(fault.kind, FaultKind::Transient);
     let second = momento.lease().await.ok().unwrap();
     assert!(!same(&second.clients, &first));
-    // Of those that time out together, the first one is enough.
+    // The first of several concurrent time-outs is enough.
     refuse_with(&momento, together, TimeoutError).await;
     let third = momento.lease().await.ok().unwrap();
     assert!(same(&third.clients, &second.clients));
     momento.settle(third, Ok(())).await.unwrap();
-    // A call that is cut off from outside settles nothing.
+    // A cancelled call does not settle.
     let second_clients = second.clients.clone();
     drop(second);
     assert!(!same(&clients().await, &second_clients));
 }
 
 #[test]
-fn what_the_sdk_says_by_itself_is_sorted_by_whether_asking_again_can_help() {
+fn errors_of_the_sdk_have_their_fault_kinds() {
     use FaultKind::{Later, Permanent, Transient};
     use MomentoErrorCode as Code;
     for (code, kind) in [
@@ -263,7 +262,7 @@ fn what_the_sdk_says_by_itself_is_sorted_by_whether_asking_again_can_help() {
         (Code::Miss, Transient),
         (Code::TypeError, Transient),
     ] {
-        // Without a status of the service, no words make a size of it.
+        // Without a status of the service, no text counts as a size limit.
         let fault = fault(&error(code.clone(), "Message size limit was exceeded"));
         assert_eq!((fault.kind, fault.code), (kind, format!("{code:?}")));
     }

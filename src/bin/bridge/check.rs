@@ -1,21 +1,20 @@
-//! `bridge check`: what is wrong with a template, before it is deployed.
+//! `bridge check`: finds mistakes in a template before it is deployed.
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use workflow_bridge::check::{Severity, check};
-use workflow_bridge::local::console::Style;
+use workflow_bridge::tools::check::{Severity, check};
+use workflow_bridge::tools::console::Style;
 
-/// Find what is wrong with a template before it is deployed
+/// Find mistakes in a template before it is deployed
 ///
-/// Reads the template, the routes in it and the state machines that it names, and says everything that can be told to be
-/// wrong without an account: one line each, with file, line, column, a code, what was expected, what was found and what to
-/// do. Takes a bare routes document, too: a JSON file with `routes`.
+/// Checks the template, its routes and its state machines, as far as possible without an account. Prints one line per finding:
+/// file, line, column, code, expected, found and remedy. Takes a bare routes document, too: a JSON file with `routes`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge check                    # template.yaml of this folder\n  cargo bridge check my/template.yaml\n  cargo bridge check routes.json        # a routes document by itself\n  cargo bridge check --json | jq -r '.findings[].code'\n\nThe exit code is 1 when there is an error, and 0 with warnings alone. Parameters are taken by their defaults; what depends on one without a default is not judged. docs/check.md tells what each code means."
+    after_help = "Examples:\n  cargo bridge check                    # template.yaml of this folder\n  cargo bridge check my/template.yaml\n  cargo bridge check routes.json        # a routes document by itself\n  cargo bridge check --json | jq -r '.findings[].code'\n\nThe exit code is 1 when there is an error, and 0 with warnings alone. Parameters have their defaults; values that depend on one without a default are not judged. docs/check.md explains each code."
 )]
 pub struct Check {
     /// Print the findings as JSON

@@ -1,14 +1,14 @@
-//! Which Momento a command talks to.
+//! The Momento endpoint of a command.
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use momento::TopicClient;
 use momento::topics::configurations::Laptop;
-use workflow_bridge::adapters::{items, topics};
+use workflow_bridge::adapters::momento::{items, topics};
 use workflow_bridge::clock;
 use workflow_bridge::config::MomentoEndpoint;
-use workflow_bridge::local::claim::Resolver;
-use workflow_bridge::local::workspace::{State, Workspace};
+use workflow_bridge::tools::local::claim::Resolver;
+use workflow_bridge::tools::local::workspace::{State, Workspace};
 
 const API_KEY: &str = "MOMENTO_API_KEY";
 const ENDPOINT: &str = "MOMENTO_ENDPOINT";
@@ -16,7 +16,7 @@ const ENDPOINT: &str = "MOMENTO_ENDPOINT";
 /// Options of the commands that talk to topics.
 #[derive(Args)]
 pub struct Connection {
-    /// Cache that the topics belong to [default: the local stack's; elsewhere it has to be named]
+    /// Cache of the topics [default: the local stack's; required elsewhere]
     #[arg(long, value_name = "NAME")]
     cache: Option<String>,
 
@@ -34,7 +34,7 @@ pub struct Connection {
     local: bool,
 }
 
-/// A place where topics are.
+/// An endpoint, with its API key and a cache.
 #[derive(Debug, PartialEq)]
 pub struct Place {
     endpoint: String,
@@ -45,7 +45,7 @@ pub struct Place {
 }
 
 impl Connection {
-    /// Decides by the options, the environment and what runs on this machine.
+    /// Decides by the options, the environment and the running local stack.
     pub fn place(&self) -> Result<Place> {
         let variable = |name| {
             std::env::var(name)
@@ -110,7 +110,7 @@ impl Place {
             .map_err(|_| bad_api_key())
     }
 
-    /// Follows claims of large values, with the same key.
+    /// Resolves claims of large values, with the same key.
     pub fn resolver(&self) -> Result<Resolver> {
         let laptop = momento::cache::configurations::Laptop::latest();
         let items = items::connect(&self.api_key, &self.endpoint()?, laptop);
@@ -122,8 +122,8 @@ impl Place {
         MomentoEndpoint::parse(&self.endpoint).map_err(|text| anyhow!(text))
     }
 
-    /// Waits until a plain `http://` endpoint takes no more connections. The SDK's subscriptions would go on trying
-    /// without pause; Momento itself comes back, a local stack does not.
+    /// Waits until a plain `http://` endpoint refuses connections. The SDK's subscriptions would retry for ever, without a
+    /// pause; Momento itself comes back, a local stack does not.
     pub async fn gone(&self) {
         let Some(address) = self.endpoint.strip_prefix("http://") else {
             return std::future::pending().await;
@@ -140,7 +140,7 @@ fn bad_api_key() -> anyhow::Error {
     )
 }
 
-/// The newest local stack that runs.
+/// The newest running local stack.
 pub fn running_stack() -> Result<State> {
     let running = Workspace::find()?.running()?;
     running.into_iter().next().context("expected a running local stack, found none: start it with `cargo bridge local` in another terminal")

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use workflow_bridge::local::drawing::{MARK, flowchart, placed};
-use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::tools::drawing::{MARK, flowchart, placed};
+use workflow_bridge::tools::local::workspace::Workspace;
 
 /// Draw state machines into their pages
 ///
 /// Draws each state machine as a Mermaid flowchart and writes it into docs/workflows/NAME.md, between the two lines
-/// `<!-- drawing -->`. The picture of one without a page is printed, and `--check` passes it over.
+/// `<!-- drawing -->`. Prints the picture if there is no page; `--check` skips it then.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge draw                                      # all of them\n  cargo bridge draw statemachines/uppercase.asl.json\n  cargo bridge draw --check                              # is any not current? then exit with 1"
+    after_help = "Examples:\n  cargo bridge draw                                      # all of them\n  cargo bridge draw statemachines/uppercase.asl.json\n  cargo bridge draw --check                              # exit with 1 if any is outdated"
 )]
 pub struct Draw {
-    /// Write nothing: name the pages whose picture is not current, and exit with 1 if there are any
+    /// Write nothing: name the pages with an outdated picture, and exit with 1 if there are any
     #[arg(long)]
     check: bool,
 

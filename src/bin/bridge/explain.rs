@@ -1,4 +1,4 @@
-//! `bridge explain`: what would become of a message, and why.
+//! `bridge explain`: a message's routes, targets and replies, with the reasons.
 
 mod report;
 
@@ -8,25 +8,26 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::config::{RoutesSource, environment};
-use workflow_bridge::explain::{Holder, Source, explain};
-use workflow_bridge::local::console::Style;
-use workflow_bridge::local::template;
-use workflow_bridge::routes::Routes;
+use workflow_bridge::config::RoutesSource;
+use workflow_bridge::domain::inbound::routes::Routes;
+use workflow_bridge::environment::environment;
+use workflow_bridge::tools::console::Style;
+use workflow_bridge::tools::explain::{Holder, Source, explain};
+use workflow_bridge::tools::template;
 
 use crate::publish::read_stdin;
 
 const TEMPLATE: &str = "template.yaml";
 
-/// Tell which routes take a message, why the others do not, and what its targets get
+/// Show which routes take a message, why the others do not, and the input of each target
 ///
-/// Calls nothing: no account, no network, no running stack. It shows the name of each execution and its input, byte for byte with `--json`, and where results would go. Signature and age decide nothing here.
+/// Calls nothing: no account, no network, no running stack. Shows the name and the input of each execution, byte for byte with `--json`, and the topics of its results. Signature and age decide nothing here.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cargo bridge explain --event body.json                   # with the routes of ./template.yaml\n  cargo bridge explain --event letter.json --routes routes.json\n  aws sqs receive-message --queue-url \"$DEAD_LETTER_QUEUE_URL\" | cargo bridge explain --event -\n  cargo bridge explain --event body.json --json | jq -r '.routes[].does.input // empty'\n\nThe exit code is 0 when the message could be explained, even if no route takes it."
 )]
 pub struct Explain {
-    /// File with the message; `-` reads standard input. It is a webhook's body, the event of a Lambda function that holds one, or a letter of the parking or dead-letter queue
+    /// File with the message, or `-` for standard input: a webhook's body, a Lambda function's event with such a body, or a letter of the parking or dead-letter queue
     #[arg(long, value_name = "FILE")]
     event: PathBuf,
 
@@ -34,7 +35,7 @@ pub struct Explain {
     #[arg(long, value_name = "FILE", conflicts_with = "template")]
     routes: Option<PathBuf>,
 
-    /// Template with the routes, read as with the defaults of its parameters; ARNs are made up [default: template.yaml]
+    /// Template with the routes, read with the defaults of its parameters; ARNs are made up [default: template.yaml]
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
 
@@ -76,7 +77,7 @@ impl Explain {
         Ok(0)
     }
 
-    /// The routes, and where they are from, for people.
+    /// The routes, and their origin for people.
     fn routes(&self) -> Result<(Routes, String)> {
         if let Some(file) = &self.routes {
             let name = format!("`{}`", file.display());

@@ -1,19 +1,19 @@
-//! `bridge health`: asks a URL whether all is well, where there is no curl.
+//! `bridge health`: the health check of a container without curl.
 
 use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use workflow_bridge::local::console::preview;
+use workflow_bridge::tools::console::preview;
 
-/// A container's health check gives up after 5 s at the latest (ECS), and wants to hear why.
+/// Less than the 5 s of a container's health check (ECS), so that the reason is shown.
 const WITHIN: Duration = Duration::from_secs(3);
 
-/// What is shown of an answer that is not 2xx, in characters.
+/// Characters shown of an answer other than 2xx.
 const SHOWN: usize = 300;
 
-/// Ask a URL whether all is well, for health checks of containers
+/// Check the health of a container by a URL
 ///
 /// Sends a GET and waits 3 s for the answer. The exit code is 0 for a 2xx answer, else 1.
 #[derive(Args)]
@@ -21,7 +21,7 @@ const SHOWN: usize = 300;
     after_help = "Examples:\n  cargo bridge health http://127.0.0.1:8080/ready\n  HEALTHCHECK CMD [\"/bridge\", \"health\", \"http://127.0.0.1:8080/live\"]"
 )]
 pub struct Health {
-    /// What to ask, such as `http://127.0.0.1:8080/ready`
+    /// URL to request, such as `http://127.0.0.1:8080/ready`
     url: String,
 }
 
@@ -34,7 +34,7 @@ impl Health {
         }
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            // What is asked is this very machine, as a rule; a proxy would ask another one.
+            // The URL is usually of this machine; a proxy would ask another one.
             .no_proxy()
             .timeout(WITHIN)
             .build()?;
@@ -50,7 +50,7 @@ impl Health {
         };
         let status = response.status();
         if status.is_success() {
-            // Nobody may be reading it.
+            // Standard output may be closed.
             let _ = writeln!(std::io::stdout(), "{status}");
             return Ok(0);
         }

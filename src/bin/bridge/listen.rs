@@ -1,4 +1,4 @@
-//! Opening a port, and telling why not.
+//! Opens a port, or explains the failure.
 
 use std::io::ErrorKind;
 
@@ -6,11 +6,11 @@ use anyhow::{Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
-/// Listens on `ADDRESS:PORT`, as the option `option` has it. Port 0 is a free one.
+/// Listens on `ADDRESS:PORT`, the value of `option`. Port 0 is a free one.
 ///
 /// # Errors
 ///
-/// A sentence with what to do.
+/// A sentence with the remedy.
 pub async fn listen(address: &str, option: &str) -> Result<TcpListener> {
     let error = match TcpListener::bind(address).await {
         Ok(listener) => return Ok(listener),
@@ -29,13 +29,13 @@ pub async fn listen(address: &str, option: &str) -> Result<TcpListener> {
     bail!("cannot listen on `{address}` ({option}): {error}: {advice}")
 }
 
-/// Allows this process as many open files as its user may have: each connection is one, and many systems begin with 1024.
+/// Raises the limit of open files to the user's maximum: each connection is one, and many systems begin with 1024.
 pub fn raise_open_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let all = Rlimit {
         current: maximum,
         maximum,
     };
-    // Where that is refused, connections wait until others end.
+    // If it is refused, connections wait until others end.
     let _ = setrlimit(Resource::Nofile, all);
 }

@@ -12,14 +12,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use momento::CredentialProvider;
-use workflow_bridge::check::check;
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::local::build;
-use workflow_bridge::local::console::{Progress, Style, preview, seconds};
-use workflow_bridge::local::flow::{Caller, Direction, Flow, Happening};
-use workflow_bridge::local::topics::MAX_NAME_BYTES;
-use workflow_bridge::local::{Delivery, Emulator, Options, Stack, TopicsPort, template};
-use workflow_bridge::routes::Target;
+use workflow_bridge::domain::inbound::routes::Target;
+use workflow_bridge::tools::check::check;
+use workflow_bridge::tools::console::{Progress, Style, preview, seconds};
+use workflow_bridge::tools::local::build;
+use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
+use workflow_bridge::tools::local::topics::MAX_NAME_BYTES;
+use workflow_bridge::tools::local::{Delivery, Emulator, Options, Stack, TopicsPort};
+use workflow_bridge::tools::template;
 
 /// Width of the shown beginning of a message.
 const PREVIEW: usize = 60;
@@ -49,7 +50,7 @@ pub struct Local {
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
 
-    /// Another cache that exists; may be repeated [default: `demo` and those that the template's routes name]
+    /// Further cache; may be repeated [default: `demo` and the caches of the template's routes]
     #[arg(long, value_name = "NAME", value_parser = cache_name)]
     cache: Vec<String>,
 
@@ -71,12 +72,12 @@ pub struct Local {
     aws_port: u16,
 }
 
-/// Tells of a port that is taken now, rather than after the build.
+/// Refuses a taken port now rather than after the build.
 fn free(option: &str, port: u16) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     listener.map(drop).with_context(|| {
         format!(
-            "expected port {port} of this machine to be free for `{option}`: choose another, or leave it out for one that is"
+            "expected port {port} of this machine to be free for `{option}`: choose another, or leave it out for a free one"
         )
     })
 }
@@ -90,7 +91,7 @@ fn cache_name(name: &str) -> Result<String, String> {
     }
 }
 
-/// Refuses a key that the SDKs would refuse before they send it. The error does not repeat the key.
+/// Refuses a key that the SDKs would not accept. The error does not repeat the key.
 fn check_key(key: &str) -> Result<()> {
     let credentials = CredentialProvider::from_api_key_v2(key, "local");
     credentials.map(drop).map_err(|_| {
@@ -115,14 +116,14 @@ fn demos() -> String {
     format!("{intro}:{}", plays.collect::<String>())
 }
 
-/// Says what `bridge check` finds. The emulator takes most of it, so it may be meant.
+/// Prints the findings of `bridge check`. The emulator accepts most of them, so they do not stop the start.
 fn warn(template: &Path) {
     let report = check(template);
     if !report.findings.is_empty() {
         let style = Style::for_stderr();
         eprintln!(
             "{}\n{}",
-            style.bold("What `cargo bridge check` finds; most of it would show on AWS only:"),
+            style.bold("Findings of `cargo bridge check`; most would show on AWS only:"),
             report.shown(style)
         );
     }
@@ -168,7 +169,7 @@ impl Local {
         names.sort_unstable();
         names.dedup();
 
-        // The emulator first: what it may lack is better known before a long compilation.
+        // The emulator first: a missing requirement shows before a long compilation.
         let emulator = Arc::new(
             Emulator::start(&options.workspace, options.aws_port, &options.progress).await?,
         );
@@ -269,7 +270,7 @@ fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
     Ok(())
 }
 
-/// Prints what happens until the stack stops.
+/// Prints events until the stack stops.
 async fn show(mut flow: Flow) -> Result<i32> {
     let style = Style::for_stdout();
     while let Some(happening) = flow.next().await {
@@ -278,7 +279,7 @@ async fn show(mut flow: Flow) -> Result<i32> {
     Ok(0)
 }
 
-/// One line for one happening.
+/// One line per event.
 fn line(style: Style, happening: &Happening) -> String {
     match happening {
         Happening::Published {
@@ -299,8 +300,8 @@ fn line(style: Style, happening: &Happening) -> String {
                 Direction::Out => format!("← {message}  {bytes}  {shown}"),
                 Direction::Neither => {
                     let message = style.bold(format_args!("{cache}/{topic}#{sequence}"));
-                    let nobody = style.dim("no route listens to this topic");
-                    format!("· {message}  {bytes}  {shown}  {nobody}")
+                    let note = style.dim("no route listens to this topic");
+                    format!("· {message}  {bytes}  {shown}  {note}")
                 }
             }
         }
@@ -322,11 +323,11 @@ fn line(style: Style, happening: &Happening) -> String {
             };
             match status {
                 Ok(code) => {
-                    let said = format!("{code} {}", answer.code);
-                    let said = if *code == 200 {
-                        style.good(said)
+                    let shown = format!("{code} {}", answer.code);
+                    let shown = if *code == 200 {
+                        style.good(shown)
                     } else {
-                        style.bad(said)
+                        style.bad(shown)
                     };
                     let targets: Vec<_> = answer
                         .targets
@@ -334,7 +335,7 @@ fn line(style: Style, happening: &Happening) -> String {
                         .map(|target| format!("{} {}", target.route, target.outcome))
                         .collect();
                     format!(
-                        "    {by}  {message}  {said}  {}  {took}",
+                        "    {by}  {message}  {shown}  {}  {took}",
                         targets.join(", ")
                     )
                 }

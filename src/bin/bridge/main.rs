@@ -8,7 +8,6 @@ mod health;
 mod listen;
 mod local;
 mod new;
-mod plan;
 mod publish;
 mod relay;
 mod replay;
@@ -27,12 +26,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use workflow_bridge::local::console::Style;
+use workflow_bridge::tools::console::Style;
 
-/// Set by a command that is meant to run until a signal comes, once it has nothing else left to do.
+/// Set by a command that runs until a signal, once it is up: the signal is then its regular end.
 static RUNS_UNTIL_STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Set by a command that sees the first signal itself and then ends in good order; a second one ends it at once.
+/// Set by a command that handles the first signal by an orderly stop; a second one ends it at once.
 static ENDS_IN_ORDER: AtomicBool = AtomicBool::new(false);
 
 /// Momento topics start Step Functions workflows, and their results come back on topics.
@@ -44,7 +43,7 @@ static ENDS_IN_ORDER: AtomicBool = AtomicBool::new(false);
     bin_name = "cargo bridge",
     version,
     max_term_width = 100,
-    after_help = "Try it:\n  cargo bridge local --once            # a message goes all the way and back\n  cargo bridge local                   # keep it running, and in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\n`cargo bridge COMMAND --help` tells each option with its unit, default and variable, and gives examples. Exit codes: 0 for done, 1 for a failure, 2 for a command line that is wrong, 128 and the number for a signal. NO_COLOR switches colours off."
+    after_help = "Try it:\n  cargo bridge local --once            # a message goes all the way and back\n  cargo bridge local                   # keep it running, and in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\n`cargo bridge COMMAND --help` lists each option with its unit, default and variable, and gives examples. Exit codes: 0 for done, 1 for a failure, 2 for an invalid command line, 128 and the number for a signal. NO_COLOR switches colours off."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -68,7 +67,6 @@ enum Command {
     Draw(draw::Draw),
     New(new::New),
     Schema(schema::Schema),
-    Plan(plan::Plan),
 }
 
 fn main() {
@@ -84,7 +82,7 @@ fn main() {
             code = interrupted() => code,
         }
     });
-    // Whatever `run` had under way was dropped with it; a thread that still waits for input must not hold up the exit.
+    // Dropping `run` cancelled its work; a thread that still waits for input must not hold up the exit.
     runtime.shutdown_background();
     match code {
         Ok(code) => exit(code),
@@ -109,7 +107,6 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Draw(command) => command.run(),
         Command::New(command) => command.run(),
         Command::Schema(command) => command.run(),
-        Command::Plan(command) => command.run(),
     }
 }
 
@@ -130,7 +127,7 @@ impl Signals {
         })
     }
 
-    /// The exit code for the next one: 128 and its number, as shells count.
+    /// The exit code for the next signal: 128 and its number, as in shells.
     async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => 130,
@@ -140,18 +137,18 @@ impl Signals {
     }
 }
 
-/// The exit code for the signal that ends the command, or 0 where stopping is how the command is meant to end.
+/// The exit code for the signal that ends the command; 0 if a signal is its regular end.
 async fn interrupted() -> Result<i32> {
     let mut signals = Signals::new()?;
     let mut code = signals.next().await;
     if ENDS_IN_ORDER.load(Ordering::Relaxed) {
         code = signals.next().await;
     }
-    let as_meant = RUNS_UNTIL_STOPPED.load(Ordering::Relaxed);
-    Ok(if as_meant { 0 } else { code })
+    let regular = RUNS_UNTIL_STOPPED.load(Ordering::Relaxed);
+    Ok(if regular { 0 } else { code })
 }
 
-/// Says what went wrong and ends with 1. A reader that went away (`bridge tail … | head`) is no error.
+/// Prints the error and exits with 1; with 0 for a closed pipe (`bridge tail … | head`).
 fn fail(error: &anyhow::Error) -> ! {
     let io = error.downcast_ref::<std::io::Error>();
     if io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
@@ -168,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_variable_of_an_option_stands_in_the_way_of_another_option() {
+    fn no_options_variable_conflicts_with_another_option() {
         let mut command = Cli::command();
         command.build();
         let mut variables = 0;

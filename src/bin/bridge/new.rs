@@ -1,4 +1,4 @@
-//! `bridge new`: a workflow of one's own.
+//! `bridge new`: a new workflow from an existing one.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -6,22 +6,22 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use workflow_bridge::local::console::Style;
-use workflow_bridge::local::scaffold::{Scaffold, scaffold};
-use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::tools::console::Style;
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::scaffold::{Scaffold, scaffold};
 
 const TEMPLATE: &str = "template.yaml";
 
-/// What a function's environment has room for beside its other variables, out of 4 KB.
+/// The routes' part of a function's environment of 4 KB, beside its other variables.
 const ROUTES_BYTES: usize = 3_100;
 
-/// Make a workflow of your own from one that is there
+/// Make a workflow of your own from an existing one
 ///
 /// Writes the state machine statemachines/NAME.asl.json, its piece of template.yaml and its route. The result deploys
-/// at once and does what the workflow does that it was made from, on topics of its own.
+/// at once and does the same as the original, on topics of its own.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge new shout                            # a copy of uppercase\n  cargo bridge new orders --like express-enrich\n  cargo bridge new orders --dry-run\n\ndocs/workflows/README.md says which workflow is for what. To undo it, delete the state machine, the piece in template.yaml and its line in `Routes`; or let git restore them."
+    after_help = "Examples:\n  cargo bridge new shout                            # a copy of uppercase\n  cargo bridge new orders --like express-enrich\n  cargo bridge new orders --dry-run\n\ndocs/workflows/README.md shows the purpose of each workflow. To undo it, delete the state machine, the piece in template.yaml and its line in `Routes`; or let git restore them."
 )]
 pub struct New {
     /// Its name: lower-case letters and digits, with `-` between words
@@ -32,7 +32,7 @@ pub struct New {
     #[arg(long, value_name = "WORKFLOW", default_value = "uppercase")]
     like: String,
 
-    /// Print what would be written, and write nothing
+    /// Print the changes, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -108,12 +108,12 @@ impl New {
         }
         writeln!(
             out,
-            "What the workflow may call stands in the piece, too: nothing enforces it here, and AWS does."
+            "The piece has the workflow's permissions, too: AWS enforces them, the local stack does not."
         )?;
         if made.routes_bytes > ROUTES_BYTES {
             writeln!(
                 out,
-                "\n{} all routes together have about {} bytes, and a function's environment ends at 4096 with all else in it: the comment at `Routes` in {TEMPLATE} says what to do",
+                "\n{} all routes together have about {} bytes, and a function's environment ends at 4096 with all else in it: see the comment at `Routes` in {TEMPLATE}",
                 style.bad("note:"),
                 made.routes_bytes
             )?;
@@ -135,7 +135,7 @@ fn would_write(out: &mut impl Write, made: &Scaffold) -> Result<i32> {
     Ok(0)
 }
 
-/// The template last: it names the state machine. What cannot be finished is taken back.
+/// Writes the template last: it names the state machine. A failure removes the new file.
 fn write_all(root: &Path, template: &Path, made: &Scaffold) -> Result<()> {
     if let Some((file, text)) = &made.definition {
         let path = root.join(file);

@@ -67,7 +67,7 @@ impl Publish {
             .map_err(|error| {
                 let why = match error.error_code {
                     MomentoErrorCode::LimitExceededError if bytes > MAX_BYTES => format!(
-                        "expected at most {MAX_BYTES} bytes, which is all that a topic message holds, found {bytes}"
+                        "expected at most {MAX_BYTES} bytes, Momento's limit of a topic message, found {bytes}"
                     ),
                     // The SDK calls a broken connection a size limit.
                     MomentoErrorCode::LimitExceededError => fault(&error).text,

@@ -1,4 +1,4 @@
-//! `bridge relay`: topics read by subscription and delivered to the webhook, where Momento delivers no webhooks itself.
+//! `bridge relay`: reads topics by subscription and delivers them to the webhook, for accounts without Momento's webhooks.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,25 +14,26 @@ use axum::http::Request;
 use clap::Args;
 use futures_util::FutureExt as _;
 use tokio::sync::OnceCell;
+use workflow_bridge::adapters::aws::dynamodb::DynamoLedger;
+use workflow_bridge::adapters::aws::eventbridge::EventBridge;
+use workflow_bridge::adapters::aws::secrets::SecretsManager;
+use workflow_bridge::adapters::aws::ssm;
 use workflow_bridge::adapters::aws::{self, RootsError};
-use workflow_bridge::adapters::dynamodb::DynamoLedger;
-use workflow_bridge::adapters::eventbridge::EventBridge;
-use workflow_bridge::adapters::secrets::SecretsManager;
-use workflow_bridge::adapters::ssm;
-use workflow_bridge::adapters::subscriptions::Subscriptions;
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::config::{MomentoEndpoint, RoutesSource, environment};
-use workflow_bridge::metrics::Metrics;
-use workflow_bridge::ports::Secrets;
-use workflow_bridge::relay::cursors::{CursorStore, Cursors, FileStore, TableStore};
-use workflow_bridge::relay::destination::{Destination, Door};
-use workflow_bridge::relay::gaps::{Bus, Gaps};
-use workflow_bridge::relay::status::Status;
-use workflow_bridge::relay::{Relay, TopicName, health, topics};
-use workflow_bridge::routes::Routes;
-use workflow_bridge::secrets::SecretCache;
-use workflow_bridge::server::{self, Limits};
+use workflow_bridge::config::{MomentoEndpoint, RoutesSource};
+use workflow_bridge::domain::inbound::routes::Routes;
+use workflow_bridge::domain::inbound::secrets::SecretCache;
+use workflow_bridge::domain::ports::Secrets;
+use workflow_bridge::environment::environment;
+use workflow_bridge::service::relay::cursors::{CursorStore, Cursors, FileStore, TableStore};
+use workflow_bridge::service::relay::destination::{Destination, Door};
+use workflow_bridge::service::relay::gaps::{Bus, Gaps};
+use workflow_bridge::service::relay::status::Status;
+use workflow_bridge::service::relay::subscriptions::Subscriptions;
+use workflow_bridge::service::relay::{Relay, TopicName, health, topics};
+use workflow_bridge::service::server::{self, Limits};
 use workflow_bridge::telemetry;
+use workflow_bridge::telemetry::metrics::Metrics;
 
 mod secrets;
 
@@ -40,16 +41,16 @@ use self::secrets::{KeyOptions, SigningOptions};
 use crate::listen::{listen, raise_open_files};
 use crate::{ENDS_IN_ORDER, Signals};
 
-/// The file of the cursors, where no other place is named.
+/// The default file of the cursors.
 const CURSORS: &str = "relay-cursors.json";
 
 /// Deliver topics to the webhook by subscribing to them, where Momento delivers no webhooks
 ///
-/// Each message becomes the same signed POST that Momento's webhooks send, until the answer is 2xx; each topic stays in
-/// order. What was delivered survives a restart; what Momento no longer has is reported as a gap. Runs until it is stopped.
+/// Sends each message in the same signed POST as Momento's webhooks, until the answer is 2xx; each topic stays in order.
+/// Cursors survive a restart; messages that Momento lost are reported as gaps. Runs until it is stopped.
 #[derive(Args)]
 #[command(
-    after_help = "Example, with a webhook on AWS and the topics of its routes:\n  export MOMENTO_API_KEY=… MOMENTO_ENDPOINT=cell-us-east-1-1.prod.a.momentohq.com\n  cargo bridge relay --routes routes.json --webhook https://….lambda-url.us-east-1.on.aws/ \\\n    --secret-file signing-secret --health 127.0.0.1:8081\n\nMost options have a variable, for containers. Logs are JSON, a line each. docs/relay.md tells the rest; to try it all on this machine: cargo bridge local --relay"
+    after_help = "Example, with a webhook on AWS and the topics of its routes:\n  export MOMENTO_API_KEY=… MOMENTO_ENDPOINT=cell-us-east-1-1.prod.a.momentohq.com\n  cargo bridge relay --routes routes.json --webhook https://….lambda-url.us-east-1.on.aws/ \\\n    --secret-file signing-secret --health 127.0.0.1:8081\n\nMost options have a variable, for containers. Logs are JSON, a line each. docs/relay.md has the rest; to try it all on this machine: cargo bridge local --relay"
 )]
 pub struct RelayCommand {
     #[command(flatten)]
@@ -67,7 +68,7 @@ pub struct RelayCommand {
     health: Option<String>,
 }
 
-/// What is relayed, and how; for `bridge serve --relay`, too.
+/// Topics and settings of a relay; for `bridge serve --relay`, too.
 #[derive(Args)]
 pub struct RelayOptions {
     /// Topic to relay, as CACHE/TOPIC; may be repeated [default: the exact topics of the routes]
@@ -80,7 +81,7 @@ pub struct RelayOptions {
     )]
     topics: Vec<TopicName>,
 
-    /// Where a topic begins that was never relayed: a sequence number, from 1 on [default: with the next message]
+    /// Beginning of a topic without a cursor: a sequence number, from 1 on [default: the next message]
     #[arg(long = "from", value_name = "CACHE/TOPIC=N", value_parser = from)]
     from: Vec<(TopicName, u64)>,
 
@@ -95,11 +96,11 @@ pub struct RelayOptions {
     #[command(flatten)]
     key: KeyOptions,
 
-    /// Where cursors are kept: a file, or dynamodb:TABLE [default: relay-cursors.json in $STATE_DIRECTORY or here]
+    /// Storage for cursors: a file, or dynamodb:TABLE [default: relay-cursors.json in $STATE_DIRECTORY or here]
     #[arg(long, value_name = "PLACE", env = "RELAY_STATE")]
     state: Option<String>,
 
-    /// Requests to the webhook under way at once
+    /// Concurrent requests to the webhook
     #[arg(
         long,
         value_name = "N",
@@ -109,11 +110,11 @@ pub struct RelayOptions {
     )]
     concurrency: u16,
 
-    /// Event bus that is told of gaps [default: none]
+    /// Event bus for gaps [default: none]
     #[arg(long, value_name = "NAME", env = "GAP_EVENT_BUS")]
     gap_bus: Option<String>,
 
-    /// Seconds without a sign of life after which a subscription is opened anew
+    /// Seconds of silence after which a subscription is opened again
     #[arg(
         long,
         value_name = "SECONDS",
@@ -176,19 +177,19 @@ impl RelayCommand {
     }
 }
 
-/// The first signal that asks to stop; a second one ends the command at once.
+/// The first stop signal; a second one ends the command at once.
 pub fn stop() -> Result<impl Future<Output = ()> + Clone> {
     let mut signals = Signals::new()?;
     ENDS_IN_ORDER.store(true, Ordering::Relaxed);
     let stop = async move {
         signals.next().await;
     };
-    // Boxed, since it is waited for in many places.
+    // Boxed and shared, since many places wait for it.
     Ok(stop.boxed().shared())
 }
 
 impl RelayOptions {
-    /// A relay of these topics to `destination`, that has not begun.
+    /// A relay of these topics to `destination`, before its start.
     pub async fn relay(self, destination: Destination, aws: &LazyAws) -> Result<Relay> {
         let topics = self.topics(aws).await?;
         let status = Arc::new(Status::new(topics.len(), destination.clock.clone()));
@@ -207,7 +208,7 @@ impl RelayOptions {
         let store = store(self.state.as_deref(), aws).await?;
         let from: HashMap<_, _> = self.from.into_iter().collect();
         if let Some(unknown) = from.keys().find(|topic| !topics.contains(topic)) {
-            bail!("expected a topic that is relayed in `--from`, found `{unknown}`");
+            bail!("expected a relayed topic in `--from`, found `{unknown}`");
         }
         Ok(Relay {
             topics,
@@ -227,7 +228,7 @@ impl RelayOptions {
         })
     }
 
-    /// The listed topics, else those of the routes.
+    /// The listed topics, or those of the routes.
     async fn topics(&self, aws: &LazyAws) -> Result<Vec<TopicName>> {
         let routes = self.routes(aws).await?;
         if self.topics.is_empty() {
@@ -287,7 +288,7 @@ async fn store(state: Option<&str>, aws: &LazyAws) -> Result<Box<dyn CursorStore
     Ok(Box::new(FileStore::open(&path)?))
 }
 
-/// AWS's configuration, read when something first needs it: a relay on a plain host needs none.
+/// AWS's configuration, read at first use: a relay on a plain host needs none.
 #[derive(Default)]
 pub struct LazyAws(OnceCell<SdkConfig>);
 
@@ -302,11 +303,11 @@ impl LazyAws {
     }
 }
 
-/// Relays until `stop` is there. `listening` is for the log: where the health endpoints are.
+/// Relays until `stop`. `listening` is the address of the health endpoints, for the log.
 ///
 /// # Errors
 ///
-/// What has to be mended before it can start, or cursors that cannot be saved at the end.
+/// When the relay cannot start, or cannot save its cursors at the end.
 pub async fn run(
     relay: Relay,
     listening: Option<SocketAddr>,

@@ -1,11 +1,12 @@
 //! `bridge replay`: dead letters back on their path.
 
 pub mod choice;
-mod dead;
 pub mod place;
 mod report;
 pub mod run;
 pub mod sqs;
+#[cfg(test)]
+mod testing;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -14,40 +15,40 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
-use workflow_bridge::local::console::{Progress, Style, seconds};
+use workflow_bridge::tools::console::{Progress, Style, seconds};
 
 use self::choice::Choice;
-use self::dead::{Dead, Kind, Record};
 use self::place::{Place, Where};
 use self::report::{MOST_PROBLEMS, Row, counts, grouped, line, summary, table};
 use self::run::{Fate, HOLD, Job, Tally};
 use crate::Signals;
+use workflow_bridge::tools::letters::{Dead, DeadQueue, Record};
 
 /// Put dead letters back on their path
 ///
-/// Messages go back to the parking queue and from there to their routes, results back to the queue of the results. Each letter is sent first and deleted then, so nothing is lost whenever it is interrupted, and it may be repeated: a message that comes twice starts one execution. What a replay holds is hidden from others for ten minutes at most.
+/// Messages go back to the parking queue and from there to their routes, results back to the queue of the results. Each letter is sent, then deleted, so an interruption loses nothing and a replay may be repeated: a message delivered twice starts one execution. Letters in hand are hidden from others for ten minutes at most.
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("queues").required(true).multiple(true),
-    after_help = "Examples:\n  cargo bridge replay --dead-letters --dry-run             # what is there, and why\n  cargo bridge replay --dead-letters --reason unavailable --since 2h\n  cargo bridge replay --results --route uppercase --limit 10\n  AWS_REGION=eu-west-1 cargo bridge replay --dead-letters --stack-name workflow-bridge\n\nOn AWS, region and credentials come from the environment (AWS_REGION, AWS_ACCESS_KEY_ID, …) or from a profile with plain keys; for every other way to sign in:\n  eval \"$(aws configure export-credentials --format env)\"\n\nIt may need: cloudformation:DescribeStacks on the stack; sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ChangeMessageVisibility and sqs:GetQueueAttributes on the dead-letter queue; sqs:SendMessage on the queue that letters go back to.\n\nThe exit code is 0 when everything that matches is back on its path, 1 when anything could not be put back or came back, 130 or 143 after a signal."
+    after_help = "Examples:\n  cargo bridge replay --dead-letters --dry-run             # list letters and reasons\n  cargo bridge replay --dead-letters --reason unavailable --since 2h\n  cargo bridge replay --results --route uppercase --limit 10\n  AWS_REGION=eu-west-1 cargo bridge replay --dead-letters --stack-name workflow-bridge\n\nOn AWS, region and credentials come from the environment (AWS_REGION, AWS_ACCESS_KEY_ID, …) or from a profile with plain keys; for every other way to sign in:\n  eval \"$(aws configure export-credentials --format env)\"\n\nIt may need: cloudformation:DescribeStacks on the stack; sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ChangeMessageVisibility and sqs:GetQueueAttributes on the dead-letter queue; sqs:SendMessage on the queue that letters go back to.\n\nThe exit code is 0 when everything that matches is back on its path, 1 when anything could not be put back or came back, 130 or 143 after a signal."
 )]
 pub struct Replay {
-    /// Messages that led nowhere
+    /// Undeliverable messages
     #[arg(long, group = "queues")]
     dead_letters: bool,
 
-    /// Results that could not be published
+    /// Unpublished results
     #[arg(long, group = "queues")]
     results: bool,
 
     #[command(flatten)]
     choice: Choice,
 
-    /// Stop after so many that match
+    /// Stop after this many matching letters
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
-    /// List what would be replayed, and change nothing
+    /// List the matching letters, and change nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -64,8 +65,8 @@ impl Replay {
         let place = self.place.find().await?;
         let (stop, code) = stop_in_order()?;
         let kinds = [
-            (Kind::Messages, self.dead_letters),
-            (Kind::Results, self.results),
+            (DeadQueue::Messages, self.dead_letters),
+            (DeadQueue::Results, self.results),
         ];
         let mut limit = self.limit;
         let mut failed = false;
@@ -84,7 +85,7 @@ impl Replay {
     async fn one(
         &self,
         place: &Place,
-        kind: Kind,
+        kind: DeadQueue,
         limit: &mut Option<u64>,
         stop: &AtomicBool,
     ) -> Result<Tally> {
@@ -97,7 +98,7 @@ impl Replay {
             kind.name(),
             place.name
         );
-        // Lines for programs are not to be mixed with a line that changes.
+        // Lines for programs must not mix with a progress line.
         let progress = if self.json {
             Progress::silent()
         } else {
@@ -111,11 +112,11 @@ impl Replay {
             stop,
         };
         let (mut rows, mut more, mut broken) = (Vec::new(), 0_u64, None);
-        let tell = |tally: &Tally, what: Option<(&Record, &Dead, Fate)>| match what {
+        let report = |tally: &Tally, what: Option<(&Record, &Dead, Fate)>| match what {
             Some((_, dead, fate)) if self.json => {
                 let written = writeln!(std::io::stdout(), "{}", line(kind, dead, &fate));
                 if let Err(error) = written {
-                    // Nobody reads any more: stop as after a signal.
+                    // A closed pipe: stop as after a signal.
                     stop.store(true, Ordering::Relaxed);
                     broken.get_or_insert(error);
                 }
@@ -132,7 +133,7 @@ impl Replay {
                 step.update(&format!("{doing}: {}{about}", grouped(tally.found)));
             }
         };
-        let tally = job.run(&queues, limit, tell).await;
+        let tally = job.run(&queues, limit, report).await;
         drop(step);
         if let Some(error) = broken {
             return Err(error.into());
@@ -166,7 +167,7 @@ impl Replay {
         if let Some(held) = depth.map(|depth| depth.held).filter(|held| *held > 0) {
             writeln!(
                 out,
-                "  about {} more were held by another reader; what a replay held shows again within {} min",
+                "  about {} more were held by another reader; records held by a replay show again within {} min",
                 grouped(held),
                 HOLD.as_secs() / 60
             )?;
@@ -175,23 +176,23 @@ impl Replay {
     }
 }
 
-/// From now on the first signal sets the flag, and then its exit code; a second one ends the process at once.
+/// From now on the first signal sets the exit code and the flag; a second one ends the process at once.
 fn stop_in_order() -> Result<(Arc<AtomicBool>, Arc<AtomicI32>)> {
     let (stop, code) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicI32::new(0)),
     );
     let mut signals = Signals::new()?;
-    let (set, tell) = (Arc::clone(&stop), Arc::clone(&code));
+    let (set, exit) = (Arc::clone(&stop), Arc::clone(&code));
     tokio::spawn(async move {
-        tell.store(signals.next().await, Ordering::Relaxed);
+        exit.store(signals.next().await, Ordering::Relaxed);
         set.store(true, Ordering::Relaxed);
     });
     crate::ENDS_IN_ORDER.store(true, Ordering::Relaxed);
     Ok((stop, code))
 }
 
-/// The terminal's width in characters; none where standard output is no terminal.
+/// The terminal's width in characters; `None` without a terminal on standard output.
 fn width() -> Option<usize> {
     let stdout = std::io::stdout();
     let size = terminal_size::terminal_size_of(&stdout).filter(|_| stdout.is_terminal());

@@ -1,36 +1,36 @@
-//! The signing secret: from a variable, a file or the running local stack, never from the command line, where every user
-//! of the machine could read it.
+//! The signing secret: from a variable, a file or the running local stack, never from the command line, which every user of
+//! the machine can read.
 
 use std::env::VarError;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use workflow_bridge::adapters::files::without_line_break;
+use workflow_bridge::service::files::without_line_break;
 
 use crate::connection::running_stack;
 
 /// Options of the commands that sign.
 #[derive(Args)]
 pub struct SecretSource {
-    /// Variable that holds the signing secret [default: the running local stack's secret]
+    /// Variable with the signing secret [default: the running local stack's secret]
     #[arg(long, value_name = "VARIABLE", conflicts_with = "secret_file")]
     secret_env: Option<String>,
 
-    /// File that holds the signing secret; a line break at its end does not count
+    /// File with the signing secret; one trailing line break is ignored
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 }
 
 impl SecretSource {
-    /// The secret that the options name, if they name one.
+    /// The secret named by the options, if any.
     pub fn named(&self) -> Result<Option<String>> {
         let (secret, place) = if let Some(variable) = &self.secret_env {
-            // The error's own words would show what is there.
+            // The error's own text would show the value.
             let secret = std::env::var(variable).map_err(|error| {
                 let found = match error {
                     VarError::NotPresent => "no such variable",
-                    VarError::NotUnicode(_) => "bytes that are no UTF-8",
+                    VarError::NotUnicode(_) => "invalid UTF-8",
                 };
                 anyhow!(
                     "expected the signing secret in the variable `{variable}`, found {found}: export it first, or name another variable or a file"
@@ -52,7 +52,7 @@ impl SecretSource {
         Ok(Some(secret))
     }
 
-    /// The secret that the options name, else that of the running local stack.
+    /// The secret named by the options, or the running local stack's.
     pub fn get(&self) -> Result<String> {
         match self.named()? {
             Some(secret) => Ok(secret),

@@ -1,4 +1,4 @@
-//! `bridge send`: a signed message straight to a webhook URL, as Momento would send it.
+//! `bridge send`: a signed message straight to a webhook URL, in Momento's form.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,30 +8,30 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::local::console::{Style, preview, seconds};
-use workflow_bridge::signature;
+use workflow_bridge::domain::inbound::signature;
+use workflow_bridge::tools::console::{Style, preview, seconds};
 
 use crate::connection::running_stack;
 use crate::publish::read_stdin;
 use crate::secret::SecretSource;
 
-/// More than Momento's 5 s, so that a slow answer is seen for what it is.
+/// More than Momento's 5 s, so that a slow answer is shown, too.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// Sign a message and send it to a webhook URL
 ///
-/// Without `--url` it goes to the running local stack's webhook, signed with that one's secret; with `--url` the secret has to be named. Waits 30 s for the answer. The exit code is 0 for a 2xx answer, else 1.
+/// Without `--url`, sends to the running local stack's webhook, signed with its secret; `--url` needs an option for the secret. Waits 30 s for the answer. The exit code is 0 for a 2xx answer, else 1.
 #[derive(Args)]
 #[command(
     override_usage = "cargo bridge send [OPTIONS] --topic <TOPIC> --text <TEXT>\n       cargo bridge send [OPTIONS] --body <FILE>",
     after_help = "Examples:\n  cargo bridge send --topic uppercase-in --text hello      # to the running local stack\n  cargo bridge send --url https://….lambda-url.eu-west-1.on.aws/ --secret-env SIGNING_SECRET \\\n    --cache demo --topic uppercase-in --text hello\n  cargo bridge send --body message.json                    # these very bytes, signed"
 )]
 pub struct Send {
-    /// Where to send it [default: the running local stack's webhook]
+    /// URL of the webhook [default: the running local stack's webhook]
     #[arg(long, value_parser = http_url)]
     url: Option<String>,
 
-    /// Topic that the message was published to
+    /// Topic of the message
     #[arg(long, required_unless_present = "body", conflicts_with = "body")]
     topic: Option<String>,
 
@@ -44,7 +44,7 @@ pub struct Send {
     )]
     text: Option<String>,
 
-    /// Cache that the topic belongs to [default: the local stack's, else `demo`]
+    /// Cache of the topic [default: the local stack's, else `demo`]
     #[arg(long, value_name = "NAME", conflicts_with = "body")]
     cache: Option<String>,
 
@@ -112,7 +112,7 @@ impl Send {
         Ok(i32::from(!status.is_success()))
     }
 
-    /// URL, secret and cache. The local stack's secret goes nowhere but to its own webhook.
+    /// URL, secret and cache. The local stack's secret goes to its own webhook only.
     fn destination(&self) -> Result<(String, String, String)> {
         if let Some(url) = &self.url {
             let secret = self.secret.named()?.context("expected the signing secret for `--url`, found none: name it with `--secret-env` or `--secret-file`")?;
@@ -128,7 +128,7 @@ impl Send {
         ))
     }
 
-    /// The body as Momento writes it, with the time that it is now.
+    /// A body in Momento's form, with the current time.
     fn message(&self, cache: &str) -> Result<Vec<u8>> {
         let now = now_ms();
         Ok(serde_json::to_vec(&json!({
@@ -143,7 +143,7 @@ impl Send {
     }
 }
 
-/// The text, if it is a URL that a request can be sent to.
+/// The text, if it is an HTTP URL.
 fn http_url(text: &str) -> Result<String, String> {
     match reqwest::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.to_owned()),
@@ -153,18 +153,16 @@ fn http_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// What to do about an answer of this code, where it is the sender who can do something.
+/// The sender's remedy for an answer of this code, if any.
 fn hint(code: &str) -> Option<&'static str> {
     match code {
-        "malformed" => {
-            Some("(`cargo bridge explain --event FILE` tells what is wrong with a body)")
-        }
+        "malformed" => Some("(`cargo bridge explain --event FILE` explains a malformed body)"),
         "bad_signature" => Some("(the webhook has another signing secret than this)"),
         "stale" | "from_the_future" => Some(
             "(`publish_timestamp` has to be about now, in ms since 1970; with `--topic` and `--text` it is)",
         ),
         "unrouted" => {
-            Some("(`cargo bridge explain --event FILE` tells why no route takes a message)")
+            Some("(`cargo bridge explain --event FILE` explains why no route takes a message)")
         }
         _ => None,
     }

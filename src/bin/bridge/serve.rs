@@ -6,12 +6,13 @@ use anyhow::{Result, bail};
 use aws_config::SdkConfig;
 use clap::Args;
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::config::{WebhookConfig, environment};
+use workflow_bridge::config::WebhookConfig;
+use workflow_bridge::domain::inbound::secrets::SecretCache;
 use workflow_bridge::entrypoints::http::Webhook;
-use workflow_bridge::entrypoints::serve;
-use workflow_bridge::relay::destination::{Destination, Door};
-use workflow_bridge::secrets::SecretCache;
-use workflow_bridge::server::Limits;
+use workflow_bridge::environment::environment;
+use workflow_bridge::service::relay::destination::{Destination, Door};
+use workflow_bridge::service::serve;
+use workflow_bridge::service::server::Limits;
 use workflow_bridge::{telemetry, wiring};
 
 use crate::listen::{listen, raise_open_files};
@@ -23,7 +24,7 @@ use crate::relay::{self, LazyAws, RelayOptions};
 /// the load balancer. GET /live answers 200; GET /ready answers 200 once the signing secret is there, else 503.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  export ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=…\n  export PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://…\n  cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nWith `--relay`, one process does it all: it subscribes to the topics, and whoever posts is answered as well.\n\nNeeds the variables ROUTES, SIGNING_SECRET_ID, PARKING_QUEUE_URL and DEAD_LETTER_QUEUE_URL. Also read: MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED, TRACE_SAMPLE_RATE, POWERTOOLS_LOG_LEVEL and POWERTOOLS_METRICS_NAMESPACE, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up end it in order: what is under way is finished, for at most 20 s, and the exit code is 0."
+    after_help = "Example:\n  export ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=…\n  export PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://…\n  cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nWith `--relay`, one process does both: it subscribes to the topics and answers POSTs.\n\nNeeds the variables ROUTES, SIGNING_SECRET_ID, PARKING_QUEUE_URL and DEAD_LETTER_QUEUE_URL. Also read: MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED, TRACE_SAMPLE_RATE, POWERTOOLS_LOG_LEVEL and POWERTOOLS_METRICS_NAMESPACE, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up stop it in order: it finishes requests under way, for at most 20 s, and exits with 0."
 )]
 pub struct Serve {
     /// Address and port to listen on; port 0 is a free one
@@ -35,7 +36,7 @@ pub struct Serve {
     )]
     listen: String,
 
-    /// Requests that are handled at once; over that they are answered 503
+    /// Requests handled at once; further ones are answered 503
     #[arg(
         long,
         env = "MAX_IN_FLIGHT",
@@ -96,7 +97,7 @@ fn limits(max_in_flight: u32) -> Limits {
     }
 }
 
-/// The webhook that the environment describes.
+/// The webhook of the environment's configuration.
 async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webhook>> {
     if aws.region().is_none() {
         bail!("expected an AWS region, found none: set AWS_REGION");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use workflow_bridge::signature;
+use workflow_bridge::domain::inbound::signature;
 
 use crate::publish::read_stdin;
 use crate::secret::SecretSource;

@@ -12,14 +12,14 @@ use futures_util::StreamExt;
 use momento::topics::{SubscriptionValue, ValueKind};
 use serde_json::json;
 use tokio::sync::mpsc;
-use workflow_bridge::local::claim::{Claim, Resolver, Unresolved};
-use workflow_bridge::local::console::preview;
+use workflow_bridge::tools::console::preview;
+use workflow_bridge::tools::local::claim::{Claim, Resolver, Unresolved};
 
 use crate::connection::Connection;
 
 /// Follow topics and print each message on a line
 ///
-/// Several topics are told apart by a prefix. Ends with Ctrl-C, after `--count` messages or after `--timeout` seconds.
+/// With several topics, each line begins with its topic. Ends with Ctrl-C, after `--count` messages or after `--timeout` seconds.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cargo bridge tail uppercase-out\n  cargo bridge tail --json uppercase-out uppercase-failed | jq .text\n  cargo bridge tail --resolve uppercase-out                # large results in full\n  cargo bridge tail --count 1 --timeout 10 uppercase-out   # exit code 1 when nothing comes"
@@ -33,15 +33,15 @@ pub struct Tail {
     #[arg(long)]
     json: bool,
 
-    /// Print the large value that a claim stands for in the claim's place; one that cannot be read is said on stderr
+    /// Print large values in place of their claims; failures go to stderr
     #[arg(long)]
     resolve: bool,
 
-    /// Stop after so many messages [default: go on until it is stopped]
+    /// Stop after this many messages [default: go on until it is stopped]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Stop after so many seconds, such as `10` or `0.5`; with `--count`, fewer messages until then are a failure
+    /// Stop after this many seconds, such as `10` or `0.5`; with `--count`, fewer messages until then are a failure
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<f64>,
 
@@ -49,7 +49,7 @@ pub struct Tail {
     connection: Connection,
 }
 
-/// A message, and what its claim stands for, where it is one and was followed.
+/// A message, and the result of resolving it, if it is a claim and `--resolve` is given.
 struct Received {
     topic: String,
     item: SubscriptionValue,
@@ -62,7 +62,7 @@ impl Tail {
         let client = place.client()?;
         let resolver = self.resolve.then(|| place.resolver()).transpose()?;
         let resolver = resolver.map(Arc::new);
-        let (tell, mut messages) = mpsc::channel::<Received>(64);
+        let (sender, mut messages) = mpsc::channel::<Received>(64);
         for topic in self.topics.clone() {
             let subscribed = client.subscribe(&place.cache, &topic).await;
             let mut subscription = subscribed.map_err(|error| {
@@ -73,7 +73,7 @@ impl Tail {
                     error.message
                 )
             })?;
-            let (tell, resolver) = (tell.clone(), resolver.clone());
+            let (sender, resolver) = (sender.clone(), resolver.clone());
             tokio::spawn(async move {
                 while let Some(item) = subscription.next().await {
                     let resolved = match &resolver {
@@ -86,7 +86,7 @@ impl Tail {
                         item,
                         resolved,
                     };
-                    if tell.send(received).await.is_err() {
+                    if sender.send(received).await.is_err() {
                         return;
                     }
                 }
@@ -161,7 +161,7 @@ impl Tail {
                 write!(out, "{topic}: ")?;
             }
             match &item.kind {
-                // What a stranger published must not steer the terminal.
+                // Control characters in a message must not steer the terminal.
                 ValueKind::Text(text) if out.is_terminal() => {
                     let shown = preview(value.unwrap_or(text), usize::MAX);
                     out.write_all(shown.as_bytes())?

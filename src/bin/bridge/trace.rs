@@ -7,38 +7,38 @@ use std::io::Write;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use workflow_bridge::adapters::dynamodb::DynamoLedger;
-use workflow_bridge::adapters::history::History;
-use workflow_bridge::adapters::logs::CloudWatchLogs;
-use workflow_bridge::adapters::ssm::load_routes;
+use workflow_bridge::adapters::aws::ssm::load_routes;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::RoutesSource;
-use workflow_bridge::local::console::{Progress, Style};
-use workflow_bridge::routes::Routes;
-use workflow_bridge::trace::gather::{Question, gather};
-use workflow_bridge::trace::links::Stack;
-use workflow_bridge::trace::model::{Part, Unanswered};
-use workflow_bridge::trace::show::show;
-use workflow_bridge::trace::sources::Sources;
-use workflow_bridge::trace::subject::Subject;
+use workflow_bridge::domain::inbound::routes::Routes;
+use workflow_bridge::tools::console::{Progress, Style};
+use workflow_bridge::tools::trace::gather::{Question, gather};
+use workflow_bridge::tools::trace::history::History;
+use workflow_bridge::tools::trace::ledger::LedgerTable;
+use workflow_bridge::tools::trace::links::Stack;
+use workflow_bridge::tools::trace::logs::CloudWatchLogs;
+use workflow_bridge::tools::trace::model::{Part, Unanswered};
+use workflow_bridge::tools::trace::show::show;
+use workflow_bridge::tools::trace::sources::Sources;
+use workflow_bridge::tools::trace::subject::Subject;
 
 use self::letters::DeadLetters;
 use crate::replay::choice::since;
 use crate::replay::place::{Place, Where};
 
-/// Tell what happened to a message
+/// Show what happened to a message
 ///
 /// Looks for it in the functions' logs, in Step Functions, in the ledger and in the dead-letter queues, and writes one timeline: where it came in, which routes fired, how their workflows went, whether it waits or is a dead letter, and what was published. It changes nothing; dead letters that it looks at are hidden from others for a minute at most.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge trace 5ecd7ad4d8712c92                        # the id, or its first 16 digits\n  cargo bridge trace demo/uppercase-in/42                    # cache/topic/number\n  cargo bridge trace uppercase-uppercase-in-42-5ecd7ad4d8712c92\n  AWS_REGION=eu-west-1 cargo bridge trace --stack workflow-bridge --since 7d demo/orders/42\n\nOn AWS, region and credentials come from the environment (AWS_REGION, AWS_ACCESS_KEY_ID, …) or from a profile with plain keys; for every other way to sign in:\n  eval \"$(aws configure export-credentials --format env)\"\n\nIt may need, and says which it misses: cloudformation:DescribeStacks; ssm:GetParameter on the routes; logs:FilterLogEvents; states:DescribeExecution, states:GetExecutionHistory and states:DescribeStateMachine; dynamodb:GetItem on the ledger; sqs:GetQueueAttributes on the queues; sqs:ReceiveMessage and sqs:ChangeMessageVisibility on the dead-letter queues.\n\nThe exit code is 0 where the message is found, 1 where it is not, or on an error."
+    after_help = "Examples:\n  cargo bridge trace 5ecd7ad4d8712c92                        # the id, or its first 16 digits\n  cargo bridge trace demo/uppercase-in/42                    # cache/topic/number\n  cargo bridge trace uppercase-uppercase-in-42-5ecd7ad4d8712c92\n  AWS_REGION=eu-west-1 cargo bridge trace --stack workflow-bridge --since 7d demo/orders/42\n\nOn AWS, region and credentials come from the environment (AWS_REGION, AWS_ACCESS_KEY_ID, …) or from a profile with plain keys; for every other way to sign in:\n  eval \"$(aws configure export-credentials --format env)\"\n\nIt may need these permissions, and names the missing ones: cloudformation:DescribeStacks; ssm:GetParameter on the routes; logs:FilterLogEvents; states:DescribeExecution, states:GetExecutionHistory and states:DescribeStateMachine; dynamodb:GetItem on the ledger; sqs:GetQueueAttributes on the queues; sqs:ReceiveMessage and sqs:ChangeMessageVisibility on the dead-letter queues.\n\nThe exit code is 0 if the message is found, else 1."
 )]
 pub struct Trace {
     /// Message id (16 to 32 hex digits), `cache/topic/number`, or the ARN or name of an execution
     #[arg(value_name = "MESSAGE")]
     message: String,
 
-    /// Look at logs from this time on: `2026-01-31`, `2026-01-31T09:30:00Z`, or so long ago: `90s`, `30m`, `24h`, `7d` [default: 24h; of an execution, since its message was published]
+    /// Look at logs from this time on: `2026-01-31`, `2026-01-31T09:30:00Z`, or an age: `90s`, `30m`, `24h`, `7d` [default: 24h; of an execution, since its message was published]
     #[arg(long, value_name = "TIME", value_parser = |text: &str| since(text, now_ms()))]
     since: Option<i64>,
 
@@ -71,7 +71,7 @@ impl Trace {
         let groups = groups.filter_map(|part| Some((part, stack.log_group(part)?.to_owned())));
         let logs = CloudWatchLogs::new(&place.config, groups.collect::<BTreeMap<_, _>>());
         let workflows = History::new(&place.config);
-        let ledger = DynamoLedger::new(&place.config, output("LedgerTableName"), now_ms);
+        let ledger = LedgerTable::new(&place.config, output("LedgerTableName"));
         let letters = DeadLetters::new(&place);
         let sources = Sources {
             logs: &logs,
@@ -113,7 +113,7 @@ fn stack(place: &Place) -> Stack {
     }
 }
 
-/// The routes that the functions have; without them the rest is still told.
+/// The functions' routes; without them, the report has the rest.
 async fn routes(place: &Place) -> (Option<Routes>, Option<Unanswered>) {
     let unread = |error: String| {
         let source = "the routes".to_owned();

@@ -5,9 +5,13 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::claims::Claims;
-use crate::ports::Described;
-use crate::routes::tests::{MACHINE, routes};
+use crate::domain::fault::Fault;
+use crate::domain::inbound::routes::tests::{MACHINE, routes};
+use crate::domain::outbound::claims::Claims;
+use crate::domain::outbound::publisher::Publisher;
+use crate::domain::ports::Described;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::xray::Tracer;
 use crate::testing::{Behaviour, World};
 
 mod ledger;
@@ -15,24 +19,27 @@ mod metrics;
 
 fn completion(world: &World) -> Completion {
     Completion {
-        routes: routes(&[]),
-        executions: Arc::new(world.clone()),
-        publisher: Publisher {
-            topics: Arc::new(world.clone()),
-            claims: Claims {
-                items: Arc::new(world.clone()),
-                objects: None,
-                max_message_bytes: 4096,
-                max_item_bytes: 10_000,
-                ttl: Duration::from_secs(60),
+        complete: Complete {
+            routes: routes(&[]),
+            executions: Arc::new(world.clone()),
+            publisher: Publisher {
+                topics: Arc::new(world.clone()),
+                claims: Claims {
+                    items: Arc::new(world.clone()),
+                    objects: None,
+                    max_message_bytes: 4096,
+                    max_item_bytes: 10_000,
+                    ttl: Duration::from_secs(60),
+                    now_ms: || 1000,
+                },
+                ledger: Some(Arc::new(world.clone())),
+                at_once: Semaphore::new(5),
                 now_ms: || 1000,
             },
-            ledger: Some(Arc::new(world.clone())),
-            at_once: Semaphore::new(5),
+            metrics: Metrics::none(),
+            tracer: Tracer::default(),
             now_ms: || 1000,
         },
-        metrics: Metrics::none(),
-        tracer: Tracer::default(),
         dead_letters: Some(world.queues().dead_letters),
         repeats: Repeats {
             receipts: Some(Arc::new(world.clone())),
@@ -44,18 +51,20 @@ fn completion(world: &World) -> Completion {
     }
 }
 
-/// What Momento, Step Functions and the dead-letter queue were asked, without the ledger's part.
+/// The calls of Momento, Step Functions and the dead-letter queue, without the ledger's.
 fn calls(world: &World) -> Vec<String> {
     let calls = world.calls().into_iter();
-    let words = ["publish", "describe", "bury", "item", "postpone"];
+    let words = ["publish", "describe", "dead_letter", "item", "postpone"];
     let ours = |call: &String| words.iter().any(|word| call.starts_with(word));
     calls.filter(ours).collect()
 }
 
 fn letter(world: &World) -> Letter {
     let calls = world.calls();
-    let mut buried = calls.iter().filter_map(|call| call.strip_prefix("bury "));
-    serde_json::from_str(buried.next_back().unwrap_or_else(|| panic!("{calls:?}"))).unwrap()
+    let mut letters = calls
+        .iter()
+        .filter_map(|call| call.strip_prefix("dead_letter "));
+    serde_json::from_str(letters.next_back().unwrap_or_else(|| panic!("{calls:?}"))).unwrap()
 }
 
 fn status_change(fields: Value) -> Value {
@@ -74,18 +83,18 @@ fn status_change(fields: Value) -> Value {
 }
 
 fn topic_publish(value: Value) -> Value {
-    // Each has an id of its own, as EventBridge's have.
+    // Each has its own id, as in EventBridge.
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let id = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
     json!({"id": id, "source": "workflow-bridge", "detail-type": "Topic Publish", "detail": {"cache": "c", "topic": "t", "value": value}})
 }
 
-/// Handles a batch, and returns the ids that have to come again.
+/// Handles a batch, and returns the ids to be received again.
 async fn failures(world: &World, records: &[Value]) -> Vec<String> {
     failures_of(&completion(world), records, 1).await
 }
 
-/// The same, where it is the n-th receive.
+/// The same, on the n-th receive.
 async fn failures_of(completion: &Completion, records: &[Value], receives: u32) -> Vec<String> {
     let records = records.iter().enumerate().map(|(i, body)| {
         let body = body
@@ -128,7 +137,7 @@ async fn results_and_events_of_workflows_are_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_repeat_can_mend_is_a_dead_letter_with_its_reason() {
+async fn a_permanent_failure_is_a_dead_letter_with_its_reason() {
     let refuses =
         |prefix: &'static str, code: &str| (prefix, Behaviour::Fails(Fault::permanent(code, "no")));
     let nothing = || ("nothing", Behaviour::Hangs);
@@ -198,7 +207,7 @@ async fn what_no_repeat_can_mend_is_a_dead_letter_with_its_reason() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_waits_for_its_queue() {
     let world = World::default();
-    world.make("bury", Behaviour::Hangs);
+    world.make("dead_letter", Behaviour::Hangs);
     assert_eq!(failures(&world, &[json!("not json")]).await, ["m0"]);
     let mut without = completion(&world);
     without.dead_letters = None;
@@ -210,13 +219,13 @@ async fn a_dead_letter_waits_for_its_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_asked_for_is_ignored() {
+async fn unrouted_and_open_executions_are_ignored() {
     let world = World::default();
     let running = status_change(json!({"executionArn": "arn:running", "status": "RUNNING"}));
     let records = [status_change(json!({"input": "{}"})), running];
     assert!(failures(&world, &records).await.is_empty());
     assert!(calls(&world).is_empty());
-    // The sweep finds what is not in the ledger: what has ended and was ignored has to be there, and nothing else.
+    // The sweep finds ends missing in the ledger: it has to hold the ignored ends, and nothing else.
     let finished: Vec<_> = world
         .calls()
         .into_iter()
@@ -259,7 +268,7 @@ async fn a_large_value_is_claimed_and_a_larger_one_answered_with_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_event_left_out_is_described() {
+async fn details_missing_in_the_event_are_fetched() {
     let world = World::default();
     let full = status_change(json!({}));
     let described = Described {
@@ -270,7 +279,7 @@ async fn what_the_event_left_out_is_described() {
         ..Described::default()
     };
     let out = json!({"input": null, "inputDetails": {"included": false}, "output": null, "outputDetails": {"included": false}});
-    // A description may be older than the event: what it does not tell yet is not nothing.
+    // A description may be older than the event: a missing value may still come.
     for stale in [
         Described {
             status: "RUNNING".into(),
@@ -325,7 +334,7 @@ async fn of_a_newer_run_only_the_input_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn momento_is_asked_again_then_by_the_queue_then_no_more() {
+async fn a_failed_publication_is_retried_then_returned_then_a_dead_letter() {
     let world = World::default();
     world.make(
         "publish",
@@ -364,7 +373,7 @@ async fn momento_is_asked_again_then_by_the_queue_then_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_record_without_an_id_brings_the_whole_batch_again() {
+async fn a_failed_record_without_an_id_returns_the_whole_batch() {
     let world = World::default();
     world.make("publish", Behaviour::Hangs);
     let batch = json!({"Records": [{"body": topic_publish(json!(1)).to_string()}]});

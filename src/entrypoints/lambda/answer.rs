@@ -1,11 +1,11 @@
-//! An answer in the shape that its trigger takes.
+//! An answer in the format of its trigger.
 
 use http::{HeaderMap, Response};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::Trigger;
 
-/// An answer, always text, for the trigger that waits for it.
+/// A text answer to a trigger.
 pub struct Answer {
     pub trigger: Trigger,
     pub response: Response<String>,
@@ -33,7 +33,7 @@ impl Serialize for Answer {
     }
 }
 
-/// The headers, of which the webhook gives none twice, and how one's value is written.
+/// The headers, none of them repeated, and the format of their values.
 struct Headers<'a, V>(&'a HeaderMap, fn(&'a str) -> V);
 
 impl<V: Serialize> Serialize for Headers<'_, V> {

@@ -1,4 +1,4 @@
-//! What the webhook looks at in an event, read in one pass, whichever trigger sent it: method, path, signature and body.
+//! The webhook's part of an event, whichever trigger sent it, read in one pass: method, path, signature and body.
 
 use std::fmt;
 
@@ -11,22 +11,22 @@ use serde::de::{
 use serde_json::Value;
 
 use super::Trigger;
-use crate::signature;
+use crate::domain::inbound::signature;
 
-/// A request, without the headers that the webhook does not look at, and the trigger that waits for the answer.
+/// A request, with the relevant headers only, and its trigger.
 ///
-/// Its body is the bytes that were sent. One that is no base64, though the event says so, is taken for the bytes that it
-/// is: the signature decides.
+/// Its body has the bytes as sent. If the event promises base64 and the body is not base64, the body is taken as it is: the
+/// signature decides.
 #[derive(serde::Deserialize)]
 #[serde(try_from = "Fields")]
 pub struct Event {
     pub trigger: Trigger,
     pub request: Request<Vec<u8>>,
-    /// When the front end received it, in ms since the epoch. An ALB does not say.
+    /// When the front end received it, in ms since the epoch; missing in an ALB's event.
     pub received_at: Option<i64>,
 }
 
-/// Why an event is no request.
+/// Why an event is not a request.
 #[derive(Debug, thiserror::Error)]
 enum NoRequest {
     #[error(
@@ -37,14 +37,14 @@ enum NoRequest {
     Method,
 }
 
-/// The fields of all triggers' events that matter here.
+/// The relevant fields of all triggers' events.
 #[derive(serde::Deserialize)]
 #[serde(
     rename_all = "camelCase",
     expecting = "the event of a Function URL, API Gateway or an ALB"
 )]
 struct Fields {
-    /// Payload 2.0 has it in the context.
+    /// In payload 2.0 it is in the context.
     http_method: Option<String>,
     path: Option<String>,
     /// The path of payload 2.0.
@@ -58,7 +58,7 @@ struct Fields {
     is_base64_encoded: Option<bool>,
 }
 
-/// It tells the triggers apart: payload 2.0 has `http` in it, and an ALB `elb`.
+/// Distinguishes the triggers: payload 2.0 has `http`, and an ALB `elb`.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Context {
@@ -93,7 +93,7 @@ impl TryFrom<Fields> for Event {
             Some(true) => STANDARD.decode(&body).ok(),
             _ => None,
         };
-        // REST APIs and ALBs give the last value of each header beside all of them.
+        // REST APIs and ALBs send the last value of each header and, separately, all values.
         let signatures = match fields.multi_value_headers {
             Signatures(none) if none.is_empty() => fields.headers,
             all => all,
@@ -114,18 +114,18 @@ impl TryFrom<Fields> for Event {
     }
 }
 
-/// The path that the caller asked for: without the stage, which HTTP APIs put before it.
+/// The requested path, without the stage that HTTP APIs put before it.
 fn uri(path: &str, stage: Option<&str>) -> Uri {
     let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
     let path = rest.filter(|rest| rest.starts_with('/')).unwrap_or(path);
     if !path.starts_with('/') {
         return Uri::default();
     }
-    // What no URI can have is not the root, and more nobody wants to know.
+    // Only the root matters, and an invalid URI is not the root.
     path.parse().unwrap_or_else(|_| Uri::from_static("*"))
 }
 
-/// All values of the signature's header, whose name may be in any letter case. Nothing else of the headers is kept.
+/// All values of the signature's header, whatever its letter case. Other headers are skipped.
 #[derive(Default)]
 struct Signatures(Vec<HeaderValue>);
 
@@ -204,7 +204,7 @@ impl<'de> Visitor<'de> for Values<'_> {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
-        // What no header can have is no signature either, but it is there.
+        // A value invalid in a header is not a signature, but it counts as present.
         let value = HeaderValue::from_str(value);
         self.0
             .push(value.unwrap_or_else(|_| HeaderValue::from_static("")));

@@ -10,11 +10,26 @@ use super::answer::Answer;
 use super::event::Event;
 use super::*;
 
-const URL: &str = include_str!("../../../tests/fixtures/events/function_url.json");
-const HTTP_API: &str = include_str!("../../../tests/fixtures/events/http_api.json");
-const REST_API: &str = include_str!("../../../tests/fixtures/events/rest_api.json");
-const ALB: &str = include_str!("../../../tests/fixtures/events/alb.json");
-const ALB_OF_LISTS: &str = include_str!("../../../tests/fixtures/events/alb_multi_value.json");
+const URL: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/events/function_url.json"
+));
+const HTTP_API: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/events/http_api.json"
+));
+const REST_API: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/events/rest_api.json"
+));
+const ALB: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/events/alb.json"
+));
+const ALB_OF_LISTS: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/events/alb_multi_value.json"
+));
 const ALL: [&str; 5] = [URL, HTTP_API, REST_API, ALB, ALB_OF_LISTS];
 
 fn json(event: &str) -> Value {
@@ -44,7 +59,7 @@ fn signatures(event: &str, headers: &Value, multi_value_headers: &Value) -> Vec<
 
 #[test]
 fn every_trigger_is_known_with_its_method_and_path() {
-    // An HTTP API that was told to send the payload 1.0.
+    // An HTTP API with the payload 1.0.
     let mut old_payload = json(REST_API);
     old_payload["version"] = json!("1.0");
     old_payload["path"] = json!("/live/hooks");
@@ -67,7 +82,7 @@ fn every_trigger_is_known_with_its_method_and_path() {
 }
 
 #[test]
-fn the_stage_is_no_part_of_the_path() {
+fn the_path_excludes_the_stage() {
     for (sent, stage, seen) in [
         ("/live/", json!("live"), "/"),
         ("/live/hooks", json!("live"), "/hooks"),
@@ -147,7 +162,7 @@ fn every_value_of_the_signature_is_seen() {
             assert_eq!(signatures(event, &headers, &all), seen, "{headers} {all}");
         }
     }
-    // The same name twice, which no map of this test can hold.
+    // A duplicate name, impossible in this test's maps.
     let twice = r#"{"momento-signature": "a", "momento-signature": "a"}"#;
     let event = ALB.replacen(
         "\"headers\": {",
@@ -186,7 +201,7 @@ fn a_body_is_the_bytes_that_were_sent() {
 }
 
 #[test]
-fn what_is_no_request_is_an_error_that_says_so() {
+fn other_events_are_errors_with_a_reason() {
     let trigger = "expected the event of a Function URL, API Gateway or an ALB, found something else; let one of them invoke the function";
     let method = "expected an HTTP method in the event, found something else";
     for (event, error) in [
@@ -271,7 +286,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The names that matter, in one place or another.
+/// The relevant names, in one place or another.
 const NAMES: [&str; 15] = [
     "httpMethod",
     "path",
@@ -295,7 +310,7 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof![known.prop_map(str::to_owned), any::<String>()]
 }
 
-/// What events have besides, and what they may have one day.
+/// Irrelevant names in events, now or in the future.
 fn other_name() -> impl Strategy<Value = String> {
     let other = proptest::sample::select(vec![
         "version",
@@ -319,12 +334,12 @@ fn other_name() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_event_is_too_odd_for_an_answer_or_an_error(event in any_json()) {
+    fn any_event_gets_an_answer_or_an_error(event in any_json()) {
         let _ = serde_json::from_str::<Event>(&event.to_string());
     }
 
     #[test]
-    fn what_does_not_matter_never_matters(
+    fn irrelevant_fields_have_no_effect(
         trigger in 0..ALL.len(), place in 0..4, name in other_name(), value in any_json(),
     ) {
         let plain = json(ALL[trigger]);
@@ -342,7 +357,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_too_odd_for_an_answer(
+    fn any_text_gets_an_answer(
         trigger in 0..ALL.len(), path in "(?s)/?.*", stage in "(?s).*", value in "(?s).*", body in "(?s).*",
     ) {
         let mut event = json(ALL[trigger]);
@@ -371,9 +386,9 @@ proptest! {
     }
 }
 
-/// A clock that is behind promises no time beyond the front end's, and one that is ahead promises none.
+/// The front end's clock limits a lagging clock; a leading clock leaves no time.
 #[test]
-fn the_later_clock_says_how_much_of_an_invocation_is_left() {
+fn the_later_clock_determines_the_time_left() {
     let now = 1_704_296_470_000;
     let deadline = 1_704_296_480_000;
     let left = |received_at, clock: i64, waited_ms| {

@@ -1,4 +1,4 @@
-//! What the event source of a queue sends and takes, as far as it matters here.
+//! The relevant fields of a queue's event source and of its response.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ pub struct Batch {
     pub(super) records: Vec<Message>,
 }
 
-/// One of them. SQS gives all fields; without one, the others are of use all the same.
+/// A message of a queue. SQS sends all fields, but none is required.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Message {
@@ -19,7 +19,7 @@ pub(super) struct Message {
     attributes: Option<Attributes>,
 }
 
-/// What SQS tells of a message, numbers as text.
+/// A message's attributes, numbers as text.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Attributes {
@@ -30,7 +30,7 @@ struct Attributes {
 }
 
 impl Message {
-    /// How often it was received, this time included.
+    /// Number of receives, including this one.
     pub(super) fn receives(&self) -> Option<u32> {
         let count = &self.attributes.as_ref()?.approximate_receive_count;
         count.as_ref()?.parse().ok()
@@ -42,24 +42,23 @@ impl Message {
         sent_at.as_ref()?.parse().ok()
     }
 
-    /// The header `X-Amzn-Trace-Id` of who put it there.
+    /// The sender's header `X-Amzn-Trace-Id`.
     pub(super) fn trace(&self) -> Option<&str> {
         self.attributes.as_ref()?.trace.as_deref()
     }
 }
 
-/// Which messages have to come again: the queue deletes the others.
+/// The messages to be received again: the queue deletes the others.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failures {
     pub batch_item_failures: Vec<Failure>,
 }
 
-/// A message that has to come again.
+/// A message to be received again.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// Its id.
     pub item_identifier: String,
 }
 
@@ -69,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_read_in_the_shape_of_sqs() {
-        // A record as AWS documents it, beside one with as little as can be.
+        // A record as documented by AWS, beside a minimal one.
         let batch = r#"{"Records": [{
             "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d", "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
             "body": "\u00e9\"\n", "attributes": {

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::message::tests::message;
-use crate::routes::tests::{MACHINE, routes};
+use crate::domain::inbound::message::tests::message;
+use crate::domain::inbound::routes::tests::{MACHINE, routes};
 use crate::testing::{Behaviour, Measured, World};
 
 fn redrive(world: &World, list: &[Value]) -> Redrive {
@@ -36,7 +36,7 @@ fn letter(route: Option<&str>) -> String {
     letter.to_json()
 }
 
-/// Redrives one record in its n-th receive; true when it has to come again.
+/// Redrives one record on its n-th receive; true if it returns to the queue.
 async fn again(redrive: &Redrive, body: &str, receives: u32) -> bool {
     let batch = json!({"Records": [{
         "messageId": "m", "receiptHandle": "receipt", "body": body,
@@ -47,9 +47,11 @@ async fn again(redrive: &Redrive, body: &str, receives: u32) -> bool {
     !response.await.unwrap().batch_item_failures.is_empty()
 }
 
-fn buried(world: &World) -> Letter {
+fn dead_letter(world: &World) -> Letter {
     let calls = world.calls();
-    let last = calls.last().and_then(|call| call.strip_prefix("bury "));
+    let last = calls
+        .last()
+        .and_then(|call| call.strip_prefix("dead_letter "));
     serde_json::from_str(last.unwrap_or_else(|| panic!("{calls:?}"))).unwrap()
 }
 
@@ -61,13 +63,13 @@ async fn a_parked_message_starts_the_execution_that_the_webhook_would_have_start
     assert!(!again(&redrive, &letter(Some("r0")), 1).await);
     let [start] = world.calls().try_into().unwrap();
     assert!(start.starts_with(&format!("start {MACHINE} r0-room-281-1-")));
-    // However old it is, and however often it comes.
+    // At any age, and after any number of receives.
     assert!(!again(&redrive, &letter(Some("r0")), 2).await);
     assert_eq!((world.calls()[1].clone(), world.executions()), (start, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_is_down_is_asked_again_later() {
+async fn an_unavailable_target_is_retried_later() {
     for fault in [
         Fault::transient("ThrottlingException", "x"),
         Fault::later("NoSecretValue", "x"),
@@ -84,27 +86,27 @@ async fn a_target_that_is_down_is_asked_again_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_last_receive_a_dead_letter_tells_all_of_it() {
+async fn the_last_receive_makes_a_dead_letter_with_all_details() {
     let world = World::default();
     world.make("start", Behaviour::Hangs);
     let redrive = redrive(&world, &[json!({})]);
     assert!(!again(&redrive, &letter(Some("r0")), 3).await);
-    let buried = buried(&world);
+    let letter = dead_letter(&world);
     assert_eq!(
         (
-            buried.reason,
-            buried.route.as_deref(),
-            buried.detail.as_str()
+            letter.reason,
+            letter.route.as_deref(),
+            letter.detail.as_str()
         ),
         (Reason::GaveUp, Some("r0"), "TimedOut: no answer in time")
     );
-    assert_eq!((buried.first_at, buried.last_at), (17, 50));
-    assert!(buried.attempts > 2 + 2, "before, and in each receive");
-    assert_eq!(buried.message.unwrap().get(), BODY);
+    assert_eq!((letter.first_at, letter.last_at), (17, 50));
+    assert!(letter.attempts > 2 + 2, "before, and on each receive");
+    assert_eq!(letter.message.unwrap().get(), BODY);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_receive_can_mend_is_a_dead_letter_at_once() {
+async fn a_permanent_failure_is_a_dead_letter_at_once() {
     let refuses = Behaviour::Fails(Fault::permanent("StateMachineDoesNotExist", "gone"));
     let switched_off = json!({"enabled": false});
     for (list, body, reason) in [
@@ -126,26 +128,26 @@ async fn what_no_receive_can_mend_is_a_dead_letter_at_once() {
         let world = World::default();
         world.make("start", refuses.clone());
         assert!(!again(&redrive(&world, &[list]), &body, 1).await);
-        assert_eq!(buried(&world).reason, reason);
+        assert_eq!(dead_letter(&world).reason, reason);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_that_cannot_be_buried_comes_again() {
+async fn a_letter_refused_by_the_dead_letter_queue_returns() {
     let world = World::default();
-    world.make("bury", Behaviour::Hangs);
+    world.make("dead_letter", Behaviour::Hangs);
     let redrive = redrive(&world, &[]);
     assert!(again(&redrive, &letter(Some("old")), 3).await);
     assert!(again(&redrive, "no letter", 3).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unrouted_letter_becomes_one_for_each_route_that_is_there_now() {
+async fn an_unrouted_letter_becomes_one_for_each_current_route() {
     let world = World::default();
     let list = [json!({}), json!({"to": {"eventBus": "b"}})];
     let redrive = redrive(&world, &list);
     world.make("park", Behaviour::Fails(Fault::permanent("x", "y")));
-    assert!(again(&redrive, &letter(None), 1).await, "nobody has it");
+    assert!(again(&redrive, &letter(None), 1).await, "not parked");
     world.heal();
     assert!(!again(&redrive, &letter(None), 2).await);
     let parked = world.calls();
@@ -169,14 +171,14 @@ async fn an_unrouted_letter_becomes_one_for_each_route_that_is_there_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_letter_counts_by_what_came_of_it() {
+async fn every_letter_counts_by_its_outcome() {
     let world = World::default();
     let measured = Measured::default();
     let redrive = Redrive {
         metrics: measured.metrics(),
         ..redrive(&world, &[json!({}), json!({"name": "other"})])
     };
-    // Since 17, and now it is 50.
+    // Parked at 17, and now it is 50.
     again(&redrive, &letter(Some("r0")), 1).await;
     let expected = ["accepted_to_started r0 33", "redriven r0 1", "started r0 1"];
     assert_eq!(measured.take(), expected);
@@ -191,7 +193,10 @@ async fn every_letter_counts_by_what_came_of_it() {
     assert_eq!(measured.take(), ["parked_age r0 33"]);
     again(&redrive, &letter(Some("r0")), 3).await;
     assert_eq!(measured.take(), ["dead_lettered r0 gave_up 1"]);
-    world.make("bury", Behaviour::Fails(Fault::transient("Throttled", "")));
+    world.make(
+        "dead_letter",
+        Behaviour::Fails(Fault::transient("Throttled", "")),
+    );
     again(&redrive, &letter(Some("r0")), 3).await;
-    assert!(measured.take().is_empty(), "it goes on waiting");
+    assert!(measured.take().is_empty(), "it keeps waiting");
 }

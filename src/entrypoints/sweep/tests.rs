@@ -2,9 +2,11 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::ports::Fault;
-use crate::routes::tests::{MACHINE, routes};
-use crate::sweep::tests::cloud::{Cloud, DAY, MINUTE, START, Simulated, now, set_now};
+use crate::domain::fault::Fault;
+use crate::domain::inbound::routes::tests::{MACHINE, routes};
+use crate::domain::outbound::sweep::tests::cloud::{
+    Cloud, DAY, MINUTE, START, Simulated, now, set_now,
+};
 use crate::testing::Measured;
 
 fn machine(name: &str) -> String {
@@ -62,7 +64,7 @@ async fn every_routed_state_machine_is_swept_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_cannot_be_swept_fails_the_invocation_and_stops_no_other() {
+async fn a_failing_state_machine_fails_the_invocation_and_stops_no_other() {
     let cloud = cloud(1000);
     let sweeper = sweeper(&cloud, &["A", "B", "C"]);
     invoke(&sweeper, START, 60).await.unwrap();
@@ -94,7 +96,7 @@ async fn an_express_state_machine_costs_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_cannot_be_asked_counts_as_one_with_a_backlog() {
+async fn an_unknown_queue_depth_counts_as_a_backlog() {
     let cloud = cloud(1000);
     let sweeper = sweeper(&cloud, &["A"]);
     invoke(&sweeper, START, 60).await.unwrap();
@@ -108,7 +110,7 @@ async fn a_queue_that_cannot_be_asked_counts_as_one_with_a_backlog() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttling_is_no_failure() {
+async fn throttling_is_not_a_failure() {
     let cloud = cloud(1000);
     let sweeper = sweeper(&cloud, &["A", "B"]);
     cloud.fails("list", Fault::transient("ThrottlingException", "slow down"));
@@ -116,11 +118,11 @@ async fn throttling_is_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_one_that_waits_longest_is_first() {
+async fn the_longest_waiting_state_machine_is_first() {
     let cloud = cloud(1);
     let sweeper = sweeper(&cloud, &["A", "B"]);
     invoke(&sweeper, START, 60).await.unwrap();
-    // Each has more than an invocation can list.
+    // Each exceeds an invocation's share of lists.
     for i in 0..100 {
         for name in ["A", "B"] {
             cloud.runs(
@@ -162,7 +164,7 @@ async fn far_passes_have_their_share_of_the_time() {
     invoke(&sweeper, START + DAY + 5 * MINUTE, 60)
         .await
         .unwrap();
-    // Only the first page of a pass is asked for without a token.
+    // Only the first page of a pass has no token.
     let first = format!("list {}", machine("A"));
     let lists = cloud.state().lists.clone();
     let far = lists.iter().rposition(|list| *list == first).unwrap();
@@ -207,8 +209,8 @@ async fn a_table_that_hangs_fails_the_invocation_in_time() {
     assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
 }
 
-/// An execution of minutes or weeks, begun before the first sweep or after, with redrives as late as AWS allows; and
-/// how long the event of each end waits for the completion, or that it is lost.
+/// An execution of minutes or weeks, begun before the first sweep or after, with redrives as late as AWS allows; and the
+/// delay of each end's event, or its loss.
 fn execution() -> impl Strategy<Value = (i64, Vec<(i64, i64, Option<i64>)>)> {
     let length = prop_oneof![3 => 0..30 * MINUTE, 1 => 0..3 * DAY, 1 => 0..20 * DAY];
     let pause = prop_oneof![1 => 0..2 * DAY, 1 => 0..14 * DAY];
@@ -224,16 +226,16 @@ proptest! {
     /// Executions of two state machines over three months, events lost at random, invocations of random length with
     /// random faults, and later a few good ones.
     #[test]
-    fn each_lost_end_is_queued_and_none_that_was_told(
+    fn each_lost_end_is_queued_and_no_other(
         executions in prop::collection::vec(execution(), 0..16),
         flaky in prop_oneof![Just(0.0), 0.0..0.4],
         page in 1_usize..5,
         seed in any::<u64>(),
     ) {
-        // Of the lengths, of the faults and, on this thread, of the retries' waits: so that a failure repeats.
+        // For the lengths, the faults and, on this thread, the waits of retries, so that a failure is reproducible.
         fastrand::seed(seed);
         let cloud = cloud(page);
-        let mut told = Vec::new();
+        let mut arrived = Vec::new();
         let mut lost = Vec::new();
         let mut last = START;
         for (i, (start, runs)) in executions.iter().enumerate() {
@@ -244,11 +246,11 @@ proptest! {
                 at = begin + length;
                 simulated.push((begin, at));
                 let id = format!("e{i}#{count}");
-                // Of a redriven execution, only the last end can be found for certain. What ended before the first sweep
-                // is none of ours.
+                // Of a redriven execution, only the last end is certain to be found. Ends before the first sweep do not
+                // count.
                 match wait {
-                    Some(wait) => told.push((at, at + wait, id)),
-                    None if at < START => told.push((at, at, id)),
+                    Some(wait) => arrived.push((at, at + wait, id)),
+                    None if at < START => arrived.push((at, at, id)),
                     None if count + 1 == runs.len() => lost.push(id),
                     None => {}
                 }
@@ -264,14 +266,14 @@ proptest! {
             .unwrap();
         runtime.block_on(async {
             let sweeper = sweeper(&cloud, &["A", "B"]);
-            // The first one is before all that is ours.
+            // The first sweep comes before all ends that count.
             invoke(&sweeper, START - 1, 60).await.unwrap();
             let random = (0..180).map(|i| (START + i * DAY / 2, fastrand::u64(10..30), flaky));
             let random = random.take_while(|(at, ..)| *at < last + DAY);
             let good = (1..40).map(|i| (last + DAY + i * DAY / 10, 60, 0.0));
             for (at, seconds, flaky) in random.chain(good) {
-                // Those from before the first sweep were told to nobody.
-                let sent = told.iter().filter(|(end, ..)| (START..=at).contains(end));
+                // Ends before the first sweep do not count.
+                let sent = arrived.iter().filter(|(end, ..)| (START..=at).contains(end));
                 let (taken, waiting): (Vec<_>, Vec<_>) = sent.partition(|(_, taken, _)| *taken <= at);
                 let taken = taken.iter().map(|(.., id)| format!("arn:{id}"));
                 cloud.state().ledger.extend(taken);
@@ -285,7 +287,7 @@ proptest! {
         for id in &lost {
             prop_assert!(queued.contains(id), "{} was not queued", id);
         }
-        for (.., id) in &told {
+        for (.., id) in &arrived {
             prop_assert!(!queued.contains(id), "{} was queued", id);
         }
     }

@@ -1,4 +1,4 @@
-//! What a run was, and where its duplicates come from.
+//! The report of a run, with the causes of its duplicates.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use super::Sent;
 use super::weather::Weather;
 use crate::faulty::{Dependency, FaultyStack};
 
-/// The largest batch of the completion, which a killed process repeats as a whole.
+/// The completion's largest batch; a killed process repeats all of it.
 const BATCH: usize = 10;
 
 #[derive(Debug, Default)]
@@ -20,32 +20,32 @@ pub struct Report {
     pub sent: Sent,
     pub executions: usize,
     pub published: usize,
-    /// Results that only the sweep brought.
+    /// Results published only by the sweep.
     pub swept: usize,
-    /// Events on the bus, and the messages they are of.
+    /// Events on the bus, and distinct messages among them.
     pub events: (usize, usize),
     pub weather: Weather,
-    /// Publications that were made, and whose publisher may not have heard so.
+    /// Publications whose answer may have been lost.
     pub lost_answers: usize,
     pub logs: Logs,
-    /// Published again since nobody knew that it was: the answer was lost, or the process was killed.
+    /// Published again after a lost answer or a kill.
     pub unheard: usize,
-    /// Published again although a process knew: the ledger did not.
-    pub untold: usize,
+    /// Published again after a failed write to the ledger.
+    pub unrecorded: usize,
     pub duration: Duration,
     pub problems: Vec<String>,
 }
 
-/// What the completion logged.
+/// Counts from the completion's log.
 #[derive(Debug, Default)]
 pub struct Logs {
-    /// By the name of an execution: how often its result was published, as a process knew.
+    /// Publications that a process confirmed, by the name of the execution.
     published: BTreeMap<String, usize>,
-    /// How often the ledger could not be told.
-    untold: usize,
+    /// Failed writes to the ledger.
+    unrecorded: usize,
 }
 
-/// Publications that were made, and whose publisher may not have heard so.
+/// Publications whose answer may have been lost.
 pub fn lost_answers(stack: &FaultyStack) -> usize {
     let counters = stack.proxy(Dependency::Momento).counters();
     let publish = counters.of("/cache_client.pubsub.Pubsub/Publish");
@@ -67,7 +67,7 @@ impl Logs {
                     let name = arn.rsplit(':').next().unwrap_or_default();
                     *logs.published.entry(name.to_owned()).or_default() += 1;
                 }
-                Some("published, but the ledger does not know") => logs.untold += 1,
+                Some("published, but the ledger was not updated") => logs.unrecorded += 1,
                 _ => {}
             }
         }
@@ -76,23 +76,23 @@ impl Logs {
 }
 
 impl Report {
-    /// Sorts the publications of one result, of which the first is no duplicate.
+    /// Counts the publications of one result after the first, by cause.
     pub fn count_duplicates(&mut self, execution: &str, times: usize) {
         let known = self.logs.published.get(execution).copied().unwrap_or(0);
         let unheard = times.saturating_sub(known.max(1));
         self.unheard += unheard;
-        self.untold += times - 1 - unheard;
+        self.unrecorded += times - 1 - unheard;
     }
 
     pub fn duplicates(&self) -> usize {
-        self.unheard + self.untold
+        self.unheard + self.unrecorded
     }
 
-    /// More than this, and something publishes twice for no reason.
+    /// The number of duplicates that faults and kills explain.
     pub fn may_be_duplicates(&self) -> usize {
         let kills = self.weather.kills.get("CompletionFunction");
         let killed = kills.copied().unwrap_or(0) * BATCH;
-        self.lost_answers + self.logs.untold + killed
+        self.lost_answers + self.logs.unrecorded + killed
     }
 }
 
@@ -123,13 +123,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  duplicates  {}: {} after an answer that was lost or a kill, {} after the ledger was not told (at most {} are explained: {} publications whose answer was lost, {} times that the ledger could not be told, {BATCH} for each killed completion)",
+            "  duplicates  {}: {} after a lost answer or a kill, {} after a failed ledger write (at most {} are explained: {} lost answers, {} failed ledger writes, {BATCH} for each killed completion)",
             self.duplicates(),
             self.unheard,
-            self.untold,
+            self.unrecorded,
             self.may_be_duplicates(),
             self.lost_answers,
-            self.logs.untold
+            self.logs.unrecorded
         )?;
         writeln!(
             f,

@@ -1,4 +1,4 @@
-//! What goes wrong, and when: a schedule that follows from a seed.
+//! A seeded schedule of faults.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -11,27 +11,27 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::faulty::{Dependency, FaultyStack};
-use crate::messages::{put_secret, tell_of_ends};
+use crate::messages::{deliver_end_events, put_secret};
 use crate::proxy::{Fault, Span};
 
 const KILLED: [&str; 3] = ["WebhookFunction", "RedriveFunction", "CompletionFunction"];
 
-/// What happened.
+/// The faults of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {
     /// How often a fault was switched on, by dependency and kind.
     pub faults: BTreeMap<(Dependency, &'static str), usize>,
     /// Processes killed, by function.
     pub kills: BTreeMap<&'static str, usize>,
-    /// How often ends of executions were told to nobody for a while.
+    /// How often the events of ended executions were switched off for a while.
     pub silences: usize,
-    /// How often all that could take a message was down at once.
+    /// How often all targets and queues were down at once.
     pub storms: usize,
     /// How often the signing secret was rotated.
     pub rotations: usize,
 }
 
-/// Lets things go wrong until `ended` has no sender any more. What is wrong then stays so.
+/// Injects faults until `ended` has no sender left. The last faults stay.
 pub async fn blow(
     stack: &FaultyStack,
     seed: u64,
@@ -59,8 +59,8 @@ pub async fn blow(
     }
 }
 
-/// Puts a new signing secret, and then has the sender sign with it. Two rotations are further apart than a message is on its way:
-/// the secret before the previous one is accepted no more.
+/// Rotates the signing secret, then the sender's. Two rotations are further apart than a delivery takes, because only the
+/// current and the previous secret are accepted.
 async fn rotations(
     stack: &FaultyStack,
     secret: &Mutex<String>,
@@ -77,11 +77,11 @@ async fn rotations(
     count
 }
 
-/// Waits so many ms; false where it is over before.
+/// Waits `ms`; false if the run ends first.
 async fn wait(ms: u64, ended: &mut watch::Receiver<()>) -> bool {
     tokio::select! {
         () = sleep(Duration::from_millis(ms)) => true,
-        // Nothing is ever sent: it changes when the sender goes.
+        // Nothing is ever sent: this resolves when the sender is dropped.
         _ = ended.changed() => false,
     }
 }
@@ -104,7 +104,7 @@ async fn faults(
         };
         *count.entry((dependency, kind)).or_default() += 1;
         proxy.fault(fault, span);
-        // Most faults pass while the webhook still tries; a few outlast it.
+        // Most faults end while the webhook still retries; a few outlast it.
         let ms = if rng.u8(..5) == 0 {
             rng.u64(3000..6000)
         } else {
@@ -121,7 +121,7 @@ async fn faults(
     count
 }
 
-/// Targets and queues together, so that nobody takes a message.
+/// Faults in all targets and queues at once: no message can be taken.
 async fn storms(
     stack: &FaultyStack,
     storm: &Cell<bool>,
@@ -190,11 +190,11 @@ async fn silences(stack: &FaultyStack, mut rng: Rng, mut ended: watch::Receiver<
     let mut count = 0;
     while wait(rng.u64(2000..6000), &mut ended).await {
         count += 1;
-        tell_of_ends(&stack.stack, false).await;
+        deliver_end_events(&stack.stack, false).await;
         if !wait(rng.u64(200..1500), &mut ended).await {
             break;
         }
-        tell_of_ends(&stack.stack, true).await;
+        deliver_end_events(&stack.stack, true).await;
     }
     count
 }

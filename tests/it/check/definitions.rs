@@ -1,17 +1,17 @@
-//! What Step Functions refuses is an error in a state machine that a route names; what it runs is at most a warning.
+//! In a routed state machine, a definition that Step Functions refuses is an error; one that it runs is at most a warning.
 
 use std::fs;
 
 use super::{Scratch, fixtures, found};
 
-/// The findings in a definition of one state, or of several with `Greet` as the first, without their places.
+/// The findings, without places, in a definition of one state or of several that start with `Greet`.
 fn of(scratch: &Scratch, states: &str) -> Vec<String> {
     fs::copy(fixtures().join("base.yaml"), scratch.0.join("base.yaml")).unwrap();
     let states = match states.starts_with("{\"Type\"") {
         true => format!("{{\"Greet\": {states}}}"),
         false => states.to_owned(),
     };
-    // The substitution of the template is used, so that nothing is left over.
+    // Uses the template's substitution, which would be a finding if unused.
     let definition =
         format!("{{\"Comment\": \"${{Greeting}}\", \"StartAt\": \"Greet\", \"States\": {states}}}");
     fs::write(scratch.0.join("base.asl.json"), definition).unwrap();
@@ -57,7 +57,7 @@ macro_rules! choice {
 }
 
 #[test]
-fn what_step_functions_runs_is_at_most_a_warning() {
+fn a_runnable_definition_gives_at_most_a_warning() {
     each(
         "runs",
         &[
@@ -154,7 +154,7 @@ fn payload_templates_take_paths_and_intrinsic_functions() {
 }
 
 #[test]
-fn paths_are_paths_of_their_kind() {
+fn each_path_has_the_syntax_of_its_field() {
     each(
         "paths",
         &[
@@ -328,7 +328,7 @@ fn values_have_the_type_of_their_field() {
 }
 
 #[test]
-fn jsonata_is_read_for_its_syntax() {
+fn jsonata_syntax_is_checked() {
     each(
         "jsonata",
         &[

@@ -7,16 +7,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use workflow_bridge::local::workspace::{Workspace, lock_file};
+use workflow_bridge::tools::local::workspace::{Workspace, lock_file};
 
-/// How long a line is awaited; it only ends a test that would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout for a line, so that no test hangs.
+const LINE_TIMEOUT: Duration = Duration::from_secs(120);
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Where programs run, and with what.
+/// The folder and the runtime of programs.
 pub struct Kit {
     folder: PathBuf,
-    /// Runs a file; none where the file is a program itself.
+    /// Runs a file; `None` if the file is a program itself.
     runtime: Option<PathBuf>,
 }
 
@@ -58,7 +58,7 @@ impl Kit {
         Some(Self { folder, runtime })
     }
 
-    /// The examples of this crate; `cargo test` has just built them, `cargo test --test it` has not.
+    /// The examples of this crate, built here because `cargo test --test it` does not build them.
     pub fn rust() -> Self {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(ROOT).args([
@@ -75,7 +75,7 @@ impl Kit {
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
-        // Build scripts that look at them would run again.
+        // Build scripts that read these variables would run again.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
@@ -91,7 +91,7 @@ impl Kit {
         }
     }
 
-    /// A program, with the port of the Topics server.
+    /// A program with the port of the Topics server.
     pub fn command(&self, arguments: &[&str], port: u16) -> Command {
         let mut command = match &self.runtime {
             Some(runtime) => Command::new(runtime),
@@ -109,7 +109,7 @@ impl Kit {
     }
 }
 
-/// The runtime, where its version fits; else a sentence.
+/// The runtime, or `None` and a printed sentence if its version does not fit.
 fn found<T>(name: &str, ask: &str, fits: impl Fn(&str) -> Option<T>) -> Option<PathBuf> {
     let version = Command::new(name).arg(ask).output().ok();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
@@ -120,7 +120,7 @@ fn found<T>(name: &str, ask: &str, fits: impl Fn(&str) -> Option<T>) -> Option<P
     None
 }
 
-/// A folder with the SDK and the programs that use it. What it needs is installed once.
+/// A folder with the SDK and the programs that use it. Dependencies are installed once.
 fn installed(language: &str, needs: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     let examples = Path::new(ROOT).join("examples/clients").join(language);
     let needs: Vec<_> = needs
@@ -158,7 +158,7 @@ fn installed(language: &str, needs: &[&str], install: impl FnOnce(&Path)) -> Pat
     folder
 }
 
-/// Copies a file where it differs: another test may be reading it.
+/// Copies a file only if it differs, since another test may be reading it.
 fn put(file: &Path, folder: &Path) {
     let to = folder.join(file.file_name().unwrap());
     let bytes = fs::read(file).unwrap();
@@ -171,8 +171,8 @@ fn run(command: &mut Command) {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {complaint}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {error}");
 }
 
 /// A program that prints lines until it is killed.
@@ -193,9 +193,9 @@ impl Follower {
         Self { child, lines }
     }
 
-    /// The next line; its own complaints are on this process's stderr.
+    /// The next line. The program shares this process's stderr.
     pub fn line(&mut self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("a line")
+        self.lines.recv_timeout(LINE_TIMEOUT).expect("a line")
     }
 }
 

@@ -1,16 +1,16 @@
-//! The alarms: about metrics that exist, within CloudWatch's limits, and each with something to do.
+//! The alarms: each watches an existing metric, is within CloudWatch's limits and has a runbook.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
-use workflow_bridge::local::template::Resolver;
-use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::template::Resolver;
 
 use super::graphs::Shown;
 use super::{EVERYTHING, resolver, shipped};
 
-/// The alarms that a deployment with these parameters has: logical id and properties.
+/// The logical ID and the properties of each alarm in a deployment with these parameters.
 pub fn of(template: &Value, resolver: &Resolver) -> Vec<(String, Value)> {
     let resources = template["Resources"].as_object().unwrap().iter();
     let alarms = resources.filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm");
@@ -30,7 +30,7 @@ fn number(alarm: &Value, name: &str) -> Option<f64> {
     }
 }
 
-/// What CloudWatch would refuse, or what would never fire or tell nothing.
+/// Properties that CloudWatch refuses, or with which the alarm never or always fires.
 pub fn problems(alarm: &Value) -> Vec<String> {
     let text = |name: &str| alarm[name].as_str().unwrap_or_default();
     let dimensions = alarm["Dimensions"].as_array().cloned().unwrap_or_default();
@@ -45,9 +45,9 @@ pub fn problems(alarm: &Value) -> Vec<String> {
         stat: text("Statistic").to_owned(),
     };
     let mut problems: Vec<String> = watched.problem().into_iter().collect();
-    let mut check = |holds: bool, what: &str| {
+    let mut check = |holds: bool, problem: &str| {
         if !holds {
-            problems.push(format!("{}: {what}", text("AlarmName")));
+            problems.push(format!("{}: {problem}", text("AlarmName")));
         }
     };
     let (period, periods) = (number(alarm, "Period"), number(alarm, "EvaluationPeriods"));
@@ -56,11 +56,11 @@ pub fn problems(alarm: &Value) -> Vec<String> {
         period >= 60.0 && period % 60.0 == 0.0,
         "a period is a multiple of a minute",
     );
-    // A day, or a week where the period is an hour or more.
+    // A day, or a week if the period is an hour or more.
     let longest = if period < 3600.0 { 86_400.0 } else { 604_800.0 };
     check(
         (period..=longest).contains(&(period * periods)),
-        "it looks back too far",
+        "the evaluation reaches too far back",
     );
     let enough = number(alarm, "DatapointsToAlarm").unwrap_or(periods);
     check(
@@ -73,7 +73,7 @@ pub fn problems(alarm: &Value) -> Vec<String> {
         threshold >= 1.0,
         "a threshold below one is always or never passed",
     );
-    // Silence is what the alarms below a threshold are about; for the others it is peace.
+    // Missing data is a breach for an alarm below a threshold only.
     let missing = match comparison {
         "LessThanThreshold" => "breaching",
         "GreaterThanOrEqualToThreshold" => "notBreaching",
@@ -81,7 +81,7 @@ pub fn problems(alarm: &Value) -> Vec<String> {
     };
     check(
         text("TreatMissingData") == missing,
-        "missing data would tell the opposite",
+        "missing data would mean the opposite",
     );
     let slug = text("AlarmName")
         .rsplit_once("workflow-bridge-")
@@ -90,7 +90,7 @@ pub fn problems(alarm: &Value) -> Vec<String> {
     let leads_on = description.ends_with(&format!(". docs/operations.md#{slug}"));
     check(
         !slug.is_empty() && leads_on,
-        "the description ends with the place of its runbook",
+        "the description ends with the address of its runbook",
     );
     check(
         description.contains(": ") && description.len() < 250,
@@ -100,7 +100,7 @@ pub fn problems(alarm: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_alarm_watches_what_is_measured_and_says_what_to_do() {
+fn every_alarm_watches_an_existing_metric_and_has_a_runbook() {
     let template = shipped();
     let topic = json!("arn:aws:sns:us-east-1:123456789012:alarms");
     let resolver = resolver(&template, &EVERYTHING).with("AlarmTopicArn", topic.clone());
@@ -108,7 +108,11 @@ fn every_alarm_watches_what_is_measured_and_says_what_to_do() {
     assert!(alarms.len() > 10, "{}", alarms.len());
     let all = template["Resources"].as_object().unwrap().values();
     let all = all.filter(|resource| resource["Type"] == "AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), all.count(), "with everything, all are there");
+    assert_eq!(
+        alarms.len(),
+        all.count(),
+        "these parameters add every alarm"
+    );
     for (id, alarm) in &alarms {
         assert_eq!(problems(alarm), [] as [String; 0], "{id}");
         for actions in ["AlarmActions", "OKActions"] {
@@ -118,7 +122,7 @@ fn every_alarm_watches_what_is_measured_and_says_what_to_do() {
 }
 
 #[test]
-fn what_a_parameter_allows_stays_within_the_limits() {
+fn every_allowed_parameter_stays_within_the_limits() {
     let template = shipped();
     let least_and_most = |name: &str, default: i64| {
         let bound = |key: &str| template["Parameters"][name][key].as_i64();
@@ -180,7 +184,7 @@ fn every_alarm_has_a_runbook_and_every_runbook_an_alarm() {
 }
 
 #[test]
-fn an_alarm_that_would_not_work_is_a_problem() {
+fn a_broken_alarm_is_a_problem() {
     let template = shipped();
     let alarms = of(&template, &resolver(&template, &EVERYTHING));
     let (_, sound) = alarms

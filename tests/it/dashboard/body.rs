@@ -1,10 +1,10 @@
-//! CloudWatch's dashboard body, by its documented structure
+//! CloudWatch's documented dashboard body
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html>), as far as the
-//! template uses it: a kind of widget or a property that is not written here is a problem, too.
+//! template uses it: any other kind of widget or property is a problem.
 
 use serde_json::{Map, Value, json};
 
-/// All that CloudWatch would not take, or would show on top of something else.
+/// Everything that CloudWatch refuses, and widgets that overlap.
 pub fn problems(body: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     let Some(top) = body.as_object() else {
@@ -204,7 +204,7 @@ fn metric(properties: &Map<String, Value>, problems: &mut Vec<String>) {
             problems,
         );
     }
-    // One value for all of the time leaves nothing to draw.
+    // One value for the whole time range leaves nothing to draw.
     let both = ["setPeriodToTimeRange", "sparkline"]
         .iter()
         .all(|flag| properties.get(*flag) == Some(&Value::Bool(true)));
@@ -268,7 +268,7 @@ fn metric(properties: &Map<String, Value>, problems: &mut Vec<String>) {
             || format!("axis of {metric}"),
             problems,
         );
-        // Lower case first, then letters, digits and `_`; no two alike in a widget.
+        // A lower-case letter, then letters, digits and `_`; unique in a widget.
         if let Some(id) = options.get("id").and_then(Value::as_str) {
             let legal = id.starts_with(|c: char| c.is_ascii_lowercase())
                 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -307,7 +307,7 @@ fn graph(metrics: Value) -> Value {
 }
 
 #[test]
-fn what_cloudwatch_would_not_take_is_a_problem() {
+fn a_body_that_cloudwatch_refuses_is_a_problem() {
     let sound = graph(json!([["a", "b", "c", "d", {"stat": "Sum"}]]));
     let body = |widgets: Value| json!({"widgets": widgets});
     assert_eq!(problems(&body(json!([sound]))), [] as [String; 0]);

@@ -1,21 +1,21 @@
-//! What a dashboard shows: its metrics, those that a SEARCH finds included.
+//! The metrics on a dashboard, including the results of a SEARCH.
 
 use serde_json::{Value, json};
-use workflow_bridge::metrics::{Metric, Unit};
+use workflow_bridge::telemetry::metrics::{Metric, Unit};
 
 use super::{OURS, is_outcome};
 
-/// A metric as a dashboard names it.
+/// A metric on a dashboard.
 #[derive(Debug)]
 pub struct Shown {
     pub namespace: String,
     pub metric: String,
-    /// Names, with values unless a SEARCH finds them.
+    /// Names with values; a SEARCH has no values.
     pub dimensions: Vec<(String, Option<String>)>,
     pub stat: String,
 }
 
-/// AWS's own metrics, with the one dimension that tells ours apart.
+/// AWS's own metrics, with the dimension that selects this stack's.
 const AWS: [(&str, &str, &str); 7] = [
     ("AWS/Lambda", "Invocations", "FunctionName"),
     ("AWS/Lambda", "Errors", "FunctionName"),
@@ -38,9 +38,9 @@ impl Shown {
             .collect()
     }
 
-    /// Why nobody writes such a metric, or why the statistic says nothing about it.
+    /// The reason that the metric does not exist or the statistic does not suit it.
     pub fn problem(&self) -> Option<String> {
-        let problem = |what: &str| Some(format!("{what}: {self:?}"));
+        let problem = |text: &str| Some(format!("{text}: {self:?}"));
         let names = self.dimension_names();
         if self.namespace != OURS {
             let known = AWS.iter().any(|(namespace, metric, dimension)| {
@@ -55,7 +55,7 @@ impl Shown {
             return problem("not in the catalogue");
         };
         let has = |name: &str| metric.dimensions().iter().any(|one| one.name() == name);
-        // It is written with one dimension at a time.
+        // Each metric is written with at most one dimension at a time.
         if names.len() > 1 || !names.iter().all(|name| has(name)) {
             return problem("not written with these dimensions");
         }
@@ -74,7 +74,7 @@ impl Shown {
             }
         };
         (!fits)
-            .then(|| problem("this statistic says nothing"))
+            .then(|| problem("this statistic does not suit it"))
             .flatten()
     }
 }
@@ -116,7 +116,7 @@ pub fn shown(body: &Value) -> Result<Vec<Shown>, String> {
     Ok(all)
 }
 
-/// Those of `SEARCH('{"namespace",dimension} MetricName="name"', 'Sum', 300)`, or of `MetricName=("one" OR "other")`.
+/// The metrics of `SEARCH('{"namespace",dimension} MetricName="name"', 'Sum', 300)`, or of `MetricName=("one" OR "other")`.
 fn search(expression: &str) -> Option<Vec<Shown>> {
     let inner = expression
         .strip_prefix("SEARCH('{\"")?
@@ -145,7 +145,7 @@ fn search(expression: &str) -> Option<Vec<Shown>> {
 }
 
 #[test]
-fn what_nobody_measures_is_a_problem() {
+fn a_metric_that_does_not_exist_is_a_problem() {
     let shown = |metric: Value| {
         let widget = json!({"properties": {"stat": "Sum", "metrics": [metric]}});
         shown(&json!({"widgets": [widget]}))

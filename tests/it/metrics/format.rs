@@ -1,15 +1,15 @@
-//! Lines of CloudWatch's embedded metric format, held against its specification and against the catalogue.
+//! Checks lines in CloudWatch's embedded metric format against its specification and the catalogue.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
-use workflow_bridge::metrics::Metric;
+use workflow_bridge::telemetry::metrics::Metric;
 
-/// Units that the specification knows and the bridge has.
+/// The units of the bridge, all of which the specification has.
 const UNITS: [&str; 2] = ["Count", "Milliseconds"];
 
-/// What CloudWatch would make of a log.
+/// The metrics that CloudWatch extracts from a log.
 #[derive(Default)]
 pub struct Sums(BTreeMap<Key, Vec<i64>>);
 
@@ -17,7 +17,7 @@ pub struct Sums(BTreeMap<Key, Vec<i64>>);
 type Key = (String, Option<(String, String)>);
 
 impl Sums {
-    /// Reads lines `<log group>: <message>`. Fails where one is not what the specification wants.
+    /// Reads lines `<log group>: <message>`. Panics on an invalid line.
     pub fn of(logs: &str) -> Self {
         let mut sums = Self::default();
         for (_, message) in logs.lines().filter_map(|line| line.split_once(": ")) {
@@ -29,7 +29,7 @@ impl Sums {
         sums
     }
 
-    /// The rules are those of the specification's text and of its JSON Schema.
+    /// Applies the rules of the specification's text and of its JSON Schema.
     fn add(&mut self, message: &str) -> Result<(), String> {
         let line: Value = serde_json::from_str(message).map_err(|e| e.to_string())?;
         let aws = line["_aws"].as_object().ok_or("`_aws` is no object")?;
@@ -74,7 +74,7 @@ impl Sums {
         Ok(())
     }
 
-    /// Without dimensions.
+    /// The sum without dimensions.
     pub fn total(&self, metric: Metric) -> i64 {
         let values = self.0.get(&(metric.name().to_owned(), None));
         values.map_or(0, |values| values.iter().sum())
@@ -93,7 +93,7 @@ impl Sums {
     }
 }
 
-/// The one dimension of a set, if it has one, which the metric must have.
+/// The dimension of a set with at most one; the catalogue must list it for the metric.
 fn dimension(
     set: &Value,
     line: &Value,
@@ -131,10 +131,10 @@ impl fmt::Display for Sums {
 }
 
 #[test]
-fn what_is_no_metric_is_told() {
+fn an_invalid_metric_is_an_error() {
     let line = r#"{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"workflow-bridge/s","Dimensions":[[],["route"]],"Metrics":[{"Name":"started","Unit":"Count"}]}]},"route":"r","started":1}"#;
-    let told = |from: &str, to: &str| Sums::default().add(&line.replace(from, to));
-    told("", "").unwrap();
+    let add = |from: &str, to: &str| Sums::default().add(&line.replace(from, to));
+    add("", "").unwrap();
     for (from, to) in [
         ("\"Timestamp\":1", "\"Timestamp\":\"1\""),
         ("\"Dimensions\":[[],[\"route\"]]", "\"Dimensions\":[]"),
@@ -148,6 +148,6 @@ fn what_is_no_metric_is_told() {
         ("\"Name\":\"started\"", "\"Name\":\"begun\""),
         ("workflow-bridge/s", ""),
     ] {
-        assert!(told(from, to).is_err(), "{to}");
+        assert!(add(from, to).is_err(), "{to}");
     }
 }

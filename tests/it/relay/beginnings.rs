@@ -1,16 +1,16 @@
-//! Where a topic begins that was never relayed: behind what was published before, which Momento may repeat.
+//! A topic's first relay starts behind earlier messages, which Momento may repeat.
 
 use super::{Scene, texts};
 
 const OLDER: &str = "skipped a message that was published before";
 
-/// A scene whose server repeats so many messages to a new subscription.
+/// A scene whose server repeats `replay` messages to a new subscription.
 async fn repeating(replay: u64) -> Scene {
     Scene::with(|options| options.limits.replay = replay).await
 }
 
 #[tokio::test]
-async fn what_was_published_before_the_relay_subscribed_starts_nothing() {
+async fn messages_older_than_the_subscription_are_skipped() {
     for replay in [0, 1] {
         let scene = repeating(replay).await;
         scene.publish("in", ["older", "the last one"]);
@@ -39,12 +39,12 @@ async fn what_was_published_before_the_relay_subscribed_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_relay_that_ends_before_its_first_message_goes_on_behind_the_same_place() {
+async fn a_relay_stopped_before_its_first_message_resumes_at_the_same_place() {
     for replay in [0, 1] {
         let scene = repeating(replay).await;
         scene.publish("in", ["the last one"]);
         scene.relay(&["in"]).await.stop().await;
-        // It knows the topic now: what comes meanwhile is not old.
+        // The topic is known now: messages published between two runs are not old.
         scene.publish("in", texts(0..2));
         let relay = scene.relay(&["in"]).await;
         assert_eq!(scene.hook.takes("in", 2).await, texts(0..2));
@@ -62,7 +62,7 @@ async fn a_relay_that_ends_before_its_first_message_goes_on_behind_the_same_plac
 }
 
 #[tokio::test]
-async fn a_topic_that_is_asked_for_from_a_number_has_nothing_older() {
+async fn with_a_start_number_no_message_counts_as_older() {
     let scene = repeating(1).await;
     scene.publish("in", texts(1..5));
     let command = scene.command(&["in"]).option("--from", "demo/in=3");

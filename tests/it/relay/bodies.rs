@@ -1,4 +1,4 @@
-//! What is delivered, and what happens to a message that the webhook refuses.
+//! Delivered bodies, and messages refused by the webhook.
 
 use workflow_bridge::clock::now_ms;
 
@@ -6,11 +6,11 @@ use super::hook::Reply;
 use super::{CACHE, Scene, texts};
 
 #[tokio::test]
-async fn a_delivery_is_momentos_with_the_page() {
+async fn a_delivery_has_momentos_fields_and_the_page() {
     let scene = Scene::new().await;
     let relay = scene.relay(&["in"]).await;
     let began = now_ms();
-    // By a publisher with a token id, over the HTTP API; and by one without.
+    // Publishers with a token ID, over the HTTP API, and without.
     let publish = |kind: &'static str, body: Vec<u8>| {
         let url = format!("{}/topics/{CACHE}/in", scene.server.endpoint());
         let request = reqwest::Client::new()
@@ -92,7 +92,7 @@ async fn a_delivery_is_momentos_with_the_page() {
 }
 
 #[tokio::test]
-async fn an_attempt_has_its_own_time_and_the_message_keeps_its_own() {
+async fn attempts_share_the_event_time_and_each_has_its_publish_time() {
     let scene = Scene::new().await;
     let relay = scene.relay(&["in"]).await;
     scene
@@ -165,7 +165,7 @@ async fn a_refused_message_is_logged_counted_and_skipped() {
 }
 
 #[tokio::test]
-async fn no_log_line_has_a_message_or_a_secret_whatever_happens() {
+async fn no_log_line_has_a_message_or_a_secret() {
     let scene = Scene::new().await;
     let command = scene
         .command(&["in"])

@@ -1,4 +1,4 @@
-//! A relay whose clock is not the webhook's.
+//! Clock skew between a relay and its webhook.
 
 use super::hook::Reply;
 use super::{Scene, texts};
@@ -28,24 +28,24 @@ async fn a_wrong_clock_holds_messages_back_and_loses_none() {
         assert!(missing.contains("clock"), "{missing}");
         let skew = relay.number("clock_skew_ms").await;
         assert!((skew + ahead_ms).abs() <= 3_000, "{skew}");
-        let said = relay.says("the clock of this host is", 1).await;
-        assert_eq!(said[0]["level"], "ERROR");
-        assert!(said[0]["message"].as_str().unwrap().contains(words));
-        let said = relay.says("the webhook does not take a message", 1).await;
-        let reason = said[0]["error.text"].as_str().unwrap();
+        let lines = relay.logged("the clock of this host is", 1).await;
+        assert_eq!(lines[0]["level"], "ERROR");
+        assert!(lines[0]["message"].as_str().unwrap().contains(words));
+        let lines = relay.logged("the webhook does not take a message", 1).await;
+        let reason = lines[0]["error.text"].as_str().unwrap();
         let expected = format!("it answers 403, `{code}`: the clock of this host is");
         assert!(
             reason.starts_with(&expected) && reason.contains(words),
             "{reason}"
         );
-        assert_eq!(scene.cursors()["cursors"][0]["next"], 2, "it stays");
+        assert_eq!(scene.cursors()["cursors"][0]["next"], 2, "the cursor stays");
         assert_eq!(relay.metric("refused_total").await, 0);
 
-        // The webhook takes nothing that is too old: each attempt has a time of its own.
+        // No message is stale by now, since each attempt has a new timestamp.
         scene.hook.set_clock(0);
         assert_eq!(scene.hook.takes("in", 11).await, texts(0..11));
         relay.is_ready(200).await;
-        relay.says("agrees with the webhook's again", 1).await;
+        relay.logged("agrees with the webhook's again", 1).await;
         assert_eq!(scene.cursors_of(&relay, "in", 11).await, page);
         let lines = relay.stop().await;
         assert_eq!(lines.last().unwrap()["refused"], 0, "{lines:#?}");
@@ -53,20 +53,20 @@ async fn a_wrong_clock_holds_messages_back_and_loses_none() {
 }
 
 #[tokio::test]
-async fn a_wrong_clock_shows_before_the_first_message_and_so_does_a_right_one() {
+async fn clock_skew_is_detected_before_the_first_message() {
     let scene = Scene::new().await;
     scene.hook.set_clock(-120_000);
     let relay = scene.relay(&["in"]).await;
     let missing = relay.is_ready(503).await;
     assert!(missing.contains("clock"), "{missing}");
-    relay.says("the clock of this host is", 1).await;
+    relay.logged("the clock of this host is", 1).await;
     scene.hook.set_clock(0);
     relay.is_ready(200).await;
     relay.stop().await;
 }
 
 #[tokio::test]
-async fn a_webhook_whose_clock_is_wrong_for_a_moment_loses_no_message() {
+async fn a_short_clock_error_of_the_webhook_loses_no_message() {
     let scene = Scene::new().await;
     let relay = scene.relay(&["in"]).await;
     scene.hook.always(Reply::Hang);
@@ -75,7 +75,7 @@ async fn a_webhook_whose_clock_is_wrong_for_a_moment_loses_no_message() {
     for ahead_ms in [-400_000, 360_000, -90_000, 90_000] {
         let before = scene.hook.posts().len();
         scene.hook.set_clock(ahead_ms);
-        // What hangs is taken, and the next one refused.
+        // The hung request is accepted, the next one refused.
         scene.hook.always(Reply::Status(200));
         scene
             .hook

@@ -1,18 +1,18 @@
-//! Where a relay goes on after it ended, however it ended.
+//! The position at which a relay resumes after a stop or a kill.
 
 use super::hook::Reply;
-use super::{CACHE, PATIENCE, Scene, texts};
+use super::{CACHE, Scene, TIMEOUT, texts};
 use tokio::time::{Instant, timeout};
 
 #[tokio::test]
-async fn after_a_stop_it_goes_on_with_what_was_not_delivered() {
+async fn after_a_stop_it_resumes_with_undelivered_messages() {
     let scene = Scene::new().await;
     let relay = scene.relay(&["in", "other"]).await;
     scene.publish("in", texts(0..5));
     scene.hook.takes("in", 5).await;
     let lines = relay.stop().await;
     assert_eq!(lines.last().unwrap()["delivered"], 5, "{lines:#?}");
-    // While nobody is there; `other` had a subscription and never a message.
+    // Published while no relay runs; `other` had a subscription but no message.
     scene.publish("in", texts(5..8));
     scene.publish("other", texts(0..2));
     let relay = scene.relay(&["in", "other"]).await;
@@ -35,10 +35,10 @@ async fn a_stop_finishes_the_request_under_way() {
     scene.publish("in", texts(0..3));
     scene.hook.wait("a request", |posts| posts.len() == 1).await;
     relay.terminate();
-    // It still reads, so it has heard the signal when nothing is taken from it any more.
+    // The relay handles the signal before the hung request gets its answer.
     scene.hook.always(Reply::Status(200));
-    let (status, complaint) = relay.ended().await;
-    assert_eq!(status.code(), Some(0), "{complaint}");
+    let (status, error) = relay.ended().await;
+    assert_eq!(status.code(), Some(0), "{error}");
     let relay = scene.relay(&["in"]).await;
     assert_eq!(scene.hook.takes("in", 3).await, texts(0..3));
     relay.stop().await;
@@ -46,12 +46,12 @@ async fn a_stop_finishes_the_request_under_way() {
 }
 
 #[tokio::test]
-async fn a_stop_does_not_wait_for_a_webhook_that_is_down() {
+async fn a_stop_does_not_wait_for_a_failing_webhook() {
     let scene = Scene::new().await;
     let relay = scene.relay(&["in"]).await;
     scene.hook.always(Reply::Status(503));
     scene.publish("in", texts(0..3));
-    // By then it waits for more than 3 s.
+    // The next wait is longer than 3 s.
     scene
         .hook
         .wait("six attempts", |posts| posts.len() == 6)
@@ -68,7 +68,7 @@ async fn a_stop_does_not_wait_for_a_webhook_that_is_down() {
 }
 
 #[tokio::test]
-async fn a_kill_brings_what_was_not_saved_again_and_loses_nothing() {
+async fn a_kill_repeats_unsaved_messages_and_loses_none() {
     let scene = Scene::new().await;
     let relay = scene.relay(&["in"]).await;
     scene.publish("in", texts(0..50));
@@ -97,7 +97,7 @@ async fn a_kill_brings_what_was_not_saved_again_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_topic_may_begin_in_the_past() {
+async fn a_topic_can_start_in_the_past() {
     let scene = Scene::remembering(10).await;
     scene.publish("in", texts(0..12));
     scene.publish("late", texts(0..12));
@@ -109,13 +109,13 @@ async fn a_topic_may_begin_in_the_past() {
     assert_eq!(scene.hook.takes("in", 5).await, texts(7..12));
     // The server forgot 1 and 2.
     assert_eq!(scene.hook.takes("late", 10).await, texts(2..12));
-    let gaps = relay.says("Momento has lost messages", 1).await;
+    let gaps = relay.logged("Momento has lost messages", 1).await;
     assert_eq!(
         (&gaps[0]["gap.missed"], &gaps[0]["message.topic"]),
         (&2.into(), &"late".into())
     );
     relay.stop().await;
-    // It is for a topic without a cursor: a restart does not begin there again.
+    // `--from` applies only without a cursor: a restart resumes at the cursor.
     let relay = command.start().await;
     scene.publish("in", texts(12..13));
     assert_eq!(scene.hook.takes("in", 6).await, texts(7..13));
@@ -123,25 +123,25 @@ async fn a_topic_may_begin_in_the_past() {
 }
 
 #[tokio::test]
-async fn cursors_that_cannot_be_saved_stop_nothing_and_are_told() {
+async fn unsaved_cursors_are_reported_and_do_not_stop_delivery() {
     let scene = Scene::new().await;
     let relay = scene.relay(&["in"]).await;
     scene.publish("in", texts(0..1));
     scene.cursors_of(&relay, "in", 1).await;
-    // A folder in the place of the new file.
+    // A folder at the path of the new file makes saving fail.
     let new = scene.folder.file("cursors.new");
     std::fs::create_dir(&new).unwrap();
     scene.publish("in", texts(1..3));
     scene.hook.takes("in", 3).await;
-    relay.says("cursors cannot be saved", 1).await;
+    relay.logged("cursors cannot be saved", 1).await;
     std::fs::remove_dir(&new).unwrap();
     scene.cursors_of(&relay, "in", 3).await;
-    // And at the end, where it can only say so.
+    // A failure at the end of the process can only be reported.
     std::fs::create_dir(&new).unwrap();
     scene.publish("in", texts(3..4));
     scene.hook.takes("in", 4).await;
     relay.terminate();
-    let (status, complaint) = timeout(PATIENCE, relay.ended()).await.unwrap();
+    let (status, error) = timeout(TIMEOUT, relay.ended()).await.unwrap();
     assert_eq!(status.code(), Some(1));
-    assert!(complaint.contains("cursors"), "{complaint}");
+    assert!(error.contains("cursors"), "{error}");
 }

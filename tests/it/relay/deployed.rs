@@ -1,25 +1,25 @@
-//! The shipped template without any webhook, for relays of the tests: its Topics server remembers little.
+//! The shipped template without a webhook subscription, for relays; its Topics server has a short history.
 
 use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::OnceCell;
-use workflow_bridge::local::template::{add_resource, add_routes};
-use workflow_bridge::local::topics::Limits;
-use workflow_bridge::local::{Delivery, Options, Stack};
+use workflow_bridge::tools::local::topics::Limits;
+use workflow_bridge::tools::local::{Delivery, Options, Stack};
+use workflow_bridge::tools::template::{add_resource, add_routes};
 
 use super::process::RelayCommand;
 use crate::deployed::{SOON, binaries, stack};
-use crate::messages::{tell_of_ends, until};
+use crate::messages::{deliver_end_events, until};
 
-/// Messages of each topic that the server remembers.
+/// Messages of each topic in the server's history.
 pub const REMEMBERED: usize = 40;
 /// The state machine of all routes.
 pub const MACHINE: &str = "UppercaseStateMachine";
 
 static STACK: OnceCell<Stack> = OnceCell::const_new();
 
-/// One for all tests; each uses topics of its own, which have a route of the same name.
+/// One stack for all tests; each test uses topics of its own, each with a route of the same name.
 pub async fn relayed() -> &'static Stack {
     STACK.get_or_init(deploy).await
 }
@@ -49,8 +49,8 @@ async fn deploy() -> Stack {
     });
     let emulator = Arc::clone(stack().await.emulator());
     let stack = Stack::start_in(emulator, options).await.unwrap();
-    // Nothing is published of these workflows: their ends would only cost time.
-    tell_of_ends(&stack, false).await;
+    // These workflows publish no results: the events of their ends would only cost time.
+    deliver_end_events(&stack, false).await;
     let http = reqwest::Client::new();
     until("a webhook that answers", async || {
         let unsigned = http.post(stack.webhook_url()).body("{}");
@@ -61,7 +61,7 @@ async fn deploy() -> Stack {
     stack
 }
 
-/// A relay of the deployed topics, by the variables that a container has; without topics and a place for cursors.
+/// A relay with a container's variables; without topics and without a place for cursors.
 pub fn command(stack: &Stack) -> RelayCommand {
     let state = stack.state(0);
     RelayCommand::new()

@@ -1,4 +1,4 @@
-//! Momento's faults, by a proxy before the Topics server: how soon the relay is back, and how often it asks meanwhile.
+//! Momento's faults, injected by a proxy before the Topics server: the relay's recovery time and its number of calls.
 //!
 //! `cargo test --all-features --test it relay::faults -- --nocapture` prints the figures as a table.
 
@@ -14,21 +14,21 @@ use crate::proxy::{Fault, Proxy, Span};
 
 const SUBSCRIBE: &str = "/cache_client.pubsub.Pubsub/Subscribe";
 const TOPICS: [&str; 2] = ["in-0", "in-1"];
-/// How often something is published.
+/// The time between two messages.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// The connection is reset, so often.
+    /// The connection is reset this many times.
     Resets(u32),
     /// The port is closed.
     Refuses,
-    /// Subscribe is answered so, after a reset.
+    /// After a reset, Subscribe answers this code.
     Answers(Code),
-    /// Subscribe is not answered, after a reset.
+    /// After a reset, Subscribe is not answered.
     Hangs,
-    /// The connection that there is goes silent.
+    /// The open connection goes silent.
     Silence,
 }
 
@@ -44,7 +44,7 @@ fn case(name: &'static str, kind: Kind, seconds: u64) -> Case {
 }
 
 #[tokio::test]
-async fn every_fault_ends_in_all_messages_in_order_and_few_calls() {
+async fn after_each_fault_all_messages_arrive_in_order_with_few_calls() {
     let cases = [
         case("connections reset, ten times", Kind::Resets(10), 5),
         case("connections refused", Kind::Refuses, 5),
@@ -75,7 +75,7 @@ async fn every_fault_ends_in_all_messages_in_order_and_few_calls() {
 }
 
 async fn play(case: &Case) {
-    // Without heartbeats: only a subscription's own end, or its silence, tells.
+    // Without heartbeats: only the end or the silence of a subscription reveals a fault.
     let scene = Scene::with(|options| options.heartbeat_interval = Duration::from_secs(3600)).await;
     let proxy = Proxy::start(&scene.server.endpoint()).await.unwrap();
     let quiet = if matches!(case.kind, Kind::Silence) {
@@ -133,7 +133,7 @@ async fn play(case: &Case) {
         );
     }
     let (recovered, calls) = (healed.elapsed(), calls() - before);
-    // Messages between two resets let the waits begin anew.
+    // Messages between two resets restart the back-off.
     let most = TOPICS.len()
         * match case.kind {
             Kind::Resets(times) => 2 * times as usize,
@@ -151,7 +151,7 @@ async fn play(case: &Case) {
     relay.stop().await;
 }
 
-/// Publishes on all topics, from this number on, and returns the next one.
+/// Publishes on all topics for `time`, from this number on; returns the next number.
 async fn publish(scene: &Scene, mut number: usize, time: Duration) -> usize {
     let began = Instant::now();
     while began.elapsed() < time {

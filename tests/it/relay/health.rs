@@ -1,11 +1,11 @@
-//! The relay's endpoints.
+//! The relay's health endpoints.
 
 use super::hook::Reply;
 use super::{Scene, texts};
 use crate::proxy::{Fault, Proxy, Span};
 
 #[tokio::test]
-async fn it_is_ready_while_everything_works_and_alive_throughout() {
+async fn it_is_ready_while_all_works_and_always_live() {
     let scene = Scene::new().await;
     let proxy = Proxy::start(&scene.server.endpoint()).await.unwrap();
     let command = scene
@@ -26,7 +26,7 @@ async fn it_is_ready_while_everything_works_and_alive_throughout() {
     relay.reaches("waiting", |n| n == 1).await;
     let why = is(503).await;
     assert!(why.to_string().contains("webhook"), "{why}");
-    // While the next attempt is under way, the webhook is no better.
+    // The webhook still counts as failing during the next attempt.
     scene.hook.always(Reply::Hang);
     relay.reaches("in_flight", |n| n == 1).await;
     is(503).await;
@@ -59,11 +59,11 @@ async fn it_is_ready_while_everything_works_and_alive_throughout() {
 }
 
 #[tokio::test]
-async fn while_it_starts_it_lives_and_is_not_ready() {
+async fn during_startup_it_is_live_but_not_ready() {
     let scene = Scene::new().await;
     let proxy = Proxy::start(scene.hook.url()).await.unwrap();
     proxy.fault(Fault::Hang, Span::Until);
-    // Nobody says which port it took before it relays: one that was just free.
+    // The relay logs its port only once it relays, so the test chooses a free one.
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -79,6 +79,6 @@ async fn while_it_starts_it_lives_and_is_not_ready() {
         answer.status().as_u16()
     };
     assert_eq!((status("/live").await, status("/ready").await), (200, 503));
-    // A signal ends it there, too.
+    // A signal also stops it during startup.
     relay.stop().await;
 }

@@ -1,4 +1,4 @@
-//! A webhook that does what it is told, and remembers what it was given.
+//! A stub webhook with programmable answers that records its requests.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,15 +19,15 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::signature::{HEADER, SigningSecret, verify};
+use workflow_bridge::domain::inbound::signature::{HEADER, SigningSecret, verify};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
-/// What it does with a message.
+/// The answer to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
     Status(u16),
-    /// Answers when it is told to do something else.
+    /// Answers once another reply is set.
     Hang,
 }
 
@@ -37,7 +37,7 @@ pub struct Post {
     pub body: Value,
     pub text: String,
     pub content_type: String,
-    /// What was answered; 0 where nothing was.
+    /// The status answered; 0 for no answer.
     pub status: u16,
 }
 
@@ -47,7 +47,7 @@ impl Post {
     }
 }
 
-/// Running; dropping it ends it.
+/// A running stub; stops when dropped.
 pub struct Hook {
     url: String,
     shared: Arc<Shared>,
@@ -60,7 +60,7 @@ struct Shared {
     always: watch::Sender<Reply>,
     first: Mutex<VecDeque<Reply>>,
     in_flight: watch::Sender<InFlight>,
-    /// How far its clock is ahead, in ms.
+    /// The lead of its clock, in ms.
     ahead_ms: AtomicI64,
 }
 
@@ -70,7 +70,7 @@ struct InFlight {
     most: usize,
 }
 
-/// Counts one request for as long as it is handled, even if its sender goes.
+/// Counts a request while it is handled, even if its sender disconnects.
 struct Counted<'a>(&'a watch::Sender<InFlight>);
 
 impl<'a> Counted<'a> {
@@ -116,43 +116,43 @@ impl Hook {
         &self.url
     }
 
-    /// From now on, after what was told with [`Hook::first`]. Whoever hangs gets this answer.
+    /// Sets the reply after those of [`Hook::first`]. Hung requests get it, too.
     pub fn always(&self, reply: Reply) {
         self.shared.always.send_replace(reply);
     }
 
-    /// For the next messages, one each.
+    /// Sets the replies to the next messages, one each.
     pub fn first(&self, replies: impl IntoIterator<Item = Reply>) {
         self.shared.first.lock().unwrap().extend(replies);
     }
 
-    /// Believes what is signed with this from now on, and nothing else.
-    pub fn believe(&self, secret: &str) {
+    /// Replaces the signing secret.
+    pub fn set_secret(&self, secret: &str) {
         *self.shared.secret.lock().unwrap() = SigningSecret::new(secret).unwrap();
     }
 
-    /// Sets its clock ahead, or back.
+    /// Sets the lead of its clock; negative for a slow clock.
     pub fn set_clock(&self, ahead_ms: i64) {
         self.shared.ahead_ms.store(ahead_ms, Ordering::SeqCst);
     }
 
-    /// The largest number of requests that were under way at once.
+    /// The largest number of concurrent requests.
     pub fn most_at_once(&self) -> usize {
         self.shared.in_flight.borrow().most
     }
 
-    /// Waits until nothing is under way: everything was answered, or its sender has gone.
+    /// Waits until no request is in flight: all are answered or abandoned.
     pub async fn idle(&self) {
         let mut in_flight = self.shared.in_flight.subscribe();
         let idle = in_flight.wait_for(|count| count.now == 0);
-        assert!(timeout(PATIENCE, idle).await.is_ok(), "something hangs");
+        assert!(timeout(TIMEOUT, idle).await.is_ok(), "something hangs");
     }
 
     pub fn posts(&self) -> Vec<Post> {
         self.shared.posts.borrow().clone()
     }
 
-    /// The texts of a topic that were answered 200, in order.
+    /// The accepted texts of a topic, in order.
     pub fn taken(&self, topic: &str) -> Vec<String> {
         let posts = self.shared.posts.borrow();
         let taken = posts
@@ -162,10 +162,10 @@ impl Hook {
         texts.collect()
     }
 
-    /// Waits until the posts are as wanted.
+    /// Waits until `wanted` accepts the posts.
     pub async fn wait(&self, what: &str, wanted: impl Fn(&[Post]) -> bool) -> Vec<Post> {
         let mut posts = self.shared.posts.subscribe();
-        let waiting = timeout(PATIENCE, posts.wait_for(|posts| wanted(posts))).await;
+        let waiting = timeout(TIMEOUT, posts.wait_for(|posts| wanted(posts))).await;
         if waiting.is_err() {
             let last: Vec<_> = self.posts().into_iter().rev().take(10).collect();
             panic!(
@@ -176,7 +176,7 @@ impl Hook {
         self.posts()
     }
 
-    /// Waits until so many messages of a topic were taken, and returns their texts.
+    /// Waits until `count` messages of a topic are accepted; returns their texts.
     pub async fn takes(&self, topic: &str, count: usize) -> Vec<String> {
         self.wait(&format!("{count} messages of `{topic}`"), |posts| {
             let taken = posts
@@ -261,7 +261,7 @@ async fn answer(shared: &Shared) -> u16 {
                 if let Reply::Status(status) = *always.borrow_and_update() {
                     return status;
                 }
-                // The sender is in `shared`.
+                // Cannot fail: the sender is in `shared`.
                 let _ = always.changed().await;
             }
         }

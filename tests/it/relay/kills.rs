@@ -1,14 +1,13 @@
-//! A relay that is killed at random moments, and comes back after random pauses, some of them longer than the Topics server
-//! remembers: each message starts one execution, or is in a gap. Meanwhile the webhook is away now and then, or its answers are
-//! lost.
+//! A relay killed at random moments and restarted after random pauses, some longer than the Topics server's history: each
+//! message starts one execution or is in a gap. Meanwhile the webhook sometimes fails or loses its answers.
 //!
 //! ```text
 //! cargo test --all-features --test it relay::kills -- --nocapture
 //! RELAY_MESSAGES=10000 RELAY_SEED=42 cargo test --all-features --test it relay::kills -- --nocapture
 //! ```
 //!
-//! Without `RELAY_MESSAGES` there are 500; without `RELAY_SEED` the seed is new each time. It is printed, and in front of
-//! anything that failed, too. A seed repeats when the relay is killed and for how long, not what it was doing then.
+//! `RELAY_MESSAGES` defaults to 500, `RELAY_SEED` to a random number. The run prints the seed, also in front of a failure. A
+//! seed repeats the times of the kills and pauses, not the relay's state at those times.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,19 +29,19 @@ mod report;
 
 use report::{Gap, Report, check};
 
-/// Topics with a route each, named as they are.
+/// Topics, each with a route of the same name.
 const TOPICS: [&str; 4] = ["killed-0", "killed-1", "killed-2", "killed-3"];
-/// As often a message is published, on one topic after the other.
+/// The time between two messages, published on one topic after the other.
 const EVERY: Duration = Duration::from_millis(30);
 const LOST: &str = "Momento has lost messages, or no longer keeps them";
 
-/// By topic, when each message was published, in ms since the epoch.
+/// By topic, the publication time of each message, in ms since the epoch.
 type Published = BTreeMap<&'static str, Vec<i64>>;
 
 /// One life of the relay.
 #[derive(Debug, Default)]
 struct Life {
-    /// The cursors that it found, by topic.
+    /// The cursors at its start, by topic.
     found: BTreeMap<String, u64>,
     gaps: Vec<Gap>,
 }
@@ -54,7 +53,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn every_message_is_executed_once_or_told_to_be_missing() {
+fn every_message_is_executed_once_or_reported_missing() {
     let messages = setting("RELAY_MESSAGES").unwrap_or(500);
     let seed = setting("RELAY_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     eprintln!("kills: seed {seed}, {messages} messages");
@@ -82,7 +81,7 @@ async fn run(messages: u64, seed: u64) -> Report {
     for topic in TOPICS {
         command = command.option("--topic", format!("demo/{topic}"));
     }
-    // Cursors from the very beginning: what is published before the first start counts, too.
+    // Creates cursors, so that messages published before the next start count.
     command.start().await.stop().await;
 
     let (end, ended) = watch::channel(());
@@ -119,7 +118,7 @@ async fn run(messages: u64, seed: u64) -> Report {
     report
 }
 
-/// Lets the webhook fail now and then until all is published; returns how often.
+/// Injects webhook faults until all is published; returns their number.
 async fn fail(proxy: &Proxy, seed: u64, mut ended: watch::Receiver<()>) -> usize {
     let mut rng = Rng::with_seed(seed.wrapping_add(1));
     let mut faults = 0;
@@ -150,7 +149,7 @@ async fn live_and_die(
     loop {
         let found = cursors(state);
         let relay = command.spawn();
-        // Sometimes before it has begun.
+        // May end before the relay is ready.
         let life = Duration::from_millis(rng.u64(200..5000));
         let over = timeout(life, ended.changed()).await.is_ok();
         if over {
@@ -172,13 +171,13 @@ async fn live_and_die(
         if over {
             return lives;
         }
-        // The first pause is a long one in any case: without a gap, nothing is proven.
+        // The first pause is always long, so that the run has a gap.
         let pause = if lives.len() == 1 || rng.u8(..8) == 0 {
             rng.u64(5500..7500)
         } else {
             rng.u64(..300)
         };
-        // A pause ends, too, when there is nothing more to miss.
+        // The end of publishing ends a pause, too.
         let _ = timeout(Duration::from_millis(pause), ended.changed()).await;
     }
 }
@@ -190,14 +189,14 @@ fn cursors(state: &Path) -> BTreeMap<String, u64> {
         .map(|cursor| {
             (
                 cursor["topic"].as_str().unwrap().to_owned(),
-                // Numbers start at 1: the messages before it.
+                // Numbers start at 1.
                 cursor["next"].as_u64().unwrap() - 1,
             )
         })
         .collect()
 }
 
-/// How many messages the topic of this index gets.
+/// The number of messages of the topic with this index.
 fn of_topic(messages: u64, index: u64) -> u64 {
     messages.saturating_sub(index).div_ceil(TOPICS.len() as u64)
 }

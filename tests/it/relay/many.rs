@@ -20,7 +20,7 @@ async fn hundreds_of_topics_keep_their_order_within_the_concurrency() {
         .await;
     relay.reaches("subscribed", |n| n == TOPICS as u64).await;
     assert_eq!(relay.get("/ready").await.0, 200);
-    // They wait for answers until all messages are there, so that more than four could be under way.
+    // Hanging until all messages are received leaves room for more than four requests in flight.
     scene.hook.always(Reply::Hang);
     for text in texts(0..EACH) {
         for topic in &topics {
@@ -50,7 +50,7 @@ async fn hundreds_of_topics_keep_their_order_within_the_concurrency() {
 }
 
 #[tokio::test]
-async fn a_topic_that_waits_holds_up_no_other() {
+async fn a_waiting_topic_does_not_delay_others() {
     let scene = Scene::new().await;
     let relay = scene
         .command(&["slow", "quick"])

@@ -1,8 +1,8 @@
-//! Options and the variables in their place.
+//! Options and their variables.
 
 use super::{SECRET, Scene, texts};
 
-/// Every variable with a value that would end the relay or lead it elsewhere.
+/// Every variable, with a value that would stop the relay or misdirect it.
 const WRONG: [(&str, &str); 14] = [
     ("WEBHOOK_URL", "http://127.0.0.1:1/"),
     ("HEALTH_LISTEN", "nowhere"),
@@ -21,7 +21,7 @@ const WRONG: [(&str, &str); 14] = [
 ];
 
 #[tokio::test]
-async fn an_option_beats_every_variable() {
+async fn an_option_overrides_every_variable() {
     let scene = Scene::new().await;
     let file = |name: &str, text: &str| {
         let file = scene.folder.file(name);
@@ -64,7 +64,7 @@ async fn an_option_beats_every_variable() {
 }
 
 #[tokio::test]
-async fn a_variable_stands_in_for_an_option_that_is_not_there() {
+async fn a_variable_replaces_a_missing_option() {
     let scene = Scene::new().await;
     let file = |name: &str, text: &str| {
         let file = scene.folder.file(name);
@@ -86,8 +86,8 @@ async fn a_variable_stands_in_for_an_option_that_is_not_there() {
         ("--momento-secret-id", "--momento-key-file"),
     ] {
         let both = command.clone().option(option, "id").option(other, "file");
-        let (status, complaint) = both.spawn().ended().await;
-        assert_eq!(status.code(), Some(2), "{complaint}");
-        assert!(complaint.contains("cannot be used with"), "{complaint}");
+        let (status, error) = both.spawn().ended().await;
+        assert_eq!(status.code(), Some(2), "{error}");
+        assert!(error.contains("cannot be used with"), "{error}");
     }
 }

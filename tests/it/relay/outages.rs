@@ -1,4 +1,4 @@
-//! A webhook that is down for a minute, in three ways at once.
+//! A webhook that is down for a minute, in three ways.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::{Scene, most_waits, texts};
 use crate::proxy::{Fault, Proxy, Span};
 
 const TOPICS: [&str; 3] = ["in-0", "in-1", "in-2"];
-/// Messages of each topic: before, while it is down, and after.
+/// Messages of each topic before, during and after the outage.
 const BEFORE: u64 = 5;
 const DOWN: u64 = 60;
 const AFTER: u64 = 5;
 const OUTAGE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_minute_without_a_webhook_costs_no_message_no_order_and_few_requests() {
-    let says_so = async {
+async fn a_minute_without_a_webhook_keeps_messages_and_order_with_few_requests() {
+    let fails = async {
         let scene = Scene::new().await;
         let relay = scene.relay(&TOPICS).await;
         let tries = async || attempts(&scene.hook);
@@ -32,7 +32,7 @@ async fn a_minute_without_a_webhook_costs_no_message_no_order_and_few_requests()
             tries,
         )
         .await;
-        // A message that was tried in vain was never taken.
+        // A failed attempt never counts as accepted.
         assert!(
             scene
                 .hook
@@ -67,7 +67,7 @@ async fn a_minute_without_a_webhook_costs_no_message_no_order_and_few_requests()
             .start()
             .await;
         let tries = async || {
-            // Who finds the port closed is seen by nobody but the relay.
+            // Only the relay can count attempts at the closed port.
             let (seen, retried) = (attempts(&scene.hook), relay.metric("retried_total").await);
             seen + usize::try_from(retried).unwrap()
         };
@@ -82,7 +82,7 @@ async fn a_minute_without_a_webhook_costs_no_message_no_order_and_few_requests()
         .await;
         relay.stop().await;
     };
-    join3(says_so, hangs, refuses).await;
+    join3(fails, hangs, refuses).await;
 }
 
 fn attempts(hook: &Hook) -> usize {
@@ -136,7 +136,7 @@ async fn outage(
     for topic in TOPICS {
         let mut taken = scene.hook.taken(topic);
         if what == "hangs" {
-            // What hung may be answered when nobody waits for it any more: then it comes again, in its place.
+            // The hook may accept a hung request after the relay gave up on it; the relay then repeats it in order.
             taken.dedup();
         }
         assert_eq!(taken, texts(0..all), "{what}: {topic}");

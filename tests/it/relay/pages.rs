@@ -1,10 +1,10 @@
-//! What a Topics server no longer has, or begins anew: told as gaps of the right size, with nothing lost that it still had.
+//! Messages dropped by the Topics server and new pages: reported as gaps of the right size, without losing available messages.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::local::topics::{TopicsOptions, TopicsServer};
+use workflow_bridge::tools::local::topics::{TopicsOptions, TopicsServer};
 
 use super::hook::Reply;
 use super::process::Relay;
@@ -13,7 +13,7 @@ use crate::proxy::{Fault, Proxy, Span};
 
 const LOST: &str = "Momento has lost messages";
 
-/// A scene whose server remembers ten messages of a topic, the proxy before it, and a relay that has delivered 0, 1 and 2.
+/// A scene with a history of ten messages a topic, a proxy before the server, and a relay that has delivered 0, 1 and 2.
 async fn began() -> (Scene, Proxy, Relay, u64) {
     let scene = Scene::remembering(10).await;
     let proxy = Proxy::start(&scene.server.endpoint()).await.unwrap();
@@ -27,7 +27,7 @@ async fn began() -> (Scene, Proxy, Relay, u64) {
     (scene, proxy, relay, page)
 }
 
-/// `missed`, `exact`, and where the gap begins and ends.
+/// `missed`, `exact`, and the numbers `from` and `until` of a gap.
 fn size(gap: &Value) -> Value {
     let number = |end: &str| &gap[&format!("gap.{end}.sequence")];
     json!([
@@ -39,13 +39,13 @@ fn size(gap: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_was_forgotten_meanwhile_is_an_exact_gap() {
+async fn messages_dropped_during_an_outage_are_an_exact_gap() {
     let (scene, proxy, relay, page) = began().await;
     proxy.fault(Fault::Refuse, Span::Until);
     scene.publish("in", texts(3..20));
     proxy.heal().unwrap();
-    let gaps = relay.says(LOST, 1).await;
-    // Its position is older than the history: the server goes on with the last message.
+    let gaps = relay.logged(LOST, 1).await;
+    // The relay's position is older than the history: the server resumes with the last message.
     assert_eq!(size(&gaps[0]), json!([16, true, 4, 20]));
     assert_eq!(
         (&gaps[0]["gap.from.page"], &gaps[0]["gap.until.page"]),
@@ -68,7 +68,7 @@ async fn what_was_forgotten_meanwhile_is_an_exact_gap() {
 }
 
 #[tokio::test]
-async fn a_page_that_turns_under_a_subscription_costs_nothing() {
+async fn a_new_page_during_a_subscription_loses_no_message() {
     let (scene, _proxy, relay, _) = began().await;
     for number in 3..6 {
         scene.server.reset(CACHE, "in");
@@ -76,7 +76,7 @@ async fn a_page_that_turns_under_a_subscription_costs_nothing() {
         scene.hook.takes("in", number as usize + 1).await;
     }
     assert_eq!(scene.hook.taken("in"), texts(0..6));
-    // No heartbeat came in between: that nothing else was under way, the relay cannot know.
+    // Without a heartbeat in between, the relay cannot exclude a loss.
     let lines = relay.stop().await;
     for gap in gaps(&lines) {
         assert_eq!(
@@ -87,12 +87,12 @@ async fn a_page_that_turns_under_a_subscription_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_that_turns_while_nothing_happens_is_no_gap() {
+async fn a_new_page_on_an_idle_topic_is_not_a_gap() {
     let scene = Scene::with(|options| options.heartbeat_interval = Duration::from_millis(20)).await;
     let relay = scene.relay(&["in"]).await;
     scene.publish("in", texts(0..1));
     scene.hook.takes("in", 1).await;
-    // Nobody says when a heartbeat has arrived; there are dozens of them in this time.
+    // Arrival of a heartbeat is not observable; dozens arrive in this time.
     tokio::time::sleep(Duration::from_secs(1)).await;
     scene.server.reset(CACHE, "in");
     scene.publish("in", texts(1..2));
@@ -102,25 +102,25 @@ async fn a_page_that_turns_while_nothing_happens_is_no_gap() {
 }
 
 #[tokio::test]
-async fn a_page_that_turned_meanwhile_is_a_gap_of_unknown_size() {
+async fn a_new_page_during_an_outage_is_a_gap_of_unknown_size() {
     let (scene, proxy, relay, page) = began().await;
     proxy.fault(Fault::Refuse, Span::Until);
     scene.publish("in", ["gone"]);
     scene.server.reset(CACHE, "in");
     scene.publish("in", texts(3..6));
     proxy.heal().unwrap();
-    let gaps = relay.says(LOST, 1).await;
+    let gaps = relay.logged(LOST, 1).await;
     assert_eq!(size(&gaps[0]), json!([0, false, 4, 1]));
     assert_eq!(gaps[0]["gap.from.page"], page);
     assert!(gaps[0]["gap.until.page"].as_u64() > Some(page));
     assert_eq!(scene.hook.takes("in", 6).await, texts(0..6));
 
-    // And of the new one some messages are gone as well: 1 to 12, but for the last one.
+    // The new page has lost messages as well: 1 to 12, all but the last one.
     proxy.fault(Fault::Refuse, Span::Until);
     scene.server.reset(CACHE, "in");
     scene.publish("in", texts(3..16));
     proxy.heal().unwrap();
-    let gaps = relay.says(LOST, 2).await;
+    let gaps = relay.logged(LOST, 2).await;
     assert_eq!(size(&gaps[1]), json!([12, false, 4, 13]));
     let expected = [texts(0..6), texts(15..16)].concat();
     assert_eq!(scene.hook.takes("in", 7).await, expected);
@@ -128,7 +128,7 @@ async fn a_page_that_turned_meanwhile_is_a_gap_of_unknown_size() {
 }
 
 #[tokio::test]
-async fn a_server_that_begins_anew_is_found_again() {
+async fn the_relay_reconnects_to_a_restarted_server() {
     let (mut scene, proxy, relay, page) = began().await;
     let address = scene.server.endpoint();
     let options = TopicsOptions {
@@ -136,7 +136,7 @@ async fn a_server_that_begins_anew_is_found_again() {
         keys: [(scene.key.clone(), None)].into(),
         ..TopicsOptions::default()
     };
-    // Pages are seconds: one of its own takes a new second.
+    // Pages are seconds: a new page needs a new second.
     while now_ms().unsigned_abs() / 1000 <= page {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -148,10 +148,10 @@ async fn a_server_that_begins_anew_is_found_again() {
     };
     let before = calls();
     scene.server.shutdown().await;
-    relay.says("a subscription ended", 2).await;
+    relay.logged("a subscription ended", 2).await;
     scene.server = TopicsServer::start(options).await.unwrap();
     scene.publish("in", texts(3..6));
-    let gaps = relay.says(LOST, 1).await;
+    let gaps = relay.logged(LOST, 1).await;
     assert_eq!(size(&gaps[0]), json!([0, false, 4, 1]));
     assert_eq!(scene.hook.takes("in", 6).await, texts(0..6));
     assert!(calls() - before <= 10, "{} calls", calls() - before);
@@ -159,13 +159,13 @@ async fn a_server_that_begins_anew_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_relay_that_is_lapped_tells_what_it_missed() {
+async fn a_lapped_relay_reports_its_missed_messages() {
     let (scene, relay, _) = held_back().await;
     scene.publish("in", ["the last one"]);
     scene.hook.always(Reply::Status(200));
     let posts = until_last(&scene).await;
     let gaps = relay.lines_with(LOST);
-    assert!(!gaps.is_empty(), "messages are lost, and told");
+    assert!(!gaps.is_empty(), "messages are lost, and reported");
     assert!(gaps.iter().all(|gap| gap["gap.exact"] == true), "{gaps:#?}");
     let missed = relay.metric("missed_total").await;
     assert_eq!(posts as u64 + missed, MANY + 1);
@@ -173,7 +173,7 @@ async fn a_relay_that_is_lapped_tells_what_it_missed() {
 }
 
 #[tokio::test]
-async fn a_page_that_turns_while_the_relay_is_behind_is_a_gap() {
+async fn a_new_page_while_the_relay_lags_is_a_gap() {
     let (scene, relay, page) = held_back().await;
     scene.server.reset(CACHE, "in");
     scene.publish("in", ["the last one"]);
@@ -182,31 +182,31 @@ async fn a_page_that_turns_while_the_relay_is_behind_is_a_gap() {
     assert!((posts as u64) < MANY, "nothing is lost");
     let lines = relay.stop().await;
     let gaps = gaps(&lines);
-    let last = gaps.last().expect("messages are lost, and told");
+    let last = gaps.last().expect("messages are lost, and reported");
     assert_eq!(last["gap.exact"], false, "{gaps:#?}");
     assert_eq!(last["gap.from.page"], page);
 }
 
 fn gaps(lines: &[Value]) -> Vec<&Value> {
-    let told = |line: &&Value| {
+    let is_gap = |line: &&Value| {
         line["message"]
             .as_str()
             .is_some_and(|text| text.starts_with(LOST))
     };
-    lines.iter().filter(told).collect()
+    lines.iter().filter(is_gap).collect()
 }
 
-/// More than the relay's queue and the connection hold.
+/// More messages than fit into the relay's queue and the connection.
 const MANY: u64 = 1500;
 
-/// A relay without a proxy, which would hold much, that cannot take all that was published; and the page.
+/// A relay that lags behind the published messages, and the page. No proxy, since it would buffer much.
 async fn held_back() -> (Scene, Relay, u64) {
     let scene = Scene::remembering(10).await;
     let relay = scene.relay(&["in"]).await;
     scene.hook.always(Reply::Hang);
     for number in 0..MANY {
         scene.publish("in", [format!("{number:2000}")]);
-        // The connection takes what it can before the server forgets it.
+        // Lets the connection take messages before the server drops them.
         tokio::task::yield_now().await;
     }
     let posts = scene
@@ -217,7 +217,7 @@ async fn held_back() -> (Scene, Relay, u64) {
     (scene, relay, page)
 }
 
-/// Waits for the last message, and returns how many there were.
+/// Waits for the last message; returns the number of posts.
 async fn until_last(scene: &Scene) -> usize {
     let last =
         |posts: &[super::hook::Post]| posts.iter().any(|post| post.body["text"] == "the last one");

@@ -1,17 +1,17 @@
-//! Cursors in the stack's table, and two relays at once: what the deployed system makes of both.
+//! Cursors in the stack's table, and two relays at once, with the deployed stack.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use workflow_bridge::input::sequence_in_name;
-use workflow_bridge::local::Stack;
+use workflow_bridge::domain::inbound::execution_name::sequence_in_name;
+use workflow_bridge::tools::local::Stack;
 
 use super::deployed::{MACHINE, REMEMBERED, command, relayed};
 use super::texts;
 use crate::deployed::RUNTIME;
 use crate::messages::{executions, until};
 
-/// The messages of a topic whose route executed, counted from 0, each as often as it was.
+/// The executed messages of a topic, counted from 0, one entry for each execution.
 async fn executed(stack: &Stack, topic: &str) -> Vec<u64> {
     let executions = executions(stack, MACHINE).await;
     let numbers = executions
@@ -32,7 +32,7 @@ fn publish(stack: &Stack, topic: &str, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// The messages before a topic's cursor in the table.
+/// The number of messages before a topic's cursor in the table.
 async fn saved(stack: &Stack, topic: &str) -> Option<u64> {
     let client = aws_sdk_dynamodb::Client::new(stack.account().config());
     let id = AttributeValue::S(format!("relay#demo#{topic}"));
@@ -50,7 +50,7 @@ async fn saved(stack: &Stack, topic: &str) -> Option<u64> {
 }
 
 #[test]
-fn cursors_in_the_table_are_there_for_another_host() {
+fn cursors_in_the_table_serve_another_host() {
     RUNTIME.block_on(async {
         let stack = relayed().await;
         let table = stack.resource("LedgerTable").unwrap();
@@ -70,7 +70,7 @@ fn cursors_in_the_table_are_there_for_another_host() {
             saved(stack, "moved").await == Some(6)
         })
         .await;
-        // Killed and stopped, it goes on where the table says.
+        // After a kill and a stop, the relay resumes at the table's cursor.
         relay.stop().await;
         publish(stack, "moved", 6..6 + REMEMBERED as u64 + 2);
         let relay = command.start().await;
@@ -114,7 +114,7 @@ fn of_two_relays_each_message_starts_one_execution() {
                 && two.metric("delivered_total").await == ALL / 2
         })
         .await;
-        // One of them is enough.
+        // One relay continues alone.
         one.kill().await;
         for number in ALL / 2..ALL {
             publish(stack, "paired", number..number + 1);

@@ -1,4 +1,4 @@
-//! A child process `bridge relay`, and what it says.
+//! A child process `bridge relay` and its output.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// A folder of a test, removed when dropped.
 pub struct Folder(PathBuf);
@@ -36,7 +36,7 @@ impl Drop for Folder {
     }
 }
 
-/// A relay that has not begun.
+/// A relay to be started.
 #[derive(Clone, Default)]
 pub struct RelayCommand {
     arguments: Vec<String>,
@@ -53,7 +53,7 @@ impl RelayCommand {
         self
     }
 
-    /// Without an option that was given, however often.
+    /// Removes all occurrences of an option.
     pub fn without(mut self, name: &str) -> Self {
         while let Some(at) = self.arguments.iter().position(|argument| argument == name) {
             self.arguments.drain(at..at + 2);
@@ -61,7 +61,7 @@ impl RelayCommand {
         self
     }
 
-    /// With another value for an option.
+    /// Replaces the value of an option.
     pub fn but(self, name: &str, value: impl Display) -> Self {
         self.without(name).option(name, value)
     }
@@ -72,7 +72,7 @@ impl RelayCommand {
         self
     }
 
-    /// Starts it, and waits for nothing.
+    /// Starts it without waiting.
     pub fn spawn(&self) -> Relay {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bridge"))
             .arg("relay")
@@ -95,29 +95,29 @@ impl RelayCommand {
         }
     }
 
-    /// Starts it, and waits until it relays.
+    /// Starts it and waits until it relays.
     pub async fn start(&self) -> Relay {
         let mut relay = self.spawn();
         let began = relay.lines.clone();
         let waiting = async {
             tokio::select! {
                 biased;
-                () = said(began, |line| line["webhook"].is_string()) => true,
+                () = any_line(began, |line| line["webhook"].is_string()) => true,
                 _ = relay.child.wait() => false,
             }
         };
-        if timeout(PATIENCE, waiting).await != Ok(true) {
-            let (_, complaint) = relay.ended().await;
-            panic!("the relay does not start: {complaint}");
+        if timeout(TIMEOUT, waiting).await != Ok(true) {
+            let (_, error) = relay.ended().await;
+            panic!("the relay does not start: {error}");
         }
         relay
     }
 
-    /// Runs it to its end, which is a complaint.
-    pub async fn complaint(&self) -> String {
-        let (status, complaint) = self.spawn().ended().await;
-        assert_eq!(status.code(), Some(1), "{complaint}");
-        complaint
+    /// Runs it to its failure; returns standard error.
+    pub async fn fail(&self) -> String {
+        let (status, error) = self.spawn().ended().await;
+        assert_eq!(status.code(), Some(1), "{error}");
+        error
     }
 }
 
@@ -129,7 +129,7 @@ async fn read(stdout: impl AsyncRead + Unpin, sender: watch::Sender<Vec<Value>>)
     }
 }
 
-async fn said(mut lines: watch::Receiver<Vec<Value>>, wanted: impl Fn(&Value) -> bool) {
+async fn any_line(mut lines: watch::Receiver<Vec<Value>>, wanted: impl Fn(&Value) -> bool) {
     if lines
         .wait_for(|lines| lines.iter().any(&wanted))
         .await
@@ -139,7 +139,7 @@ async fn said(mut lines: watch::Receiver<Vec<Value>>, wanted: impl Fn(&Value) ->
     }
 }
 
-/// A relay that runs. Dropping it kills it.
+/// A running relay; killed when dropped.
 pub struct Relay {
     child: Child,
     lines: watch::Receiver<Vec<Value>>,
@@ -147,12 +147,12 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// What it logged so far.
+    /// The log lines so far.
     pub fn lines(&self) -> Vec<Value> {
         self.lines.borrow().clone()
     }
 
-    /// What it logged so far with these words as the message.
+    /// The log lines so far whose message contains `message`.
     pub fn lines_with(&self, message: &str) -> Vec<Value> {
         let lines = self.lines.borrow();
         let found = lines.iter().filter(|line| {
@@ -162,15 +162,15 @@ impl Relay {
         found.cloned().collect()
     }
 
-    /// Waits for so many lines with these words as the message.
-    pub async fn says(&self, message: &str, times: usize) -> Vec<Value> {
+    /// Waits for `times` lines whose message contains `message`; returns them.
+    pub async fn logged(&self, message: &str, times: usize) -> Vec<Value> {
         let mut lines = self.lines.clone();
         let waiting = async {
             while self.lines_with(message).len() < times {
                 lines.changed().await.expect("the relay runs");
             }
         };
-        if timeout(PATIENCE, waiting).await.is_err() {
+        if timeout(TIMEOUT, waiting).await.is_err() {
             panic!(
                 "expected `{message}` {times} times, found {:#?}",
                 self.lines()
@@ -179,23 +179,23 @@ impl Relay {
         self.lines_with(message)
     }
 
-    /// Status and body of one of its endpoints.
+    /// Status and body of an endpoint.
     pub async fn get(&self, path: &str) -> (u16, String) {
         let lines = self.lines.borrow().clone();
         let address = lines
             .iter()
             .find_map(|line| line["server.address"].as_str());
-        let url = format!("http://{}{path}", address.expect("it says where"));
+        let url = format!("http://{}{path}", address.expect("a line with the address"));
         let response = reqwest::get(url).await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// One of its numbers.
+    /// The value of a metric.
     pub async fn metric(&self, name: &str) -> u64 {
-        self.number(name).await.try_into().expect("none below 0")
+        self.number(name).await.try_into().expect("0 or more")
     }
 
-    /// One of its numbers that may be below 0.
+    /// The value of a metric that may be negative.
     pub async fn number(&self, name: &str) -> i64 {
         let (_, text) = self.get("/metrics").await;
         let name = format!("workflow_bridge_relay_{name} ");
@@ -205,7 +205,7 @@ impl Relay {
             .expect("a number")
     }
 
-    /// Waits until `/ready` answers this status, and returns what is missing.
+    /// Waits until `/ready` answers this status; returns the body.
     pub async fn is_ready(&self, status: u16) -> String {
         let waiting = async {
             loop {
@@ -216,18 +216,18 @@ impl Relay {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let answer = timeout(PATIENCE, waiting).await;
+        let answer = timeout(TIMEOUT, waiting).await;
         answer.unwrap_or_else(|_| panic!("expected {status}: {:#?}", self.lines()))
     }
 
-    /// Waits until one of its numbers is as wanted.
+    /// Waits until `wanted` accepts the value of a metric.
     pub async fn reaches(&self, name: &str, wanted: impl Fn(u64) -> bool) {
         let waiting = async {
             while !wanted(self.metric(name).await) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        if timeout(PATIENCE, waiting).await.is_err() {
+        if timeout(TIMEOUT, waiting).await.is_err() {
             panic!(
                 "`{name}` stays {}: {:#?}",
                 self.metric(name).await,
@@ -236,7 +236,7 @@ impl Relay {
         }
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         let pid = self.child.id().expect("it runs").to_string();
         let sent = std::process::Command::new("kill")
@@ -245,35 +245,35 @@ impl Relay {
         assert!(sent.expect("kill runs").success());
     }
 
-    /// SIGKILL, and nothing of it is left.
+    /// Sends SIGKILL and waits for the end; returns the log lines.
     pub async fn kill(mut self) -> Vec<Value> {
         self.child.kill().await.unwrap();
-        // What it wrote before is in the pipe.
+        // Earlier output is still in the pipe.
         let _ = self.reading.await;
         self.lines.borrow().clone()
     }
 
-    /// Stops it in good order and returns all that it logged.
+    /// Stops it gracefully; returns the log lines.
     pub async fn stop(self) -> Vec<Value> {
         self.terminate();
         let lines = self.lines.clone();
-        let (status, complaint) = self.ended().await;
-        assert_eq!(status.code(), Some(0), "{complaint}\n{:#?}", lines.borrow());
+        let (status, error) = self.ended().await;
+        assert_eq!(status.code(), Some(0), "{error}\n{:#?}", lines.borrow());
         lines.borrow().clone()
     }
 
-    /// Waits for its end: status, and what it wrote on standard error.
+    /// Waits for its end; returns the status and standard error.
     pub async fn ended(mut self) -> (ExitStatus, String) {
-        let mut complaint = String::new();
+        let mut error = String::new();
         let mut stderr = self.child.stderr.take().expect("it is piped");
         let ending = async {
-            stderr.read_to_string(&mut complaint).await.unwrap();
+            stderr.read_to_string(&mut error).await.unwrap();
             self.child.wait().await.unwrap()
         };
-        let Ok(status) = timeout(PATIENCE, ending).await else {
+        let Ok(status) = timeout(TIMEOUT, ending).await else {
             panic!("the relay goes on: {:#?}", self.lines.borrow());
         };
         let _ = self.reading.await;
-        (status, complaint)
+        (status, error)
     }
 }

@@ -1,13 +1,13 @@
 //! Secrets that change while the relay runs.
 
-use workflow_bridge::local::topics::local_api_key;
+use workflow_bridge::tools::local::topics::local_api_key;
 
 use super::hook::Reply;
 use super::{Scene, texts};
 use crate::proxy::Proxy;
 
 #[tokio::test]
-async fn another_api_key_is_read_when_the_old_one_is_refused() {
+async fn a_refused_api_key_is_read_again() {
     let scene = Scene::new().await;
     let proxy = Proxy::start(&scene.server.endpoint()).await.unwrap();
     let file = scene.folder.file("key");
@@ -20,23 +20,23 @@ async fn another_api_key_is_read_when_the_old_one_is_refused() {
     scene.publish("in", texts(0..2));
     scene.hook.takes("in", 2).await;
 
-    // Revoked, which shows with the next subscription only.
+    // A revoked key affects only the next subscription.
     scene.server.delete_key(&scene.key);
     proxy.cut();
     scene.publish("in", texts(2..4));
-    let lines = relay.says("a subscription ended", 2).await;
+    let lines = relay.logged("a subscription ended", 2).await;
     assert_eq!(lines[1]["error.code"], "Unauthenticated", "{lines:#?}");
     let new = local_api_key();
     std::fs::write(&file, &new).unwrap();
     scene.server.put_key(new, None);
     assert_eq!(scene.hook.takes("in", 4).await, texts(0..4));
-    relay.says("a subscription works again", 1).await;
+    relay.logged("a subscription works again", 1).await;
     let lines = relay.stop().await;
     assert!(!serde_json::to_string(&lines).unwrap().contains(&scene.key));
 }
 
 #[tokio::test]
-async fn another_signing_secret_is_read_when_the_old_one_is_refused() {
+async fn a_refused_signing_secret_is_read_again() {
     let scene = Scene::new().await;
     let file = scene.folder.file("secret");
     std::fs::write(&file, super::SECRET).unwrap();
@@ -49,9 +49,9 @@ async fn another_signing_secret_is_read_when_the_old_one_is_refused() {
     scene.hook.takes("in", 2).await;
     std::fs::write(&file, "another secret\n").unwrap();
     scene.publish("in", texts(2..4));
-    // It goes on with what it knows, as long as that is taken.
+    // The relay keeps its secret as long as the webhook accepts it.
     scene.hook.takes("in", 4).await;
-    scene.hook.believe("another secret");
+    scene.hook.set_secret("another secret");
     scene.publish("in", texts(4..6));
     assert_eq!(scene.hook.takes("in", 6).await, texts(0..6));
     let posts = scene.hook.posts();
@@ -65,8 +65,8 @@ async fn another_signing_secret_is_read_when_the_old_one_is_refused() {
 }
 
 #[tokio::test]
-async fn during_a_rotation_the_previous_secret_does_as_well() {
-    // The webhook has the old one still, the relay the new one first.
+async fn during_a_rotation_the_previous_secret_works() {
+    // The webhook still has the old secret; the relay lists the new one first.
     let scene = Scene::new().await;
     let command = scene.command(&["in"]).variable(
         "SIGNING_SECRET",
@@ -75,7 +75,7 @@ async fn during_a_rotation_the_previous_secret_does_as_well() {
     let relay = command.start().await;
     scene.publish("in", texts(0..2));
     assert_eq!(scene.hook.takes("in", 2).await, texts(0..2));
-    scene.hook.believe("new");
+    scene.hook.set_secret("new");
     scene.hook.first([Reply::Status(200)]);
     scene.publish("in", texts(2..4));
     assert_eq!(scene.hook.takes("in", 4).await, texts(0..4));

@@ -1,4 +1,4 @@
-//! Queues in the emulator, and a command line that finds them.
+//! Queues in the emulator and a command line that finds them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 use aws_sdk_sqs::Client;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
-use workflow_bridge::local::console::Progress;
-use workflow_bridge::local::workspace::{RunFolder, State, Workspace};
-use workflow_bridge::local::{Account, Emulator};
+use workflow_bridge::tools::console::Progress;
+use workflow_bridge::tools::local::workspace::{RunFolder, State, Workspace};
+use workflow_bridge::tools::local::{Account, Emulator};
 
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 static EMULATOR: OnceCell<Emulator> = OnceCell::const_new();
@@ -22,7 +22,7 @@ const QUEUES: [&str; 4] = [
     "CompletionsQueue",
 ];
 
-/// Four queues in an account of their own, and a running local stack that has them, as far as the command can tell.
+/// Four queues in an account of their own, and a state file that presents them as a running local stack.
 pub struct Setup {
     pub account: Account,
     pub urls: BTreeMap<String, String>,
@@ -90,7 +90,7 @@ impl Setup {
         call.send().await.unwrap();
     }
 
-    /// Everything that can be received from a queue now, without waiting for what somebody holds.
+    /// All messages that a queue delivers now; messages in flight are not awaited.
     pub async fn bodies(&self, queue: &str) -> Vec<String> {
         let mut bodies = Vec::new();
         loop {
@@ -130,7 +130,7 @@ impl Setup {
         command
     }
 
-    /// Runs the command without holding up what the emulator's other users do.
+    /// Runs the command without blocking the emulator's other users.
     pub async fn replay(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         tokio::task::spawn_blocking(move || command.output())

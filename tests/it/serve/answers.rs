@@ -1,4 +1,4 @@
-//! The table of answers, over both versions of HTTP.
+//! The documented answers, over HTTP/1.1 and HTTP/2.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 use crate::webhook::body;
 
-/// A message whose delivery is from so many seconds ago.
+/// A message published `seconds` ago.
 fn aged(seconds: i64) -> String {
     let at = workflow_bridge::clock::now_ms() - seconds * 1000;
     json!({
@@ -53,32 +53,32 @@ async fn a_verified_message_is_answered_with_its_id_and_targets() {
             server.aws.behave(behaviour);
             let answer = send(&http, signed(&server, &body("x"))).await;
             assert_eq!(answer.headers()["content-type"], "application/json");
-            let (found, said) = read(answer).await;
-            assert_eq!(said["id"].as_str().unwrap().len(), 32);
+            let (found, reply) = read(answer).await;
+            assert_eq!(reply["id"].as_str().unwrap().len(), 32);
             let targets = json!([{"route": "uppercase", "outcome": outcome}]);
-            let expected = json!({"id": said["id"], "code": code, "targets": targets});
-            assert_eq!((found, &said), (status, &expected), "{behaviour:?}");
+            let expected = json!({"id": reply["id"], "code": code, "targets": targets});
+            assert_eq!((found, &reply), (status, &expected), "{behaviour:?}");
         }
         server.aws.behave(Aws::Answers);
-        let (status, said) = ask(
+        let (status, reply) = ask(
             &http,
             signed(&server, &body("x").replace("\"in\"", "\"nobody\"")),
         )
         .await;
         assert_eq!(
-            (status, &said["code"], &said["targets"]),
+            (status, &reply["code"], &reply["targets"]),
             (200, &json!("unrouted"), &json!([]))
         );
         for (age, code) in [(100, "stale"), (-100, "from_the_future")] {
-            let (status, said) = ask(&http, signed(&server, &aged(age))).await;
-            assert_eq!((status, &said["code"]), (403, &json!(code)));
+            let (status, reply) = ask(&http, signed(&server, &aged(age))).await;
+            assert_eq!((status, &reply["code"]), (403, &json!(code)));
         }
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_not_signed_is_not_believed() {
+async fn only_a_valid_signature_is_accepted() {
     let server = Server::start(&[]).await;
     let body = body("x");
     let good = sign(SECRET, body.as_bytes());
@@ -86,7 +86,7 @@ async fn what_is_not_signed_is_not_believed() {
     let of_encoded = sign(SECRET, encoded.as_bytes());
     let not_json = sign(SECRET, b"not json");
     for http in clients() {
-        for (what, signatures, sent, expected) in [
+        for (case, signatures, sent, expected) in [
             ("no signature", &[][..], &body, refused(401, "unsigned")),
             ("another", &["00"], &body, refused(401, "bad_signature")),
             (
@@ -102,13 +102,13 @@ async fn what_is_not_signed_is_not_believed() {
                 refused(401, "bad_signature"),
             ),
             (
-                "base64 of what is signed",
+                "base64 of the signed body",
                 &[&good],
                 &encoded,
                 refused(401, "bad_signature"),
             ),
             (
-                "signed base64, which nobody decodes",
+                "signed base64, which is not decoded",
                 &[&of_encoded],
                 &encoded,
                 refused(400, "malformed"),
@@ -121,7 +121,7 @@ async fn what_is_not_signed_is_not_believed() {
             ),
         ] {
             let answer = ask(&http, post(&server, signatures, sent.clone())).await;
-            assert_eq!(answer, expected, "{what}");
+            assert_eq!(answer, expected, "{case}");
         }
         let upper = post(&server, &[&good.to_uppercase()], body.clone());
         assert_eq!(ask(&http, upper).await.0, 200);
@@ -131,7 +131,7 @@ async fn what_is_not_signed_is_not_believed() {
 }
 
 #[tokio::test]
-async fn methods_and_sizes_come_first() {
+async fn method_and_size_are_checked_first() {
     let server = Server::start(&[]).await;
     let large = Bytes::from(vec![b'x'; 1024 * 1024 + 1]);
     for http in clients() {

@@ -1,4 +1,4 @@
-//! Callers that hang, that send too much and that send what is no HTTP.
+//! Clients that hang, that send too much or invalid HTTP.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -12,20 +12,20 @@ async fn raw(server: &Server, bytes: &[u8]) -> TcpStream {
     connection
 }
 
-/// What comes until the connection ends.
+/// Reads until the connection ends.
 async fn rest(mut connection: TcpStream) -> String {
     let mut rest = Vec::new();
     let reading = connection.read_to_end(&mut rest);
-    // A reset, where the server had not read everything, is an end as well.
-    let _ = tokio::time::timeout(PATIENCE, reading)
+    // A reset, sent if the server had not read everything, is an end as well.
+    let _ = tokio::time::timeout(TIMEOUT, reading)
         .await
         .expect("the connection ends");
     String::from_utf8_lossy(&rest).into_owned()
 }
 
 #[tokio::test]
-async fn two_hundred_that_hang_hurt_nobody() {
-    // Fewer in flight than hang: they must not count.
+async fn two_hundred_hung_connections_delay_no_request() {
+    // The limit is lower than the number of hung connections: they must not count.
     let server = Server::start(&[("MAX_IN_FLIGHT", "20")]).await;
     let (mut heads, mut bodies) = (Vec::new(), Vec::new());
     for _ in 0..100 {
@@ -35,8 +35,8 @@ async fn two_hundred_that_hang_hurt_nobody() {
     }
     for http in clients() {
         let posts = (0..10).map(|_| async {
-            let (status, said) = ask(&http, signed(&server, &body("x"))).await;
-            assert_eq!((status, &said["code"]), (200, &json!("accepted")));
+            let (status, reply) = ask(&http, signed(&server, &body("x"))).await;
+            assert_eq!((status, &reply["code"]), (200, &json!("accepted")));
         });
         futures_util::future::join_all(posts).await;
     }
@@ -55,7 +55,7 @@ async fn two_hundred_that_hang_hurt_nobody() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_before_it_is_there() {
+async fn a_too_large_body_is_refused_before_its_end() {
     let server = Server::start(&[]).await;
     let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
     let head = "POST / HTTP/1.1\r\nhost: h\r\nmomento-signature: 00\r\nconnection: close\r\n";
@@ -79,7 +79,7 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_there() {
 }
 
 #[tokio::test]
-async fn over_the_bound_the_answer_is_503_and_health_is_told() {
+async fn over_the_limit_messages_get_503_and_health_checks_200() {
     let server = Server::start(&[("MAX_IN_FLIGHT", "3"), ("ANSWER_WITHIN_MS", "3000")]).await;
     for http in clients() {
         server.aws.behave(Aws::Hangs("StartExecution"));
@@ -96,8 +96,8 @@ async fn over_the_bound_the_answer_is_503_and_health_is_told() {
             }
         };
         let (three, ()) = futures_util::join!(futures_util::future::join_all(three), fourth);
-        for (status, said) in three {
-            let outcome = &said["targets"][0]["outcome"];
+        for (status, reply) in three {
+            let outcome = &reply["targets"][0]["outcome"];
             assert_eq!((status, outcome), (200, &json!("parked")));
         }
         server.aws.behave(Aws::Answers);
@@ -107,7 +107,7 @@ async fn over_the_bound_the_answer_is_503_and_health_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_harms_nobody() {
+async fn invalid_http_does_not_affect_other_requests() {
     let server = Server::start(&[]).await;
     let mut seed = 1_u64;
     let mut random = || {
@@ -133,12 +133,12 @@ async fn what_is_no_http_harms_nobody() {
     for http in clients() {
         assert_eq!(ask(&http, signed(&server, &body("x"))).await.0, 200);
     }
-    // It also says so if anything was written to standard error, such as a panic.
+    // `stop` also checks that standard error is empty: no panic.
     server.stop().await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_answered_as_the_table_says() {
+async fn unreadable_requests_get_the_documented_answers() {
     let server = Server::start(&[]).await;
     let chunked = "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
     let large = |size| format!("POST / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(size));
@@ -165,7 +165,7 @@ async fn what_cannot_be_read_is_answered_as_the_table_says() {
     server.stop().await;
 }
 
-/// Raises this process's limit of open files, so that it can have as many connections as a server.
+/// Raises this process's limit of open files to that of a server.
 fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -174,8 +174,8 @@ fn raise_open_files() {
 }
 
 async fn is_taken(http: &Http, server: &Server) {
-    let (status, said) = ask(http, signed(server, &body("x"))).await;
-    assert_eq!((status, &said["code"]), (200, &json!("accepted")));
+    let (status, reply) = ask(http, signed(server, &body("x"))).await;
+    assert_eq!((status, &reply["code"]), (200, &json!("accepted")));
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn a_dozen_connections_full_of_bodies_block_no_request() {
             });
         }
     }
-    // Over more than one round of these bodies.
+    // Longer than one round of these bodies.
     let began = std::time::Instant::now();
     while began.elapsed() < Duration::from_secs(5) {
         for http in clients() {

@@ -1,4 +1,4 @@
-//! Credentials where there is no Lambda: those of an ECS task and of an EC2 instance.
+//! Credentials outside Lambda: those of an ECS task and of an EC2 instance.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,12 @@ use axum::response::IntoResponse;
 use super::*;
 use crate::lambda::serve;
 
-/// Both endpoints in one, and Secrets Manager.
+/// Both credential endpoints and Secrets Manager.
 #[derive(Default)]
 struct Cloud {
-    /// Whether there are no credentials for now.
+    /// Whether the credential endpoints fail.
     down: AtomicBool,
-    /// Who signed the calls to Secrets Manager, and with which session.
+    /// Signer and session of each call to Secrets Manager.
     signers: Mutex<Vec<(String, String)>>,
 }
 
@@ -67,7 +67,7 @@ async fn answer(
     }
 }
 
-/// A server without any credentials or region of its own, and the cloud around it.
+/// A server without credentials or region in its environment, and its cloud.
 async fn start(
     down: bool,
     variables: impl Fn(&str) -> Vec<(&'static str, String)>,
@@ -102,8 +102,8 @@ fn signed_by(cloud: &Cloud, id: &str, region: &str) {
 }
 
 #[tokio::test]
-async fn an_ecs_task_has_its_roles() {
-    // As soon as there are any: the endpoint of the credentials is down at first.
+async fn an_ecs_task_uses_its_role() {
+    // The endpoint of the credentials is down at first.
     let (cloud, server) = start(true, |endpoint| {
         vec![
             ("AWS_REGION", "us-east-1".to_owned()),
@@ -133,7 +133,7 @@ async fn an_ecs_task_has_its_roles() {
 }
 
 #[tokio::test]
-async fn an_ec2_instance_has_its_roles_and_its_region() {
+async fn an_ec2_instance_uses_its_role_and_region() {
     let (cloud, server) = start(false, |endpoint| {
         vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint.to_owned())]
     })

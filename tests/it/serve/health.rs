@@ -10,7 +10,7 @@ use crate::lambda::{command, serve};
 /// Exit code, standard output and standard error.
 async fn health(url: &str) -> (Option<i32>, String, String) {
     let mut command = command(env!("CARGO_BIN_EXE_bridge"));
-    // A proxy would ask another machine.
+    // The command must ignore the proxy.
     command.env("HTTP_PROXY", "http://127.0.0.1:1");
     let output = command.args(["health", url]).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -22,7 +22,7 @@ async fn health(url: &str) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test]
-async fn a_2xx_is_success_and_everything_else_is_told() {
+async fn a_2xx_is_success_and_any_other_status_is_an_error() {
     let not_ready = || async {
         (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -42,7 +42,7 @@ async fn a_2xx_is_success_and_everything_else_is_told() {
     let good = health(&url("/ready")).await;
     assert_eq!(good, (Some(0), "200 OK\n".to_owned(), String::new()));
     assert_eq!(health(&url("/empty")).await.0, Some(0));
-    for (path, told) in [
+    for (path, expected) in [
         (
             "/not-ready",
             "found 503 Service Unavailable: {\"missing\":[\"secret\"]}",
@@ -52,12 +52,12 @@ async fn a_2xx_is_success_and_everything_else_is_told() {
     ] {
         let (code, out, err) = health(&url(path)).await;
         assert_eq!((code, out.as_str()), (Some(1), ""));
-        assert!(err.contains(told), "{err}");
+        assert!(err.contains(expected), "{err}");
     }
 }
 
 #[tokio::test]
-async fn nobody_there_is_no_health() {
+async fn no_answer_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let (code, _, err) = health(&url).await;

@@ -1,8 +1,8 @@
-//! `bridge serve --relay`: topics in, executions out, and no HTTP between the two.
+//! `bridge serve --relay`: topics in, executions out, without HTTP in between.
 
 use std::collections::BTreeMap;
 
-use workflow_bridge::local::topics::{TopicsOptions, TopicsServer, local_api_key};
+use workflow_bridge::tools::local::topics::{TopicsOptions, TopicsServer, local_api_key};
 
 use super::*;
 
@@ -30,7 +30,7 @@ async fn topics() -> (TopicsServer, String) {
     (TopicsServer::start(options).await.unwrap(), key)
 }
 
-/// The texts of the executions so far, in their order.
+/// The texts of the executions so far, in order.
 fn texts(server: &Server) -> Vec<String> {
     let starts = server.aws.bodies("StartExecution").into_iter();
     let text = |start: Value| {
@@ -52,7 +52,7 @@ async fn one_process_relays_and_answers() {
     server.asked("StartExecution", 20).await;
     let expected: Vec<_> = (0..20).map(|number| format!("message {number}")).collect();
     assert_eq!(texts(&server), expected);
-    // Whoever posts is answered as well, and the numbers of the relay are there.
+    // The same process answers posts and serves the relay's metrics.
     let [http, _] = clients();
     let request = signed(&server, &crate::webhook::body("posted"));
     assert_eq!(ask(&http, request).await.0, 200);
@@ -64,7 +64,7 @@ async fn one_process_relays_and_answers() {
     assert!(metrics.contains(delivered), "{metrics}");
     server.stop().await;
 
-    // What was published meanwhile comes after the start, and nothing else.
+    // Only the message published in between is delivered after the restart.
     topics.publish("chat", "in", "meanwhile").unwrap();
     let server = start(&topics, &key, &folder).await;
     server.asked("StartExecution", 1).await;
@@ -74,7 +74,7 @@ async fn one_process_relays_and_answers() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_ends_it_with_a_sentence() {
+async fn a_wrong_key_stops_it_with_an_error() {
     let (topics, _) = topics().await;
     let (_, endpoint) = AwsStub::new(SECRET, Aws::Answers).start().await;
     let folder = tempfile();
@@ -85,15 +85,15 @@ async fn a_wrong_key_ends_it_with_a_sentence() {
         .env("MOMENTO_API_KEY", local_api_key())
         .env("RELAY_STATE", folder.join("cursors.json"))
         .output();
-    let output = tokio::time::timeout(PATIENCE, output)
+    let output = tokio::time::timeout(TIMEOUT, output)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        said.contains("`chat/in`") && said.contains("API key"),
-        "{said}"
+        stderr.contains("`chat/in`") && stderr.contains("API key"),
+        "{stderr}"
     );
     std::fs::remove_dir_all(folder).unwrap();
 }

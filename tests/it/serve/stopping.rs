@@ -1,4 +1,4 @@
-//! How it begins and how it ends.
+//! Start and stop of the server.
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::webhook::body;
 
 #[tokio::test]
-async fn a_signal_lets_it_finish_what_is_under_way() {
+async fn a_signal_lets_it_finish_requests_in_flight() {
     for signal in ["-TERM", "-INT", "-HUP"] {
         for http in clients() {
             let server = Server::start(&[("ANSWER_WITHIN_MS", "2000")]).await;
@@ -20,17 +20,17 @@ async fn a_signal_lets_it_finish_what_is_under_way() {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 };
-                let closed = tokio::time::timeout(PATIENCE, closed).await;
-                closed.expect("it takes no more connections");
+                let closed = tokio::time::timeout(TIMEOUT, closed).await;
+                closed.expect("it accepts no more connections");
                 std::time::Instant::now()
             };
             let asking = async {
                 let answer = ask(&http, request).await;
                 (answer, std::time::Instant::now())
             };
-            let (((status, said), answered), closed) = futures_util::join!(asking, stopping);
+            let (((status, reply), answered), closed) = futures_util::join!(asking, stopping);
             assert!(closed < answered, "the answer came while it was stopping");
-            let outcome = &said["targets"][0]["outcome"];
+            let outcome = &reply["targets"][0]["outcome"];
             assert_eq!((status, outcome), (200, &json!("parked")), "{signal}");
             server.logged(|line| line["message"] == "stopped").await;
             assert_eq!(server.ended().await.code(), Some(0), "{signal}");
@@ -39,7 +39,7 @@ async fn a_signal_lets_it_finish_what_is_under_way() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_stops_it_at_once() {
     let server = Server::start(&[("ANSWER_WITHIN_MS", "60000")]).await;
     server.aws.behave(Aws::Hangs("StartExecution SendMessage"));
     let [http, _] = clients();
@@ -48,29 +48,29 @@ async fn a_second_signal_ends_it_at_once() {
     server.asked("StartExecution", 1).await;
     server.signal("-TERM");
     server
-        .logged(|line| line["message"] == "stopping: what is under way is finished")
+        .logged(|line| line["message"] == "stopping: finishing requests under way")
         .await;
     server.signal("-TERM");
     assert_eq!(server.ended().await.code(), Some(143));
-    assert!(asking.await.unwrap(), "no answer, rather than a false one");
+    assert!(asking.await.unwrap(), "expected no answer");
 }
 
-/// What it says on standard error when it does not start.
-async fn complaint(command: &mut tokio::process::Command) -> String {
+/// Standard error of a failed start.
+async fn start_error(command: &mut tokio::process::Command) -> String {
     let output = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .output();
-    let output = tokio::time::timeout(PATIENCE, output).await;
+    let output = tokio::time::timeout(TIMEOUT, output).await;
     let output = output.expect("it ends").unwrap();
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap()
 }
 
 #[tokio::test]
-async fn whatever_keeps_it_from_starting_is_told_in_a_sentence() {
+async fn each_failed_start_names_its_cause() {
     let mut bare = command(env!("CARGO_BIN_EXE_bridge"));
-    let missing = complaint(bare.arg("serve").env("MAX_AGE_SECONDS", "x")).await;
+    let missing = start_error(bare.arg("serve").env("MAX_AGE_SECONDS", "x")).await;
     assert!(
         missing.starts_with("error: cannot start; set these variables:\n"),
         "{missing}"
@@ -81,15 +81,15 @@ async fn whatever_keeps_it_from_starting_is_told_in_a_sentence() {
         "PARKING_QUEUE_URL",
         "DEAD_LETTER_QUEUE_URL",
     ] {
-        let told = format!("- `{variable}`: expected a value, found none");
-        assert!(missing.contains(&told), "{missing}");
+        let expected = format!("- `{variable}`: expected a value, found none");
+        assert!(missing.contains(&expected), "{missing}");
     }
     assert!(missing.contains("- `MAX_AGE_SECONDS`: expected a whole number"));
 
-    let bad_routes = complaint(serve_command().env("ROUTES", "{}")).await;
+    let bad_routes = start_error(serve_command().env("ROUTES", "{}")).await;
     assert!(bad_routes.contains("routes"), "{bad_routes}");
 
-    let no_region = complaint(
+    let no_region = start_error(
         serve_command()
             .env_remove("AWS_REGION")
             .env("AWS_EC2_METADATA_DISABLED", "true"),
@@ -99,12 +99,12 @@ async fn whatever_keeps_it_from_starting_is_told_in_a_sentence() {
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = listener.local_addr().unwrap().to_string();
-    let in_use = complaint(serve_command().args(["--listen", &taken])).await;
-    let told = format!("cannot listen on `{taken}` (--listen): ");
-    assert!(in_use.contains(&told), "{in_use}");
+    let in_use = start_error(serve_command().args(["--listen", &taken])).await;
+    let expected = format!("cannot listen on `{taken}` (--listen): ");
+    assert!(in_use.contains(&expected), "{in_use}");
     assert!(in_use.contains("something else listens there"), "{in_use}");
 
-    let nonsense = complaint(serve_command().args(["--listen", "8080"])).await;
+    let nonsense = start_error(serve_command().args(["--listen", "8080"])).await;
     assert!(nonsense.contains("expected ADDRESS:PORT"), "{nonsense}");
 }
 
@@ -129,14 +129,14 @@ async fn it_is_ready_once_it_has_the_signing_secret() {
     let asked = ask(&http, signed(&server, &body("x"))).await;
     assert_eq!(asked, (503, json!({"code": "not_stored"})));
     server.aws.behave(Aws::Answers);
-    // Nobody has to send anything for that.
+    // It becomes ready without a request.
     server.ready().await;
     assert_eq!(ask(&http, signed(&server, &body("x"))).await.0, 200);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn an_option_beats_its_variable() {
+async fn an_option_overrides_its_variable() {
     let (aws, endpoint) = AwsStub::new(SECRET, Aws::Answers).start().await;
     let mut command = serve_command();
     command

@@ -1,4 +1,4 @@
-//! A person is asked on a topic, and the workflow goes on with the answer.
+//! The workflow asks a person on a topic and continues with the answer.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::listener::{Listener, publish, run};
 use crate::deployed::{RUNTIME, stack};
 use crate::e2e::{message, post, received};
 
-/// Publishes a question, and gives it as it comes on `topic`.
+/// Starts the workflow with a question; returns the question published on `topic`.
 async fn asked(question: &str, settings: Value, topic: &str) -> Value {
     let mut listener = Listener::on(topic).await;
     let mut text = settings;
@@ -16,7 +16,7 @@ async fn asked(question: &str, settings: Value, topic: &str) -> Value {
     listener.json(|value| value["question"] == question).await
 }
 
-/// What becomes of a message on `approve-answers`.
+/// The outcome of a message on `approve-answers`.
 async fn outcome(text: &str, number: u64) -> Value {
     let (status, answer) = post(&message("approve-answers", number, text)).await;
     assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
@@ -28,7 +28,7 @@ fn answer(question: &Value, answer: Value) -> String {
 }
 
 #[test]
-fn an_approved_question_tells_each_step() {
+fn an_approved_question_publishes_each_step() {
     RUNTIME.block_on(async {
         let mut progress = Listener::on("approve-progress").await;
         let mut out = Listener::on("approve-out").await;
@@ -38,8 +38,8 @@ fn an_approved_question_tells_each_step() {
             .json(|value| value["question"] == "May we have a kettle?")
             .await;
         assert_eq!(question["answer_within_seconds"], 3600);
-        let told = progress.of(&question["id"]).await;
-        assert_eq!(told["step"], "asked");
+        let asked = progress.of(&question["id"]).await;
+        assert_eq!(asked["step"], "asked");
         let yes = answer(&question, json!({"approved": true, "by": "Ada"}));
         publish("approve-answers", &yes).await;
         assert_eq!(
@@ -51,16 +51,16 @@ fn an_approved_question_tells_each_step() {
         );
         let decided = progress.of(&question["id"]).await;
         assert_eq!(decided["step"], "approved");
-        assert!(told["at"].as_str() < decided["at"].as_str(), "{decided}");
+        assert!(asked["at"].as_str() < decided["at"].as_str(), "{decided}");
     });
 }
 
 #[test]
-fn whatever_does_not_say_yes_is_a_no() {
+fn every_answer_but_yes_is_a_no() {
     RUNTIME.block_on(async {
         let mut out = Listener::on("approve-out").await;
         let error = json!({"error": "Denied", "cause": "too dear"});
-        for (number, (said, expected)) in [
+        for (number, (reply, expected)) in [
             (
                 json!({"error": error}),
                 json!({"error": "Denied", "cause": "too dear"}),
@@ -74,7 +74,7 @@ fn whatever_does_not_say_yes_is_a_no() {
         {
             let text = format!("A no of kind {number}?");
             let question = asked(&text, json!({}), "approve-ask").await;
-            let mut no = said;
+            let mut no = reply;
             no["token"] = question["token"].clone();
             publish("approve-answers", &no.to_string()).await;
             let mut result = out.of(&question["id"]).await;
@@ -87,7 +87,7 @@ fn whatever_does_not_say_yes_is_a_no() {
 }
 
 #[test]
-fn an_answer_counts_once_however_often_it_comes() {
+fn a_repeated_answer_counts_once() {
     RUNTIME.block_on(async {
         let mut out = Listener::on("approve-out").await;
         let question = asked("Once?", json!({}), "approve-ask").await;
@@ -105,7 +105,7 @@ fn an_answer_counts_once_however_often_it_comes() {
 }
 
 #[test]
-fn a_question_without_an_answer_goes_to_somebody_else() {
+fn an_unanswered_question_is_escalated() {
     RUNTIME.block_on(async {
         let mut out = Listener::on("approve-out").await;
         let mut escalation = Listener::on("approve-escalation").await;
@@ -119,7 +119,7 @@ fn a_question_without_an_answer_goes_to_somebody_else() {
         assert_eq!(again["question"], "Anybody?");
         assert_eq!(again["answer_within_seconds"], 86_400);
         assert_ne!(again["token"], question["token"]);
-        // The first one answers too late, and it changes nothing.
+        // The first person's late answer changes nothing.
         let late = answer(&question, json!(false));
         assert_eq!(outcome(&late, 720_000).await, "closed");
         let yes = answer(&again, json!(true));
@@ -133,7 +133,7 @@ fn a_question_without_an_answer_goes_to_somebody_else() {
 }
 
 #[test]
-fn a_question_that_nobody_answers_has_an_outcome() {
+fn a_question_that_stays_unanswered_has_an_outcome() {
     RUNTIME.block_on(async {
         let mut out = Listener::on("approve-out").await;
         let mut progress = Listener::on("approve-progress").await;
@@ -143,14 +143,14 @@ fn a_question_that_nobody_answers_has_an_outcome() {
             out.of(&question["id"]).await,
             json!({"id": question["id"], "question": "Nobody?", "escalated": true, "outcome": "not_answered"})
         );
-        // EventBridge keeps no order, so the time tells it.
-        let mut told = Vec::new();
+        // EventBridge keeps no order, so sort by time.
+        let mut all = Vec::new();
         for _ in 0..3 {
             let step = progress.of(&question["id"]).await;
-            told.push((step["at"].to_string(), step["step"].clone()));
+            all.push((step["at"].to_string(), step["step"].clone()));
         }
-        told.sort_by(|one, other| one.0.cmp(&other.0));
-        let steps: Vec<_> = told.into_iter().map(|(_, step)| step).collect();
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        let steps: Vec<_> = all.into_iter().map(|(_, step)| step).collect();
         assert_eq!(json!(steps), json!(["asked", "escalated", "not_answered"]));
         let late = answer(&question, json!(true));
         assert_eq!(outcome(&late, 730_000).await, "closed");
@@ -158,7 +158,7 @@ fn a_question_that_nobody_answers_has_an_outcome() {
 }
 
 #[test]
-fn what_answers_no_question_is_a_dead_letter() {
+fn an_answer_without_a_question_is_a_dead_letter() {
     RUNTIME.block_on(async {
         let guessed = json!({"token": "guessed", "answer": true}).to_string();
         for (number, text, code) in [
@@ -188,9 +188,9 @@ fn a_message_without_a_question_is_a_failure() {
     });
 }
 
-/// The same state machine with a source that EventBridge refuses: what nobody was asked is no answer.
+/// The same state machine with a source that EventBridge refuses: an unpublished question does not count as unanswered.
 #[test]
-fn a_question_that_cannot_be_published_is_a_failure_and_no_answer() {
+fn a_question_that_cannot_be_published_is_a_failure() {
     RUNTIME.block_on(async {
         let definition = include_str!("../../../statemachines/approve.asl.json")
             .replace("\"workflow-bridge\"", "\"aws.nobody\"")
@@ -198,7 +198,7 @@ fn a_question_that_cannot_be_published_is_a_failure_and_no_answer() {
             .replace("${EscalationWithinSeconds}", "600")
             .replace("\"MaxAttempts\": 4", "\"MaxAttempts\": 0");
         let input =
-            json!({"message": {"id": "1", "cache": "demo", "text": "Heard?", "json": null}});
+            json!({"message": {"id": "1", "cache": "demo", "text": "Subscription?", "json": null}});
         assert_eq!(
             run(&definition, input).await,
             ("FAILED".to_owned(), json!("EventBridge.FailedEntry"))

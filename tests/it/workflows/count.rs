@@ -5,7 +5,7 @@
 //! COUNT_MESSAGES=2000 cargo test --all-features --test it count -- --nocapture
 //! ```
 //!
-//! Without `COUNT_MESSAGES` there are 200 messages.
+//! `COUNT_MESSAGES` defaults to 200.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::local::template::add_routes;
+use workflow_bridge::tools::template::add_routes;
 
 use super::listener::Listener;
 use super::running::{
@@ -27,7 +27,7 @@ use crate::deployed::{RUNTIME, stack};
 use crate::e2e::round_trip;
 use crate::messages::post_signed;
 
-/// How many messages are on their way to the webhook at once.
+/// Concurrent requests to the webhook.
 const AT_ONCE: usize = 8;
 
 pub fn extend(template: &mut Value) -> Result<()> {
@@ -58,7 +58,7 @@ pub fn extend(template: &mut Value) -> Result<()> {
     )
 }
 
-/// What a counter is at; none where nothing was counted.
+/// The value of a counter; `None` before the first count.
 async fn total(counter: &str) -> Option<u64> {
     match item("CountTable", counter).await?.get("events") {
         Some(AttributeValue::N(number)) => number.parse().ok(),
@@ -67,9 +67,9 @@ async fn total(counter: &str) -> Option<u64> {
 }
 
 #[test]
-fn a_message_counts_for_its_topic_and_for_whoever_sent_it() {
+fn a_message_counts_for_its_topic_and_for_its_token() {
     RUNTIME.block_on(async {
-        // Whoever publishes here has a key without a name.
+        // The publisher's key has no token ID.
         for expected in [1, 2] {
             let reply = round_trip("count-in", "x", "count-out").await;
             let reply: Value = serde_json::from_str(&reply).unwrap();
@@ -94,12 +94,12 @@ fn a_message_counts_for_its_topic_and_for_whoever_sent_it() {
 }
 
 #[test]
-fn many_messages_of_which_every_tenth_is_delivered_twice_count_exactly() {
+fn totals_are_exact_despite_repeated_deliveries() {
     let count = setting("COUNT_MESSAGES").unwrap_or(200);
     RUNTIME.block_on(tally(count));
 }
 
-/// A message of one of three topics, by one of two publishers or by nobody.
+/// A message on one of three topics, with one of two token IDs or none.
 fn tallied(number: u64) -> (String, Option<&'static str>, String) {
     let topic = format!("tally-{}", number % 3);
     let token = [Some("tally-ana"), Some("tally-bo"), None][(number / 3 % 3) as usize];
@@ -129,14 +129,14 @@ async fn tally(count: u64) {
         (topic, token)
     });
     let sending = sending.buffer_unordered(AT_ONCE).collect::<Vec<_>>();
-    let hearing = async {
-        let mut heard = Vec::new();
+    let receiving = async {
+        let mut received = Vec::new();
         for _ in 0..count {
-            heard.push(replies.next_json().await);
+            received.push(replies.next_json().await);
         }
-        heard
+        received
     };
-    let (sent, heard) = tokio::join!(sending, hearing);
+    let (sent, received) = tokio::join!(sending, receiving);
 
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
     for (topic, token) in sent {
@@ -145,23 +145,23 @@ async fn tally(count: u64) {
             *expected.entry(format!("token demo/{token}")).or_default() += 1;
         }
     }
-    let mut said: BTreeMap<String, u64> = BTreeMap::new();
+    let mut found: BTreeMap<String, u64> = BTreeMap::new();
     let mut ids = BTreeSet::new();
-    for reply in &heard {
+    for reply in &received {
         assert_eq!(reply["repeat"], false, "{reply}");
         assert!(ids.insert(reply["id"].as_str().unwrap()), "twice: {reply}");
         for (kind, name) in [("topic", "name"), ("token", "id")] {
             if let Some(name) = reply[kind][name].as_str() {
-                let most = said.entry(format!("{kind} demo/{name}")).or_default();
+                let most = found.entry(format!("{kind} demo/{name}")).or_default();
                 *most = (*most).max(reply[kind]["events"].as_u64().unwrap());
             }
         }
     }
-    // The last reply of each counter tells its total.
-    assert_eq!(said, expected);
+    // The last reply of each counter has its total.
+    assert_eq!(found, expected);
 
-    // What was counted is not counted again by an execution with another name.
-    for reply in heard.iter().take(10) {
+    // An execution with another name does not count a counted message again.
+    for reply in received.iter().take(10) {
         let (id, topic) = (&reply["id"], &reply["topic"]["name"]);
         let mut again = message(id.as_str().unwrap(), topic.as_str().unwrap(), 0, "x");
         again["token_id"] = reply["token"]["id"].clone();
@@ -175,7 +175,7 @@ async fn tally(count: u64) {
 }
 
 #[test]
-fn a_task_that_is_done_again_counts_once() {
+fn a_repeated_task_counts_once() {
     RUNTIME.block_on(async {
         let twice = message("count-twice", "count-twice", 1, "x");
         let reply = run("CountTwiceStateMachine", &twice, "count-twice-out").await;
@@ -222,7 +222,7 @@ fn cancelled(reasons: &str) -> String {
 const CANCELLED: &str = "DynamoDb.TransactionCanceledException";
 
 #[test]
-fn a_cancelled_transaction_is_done_again_and_a_table_that_throttles_fails_the_execution() {
+fn a_cancelled_transaction_is_retried_then_fails_the_execution() {
     RUNTIME.block_on(async {
         let counted = message("count-counted", "count-asked", 1, "x");
         run("CountStateMachine", &counted, "count-counted").await;
@@ -278,7 +278,7 @@ fn a_cancelled_transaction_is_done_again_and_a_table_that_throttles_fails_the_ex
 }
 
 #[test]
-fn a_transaction_that_never_gets_through_ends_with_the_time_of_its_execution() {
+fn a_lasting_conflict_ends_with_the_executions_timeout() {
     RUNTIME.block_on(async {
         let mut asked = Listener::on("count-hot").await;
         let mut replies = Listener::on("count-hot-out").await;

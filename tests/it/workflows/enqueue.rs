@@ -1,9 +1,9 @@
-//! Each message goes to a queue, in order where the queue keeps one.
+//! Each message goes to a queue; a FIFO queue keeps the order.
 
 use anyhow::Result;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Name};
 use serde_json::{Value, json};
-use workflow_bridge::local::template::add_resource;
+use workflow_bridge::tools::template::add_resource;
 
 use super::listener::Listener;
 use super::running::{
@@ -14,7 +14,7 @@ use crate::e2e::round_trip;
 use crate::messages::until;
 
 pub fn extend(template: &mut Value) -> Result<()> {
-    // The shipped one, with a queue that no other test sends to or receives from.
+    // The shipped state machine, each with a queue of its own.
     for (id, queue) in [
         ("EnqueueOrder", json!({"FifoQueue": true})),
         ("EnqueueAgain", json!({"FifoQueue": true})),
@@ -47,11 +47,11 @@ pub fn extend(template: &mut Value) -> Result<()> {
     Ok(())
 }
 
-fn sqs(stack: &workflow_bridge::local::Stack) -> aws_sdk_sqs::Client {
+fn sqs(stack: &workflow_bridge::tools::local::Stack) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::new(stack.account().config())
 }
 
-/// What a consumer gets next, hidden from then on.
+/// Receives the next message, which then stays hidden.
 async fn receive(queue: &str) -> Option<Message> {
     let stack = stack().await;
     let call = sqs(stack)
@@ -80,7 +80,7 @@ fn attribute(message: &Message, name: Name) -> Option<String> {
 }
 
 #[test]
-fn a_message_is_in_the_queue_and_the_reply_says_its_id() {
+fn a_message_is_in_the_queue_and_the_reply_has_its_id() {
     RUNTIME.block_on(async {
         let reply = round_trip("enqueue-in", r#"{"order": 7}"#, "enqueue-out").await;
         let reply: Value = serde_json::from_str(&reply).unwrap();
@@ -117,7 +117,7 @@ fn a_message_is_in_the_queue_and_the_reply_says_its_id() {
 }
 
 #[test]
-fn a_fifo_queue_keeps_the_order_of_each_topic_and_holds_no_other_back() {
+fn a_fifo_queue_keeps_order_per_topic_without_blocking_others() {
     RUNTIME.block_on(async {
         let mut sent = Vec::new();
         for number in 0..12 {
@@ -129,7 +129,7 @@ fn a_fifo_queue_keeps_the_order_of_each_topic_and_holds_no_other_back() {
         let mut received = Vec::new();
         let mut groups = Vec::new();
         while received.len() < sent.len() {
-            // One of each topic, and no other before these are deleted.
+            // One message of each topic; the next ones only after these are deleted.
             let first = receive("EnqueueOrderQueue").await.unwrap();
             let second = receive("EnqueueOrderQueue").await.unwrap();
             assert!(receive("EnqueueOrderQueue").await.is_none());
@@ -147,14 +147,14 @@ fn a_fifo_queue_keeps_the_order_of_each_topic_and_holds_no_other_back() {
         }
         groups.sort();
         groups.dedup();
-        // A space may not be in the name of a group.
+        // A group's name cannot contain a space.
         assert_eq!(groups.len(), 2);
         assert_eq!((groups[0].len(), groups[1].as_str()), (64, "demo/orders"));
     });
 }
 
 #[test]
-fn a_message_that_comes_again_is_in_a_fifo_queue_once() {
+fn a_repeated_message_is_in_a_fifo_queue_once() {
     RUNTIME.block_on(async {
         let mut replies = Listener::on("enqueue-again").await;
         let one = message("enqueue-again", "t", 1, "x");
@@ -167,7 +167,7 @@ fn a_message_that_comes_again_is_in_a_fifo_queue_once() {
         }
         let found = receive("EnqueueAgainQueue").await.unwrap();
         assert_eq!(first["message_id"], found.message_id().unwrap());
-        // Its group would be held back otherwise.
+        // Otherwise its group stays blocked.
         delete("EnqueueAgainQueue", &found).await;
         assert!(receive("EnqueueAgainQueue").await.is_none());
     });
@@ -192,7 +192,7 @@ fn a_standard_queue_gets_no_group() {
 }
 
 #[test]
-fn a_queue_that_does_not_answer_well_is_tried_again_until_it_does_or_fails_the_execution() {
+fn a_throttled_send_is_retried_then_fails_the_execution() {
     RUNTIME.block_on(async {
         let throttled = (
             "SQS.AmazonSQSException",
@@ -230,7 +230,7 @@ fn a_missing_queue_fails_the_execution() {
         let lost = message("enqueue-nowhere", "t", 1, "x");
         let failure = run("EnqueueNowhereStateMachine", &lost, "enqueue-nowhere").await;
         let error = failure["error"].as_str().unwrap_or_default();
-        // AWS names this error otherwise than the emulator.
+        // AWS and the emulator name this error differently.
         assert!(error.starts_with("SQS."), "{failure}");
     });
 }

@@ -1,17 +1,17 @@
-//! `express-enrich`: what is known about a message comes back, published by the workflow itself.
+//! `express-enrich`: the workflow itself publishes the enriched message.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use momento::topics::ValueKind;
 use serde_json::{Value, json};
-use workflow_bridge::local::Stack;
-use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::tools::local::Stack;
+use workflow_bridge::tools::local::workspace::Workspace;
 
 use crate::deployed::{RUNTIME, SOON, stack};
 use crate::e2e::{message, post};
 
-/// Publishes a signed message in Momento's place, `times` times, and returns the answers on `enrich-out`.
+/// Posts a signed message `times` times and returns the answers on `enrich-out`.
 async fn enriched(stack: &Stack, body: &str, times: usize) -> Vec<Value> {
     let client = stack.momento_client().unwrap();
     let mut subscription = client.subscribe("demo", "enrich-out").await.unwrap();
@@ -35,10 +35,10 @@ async fn enriched(stack: &Stack, body: &str, times: usize) -> Vec<Value> {
 }
 
 #[test]
-fn what_is_known_about_a_message_comes_back() {
+fn the_answer_describes_the_message() {
     RUNTIME.block_on(async {
         let stack = stack().await;
-        let known = async |body: &str| {
+        let description = async |body: &str| {
             let mut answer = enriched(stack, body, 1).await.remove(0);
             let fields = answer.as_object_mut().unwrap();
             let sent: Value = serde_json::from_str(body).unwrap();
@@ -55,14 +55,14 @@ fn what_is_known_about_a_message_comes_back() {
 
         let order = json!({"kind": "order", "lines": [{"n": 1}], "note": null});
         assert_eq!(
-            known(&message("enrich-in", 1, &order.to_string())).await,
+            description(&message("enrich-in", 1, &order.to_string())).await,
             json!({
                 "topic": "enrich-in", "sequence": 1, "from": "mo", "kind": "object",
                 "length": order.to_string().len(), "fields": ["kind", "lines", "note"], "value": order,
             })
         );
         // One field is a list of one.
-        let answer = known(&message("enrich-in", 2, r#"{"a":[1]}"#)).await;
+        let answer = description(&message("enrich-in", 2, r#"{"a":[1]}"#)).await;
         assert_eq!(
             (&answer["fields"], &answer["value"]),
             (&json!(["a"]), &json!({"a": [1]}))
@@ -75,7 +75,7 @@ fn what_is_known_about_a_message_comes_back() {
             (7, "null", "text", 4, json!("null")),
             (8, "false", "boolean", 5, json!(false)),
         ] {
-            let answer = known(&message("enrich-in", number, text)).await;
+            let answer = description(&message("enrich-in", number, text)).await;
             assert_eq!(
                 (
                     &answer["kind"],
@@ -87,25 +87,25 @@ fn what_is_known_about_a_message_comes_back() {
                 "{text}"
             );
         }
-        // Binary, and from nobody in particular.
+        // A binary message without a token ID.
         let mut binary: Value = serde_json::from_str(&message("enrich-in", 9, "")).unwrap();
         binary["text"] = Value::Null;
         binary["token_id"] = Value::Null;
         binary["binary"] = json!(STANDARD.encode([0, 255, 1]));
-        let answer = known(&binary.to_string()).await;
+        let answer = description(&binary.to_string()).await;
         assert_eq!(
             (&answer["kind"], &answer["from"], &answer["value"]),
             (&json!("binary"), &Value::Null, &json!("AP8B"))
         );
 
-        // EXPRESS executions know no names: what is delivered again runs again, and the answers have one id.
+        // Names do not deduplicate EXPRESS executions: a second delivery runs again, and both answers have the same ID.
         let twice = enriched(stack, &message("enrich-in", 10, "again"), 2).await;
         assert_eq!(twice[0]["id"], twice[1]["id"]);
     });
 }
 
 #[test]
-fn an_answer_that_the_bus_refuses_fails_in_clear_words() {
+fn an_answer_refused_by_the_bus_fails_with_a_clear_error() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let file = Workspace::find()
@@ -114,7 +114,7 @@ fn an_answer_that_the_bus_refuses_fails_in_clear_words() {
             .join("statemachines/express-enrich.asl.json");
         let mut definition: Value =
             serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-        // Over what EventBridge takes, which it tells inside an answer 200; and no waiting for it to get better.
+        // Over EventBridge's limit, which it reports inside an answer 200; with a single retry.
         let publish = &mut definition["States"]["Publish"];
         publish["Arguments"]["Entries"][0]["DetailType"] = json!("x".repeat(129));
         publish["Retry"][0]["MaxAttempts"] = json!(1);
@@ -161,7 +161,7 @@ fn an_answer_that_the_bus_refuses_fails_in_clear_words() {
 }
 
 #[test]
-fn bridge_local_refuses_a_reply_that_would_never_be_sent() {
+fn bridge_local_refuses_a_reply_of_an_express_workflow() {
     let workspace = Workspace::find().unwrap();
     let shipped = std::fs::read_to_string(workspace.root().join("template.yaml")).unwrap();
     let target = "            stateMachine: !Ref ExpressEnrichStateMachine\n";
@@ -184,6 +184,6 @@ fn bridge_local_refuses_a_reply_that_would_never_be_sent() {
     );
     assert!(
         !error.contains("emulator"),
-        "it is said before anything starts: {error}"
+        "expected the error before anything starts: {error}"
     );
 }

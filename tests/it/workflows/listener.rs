@@ -1,4 +1,4 @@
-//! A subscriber, and state machines that differ from the shipped ones.
+//! A subscriber, and executions of undeployed state machines.
 
 use futures_util::StreamExt;
 use momento::topics::{Subscription, ValueKind};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::deployed::{SOON, stack};
 
-/// Takes what one test waits for, and leaves what belongs to the others.
+/// A subscription that skips messages of other tests.
 pub struct Listener(Subscription);
 
 impl Listener {
@@ -16,7 +16,7 @@ impl Listener {
     }
 
     pub async fn text(&mut self, wanted: impl Fn(&str) -> bool) -> String {
-        let hear = async {
+        let receive = async {
             loop {
                 let item = self.0.next().await.expect("a subscription");
                 let ValueKind::Text(text) = item.kind else {
@@ -27,8 +27,8 @@ impl Listener {
                 }
             }
         };
-        let heard = tokio::time::timeout(SOON, hear).await;
-        heard.expect("a message")
+        let received = tokio::time::timeout(SOON, receive).await;
+        received.expect("a message")
     }
 
     pub async fn json(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
@@ -36,7 +36,7 @@ impl Listener {
         read(&self.text(|text| wanted(&read(text))).await)
     }
 
-    /// Whatever comes next, on a topic that nobody else uses.
+    /// The next message, on a topic of this test alone.
     pub async fn next(&mut self) -> String {
         self.text(|_| true).await
     }
@@ -45,7 +45,7 @@ impl Listener {
         self.json(|_| true).await
     }
 
-    /// What tells of the message with this id.
+    /// The next value with this ID.
     pub async fn of(&mut self, id: &Value) -> Value {
         self.json(|value| value["id"] == *id).await
     }
@@ -56,7 +56,7 @@ pub async fn publish(topic: &str, text: &str) {
     client.publish("demo", topic, text).await.unwrap();
 }
 
-/// Runs a state machine that is not deployed, and gives its status and its output or error.
+/// Runs an undeployed state machine; returns its status and its output or error.
 pub async fn run(definition: &str, input: Value) -> (String, Value) {
     let client = aws_sdk_sfn::Client::new(stack().await.account().config());
     let machine = client
@@ -83,9 +83,9 @@ pub async fn run(definition: &str, input: Value) -> (String, Value) {
         }
     };
     let execution = tokio::time::timeout(SOON, ended).await.expect("an end");
-    let told = match execution.output() {
+    let outcome = match execution.output() {
         Some(output) => serde_json::from_str(output).unwrap(),
         None => Value::from(execution.error()),
     };
-    (execution.status().as_str().to_owned(), told)
+    (execution.status().as_str().to_owned(), outcome)
 }

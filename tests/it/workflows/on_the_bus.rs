@@ -1,13 +1,13 @@
-//! `on-the-bus`: a message becomes an event, and a rule hands it to a queue.
+//! `on-the-bus`: a message becomes an event, and a rule passes it to a queue.
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
-use workflow_bridge::local::Stack;
+use workflow_bridge::tools::local::Stack;
 
 use crate::deployed::{RUNTIME, SOON, stack};
 use crate::e2e::{message, post};
 
-/// Takes the next event out of the queue.
+/// Removes and returns the next event of the queue.
 async fn taken(stack: &Stack) -> Value {
     let client = aws_sdk_sqs::Client::new(stack.account().config());
     let queue = stack.resource("OnTheBusQueue").unwrap();
@@ -27,10 +27,10 @@ async fn taken(stack: &Stack) -> Value {
 }
 
 #[test]
-fn a_message_becomes_an_event_as_of_momentos_own_handler() {
+fn a_message_becomes_an_event_like_that_of_momentos_handler() {
     RUNTIME.block_on(async {
         let stack = stack().await;
-        // An event of another topic on the same bus, which the rule leaves alone.
+        // An event of another topic on the same bus, which the rule does not match.
         let (_, answer) = post(&message("bus-other", 1, "not for this queue")).await;
         assert_eq!(answer["targets"][0]["outcome"], "event_put");
 
@@ -52,7 +52,7 @@ fn a_message_becomes_an_event_as_of_momentos_own_handler() {
                 &json!(stack.account().id())
             )
         );
-        // The body as Momento sent it, the text still a text, and the id.
+        // The body as Momento sent it, with the ID added; the text stays a string.
         let mut detail: Value = serde_json::from_str(&body).unwrap();
         detail["id"] = answer["id"].clone();
         assert_eq!(event["detail"], detail);
@@ -67,7 +67,7 @@ fn a_message_becomes_an_event_as_of_momentos_own_handler() {
 }
 
 #[test]
-fn what_cannot_be_handed_over_is_kept() {
+fn undeliverable_events_go_to_a_dead_letter_queue() {
     RUNTIME.block_on(async {
         let stack = stack().await;
         let client = aws_sdk_sqs::Client::new(stack.account().config());
@@ -99,7 +99,7 @@ fn what_cannot_be_handed_over_is_kept() {
             target.dead_letter_config().unwrap().arn(),
             Some(dead.as_str())
         );
-        // The rule may write to both, and nothing else of EventBridge.
+        // Only this rule of EventBridge may write to both.
         for queue in ["OnTheBusQueue", "OnTheBusDeadLetterQueue"] {
             let policy = attribute(queue, QueueAttributeName::Policy).await;
             let policy: Value = serde_json::from_str(&policy).unwrap();

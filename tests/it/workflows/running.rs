@@ -1,7 +1,7 @@
-//! Executions of shipped workflows, and of variants in which the test answers in the place of a service.
+//! Executions of shipped workflows, and of variants in which the test replaces a service.
 //!
-//! The emulator's workflow engine calls its own services, where no fault can be put in between. So a variant has the shipped
-//! definition, retries and catches included, except that one task asks the test on a topic and waits for its answer.
+//! The emulator's workflow engine calls its own services directly, so no proxy can inject faults. A variant keeps the shipped
+//! definition with retries and catches, except that one task asks the test on a topic and waits for its answer.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +13,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
-use workflow_bridge::local::template::add_state_machine;
-use workflow_bridge::local::workspace::Workspace;
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::template::add_state_machine;
 
 use super::listener::Listener;
 use crate::deployed::stack;
 
-/// Adds a state machine that is the shipped one of `workflow` with a changed definition.
+/// Adds the shipped state machine of `workflow` with a changed definition.
 pub fn add_variant(
     template: &mut Value,
     workflow: &str,
@@ -40,7 +40,7 @@ pub fn add_variant(
     Ok(())
 }
 
-/// Lets a task ask on `topic` instead of what it does, and retry every second.
+/// Replaces a task by a question on `topic`, retried every second.
 pub fn ask_instead(definition: &mut Value, state: &str, topic: &str) {
     let task = &mut definition["States"][state];
     task["Resource"] = json!("arn:aws:states:::events:putEvents.waitForTaskToken");
@@ -60,21 +60,18 @@ pub fn retry_every_second(definition: &mut Value, state: &str) {
     }
 }
 
-/// How often a task is tried again after an error that no retrier names.
+/// The number of retries of a task after an error that no retrier names.
 pub fn retries(workflow: &str, state: &str) -> u64 {
     let root = Workspace::find().unwrap().root().to_owned();
     let text = std::fs::read_to_string(root.join(format!("statemachines/{workflow}.asl.json")));
     let definition: Value = serde_json::from_str(&text.unwrap()).unwrap();
     let retriers = definition["States"][state]["Retry"].as_array().unwrap();
     let retries = retriers.last().unwrap()["MaxAttempts"].as_u64().unwrap();
-    assert!(
-        retries > 2,
-        "expected a task that is tried again, found {retries} retries"
-    );
+    assert!(retries > 2, "expected a task with retries, found {retries}");
     retries
 }
 
-/// A message as workflows get it.
+/// A message in the form that workflows receive.
 pub fn message(id: &str, topic: &str, number: u64, text: &str) -> Value {
     json!({
         "id": id, "cache": "demo", "topic": topic, "topic_sequence_number": number,
@@ -82,9 +79,9 @@ pub fn message(id: &str, topic: &str, number: u64, text: &str) -> Value {
     })
 }
 
-/// Starts an execution as no delivery would, under a name of its own. The ARN of it.
+/// Starts an execution without the bridge, under a name of its own; returns its ARN.
 ///
-/// The bridge publishes no result of such an execution, so the test does: to `topic`, as a route would.
+/// The bridge publishes no result of such an execution, so the test publishes it to `topic`, like a route.
 pub async fn start(machine: &str, message: &Value, topic: &str) -> String {
     static STARTED: AtomicU64 = AtomicU64::new(0);
     let stack = stack().await;
@@ -102,7 +99,7 @@ pub async fn start(machine: &str, message: &Value, topic: &str) -> String {
     execution
 }
 
-/// Lets what an execution returned, or how it failed, be published once it has ended.
+/// Publishes the output or failure of an execution after its end, in the background.
 pub async fn publish_result(execution: &str, message: &Value, topic: &str) {
     let config = stack().await.account().config().clone();
     let (execution, message, topic) = (execution.to_owned(), message.clone(), topic.to_owned());
@@ -136,14 +133,14 @@ async fn publish_when_ended(config: SdkConfig, execution: String, message: Value
     assert_eq!(put.unwrap().failed_entry_count, 0);
 }
 
-/// Runs an execution to its end, and returns its reply or its failure.
+/// Runs an execution to its end; returns its reply or its failure.
 pub async fn run(machine: &str, message: &Value, topic: &str) -> Value {
     let mut replies = Listener::on(topic).await;
     start(machine, message, topic).await;
     replies.next_json().await
 }
 
-/// Answers a task that asked, with its result or with an error and a cause.
+/// Answers a task's question with a result or with an error and a cause.
 pub async fn answer(token: &str, with: Result<Value, (&str, &str)>) {
     let sfn = aws_sdk_sfn::Client::new(stack().await.account().config());
     match with {

@@ -1,4 +1,4 @@
-//! Each message is an item, once.
+//! Each message is stored as an item, once.
 
 use anyhow::Result;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -33,7 +33,7 @@ pub fn extend(template: &mut Value) -> Result<()> {
     )
 }
 
-/// What is stored under an id, as JSON.
+/// The item with this ID, as JSON.
 async fn stored(id: &str) -> Value {
     let item = item("StoreTable", id).await.unwrap_or_default();
     let plain = item.into_iter().map(|(name, value)| match value {
@@ -45,26 +45,26 @@ async fn stored(id: &str) -> Value {
 }
 
 #[test]
-fn a_message_is_an_item_and_the_reply_says_what_was_stored() {
+fn a_message_becomes_an_item_and_the_reply_contains_it() {
     RUNTIME.block_on(async {
         let reply = round_trip("store-in", r#"{"order": 7}"#, "store-out").await;
         let reply: Value = serde_json::from_str(&reply).unwrap();
         assert_eq!(reply["repeat"], false);
-        let said = &reply["stored"];
+        let item = &reply["stored"];
         assert_eq!(
-            (&said["cache"], &said["topic"], &said["text"]),
+            (&item["cache"], &item["topic"], &item["text"]),
             (
                 &json!("demo"),
                 &json!("store-in"),
                 &json!(r#"{"order": 7}"#)
             )
         );
-        assert_eq!(&stored(said["id"].as_str().unwrap()).await, said);
+        assert_eq!(&stored(item["id"].as_str().unwrap()).await, item);
     });
 }
 
 #[test]
-fn a_message_that_has_little_is_stored_as_it_is() {
+fn a_message_with_few_fields_is_stored_unchanged() {
     RUNTIME.block_on(async {
         let mut binary = message("store-binary", "t", 0, "");
         binary["text"] = json!(null);
@@ -81,7 +81,7 @@ fn a_message_that_has_little_is_stored_as_it_is() {
 }
 
 #[test]
-fn a_message_that_comes_again_is_a_success_and_changes_nothing() {
+fn a_repeated_message_succeeds_and_changes_nothing() {
     RUNTIME.block_on(async {
         let mut replies = Listener::on("store-again").await;
         let first = message("store-again", "t", 3, "first");
@@ -103,7 +103,7 @@ fn a_message_that_comes_again_is_a_success_and_changes_nothing() {
 }
 
 #[test]
-fn a_throttled_table_is_tried_again_until_it_gives_way_or_fails_the_execution() {
+fn a_throttled_write_is_retried_then_fails_the_execution() {
     RUNTIME.block_on(async {
         let mut asked = Listener::on("store-throttled").await;
         let mut replies = Listener::on("store-throttled-out").await;
@@ -115,8 +115,8 @@ fn a_throttled_table_is_tried_again_until_it_gives_way_or_fails_the_execution() 
         }
         answer(&asked.next().await, Ok(json!({}))).await;
         let reply = replies.next_json().await;
-        let said = (&reply["stored"]["id"], &reply["repeat"]);
-        assert_eq!(said, (&json!("store-gives-way"), &json!(false)));
+        let found = (&reply["stored"]["id"], &reply["repeat"]);
+        assert_eq!(found, (&json!("store-gives-way"), &json!(false)));
 
         start(machine, &message("store-fails", "t", 2, "x"), topic).await;
         for _ in 0..=retries("store", "Store") {

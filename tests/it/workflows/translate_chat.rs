@@ -1,4 +1,4 @@
-//! A chat that is read in many languages. The emulator's translations show that they are none: `[fr] hello`.
+//! A chat translated into many languages. The emulator only marks the text: `[fr] hello`.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::listener::{Listener, run};
 use crate::deployed::RUNTIME;
 use crate::e2e::{message, post};
 
-/// As the template has them.
+/// The languages in the template.
 const LANGUAGES: [&str; 4] = ["de", "es", "fr", "ja"];
 
 async fn listeners() -> Vec<Listener> {
@@ -15,20 +15,20 @@ async fn listeners() -> Vec<Listener> {
     join_all(topics.iter().map(|topic| Listener::on(topic))).await
 }
 
-/// Sends a message, and gives what the workflow tells of it on `topic`.
-async fn said(text: &str, number: u64, topic: &str) -> Value {
-    let mut told = Listener::on(topic).await;
+/// Sends a message; returns the workflow's reply on `topic`.
+async fn reply_to(text: &str, number: u64, topic: &str) -> Value {
+    let mut replies = Listener::on(topic).await;
     let (status, answer) = post(&message("chat", number, text)).await;
     assert_eq!((status, &answer["code"]), (200, &json!("accepted")));
-    told.of(&answer["id"]).await
+    replies.of(&answer["id"]).await
 }
 
-fn parts(told: &Value) -> (&Value, &Value, &Value, &Value) {
+fn parts(reply: &Value) -> (&Value, &Value, &Value, &Value) {
     (
-        &told["outcome"],
-        &told["language"],
-        &told["published"],
-        &told["failed"],
+        &reply["outcome"],
+        &reply["language"],
+        &reply["published"],
+        &reply["failed"],
     )
 }
 
@@ -38,15 +38,15 @@ fn a_message_comes_back_in_each_language() {
         for (number, language, text, bare) in [
             (810_000, "en", "Good morning, all", "Good morning, all"),
             (810_001, "de", "[de] Guten Tag", "Guten Tag"),
-            // Nobody can tell the language of these.
+            // The language of these is unknown.
             (810_002, "en", ":-)", ":-)"),
             (810_003, "en", "[xx] Hello?", "Hello?"),
         ] {
             let mut chats = listeners().await;
-            let told = said(text, number, "translate-chat-out").await;
+            let reply = reply_to(text, number, "translate-chat-out").await;
             let published = LANGUAGES.map(|language| format!("chat-{language}"));
             assert_eq!(
-                parts(&told),
+                parts(&reply),
                 (
                     &json!("translated"),
                     &json!(language),
@@ -56,7 +56,7 @@ fn a_message_comes_back_in_each_language() {
             );
             for (language, chat) in LANGUAGES.iter().zip(&mut chats) {
                 let translated = format!("[{language}] {bare}");
-                chat.text(|heard| heard == translated).await;
+                chat.text(|text| text == translated).await;
             }
         }
     });
@@ -66,24 +66,24 @@ fn a_message_comes_back_in_each_language() {
 fn a_toxic_message_is_stopped() {
     RUNTIME.block_on(async {
         let mut chat = Listener::on("chat-de").await;
-        // The second one has to be translated before it is found, and the third one is toxic in its last segment.
+        // The second text is detected only after translation; the third is toxic only in its last segment.
         let long = format!("{}toxic", "such fine words ".repeat(200));
         for (number, text) in [
             (820_000, "You toxic thing"),
             (820_001, "[fr] Toxic, vraiment"),
             (820_002, long.as_str()),
         ] {
-            let told = said(text, number, "translate-chat-out").await;
-            assert_eq!(told["outcome"], "stopped", "{told}");
+            let reply = reply_to(text, number, "translate-chat-out").await;
+            assert_eq!(reply["outcome"], "stopped", "{reply}");
             assert_eq!(
-                (&told["published"], &told["labels"], &told["toxicity"]),
+                (&reply["published"], &reply["labels"], &reply["toxicity"]),
                 (&json!([]), &json!(["INSULT"]), &json!(0.99))
             );
         }
-        said("And a kind word", 820_003, "translate-chat-out").await;
-        chat.text(|heard| {
-            assert!(!heard.to_lowercase().contains("toxic"), "{heard}");
-            heard == "[de] And a kind word"
+        reply_to("And a kind word", 820_003, "translate-chat-out").await;
+        chat.text(|text| {
+            assert!(!text.to_lowercase().contains("toxic"), "{text}");
+            text == "[de] And a kind word"
         })
         .await;
     });
@@ -93,7 +93,7 @@ fn a_toxic_message_is_stopped() {
 fn a_message_without_text_is_a_failure() {
     RUNTIME.block_on(async {
         for (number, text) in [(830_000, ""), (830_001, " \n")] {
-            let envelope = said(text, number, "translate-chat-failed").await;
+            let envelope = reply_to(text, number, "translate-chat-failed").await;
             assert_eq!(envelope["error"], "TranslateChatNoText");
         }
     });
@@ -111,14 +111,14 @@ fn input(topic: &str) -> Value {
 }
 
 #[test]
-fn a_language_that_fails_stops_no_other() {
+fn a_failed_language_does_not_stop_the_others() {
     RUNTIME.block_on(async {
         let mut german = Listener::on("babel-de").await;
         let mut french = Listener::on("babel-fr").await;
-        let (status, told) = run(&definition("de, xx,fr"), input("babel")).await;
+        let (status, reply) = run(&definition("de, xx,fr"), input("babel")).await;
         assert_eq!(status, "SUCCEEDED");
         assert_eq!(
-            parts(&told),
+            parts(&reply),
             (
                 &json!("partly"),
                 &json!("en"),
@@ -136,7 +136,7 @@ fn a_language_that_fails_stops_no_other() {
 }
 
 #[test]
-fn nothing_done_is_a_failure() {
+fn a_message_without_any_translation_is_a_failure() {
     RUNTIME.block_on(async {
         let german = definition("de");
         for (definition, error) in [
@@ -145,12 +145,12 @@ fn nothing_done_is_a_failure() {
                 german.replace("\"workflow-bridge\"", "\"aws.nobody\""),
                 "TranslateChatNotTranslated",
             ),
-            // Comprehend refuses: what nobody has checked goes nowhere.
+            // Comprehend refuses: an unchecked text is not published.
             (
                 german.replace("\"LanguageCode\": \"en\"", "\"LanguageCode\": \"de\""),
                 "TranslateChatNotChecked",
             ),
-            // Translate refuses the text, so there is nothing to check.
+            // Translate refuses the text, which then cannot be checked.
             (
                 german.replacen("{% $message.text %}", "", 1),
                 "TranslateChatNotChecked",

@@ -1,4 +1,4 @@
-//! What a call is, and the errors that the proxy answers in the upstream's place.
+//! Calls, and the error responses of the proxy.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -12,7 +12,7 @@ pub struct Call {
     /// The last part of `X-Amz-Target`, such as `StartExecution`; without that header, the path.
     pub operation: String,
     pub grpc: bool,
-    /// The request's own, in which AWS answers too.
+    /// The request's content type, which AWS also uses for the answer.
     content_type: Option<HeaderValue>,
 }
 
@@ -29,7 +29,7 @@ impl Call {
     }
 }
 
-/// The error of a service that throttles (429), is broken (500) or unavailable (503), in the call's own protocol.
+/// The error response of a throttling (429), broken (500) or unavailable (503) service, in the call's protocol.
 pub fn status(call: &Call, status: u16) -> Response<Body> {
     let (code, kind, message) = match status {
         429 => (
@@ -51,18 +51,18 @@ pub fn status(call: &Call, status: u16) -> Response<Body> {
     aws(call, status, body.to_string())
 }
 
-/// A gRPC answer that has nothing but this code.
+/// A gRPC answer with only this code.
 pub fn grpc(code: Code) -> Response<Body> {
     let mut metadata = MetadataMap::new();
     if code == Code::ResourceExhausted {
-        // By this Momento tells a rate, which gives way, from a size, which does not.
+        // Momento uses this value for a rate limit, which is transient, unlike a size limit.
         let rate = MetadataValue::from_static("operations_rate_limit_exceeded");
         metadata.insert("err", rate);
     }
     Status::with_metadata(code, "a fault of the test", metadata).into_http()
 }
 
-/// An answer of an AWS service that speaks JSON.
+/// A JSON answer of an AWS service.
 pub fn aws(call: &Call, status: u16, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status.try_into().expect("a status");
@@ -77,8 +77,8 @@ pub fn aws(call: &Call, status: u16, body: String) -> Response<Body> {
     response
 }
 
-/// The answer of PutEvents when none of the events that `request` puts was taken.
-pub fn no_event_taken(call: &Call, request: &Bytes) -> Response<Body> {
+/// The answer of PutEvents if all entries of `request` failed.
+pub fn all_entries_failed(call: &Call, request: &Bytes) -> Response<Body> {
     let request: Value = serde_json::from_slice(request).unwrap_or_default();
     let count = request["Entries"].as_array().map_or(0, Vec::len);
     let entry = json!({"ErrorCode": "InternalFailure", "ErrorMessage": "Internal failure"});
@@ -86,7 +86,7 @@ pub fn no_event_taken(call: &Call, request: &Bytes) -> Response<Body> {
     aws(call, 200, body.to_string())
 }
 
-/// Removes what is about one connection, not about the message.
+/// Removes headers of the connection, which are not part of the message.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in [
         "connection",

@@ -1,33 +1,33 @@
-//! What goes wrong, for which calls, and how often.
+//! Faults, the calls that meet them, and counters.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::answers::Call;
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The port is closed (ECONNREFUSED) and its connections are reset; for one call or one operation, where the port
-    /// has to stay open, the connection of the call is reset before anything is executed.
+    /// The port is closed (ECONNREFUSED) and its connections are reset. For one call or one operation the port stays
+    /// open, and the connection of the call is reset before anything is executed.
     Refuse,
     /// The call is read and never answered. Healing closes its connection.
     Hang,
-    /// The call's stream is reset with INTERNAL_ERROR before anything is executed; its connection goes on. A connection of
+    /// The call's stream is reset with INTERNAL_ERROR before anything is executed; its connection stays open. A connection of
     /// HTTP/1.1 is closed.
     ResetStream,
-    /// The service throttles (429), is broken (500) or unavailable (503) and says so, in AWS's JSON or as gRPC's
+    /// The service answers that it throttles (429), is broken (500) or unavailable (503), in AWS's JSON or as gRPC's
     /// RESOURCE_EXHAUSTED (by rate), INTERNAL and UNAVAILABLE.
     Status(u16),
-    /// The call is executed, then the connection is reset instead of any answer.
+    /// The call is executed, then the connection is reset without an answer.
     LoseReply,
-    /// The call is forwarded after that time, even if its client has gone by then.
+    /// The call is forwarded after this time, even if its client has disconnected.
     Delay(Duration),
     /// The call is executed; the header and half of the body come, then the connection is reset.
     ResetMidBody,
-    /// PutEvents answers 200 and has taken none of the events. Other calls do not meet this fault.
+    /// PutEvents answers 200 with all entries failed. Other calls do not meet this fault.
     PartialFailure,
-    /// AWS refuses: this status and body, which is `{"__type": ..., "message": ...}`. gRPC calls do not meet this fault.
+    /// AWS answers this status and body, a `{"__type": ..., "message": ...}`. gRPC calls do not meet this fault.
     Refusal { status: u16, body: String },
     /// The status of a gRPC call. Other calls do not meet this fault.
     Grpc(tonic::Code),
@@ -36,29 +36,29 @@ pub enum Fault {
 /// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// For the next call that meets it.
+    /// For one call.
     Once,
     /// Until [`super::Proxy::heal`].
     Until,
 }
 
-/// What happened to the calls of one operation, or of all.
+/// Counts of the calls of one operation, or of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Came in.
+    /// Received calls.
     pub seen: usize,
-    /// Met a fault.
+    /// Calls that met a fault.
     pub faulted: usize,
-    /// The upstream has answered, whether or not the client heard of it: they were executed.
+    /// Executed calls: the upstream answered, even if the client lost the answer.
     pub reached: usize,
 }
 
-/// What the proxy saw since it started; never reset.
+/// The counts since the proxy's start; never reset.
 #[derive(Clone, Debug, Default)]
 pub struct Counters(BTreeMap<String, Tally>);
 
 impl Counters {
-    /// Of one operation, by the name that [`super::Proxy::fault_of`] takes.
+    /// The counts of one operation, by its name as in [`super::Proxy::fault_of`].
     pub fn of(&self, operation: &str) -> Tally {
         self.0.get(operation).copied().unwrap_or_default()
     }
@@ -77,9 +77,9 @@ impl Counters {
     }
 }
 
-/// A fault, and the calls that meet it.
+/// A fault and the calls that meet it.
 pub struct Rule {
-    /// `None` for all.
+    /// `None` for all operations.
     pub operation: Option<String>,
     pub fault: Fault,
     pub span: Span,

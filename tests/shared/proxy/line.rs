@@ -9,23 +9,23 @@ use axum::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The connection, shared by whoever serves it and whoever cuts it.
+/// The connection, shared by the HTTP server and the proxy that cuts it.
 pub struct Line(Mutex<Wire>);
 
 struct Wire {
-    /// `None` once it was cut.
+    /// `None` after the cut.
     stream: Option<TcpStream>,
-    /// Who waits to read and to write, to be told of the cut.
+    /// The tasks waiting to read and to write, woken by the cut.
     waiting: [Option<Waker>; 2],
-    /// Reset it as soon as all that was handed over before is written.
+    /// Reset after the next flush.
     armed: bool,
-    /// Nothing comes and goes any more, and nobody is told.
+    /// No bytes pass in either direction, without an error.
     frozen: bool,
 }
 
 impl Line {
     pub fn new(stream: TcpStream) -> Arc<Self> {
-        // Without it, half an answer could wait for more to come.
+        // Otherwise half an answer could wait for more bytes.
         let _ = stream.set_nodelay(true);
         Arc::new(Self(Mutex::new(Wire {
             stream: Some(stream),
@@ -45,14 +45,14 @@ impl Line {
         self.wire().cut(false);
     }
 
-    /// Lets the connection go silent, as one whose other end lost its power.
+    /// Silences the connection, as if its other end lost power.
     pub fn freeze(&self) {
         self.wire().frozen = true;
     }
 
-    /// Bytes with which the connection is reset once they, and what came before them, are on their way.
-    pub fn last_words(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        Bytes::from_owner(LastWords {
+    /// Wraps bytes so that the connection is reset once they are sent.
+    pub fn reset_after(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(ResetAfter {
             bytes,
             line: Arc::clone(self),
         })
@@ -96,20 +96,20 @@ impl Wire {
     }
 }
 
-/// The HTTP server drops the bytes of an answer when it has written them, or has copied them to what it writes next;
-/// either way its next flush comes after them.
-struct LastWords {
+/// Bytes that arm the reset when dropped. The HTTP server drops the bytes of an answer after it has written them or copied
+/// them to its buffer; either way its next flush sends them.
+struct ResetAfter {
     bytes: Bytes,
     line: Arc<Line>,
 }
 
-impl AsRef<[u8]> for LastWords {
+impl AsRef<[u8]> for ResetAfter {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for LastWords {
+impl Drop for ResetAfter {
     fn drop(&mut self) {
         let mut wire = self.line.wire();
         wire.armed = true;

@@ -1,8 +1,8 @@
-//! A proxy on loopback that puts faults between a client and a server: real SDKs and real binaries meet them on real sockets.
+//! A proxy on loopback that injects faults between a client and a server, for real SDKs and binaries on real sockets.
 //!
-//! It serves HTTP/1.1 and HTTP/2 without TLS (prior knowledge, as gRPC uses it) on one port, and forwards each call in the
-//! version it came in. A fault is put with [`Proxy::fault`] and ends by itself or with [`Proxy::heal`]; what was seen,
-//! faulted and executed is counted ([`Proxy::counters`]) and can be waited for ([`Proxy::wait_for`]).
+//! It serves HTTP/1.1 and HTTP/2 without TLS (prior knowledge, as with gRPC) on one port and forwards each call in its own
+//! version. [`Proxy::fault`] adds a fault, which ends by itself or with [`Proxy::heal`]. [`Proxy::counters`] counts seen,
+//! faulted and executed calls; [`Proxy::wait_for`] waits for them.
 
 use std::future::poll_fn;
 use std::io;
@@ -35,12 +35,12 @@ use faults::Rule;
 pub use faults::{Counters, Fault, Span, Tally};
 use line::{Line, Served};
 
-/// For [`Proxy::wait_for`]: generous, it only ends a test that would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Connections to the upstream that were idle for longer are not used again: it may be about to close them.
+/// The timeout of [`Proxy::wait_for`], so that no test hangs.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections to the upstream idle for longer are not reused, since it may be about to close them.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A running proxy. Dropping it resets its connections and ends all that is under way.
+/// A running proxy. Dropping it resets its connections and aborts all calls.
 pub struct Proxy {
     shared: Arc<Shared>,
 }
@@ -48,7 +48,7 @@ pub struct Proxy {
 struct Shared {
     upstream: Mutex<Authority>,
     address: SocketAddr,
-    /// Bound to the port as well and never listening: it keeps the port while nobody listens.
+    /// Also bound to the port, but never listening: reserves the port while it is closed.
     _holder: TcpSocket,
     runtime: Handle,
     http1: Client<HttpConnector, Body>,
@@ -63,14 +63,14 @@ struct Shared {
 struct State {
     /// `None` while connections are refused.
     listener: Option<TcpListener>,
-    /// The accept loop, while it waits: a listener that is dropped does not wake it.
+    /// Wakes the accept loop, since dropping the listener does not.
     waiting: Option<Waker>,
     lines: Vec<Weak<Line>>,
     rules: Vec<Rule>,
     tasks: JoinSet<()>,
 }
 
-/// The connection of the call was cut; there is nobody to answer.
+/// The connection of the call was cut, so no answer is possible.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was cut")]
 struct Cut;
@@ -108,7 +108,7 @@ impl Proxy {
         Ok(Self { shared })
     }
 
-    /// Forwards to another server from now on: for one that is told the proxy's address before it starts.
+    /// Changes the upstream, for a server that needs the proxy's address to start.
     pub fn forward_to(&self, upstream: &str) -> io::Result<()> {
         *self.shared.upstream.lock().unwrap() = authority(upstream)?;
         Ok(())
@@ -119,11 +119,11 @@ impl Proxy {
         format!("http://{}", self.shared.address)
     }
 
-    /// Puts a fault on every call. Of several faults a call meets the one put first.
+    /// Adds a fault for every call. A call meets the oldest matching fault.
     pub fn fault(&self, fault: Fault, span: Span) {
         let mut state = self.shared.state();
         if let (Fault::Refuse, Span::Until) = (&fault, span) {
-            // In this order: nobody connects in between.
+            // In this order, no client connects in between.
             state.listener = None;
             state.reset_all();
         } else {
@@ -135,7 +135,7 @@ impl Proxy {
         }
     }
 
-    /// Puts a fault on the calls of one operation: of AWS, such as `StartExecution`; else a path, such as
+    /// Adds a fault for the calls of one operation: of AWS, such as `StartExecution`; else a path, such as
     /// `/cache_client.pubsub.Pubsub/Publish`.
     pub fn fault_of(&self, operation: &str, fault: Fault, span: Span) {
         self.shared.state().rules.push(Rule {
@@ -145,11 +145,11 @@ impl Proxy {
         });
     }
 
-    /// Ends all faults, closes the connections of the calls that hang, and listens again. Calls that are delayed stay so.
+    /// Ends all faults, closes the connections of hung calls and reopens the port. Delayed calls stay delayed.
     ///
     /// # Errors
     ///
-    /// When it cannot listen any more.
+    /// When it cannot reopen the port.
     pub fn heal(&self) -> io::Result<()> {
         self.shared.state().rules.clear();
         self.shared.healed.send_replace(());
@@ -170,7 +170,7 @@ impl Proxy {
         }
     }
 
-    /// Lets all connections that there are go silent for good.
+    /// Silences all open connections for good.
     pub fn freeze(&self) {
         for line in &self.shared.state().lines {
             if let Some(line) = line.upgrade() {
@@ -183,11 +183,11 @@ impl Proxy {
         self.shared.counters.borrow().clone()
     }
 
-    /// Waits until the counters are as `wanted`, which they may be already.
+    /// Waits until `wanted` accepts the counters.
     pub async fn wait_for(&self, wanted: impl Fn(&Counters) -> bool) {
         let mut counters = self.shared.counters.subscribe();
         let waiting = counters.wait_for(|counters| wanted(counters));
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        if tokio::time::timeout(TIMEOUT, waiting).await.is_err() {
             panic!("expected other counters, found {:?}", self.counters());
         }
     }
@@ -202,7 +202,7 @@ impl Drop for Proxy {
     }
 }
 
-/// A socket bound to `address`, which may be bound already by another one of these.
+/// A socket bound to `address`, which other such sockets may share.
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -246,7 +246,7 @@ impl Shared {
             .send_modify(|counters| change(counters.entry(&call.operation)));
     }
 
-    /// Listens, if it does not.
+    /// Opens the port if it is closed.
     fn open(&self) -> io::Result<()> {
         let mut state = self.state();
         if state.listener.is_none() {
@@ -266,7 +266,7 @@ impl Shared {
         }
     }
 
-    /// Accepts and enters the connection in one step, so that whoever closes the port finds them all.
+    /// Accepts and registers a connection in one step, so that closing the port finds every connection.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Arc<Line>> {
         let mut state = self.state();
         state.waiting = Some(context.waker().clone());
@@ -286,7 +286,7 @@ impl Shared {
     async fn serve(self: Arc<Self>, line: Arc<Line>) {
         let service = service_fn(|request| Arc::clone(&self).answer(Arc::clone(&line), request));
         let server = auto::Builder::new(TokioExecutor::new());
-        // It ends with an error whenever the client goes or the connection is cut.
+        // Fails whenever the client disconnects or the connection is cut.
         let _ = server
             .serve_connection(TokioIo::new(Served(Arc::clone(&line))), service)
             .await;
@@ -310,7 +310,7 @@ impl Shared {
             None => self.forward(&call, request.map(Body::new)).await,
             Some(Fault::Hang) => {
                 let _ = read(request).await;
-                // The sender is in `self`.
+                // Cannot fail: the sender is in `self`.
                 let _ = healed.changed().await;
                 line.close();
                 Err(Cut)
@@ -345,13 +345,13 @@ impl Shared {
                 let answer = self.execute(call, request, Duration::ZERO).await?;
                 half(line, answer).await
             }
-            Fault::PartialFailure => Ok(answers::no_event_taken(call, request.body())),
+            Fault::PartialFailure => Ok(answers::all_entries_failed(call, request.body())),
             Fault::Refusal { status, body } => Ok(answers::aws(call, status, body)),
             Fault::Grpc(code) => Ok(answers::grpc(code)),
         }
     }
 
-    /// Forwards after `delay`, whether or not the client waits for it.
+    /// Forwards after `delay`, even if the client disconnects.
     async fn execute(
         self: Arc<Self>,
         call: &Call,
@@ -362,7 +362,7 @@ impl Shared {
         let (shared, call) = (Arc::clone(&self), call.clone());
         self.spawn(async move {
             tokio::time::sleep(delay).await;
-            // The client may have gone.
+            // The client may have disconnected.
             let _ = answer.send(shared.forward(&call, request.map(Body::from)).await);
         });
         answered.await.map_err(|_| Cut)?
@@ -382,7 +382,7 @@ impl Shared {
             _ => &self.http1,
         };
         answers::remove_hop_by_hop(request.headers_mut());
-        // An upstream that is gone shows as a connection that breaks.
+        // To the client, a missing upstream is a broken connection.
         let mut response = client.request(request).await.map_err(|_| Cut)?;
         self.count(call, |tally| tally.reached += 1);
         answers::remove_hop_by_hop(response.headers_mut());
@@ -396,11 +396,11 @@ async fn read(request: Request<Incoming>) -> Result<Request<Bytes>, Cut> {
     Ok(Request::from_parts(head, body.map_err(|_| Cut)?))
 }
 
-/// The header and half of the body, then no more.
+/// The header and half of the body, then a reset.
 async fn half(line: &Arc<Line>, response: Response<Body>) -> Result<Response<Body>, Cut> {
     let (head, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|_| Cut)?;
-    let half: Bytes = line.last_words(body.slice(..body.len() / 2));
+    let half: Bytes = line.reset_after(body.slice(..body.len() / 2));
     let never_ending = stream::iter([Ok::<_, Cut>(half)]).chain(stream::pending());
     Ok(Response::from_parts(head, Body::from_stream(never_ending)))
 }

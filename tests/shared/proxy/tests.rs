@@ -1,4 +1,4 @@
-//! Each fault as raw clients of both protocols see it. [`raw`] is those clients, [`sdks`] has the SDKs.
+//! Each fault from the view of raw clients of both protocols ([`raw`]) and of the SDKs ([`sdks`]).
 
 use std::io::ErrorKind;
 
@@ -17,7 +17,7 @@ use raw::{BODY, End, Raw, end_of};
 
 const START: &str = "StartExecution";
 
-/// Serves HTTP/1.1 and HTTP/2 and returns its endpoint. It answers 201, header `x-seen` and 1,000 bytes.
+/// Starts a server of HTTP/1.1 and HTTP/2 that answers 201, header `x-seen` and 1,000 bytes; returns its endpoint.
 async fn upstream() -> String {
     let answer = |request: Received| async {
         let (head, body) = request.into_parts();
@@ -76,7 +76,7 @@ async fn calls_pass_unchanged() {
     assert_eq!(proxy.counters().all(), tally(2, 0, 2));
 }
 
-/// What a client should see of a fault: status, part of the body, end; and whether the call is executed.
+/// A fault, the client's view of it (status, part of the body, end), and whether the call is executed.
 type Expected = (Fault, (u16, &'static str, End), usize);
 
 fn faults() -> Vec<Expected> {
@@ -114,7 +114,7 @@ fn faults() -> Vec<Expected> {
 }
 
 #[tokio::test]
-async fn each_fault_is_what_it_says_once() {
+async fn each_fault_has_its_documented_effect_once() {
     for raw in [Raw::Http1, Raw::Http2] {
         for (fault, (status, body, end), reached) in faults() {
             let proxy = proxy().await;
@@ -127,7 +127,7 @@ async fn each_fault_is_what_it_says_once() {
             }
             let counted = proxy.counters().of(START);
             assert_eq!(counted, tally(1, 1, reached), "{raw:?} {fault:?}");
-            // It has healed itself.
+            // The fault has ended by itself.
             let seen = raw.call(&proxy, START).await;
             assert_eq!((seen.status, seen.end), (201, End::Complete));
             let counted = proxy.counters().of(START);
@@ -137,7 +137,7 @@ async fn each_fault_is_what_it_says_once() {
 }
 
 #[tokio::test]
-async fn an_error_of_grpc_has_its_code_in_the_header() {
+async fn a_grpc_error_has_its_code_in_the_header() {
     for (fault, code, err) in [
         (
             Fault::Status(429),
@@ -160,7 +160,7 @@ async fn an_error_of_grpc_has_its_code_in_the_header() {
 }
 
 #[tokio::test]
-async fn a_fault_lasts_until_it_is_healed() {
+async fn a_fault_lasts_until_healing() {
     for raw in [Raw::Http1, Raw::Http2] {
         for (fault, (status, _, end), _) in faults() {
             if matches!(fault, Fault::Refuse) {
@@ -197,11 +197,11 @@ async fn a_closed_port_refuses_and_opens_again() {
 }
 
 #[tokio::test]
-async fn an_idle_port_that_was_closed_opens_again() {
+async fn a_closed_idle_port_opens_again() {
     let proxy = proxy().await;
     for _ in 0..3 {
         assert_eq!(Raw::Http1.call(&proxy, START).await.status, 201);
-        // On this one thread, the accept loop is waiting by now.
+        // With one thread, the accept loop is waiting now.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
@@ -236,20 +236,20 @@ async fn a_hung_call_ends_with_healing() {
         proxy.fault(Fault::Hang, Span::Once);
         let hung = raw.call(&proxy, START);
         tokio::pin!(hung);
-        let heard = async {
+        let others = async {
             proxy
                 .wait_for(|counters| counters.of(START).seen == 1)
                 .await;
-            // Others are answered meanwhile.
+            // Other calls are answered meanwhile.
             assert_eq!(raw.call(&proxy, START).await.status, 201);
         };
         tokio::select! {
             seen = &mut hung => panic!("{seen:?}"),
-            () = heard => {}
+            () = others => {}
         }
         proxy.heal().unwrap();
         let seen = hung.await;
-        // FIN, or RST where the client was still saying something.
+        // FIN, or RST if the client was still sending.
         assert_eq!(seen.status, 0, "{raw:?}");
         assert_ne!(seen.end, End::Complete, "{raw:?}");
         assert_eq!(proxy.counters().all(), tally(2, 1, 1));
@@ -274,7 +274,7 @@ async fn a_delayed_call_is_executed_without_its_client() {
 }
 
 #[tokio::test]
-async fn a_fault_is_for_the_operation_it_names() {
+async fn a_fault_meets_only_its_operation() {
     let proxy = proxy().await;
     proxy.fault_of("SendMessage", Fault::Status(503), Span::Until);
     proxy.fault_of("/path", Fault::Status(500), Span::Until);
@@ -297,7 +297,7 @@ async fn a_fault_is_for_the_operation_it_names() {
 }
 
 #[tokio::test]
-async fn faults_are_met_in_the_order_they_were_put() {
+async fn faults_are_met_in_the_order_they_were_added() {
     let proxy = proxy().await;
     for status in [500, 429] {
         proxy.fault(Fault::Status(status), Span::Once);
@@ -308,7 +308,7 @@ async fn faults_are_met_in_the_order_they_were_put() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_dropped_proxy() {
+async fn a_dropped_proxy_leaves_no_connection_and_no_port() {
     let proxy = proxy().await;
     let address = proxy.shared.address;
     let mut open = TcpStream::connect(address).await.unwrap();
@@ -323,7 +323,7 @@ async fn nothing_is_left_of_a_dropped_proxy() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_gone_resets() {
+async fn a_missing_upstream_resets_the_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -1,4 +1,4 @@
-//! A function that does nothing: what the runtime costs, whatever a function does.
+//! A function that does nothing: the cost of the runtime alone.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::de::IgnoredAny;

@@ -11,7 +11,7 @@ use aws_smithy_types::body::SdkBody;
 
 use super::*;
 
-/// A service that gives one answer.
+/// A service with one fixed response.
 #[derive(Clone, Debug)]
 struct Answers(u16, Vec<(&'static str, &'static str)>, String);
 
@@ -47,7 +47,7 @@ fn config(answers: Answers) -> SdkConfig {
         .build()
 }
 
-/// The fault of a StartExecution that is answered so.
+/// The fault of a StartExecution with this response.
 async fn answered(
     status: u16,
     headers: &[(&'static str, &'static str)],
@@ -66,9 +66,9 @@ async fn kind_of(code: &str) -> FaultKind {
     fault.kind
 }
 
-/// Every code that the API references of the called operations list, and the common errors of AWS's APIs, with status 400.
+/// Every code from the API references of the called operations, and the common errors of AWS's APIs, with status 400.
 #[tokio::test]
-async fn codes_are_sorted_by_whether_a_later_attempt_can_work() {
+async fn each_error_code_has_its_fault_kind() {
     for code in [
         // Step Functions, EventBridge, SQS, Secrets Manager, SSM, DynamoDB, S3.
         "ExecutionLimitExceeded",
@@ -102,7 +102,7 @@ async fn codes_are_sorted_by_whether_a_later_attempt_can_work() {
         "RequestTimeoutException",
         "ServiceUnavailable",
         "ServiceUnavailableException",
-        // Clocks and credentials that are renewed.
+        // Clock skew and expired credentials.
         "ExpiredToken",
         "ExpiredTokenException",
         "TokenRefreshRequired",
@@ -165,7 +165,7 @@ async fn codes_are_sorted_by_whether_a_later_attempt_can_work() {
 
 /// Error responses as AWS, its front ends and proxies in between send them.
 #[tokio::test]
-async fn a_response_is_judged_by_its_code_and_status() {
+async fn the_fault_kind_depends_on_code_and_status() {
     let missing = "StateMachineDoesNotExist";
     let html = "<html><body><h1>Forbidden</h1></body></html>";
     let xml = "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>";
@@ -244,7 +244,7 @@ async fn a_response_is_judged_by_its_code_and_status() {
 }
 
 #[tokio::test]
-async fn words_that_may_quote_a_message_are_withheld() {
+async fn error_texts_that_may_quote_a_message_are_withheld() {
     let body = r#"{"__type":"InvalidExecutionInput","message":"Invalid Input: 'my secret text'"}"#;
     let quoting = answered(400, &[], body).await;
     assert!(!quoting.to_string().contains("secret"), "{quoting}");
@@ -255,7 +255,7 @@ async fn words_that_may_quote_a_message_are_withheld() {
 }
 
 #[tokio::test]
-async fn a_failed_entry_is_judged_like_a_failed_call() {
+async fn a_failed_entry_has_the_fault_of_a_failed_call() {
     for (code, kind) in [
         (Some("InternalFailure"), FaultKind::Transient),
         (Some("ThrottlingException"), FaultKind::Transient),
@@ -273,7 +273,7 @@ async fn a_failed_entry_is_judged_like_a_failed_call() {
 }
 
 #[tokio::test]
-async fn missing_credentials_are_worth_another_attempt() {
+async fn missing_credentials_are_transient() {
     let answers = Answers(200, vec![], "{}".to_owned());
     let provider = provide_credentials_fn(async || Err(CredentialsError::not_loaded("none")));
     let config = config(answers).into_builder();
@@ -288,7 +288,7 @@ async fn missing_credentials_are_worth_another_attempt() {
 }
 
 #[tokio::test]
-async fn a_missing_region_is_no_permanent_refusal() {
+async fn a_missing_region_is_not_permanent() {
     let answers = Answers(200, vec![], "{}".to_owned());
     let config = config(answers).into_builder().region(None).build();
     let client = aws_sdk_sfn::Client::new(&config);

@@ -32,7 +32,7 @@ async fn exchange(
     Ok(())
 }
 
-/// A server on a port of its own: answers on each connection as often as it is told, then stays silent. Counts connections.
+/// A server on its own port: answers `answers` requests per connection, then stays silent. Counts connections.
 async fn server(answers: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/", listener.local_addr().unwrap());
@@ -71,9 +71,9 @@ async fn a_connection_is_used_again_until_it_is_poisoned() {
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
-/// Each connection answers once and is dead then, as after a freeze: one call is lost, not one for each of them.
+/// Each connection dies after one response, as after a freeze: one call fails, not one per connection.
 #[tokio::test]
-async fn after_a_call_without_an_answer_no_idle_connection_is_used_again() {
+async fn an_unanswered_call_discards_the_idle_connections() {
     let (uri, connections) = server(1).await;
     let client = client();
     let calls = (0..8).map(|_| get(&client, &uri));
@@ -90,17 +90,17 @@ async fn calls_that_fail_together_replace_the_pool_once() {
     let (uri, connections) = server(usize::MAX).await;
     let client = client();
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}/", dead.local_addr().unwrap());
+    let refusing = format!("http://{}/", dead.local_addr().unwrap());
     drop(dead);
-    assert!(get(&client, &nobody).await.is_err());
+    assert!(get(&client, &refusing).await.is_err());
     get(&client, &uri).await.unwrap();
-    assert!(get(&client, &nobody).await.is_err());
+    assert!(get(&client, &refusing).await.is_err());
     get(&client, &uri).await.unwrap();
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn encryption_that_does_not_begin_is_given_up_in_time() {
+async fn a_hanging_tls_handshake_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("https://{}/", listener.local_addr().unwrap());
     let error = get(&client(), &uri).await.unwrap_err();
@@ -108,7 +108,7 @@ async fn encryption_that_does_not_begin_is_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_no_fault_of_the_request() {
+async fn a_refused_connection_is_an_io_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -117,7 +117,7 @@ async fn a_refused_connection_is_no_fault_of_the_request() {
 }
 
 #[tokio::test]
-async fn a_host_may_be_an_address_of_version_6() {
+async fn a_host_may_be_an_ipv6_address() {
     let Ok(listener) = TcpListener::bind("[::1]:0").await else {
         return eprintln!("not tested: this machine has no IPv6");
     };

@@ -1,4 +1,4 @@
-//! Every gRPC status as the SDK hands it on. What connections do instead is in `tests/it/resets.rs`.
+//! Every gRPC status as the SDK reports it. `tests/it/resets.rs` covers connection errors.
 
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
@@ -36,12 +36,12 @@ const CODES: [(Code, FaultKind, &str); 16] = [
 ];
 
 #[test]
-fn a_status_of_the_service_is_what_it_says() {
+fn a_status_of_the_service_has_its_fault_kind() {
     for (code, kind, name) in CODES {
         let found = of(Status::new(code, "no"));
         assert_eq!((found.kind, found.code.as_str()), (kind, name));
     }
-    // An OK that is an error makes no sense, and may pass.
+    // An OK as an error makes no sense, and may be transient.
     assert_eq!(of(Status::new(Code::Ok, "")).kind, Transient);
     let item = of(with_cause(Code::NotFound, "item_not_found"));
     assert_eq!(
@@ -51,7 +51,7 @@ fn a_status_of_the_service_is_what_it_says() {
 }
 
 #[test]
-fn a_status_that_the_connection_made_passes() {
+fn a_status_made_by_the_connection_is_transient() {
     for (code, ..) in CODES {
         let mut status = Status::new(code, "h2 protocol error: http2 error");
         status.set_source(Arc::new(std::io::Error::other("stream error received")));
@@ -67,7 +67,7 @@ fn a_status_that_the_connection_made_passes() {
 }
 
 #[test]
-fn only_the_services_own_size_errors_are_sizes() {
+fn only_size_errors_of_the_service_count_as_too_large() {
     let sizes = |status: Status| of(status).code == Fault::TOO_LARGE;
     for cause in [
         "request_size_limit_exceeded",

@@ -4,15 +4,15 @@ mod words;
 
 use std::fmt::Write as _;
 
-use workflow_bridge::explain::{
-    About, Address, Deed, Explained, Explanation, Fate, Freshness, Kept,
+use workflow_bridge::domain::inbound::routes::Format;
+use workflow_bridge::tools::console::{Style, preview};
+use workflow_bridge::tools::explain::{
+    About, Address, Call, Explained, Explanation, Fate, Freshness, LetterFields,
 };
-use workflow_bridge::local::console::{Style, preview};
-use workflow_bridge::routes::Format;
 
 use words::{VALUE_WIDTH, age, indented, quoted, reasons, time};
 
-/// The explanation as lines; `signed` tells whether an event has a signature, and `routes` where the routes are from.
+/// The explanation as lines. `signed` is whether an event has a signature, and `routes` the origin of the routes.
 pub fn text(explanation: &Explanation, signed: Option<bool>, routes: &str, style: Style) -> String {
     let mut page = Page {
         text: String::new(),
@@ -96,7 +96,7 @@ impl Page {
         }
     }
 
-    fn letter(&mut self, letter: &Kept) {
+    fn letter(&mut self, letter: &LetterFields) {
         let route = letter.route.as_deref();
         let route = route.map_or("no route".to_owned(), |name| {
             format!("route {}", quoted(name))
@@ -117,11 +117,11 @@ impl Page {
         self.line("", preview(&letter.detail, usize::MAX));
     }
 
-    /// A route that takes the message stands in a paragraph of its own, one that does not on a line where one reason is enough.
+    /// Writes a paragraph for a route that takes the message, and one line per reason for any other.
     fn route(&mut self, route: &Explained) {
         let why_not: Vec<_> = route.why_not.iter().flat_map(reasons).collect();
         let name = self.style.bold(&route.name);
-        let Some(deed) = &route.deed else {
+        let Some(deed) = &route.call else {
             let mark = self.style.dim("✗");
             let _ = match why_not.as_slice() {
                 [] => writeln!(
@@ -140,7 +140,7 @@ impl Page {
             };
             return;
         };
-        let says = match route.matches {
+        let note = match route.matches {
             true => String::new(),
             false => format!(
                 ": the letter is for it, though it does not match now: {}",
@@ -148,18 +148,18 @@ impl Page {
             ),
         };
         let mark = match deed {
-            Deed::DeadLetter { .. } => self.style.bad("!"),
+            Call::DeadLetter { .. } => self.style.bad("!"),
             _ => self.style.good("✓"),
         };
-        let _ = writeln!(self.text, "{}{mark} {name}{says}", self.gap());
+        let _ = writeln!(self.text, "{}{mark} {name}{note}", self.gap());
         self.deed(deed);
-        if matches!(deed, Deed::StartExecution { .. }) {
+        if matches!(deed, Call::StartExecution { .. }) {
             self.reply(route.reply.as_ref());
         }
         self.text.push('\n');
     }
 
-    /// What makes an empty line out of what is there.
+    /// The line break that is missing for an empty line.
     fn gap(&self) -> &'static str {
         match self.text.ends_with("\n\n") {
             true => "",
@@ -167,9 +167,9 @@ impl Page {
         }
     }
 
-    fn deed(&mut self, deed: &Deed) {
+    fn deed(&mut self, deed: &Call) {
         match deed {
-            Deed::StartExecution {
+            Call::StartExecution {
                 state_machine,
                 name,
                 input,
@@ -178,7 +178,7 @@ impl Page {
                 self.below("execution", name);
                 self.json("input", input);
             }
-            Deed::PutEvent {
+            Call::PutEvent {
                 bus,
                 source,
                 detail_type,
@@ -189,12 +189,12 @@ impl Page {
                 self.below("type", quoted(detail_type));
                 self.json("detail", detail);
             }
-            Deed::TaskSuccess { token, output } => {
+            Call::TaskSuccess { token, output } => {
                 self.below("resumes", "SendTaskSuccess");
                 self.below("token", preview(token, usize::MAX));
                 self.json("output", output);
             }
-            Deed::TaskFailure {
+            Call::TaskFailure {
                 token,
                 error,
                 cause,
@@ -206,7 +206,7 @@ impl Page {
                     self.below("cause", preview(cause, usize::MAX));
                 }
             }
-            Deed::DeadLetter { reason, detail } => {
+            Call::DeadLetter { reason, detail } => {
                 self.below(
                     reason,
                     format!("{}: it becomes a dead letter", preview(detail, usize::MAX)),
@@ -249,18 +249,18 @@ impl Page {
             .found
             .as_deref()
             .map(|json| preview(json, VALUE_WIDTH));
-        let said = match (found, asked.granted) {
+        let request = match (found, asked.granted) {
             (None, _) => format!("names none at `{}`", asked.from),
             (Some(topic), true) => {
                 format!("names {topic} at `{}`, which the route allows", asked.from)
             }
             (Some(topic), false) => format!(
-                "names {topic} at `{}`, refused: the route allows {}; the reply goes where it would without",
+                "names {topic} at `{}`, refused: the route allows {}; the reply goes to the route's topics",
                 asked.from,
                 list(&asked.allow)
             ),
         };
-        self.below("asked", format!("the message {said}"));
+        self.below("asked", format!("the message {request}"));
     }
 
     fn fate(&mut self, explanation: &Explanation) {
@@ -268,7 +268,7 @@ impl Page {
         let letter = explanation.letter.as_ref();
         let text = match (explanation.fate, letter) {
             (Fate::Accepted, None) => names,
-            (Fate::Accepted, Some(Kept { route: None, .. })) => {
+            (Fate::Accepted, Some(LetterFields { route: None, .. })) => {
                 format!("replayed: {names}")
             }
             (Fate::Accepted, Some(_)) => format!("by the redrive: {names}, and to no other route"),
@@ -285,14 +285,14 @@ impl Page {
     }
 }
 
-/// Where a message goes that some routes take: `goes to a, b; a dead letter for c`.
+/// The targets of a routed message: `goes to a, b; a dead letter for c`.
 fn going(routes: &[Explained]) -> String {
     let deeds = routes
         .iter()
-        .filter_map(|route| Some((route, route.deed.as_ref()?)));
+        .filter_map(|route| Some((route, route.call.as_ref()?)));
     let (dead, good): (Vec<_>, Vec<_>) =
-        deeds.partition(|(_, deed)| matches!(deed, Deed::DeadLetter { .. }));
-    let list = |before: &str, some: Vec<(&Explained, &Deed)>| {
+        deeds.partition(|(_, deed)| matches!(deed, Call::DeadLetter { .. }));
+    let list = |before: &str, some: Vec<(&Explained, &Call)>| {
         let names: Vec<_> = some.iter().map(|(route, _)| route.name.as_str()).collect();
         (!names.is_empty()).then(|| format!("{before} {}", names.join(", ")))
     };

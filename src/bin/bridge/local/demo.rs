@@ -1,4 +1,4 @@
-//! The demonstrations of `bridge local`: a workflow used from outside, with every hop as it happens.
+//! The demonstrations of `bridge local`: use a workflow from outside and show every hop live.
 
 mod plays;
 
@@ -11,18 +11,18 @@ use futures_util::stream::select_all;
 use futures_util::{Stream, StreamExt};
 use momento::TopicClient;
 use momento::topics::ValueKind;
-use workflow_bridge::local::Stack;
-use workflow_bridge::local::console::{Style, preview, seconds};
-use workflow_bridge::local::flow::{Flow, Happening};
-use workflow_bridge::local::process::last_lines;
+use workflow_bridge::tools::console::{Style, preview, seconds};
+use workflow_bridge::tools::local::Stack;
+use workflow_bridge::tools::local::flow::{Flow, Happening};
+use workflow_bridge::tools::local::process::last_lines;
 
 use super::{PREVIEW, line};
 pub use plays::{ONCE, PLAYS};
 
-/// How long one step may take. Most take well under a second on an idle machine, cold starts included.
+/// Deadline of one step. Most take well under a second on an idle machine, cold starts included.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// The end of an execution is learned by asking, so it may become known after the result was received.
+/// Ends of executions are polled, so the result may arrive first by this much.
 const LATE: Duration = Duration::from_secs(2);
 
 /// A demonstration.
@@ -30,18 +30,18 @@ pub struct Play {
     pub name: &'static str,
     /// One line for `--help`.
     pub about: &'static str,
-    /// What has happened at its end.
+    /// Its result, shown at the end.
     pub done: &'static str,
     pub steps: &'static [Step],
 }
 
-/// Something that whoever uses a workflow does or sees. All topics are those of the stack's cache.
+/// An action of a workflow's user, or an expected result. Topics are in the stack's cache.
 pub enum Step {
     Publish {
         topic: &'static str,
         text: &'static str,
     },
-    /// Publishes what it makes of the text that was received last.
+    /// Publishes a text made from the last one received.
     Answer {
         topic: &'static str,
         make: fn(&str) -> String,
@@ -49,9 +49,9 @@ pub enum Step {
     /// Waits for a message on a topic.
     Receive {
         topic: &'static str,
-        /// Whether it is the one; others on the topic are passed over.
+        /// Whether it is the expected message; others are skipped.
         is: fn(&str) -> bool,
-        /// For people: what is waited for.
+        /// The expected message, for people.
         what: &'static str,
     },
     /// Waits for a message in a queue of the template.
@@ -63,16 +63,16 @@ pub enum Step {
     },
 }
 
-/// What is known of the way so far.
+/// The message's way so far.
 #[derive(Default)]
 struct Path {
     answered: Option<(bool, String)>,
     execution: Option<(String, Option<String>)>,
-    /// Executions that were started and have not ended.
+    /// Started executions that have not ended.
     open: usize,
 }
 
-/// Plays it and returns the exit code.
+/// Runs a demonstration and returns the exit code.
 pub async fn demonstrate(stack: &Stack, play: &Play) -> Result<i32> {
     let style = Style::for_stdout();
     let client = stack.momento_client()?;
@@ -120,7 +120,7 @@ pub async fn demonstrate(stack: &Stack, play: &Play) -> Result<i32> {
     Ok(0)
 }
 
-/// What comes on the topics that the play waits for.
+/// Messages on the topics of the demonstration's results.
 async fn subscribe(
     stack: &Stack,
     client: &TopicClient,
@@ -166,15 +166,15 @@ impl Step {
 
 type Inbox = std::pin::Pin<Box<dyn Stream<Item = (&'static str, String)>>>;
 
-/// A play that is under way.
+/// A running demonstration.
 struct Stage<'a> {
     stack: &'a Stack,
     client: TopicClient,
     flow: Flow,
     inbox: Inbox,
-    /// What came before somebody waited for it.
+    /// Messages received before their step.
     waiting: HashMap<&'static str, VecDeque<String>>,
-    /// What was received last.
+    /// The last text received.
     last: String,
     path: Path,
     began: Instant,
@@ -195,7 +195,7 @@ impl Stage<'_> {
                 self.last = self.receive(topic, *is).await?;
                 let shown = preview(&self.last, PREVIEW);
                 let received = self.style.bold("received");
-                self.tell(&format!(
+                self.report(&format!(
                     "← {received}  {shown}  by a subscriber of {topic}"
                 ))?;
             }
@@ -203,7 +203,7 @@ impl Stage<'_> {
                 let text = self.dequeue(queue, *is).await?;
                 let shown = preview(&text, PREVIEW);
                 let received = self.style.bold("received");
-                self.tell(&format!("← {received}  {shown}  from the queue {queue}"))?;
+                self.report(&format!("← {received}  {shown}  from the queue {queue}"))?;
             }
         }
         Ok(())
@@ -262,7 +262,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Shows what is still on its way: executions that nobody has seen the end of.
+    /// Shows the ends of executions that are still open.
     async fn see_the_end(&mut self) -> Result<()> {
         let until = tokio::time::Instant::now() + LATE;
         while self.path.open > 0 {
@@ -276,10 +276,10 @@ impl Stage<'_> {
 
     fn see(&mut self, happening: &Happening) -> Result<()> {
         self.path.note(happening);
-        self.tell(&line(self.style, happening))
+        self.report(&line(self.style, happening))
     }
 
-    fn tell(&self, text: &str) -> Result<()> {
+    fn report(&self, text: &str) -> Result<()> {
         writeln!(
             std::io::stdout(),
             "{:>8}  {text}",
@@ -294,7 +294,7 @@ impl Path {
         match happening {
             Happening::Published { .. } => {}
             Happening::Answered { status, answer, .. } => {
-                let said = match status {
+                let answered = match status {
                     Ok(code) => format!("{code} {}", answer.code),
                     Err(reason) => reason.clone(),
                 };
@@ -302,7 +302,7 @@ impl Path {
                 self.open += outcomes().filter(|outcome| *outcome == "started").count();
                 let taken = ["started", "event_put", "resumed"];
                 let taken = outcomes().any(|outcome| taken.contains(&outcome));
-                self.answered = Some((*status == Ok(200) && taken, said));
+                self.answered = Some((*status == Ok(200) && taken, answered));
             }
             Happening::Execution {
                 status, failure, ..
@@ -315,14 +315,14 @@ impl Path {
         }
     }
 
-    /// The first hop that is missing.
+    /// The first missing hop.
     fn explain(&self) -> String {
         match (&self.answered, &self.execution) {
             (None, _) => "the webhook was not called, or did not answer".to_owned(),
-            (Some((false, said)), _) => {
-                format!("the webhook handed the message to nobody, it answered `{said}`")
+            (Some((false, answer)), _) => {
+                format!("no target took the message: the webhook answered `{answer}`")
             }
-            (Some(_), None) => "no execution is known to have ended".to_owned(),
+            (Some(_), None) => "no execution has ended so far".to_owned(),
             (Some(_), Some((status, failure))) if status != "SUCCEEDED" => {
                 let failure = failure.as_deref();
                 let failure = failure.map_or(String::new(), |text| format!(": {text}"));
@@ -333,7 +333,7 @@ impl Path {
     }
 }
 
-/// What helps to find the cause: messages that stayed in queues, and what functions and emulator printed.
+/// Hints at the cause: messages left in queues, and the last log lines of functions and emulator.
 async fn evidence(stack: &Stack) -> String {
     let queues = match waiting(stack).await {
         Ok(lines) if lines.is_empty() => "    (all empty)".to_owned(),
@@ -351,7 +351,7 @@ async fn evidence(stack: &Stack) -> String {
     )
 }
 
-/// A line for each queue that holds messages.
+/// A line for each queue with messages.
 async fn waiting(stack: &Stack) -> Result<Vec<String>> {
     use aws_sdk_sqs::types::QueueAttributeName::{
         ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesNotVisible as Taken,
@@ -372,7 +372,8 @@ async fn waiting(stack: &Stack) -> Result<Vec<String>> {
             .attribute_names(Taken)
             .send()
             .await;
-        let answer = answer.with_context(|| format!("cannot ask the queue `{url}`"))?;
+        let answer =
+            answer.with_context(|| format!("cannot read the depth of the queue `{url}`"))?;
         let count = |name| {
             answer
                 .attributes()

@@ -1,19 +1,19 @@
-//! Where the relay's secrets are: the signing secret and the API key.
+//! The sources of the relay's secrets: the signing secret and the API key.
 //!
-//! Options that stand for the same thing read no variables through clap, where the variable of one would beat the other option.
+//! Options for the same secret read no variables through clap, where the variable of one would beat the other option.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use workflow_bridge::adapters::files::{SecretFile, SecretText};
-use workflow_bridge::config::environment;
-use workflow_bridge::ports::Secrets;
+use workflow_bridge::domain::ports::Secrets;
+use workflow_bridge::environment::environment;
+use workflow_bridge::service::files::{SecretFile, SecretText};
 
 use super::LazyAws;
 
-/// Where the API key is.
+/// The source of the API key.
 #[derive(Args)]
 #[group(multiple = false)]
 pub struct KeyOptions {
@@ -26,7 +26,7 @@ pub struct KeyOptions {
     momento_key_file: Option<PathBuf>,
 }
 
-/// Where the signing secret is.
+/// The source of the signing secret.
 #[derive(Args)]
 #[group(multiple = false)]
 pub struct SigningOptions {
@@ -34,11 +34,11 @@ pub struct SigningOptions {
     #[arg(long, value_name = "ID")]
     signing_secret_id: Option<String>,
 
-    /// File that holds the signing secret; a line break at its end does not count
+    /// File with the signing secret; one trailing line break is ignored
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Variable that holds the signing secret
+    /// Variable with the signing secret
     #[arg(long, value_name = "VARIABLE")]
     secret_env: Option<String>,
 }

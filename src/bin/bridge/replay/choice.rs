@@ -1,14 +1,14 @@
-//! Which dead letters a replay takes.
+//! The filters of a replay.
 
 use aws_smithy_types::date_time::{DateTime, Format};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::letter::Reason;
+use workflow_bridge::domain::inbound::letter::Reason;
 
-use super::dead::Dead;
+use workflow_bridge::tools::letters::Dead;
 
-/// Options that narrow a replay; a letter has to pass every kind that is given, and one value of each.
+/// Filters of a replay: a letter has to match one value of each given option.
 #[derive(Args, Debug, Default)]
 pub struct Choice {
     /// Only those of this route; may be given several times
@@ -19,7 +19,7 @@ pub struct Choice {
     #[arg(long = "reason", value_name = "REASON", value_parser = reason())]
     reasons: Vec<Reason>,
 
-    /// Only those last tried at or after this time: `2026-01-31`, `2026-01-31T09:30:00Z`, or so long ago: `90s`, `30m`, `2h`, `7d`
+    /// Only those last tried at or after this time: `2026-01-31`, `2026-01-31T09:30:00Z`, or an age: `90s`, `30m`, `2h`, `7d`
     #[arg(long, value_name = "TIME", value_parser = |text: &str| since(text, now_ms()))]
     since: Option<i64>,
 
@@ -29,9 +29,9 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Whether a letter, or what stands in its place, is asked for.
+    /// Whether a record passes the filters.
     ///
-    /// What is no letter has neither a route nor a reason, so it passes only where neither is asked for.
+    /// A record without a letter has neither a route nor a reason, so it fails these two filters.
     pub fn takes(&self, dead: &Dead) -> bool {
         fn any<T: PartialEq>(wanted: &[T], found: Option<&T>) -> bool {
             wanted.is_empty() || found.is_some_and(|found| wanted.contains(found))
@@ -50,7 +50,7 @@ fn reason() -> impl TypedValueParser<Value = Reason> {
     })
 }
 
-/// A time, or a duration back from now, in ms since the epoch.
+/// A time, or an age before now, in ms since the epoch.
 pub fn since(text: &str, now_ms: i64) -> Result<i64, String> {
     let expected = || {
         "expected a time such as `2026-01-31T09:30:00Z` or `2026-01-31`, or a number with `s`, `m`, `h` or `d` for seconds, minutes, hours or days ago".to_owned()
@@ -85,12 +85,12 @@ pub fn since(text: &str, now_ms: i64) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::dead::tests::dead;
+    use crate::replay::testing::dead;
 
     const NOW: i64 = 1_800_000_000_000;
 
     #[test]
-    fn a_time_or_how_long_ago() {
+    fn times_and_ages_are_parsed() {
         for (text, ms) in [
             ("90s", NOW - 90_000),
             ("30m", NOW - 1_800_000),
@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_can_be_asked_for() {
+    fn every_reason_has_its_own_name() {
         let mut names = Reason::ALL.map(Reason::name);
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]
-    fn a_letter_passes_every_filter_that_is_given() {
+    fn a_letter_has_to_pass_every_filter() {
         let letter = dead("uppercase", Reason::Refused, "abc", 1_000);
         let all = Choice::default;
         let takes = |choice: Choice| choice.takes(&letter);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_letter_has_neither_route_nor_reason() {
+    fn a_record_without_a_letter_fails_filters_by_route_and_reason() {
         let raw = Dead {
             route: None,
             reason: None,

@@ -1,4 +1,4 @@
-//! Where the queues are: the running local stack, or a stack on AWS.
+//! The stack of the queues: the running local stack, or a stack on AWS.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use clap::Args;
 use workflow_bridge::adapters::aws;
-use workflow_bridge::local::Account;
+use workflow_bridge::tools::local::Account;
 
-use super::dead::Kind;
 use super::sqs::Sqs;
 use crate::connection::running_stack;
+use workflow_bridge::tools::letters::DeadQueue;
 
-/// Bound of one call; a long poll is far below.
+/// Deadline of one call; a long poll is far below.
 const CALL_WITHIN: Duration = Duration::from_secs(20);
 
-/// Options that say where.
+/// Options that select the stack.
 #[derive(Args)]
 pub struct Where {
     /// CloudFormation stack on AWS [default: the running local stack]
@@ -33,7 +33,7 @@ pub struct Where {
     )]
     stack_name: Option<String>,
 
-    /// The running local stack, which is the default
+    /// The running local stack, the default
     #[arg(long)]
     local: bool,
 }
@@ -46,7 +46,7 @@ pub struct Place {
     pub name: String,
     /// On AWS.
     pub stack_name: Option<String>,
-    /// The emulator's endpoint and account; none on AWS.
+    /// The emulator's endpoint and account; `None` on AWS.
     pub local: Option<(String, String)>,
 }
 
@@ -77,11 +77,11 @@ impl Where {
 }
 
 impl Place {
-    /// The dead-letter queue of this kind with its way back.
-    pub fn queues(&self, kind: Kind) -> Result<Sqs> {
+    /// The dead-letter queue of this kind, with the queue to replay into.
+    pub fn queues(&self, kind: DeadQueue) -> Result<Sqs> {
         let (from, to) = match kind {
-            Kind::Messages => ("DeadLetterQueueUrl", "ParkedQueueUrl"),
-            Kind::Results => ("CompletionsDeadLetterQueueUrl", "CompletionsQueueUrl"),
+            DeadQueue::Messages => ("DeadLetterQueueUrl", "ParkedQueueUrl"),
+            DeadQueue::Results => ("CompletionsDeadLetterQueueUrl", "CompletionsQueueUrl"),
         };
         let url = |output: &str| {
             self.outputs.get(output).cloned().with_context(|| {
@@ -95,7 +95,7 @@ impl Place {
     }
 }
 
-/// Region and credentials from the environment, checked before anything is asked of them.
+/// Region and credentials from the environment, checked before any call.
 async fn configuration() -> Result<SdkConfig> {
     let config = aws::of_machine().await?;
     if config.region().is_none() {
@@ -116,7 +116,7 @@ async fn configuration() -> Result<SdkConfig> {
         .operation_attempt_timeout(CALL_WITHIN)
         .build();
     let config = config.into_builder();
-    // Nobody waits for an answer within seconds here, so the SDK's own retries serve.
+    // No deadline of seconds here, so the SDK's own retries suffice.
     let config = config.retry_config(RetryConfig::standard().with_max_attempts(5));
     Ok(config.timeout_config(timeouts).build())
 }
@@ -144,7 +144,7 @@ async fn outputs(config: &SdkConfig, name: &str, region: &str) -> Result<BTreeMa
         .collect())
 }
 
-/// The last of an error's causes, which is the one that says something.
+/// An error's innermost cause, which has the reason.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

@@ -1,21 +1,21 @@
-//! What a replay says: lines of JSON for programs, a table and a summary for people.
+//! The output of a replay: lines of JSON for programs, a table and a summary for people.
 
 use std::fmt::Write as _;
 
 use aws_smithy_types::date_time::{DateTime, Format};
 use serde_json::{Value, json};
-use workflow_bridge::local::console::{Style, preview};
+use workflow_bridge::tools::console::{Style, preview};
 
-use super::dead::{Dead, Kind};
 use super::run::{Fate, Tally};
+use workflow_bridge::tools::letters::{Dead, DeadQueue};
 
-/// Rows that a table of problems shows at most.
+/// Rows of a table of problems, at most.
 pub const MOST_PROBLEMS: usize = 20;
 
-/// Lines of a detail that a table shows at most in a terminal.
+/// Lines of a detail in a terminal, at most.
 const DETAIL_LINES: usize = 3;
 
-/// The narrowest terminal that a table is made for.
+/// The narrowest terminal for a table.
 const NARROWEST: usize = 60;
 
 /// One record in a table.
@@ -41,7 +41,7 @@ impl Row {
             _ => dead.detail.clone(),
         };
         let subject = dead.subject.as_deref().map(|subject| {
-            // Of an ARN, what tells executions apart.
+            // The part of an ARN that differs between executions.
             let name = subject.split_once(":execution:").map(|(_, name)| name);
             shown(name.unwrap_or(subject))
         });
@@ -62,8 +62,8 @@ impl Row {
     }
 }
 
-/// The rows, oldest first, the details below, where they have room; `width` is the terminal's, if it is one.
-pub fn table(kind: Kind, mut rows: Vec<Row>, width: Option<usize>, style: Style) -> String {
+/// The rows, oldest first, each with its detail below. `width` is the terminal's, if there is one.
+pub fn table(kind: DeadQueue, mut rows: Vec<Row>, width: Option<usize>, style: Style) -> String {
     rows.sort();
     let width = width.map_or(usize::MAX, |width| width.max(NARROWEST));
     let longest = |head: &str, of: fn(&Row) -> &str| {
@@ -78,8 +78,8 @@ pub fn table(kind: Kind, mut rows: Vec<Row>, width: Option<usize>, style: Style)
     };
     let mut text = String::new();
     let what = match kind {
-        Kind::Messages => "message",
-        Kind::Results => "execution",
+        DeadQueue::Messages => "message",
+        DeadQueue::Results => "execution",
     };
     let head = line("last try", "route", "reason", "tries", what);
     let _ = writeln!(text, "{}", style.dim(head));
@@ -101,7 +101,7 @@ pub fn table(kind: Kind, mut rows: Vec<Row>, width: Option<usize>, style: Style)
 }
 
 /// A record for programs.
-pub fn line(kind: Kind, dead: &Dead, fate: &Fate) -> Value {
+pub fn line(kind: DeadQueue, dead: &Dead, fate: &Fate) -> Value {
     let (outcome, error) = match fate {
         Fate::Replayed => ("replayed", None),
         Fate::WouldReplay => ("would_replay", None),
@@ -128,7 +128,7 @@ pub fn line(kind: Kind, dead: &Dead, fate: &Fate) -> Value {
 }
 
 /// The counts for programs.
-pub fn counts(kind: Kind, dry_run: bool, tally: &Tally) -> Value {
+pub fn counts(kind: DeadQueue, dry_run: bool, tally: &Tally) -> Value {
     json!({
         "summary": kind.name(),
         "dry_run": dry_run,
@@ -145,8 +145,8 @@ pub fn counts(kind: Kind, dry_run: bool, tally: &Tally) -> Value {
     })
 }
 
-/// The counts for people, and what to do about them, a line each.
-pub fn summary(kind: Kind, dry_run: bool, tally: &Tally) -> Vec<String> {
+/// The counts for people, with remedies, one line each.
+pub fn summary(kind: DeadQueue, dry_run: bool, tally: &Tally) -> Vec<String> {
     let mut lines = vec![headline(kind, dry_run, tally)];
     let mut hint = |text: String| lines.push(format!("  {text}"));
     if let Some(why) = &tally.broke_off {
@@ -172,20 +172,20 @@ pub fn summary(kind: Kind, dry_run: bool, tally: &Tally) -> Vec<String> {
     }
     if tally.came_back > 0 {
         hint(format!(
-            "{} came back at once: mend what the details name before the next replay",
+            "{} came back at once: fix the cause in the details before the next replay",
             tally.came_back
         ));
     }
     if tally.no_letter > 0 {
         hint(format!(
-            "{} no letter: such a record matches no filter and stays until somebody deletes it",
+            "{} no letter: such a record matches no filter and stays until it is deleted",
             grouped(tally.no_letter)
         ));
     }
     lines
 }
 
-fn headline(kind: Kind, dry_run: bool, tally: &Tally) -> String {
+fn headline(kind: DeadQueue, dry_run: bool, tally: &Tally) -> String {
     let queue = kind.name();
     if tally.found == 0 {
         return match tally.broke_off {
@@ -225,7 +225,7 @@ fn headline(kind: Kind, dry_run: bool, tally: &Tally) -> String {
     format!("{did} {replayed} {of} {found} dead {letters} of {queue}{rest}")
 }
 
-/// Thousands apart: `12,345`.
+/// Thousands separated by commas: `12,345`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -260,7 +260,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
             lines.push(format!("{}…", shown.trim_end()));
             break;
         }
-        // Between words, unless that would leave most of the line empty: ARNs are long.
+        // Breaks between words, unless that would leave most of the line empty: ARNs are long.
         let space = rest[..end].rfind(' ').filter(|space| *space > end / 3);
         let (line, more) = rest.split_at(space.unwrap_or(end));
         lines.push(line.to_owned());
@@ -269,7 +269,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The text, or as much of its end as fits: there stand the numbers that tell one from another.
+/// The text, or as much of its end as fits: the distinguishing numbers are there.
 fn cut_front(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
@@ -281,10 +281,10 @@ fn cut_front(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use workflow_bridge::letter::Reason;
+    use workflow_bridge::domain::inbound::letter::Reason;
 
     use super::*;
-    use crate::replay::dead::tests::dead;
+    use crate::replay::testing::dead;
 
     #[test]
     fn a_table_fits_the_terminal_and_shows_the_oldest_first() {
@@ -305,7 +305,7 @@ mod tests {
             ]
         };
         for width in [80, 120] {
-            let text = table(Kind::Messages, rows(), Some(width), Style::plain());
+            let text = table(DeadQueue::Messages, rows(), Some(width), Style::plain());
             assert!(
                 text.lines().all(|line| line.chars().count() <= width),
                 "{text}"
@@ -323,14 +323,14 @@ mod tests {
                 "{text}"
             );
         }
-        let narrow = table(Kind::Messages, rows(), Some(1), Style::plain());
+        let narrow = table(DeadQueue::Messages, rows(), Some(1), Style::plain());
         assert!(narrow.ends_with("…\n"), "{narrow}");
-        let whole = table(Kind::Messages, rows(), None, Style::plain());
+        let whole = table(DeadQueue::Messages, rows(), None, Style::plain());
         assert!(whole.contains(long.detail.trim()));
     }
 
     #[test]
-    fn a_row_names_the_execution_and_what_went_wrong() {
+    fn a_row_names_the_execution_and_the_error() {
         let mut letter = dead("r", Reason::Refused, "1", 0);
         letter.subject = Some("arn:aws:states:us-east-1:1:execution:Upper:name".to_owned());
         let row = Row::new(&letter, &Fate::NotSent("AccessDenied: no".to_owned()));
@@ -342,8 +342,8 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_says_what_was_done_and_what_to_do() {
-        let of = |tally: Tally| summary(Kind::Messages, false, &tally).join("\n");
+    fn the_summary_has_counts_and_remedies() {
+        let of = |tally: Tally| summary(DeadQueue::Messages, false, &tally).join("\n");
         assert_eq!(of(Tally::default()), "found no dead letters of messages");
         let tally = Tally {
             found: 1,
@@ -362,7 +362,7 @@ mod tests {
             "replayed 1,200 of 1,500 dead letters of messages (300 do not match)"
         );
         assert!(
-            summary(Kind::Results, true, &tally)[0]
+            summary(DeadQueue::Results, true, &tally)[0]
                 .starts_with("would replay 1,200 of 1,500 dead letters of results")
         );
         let tally = Tally {
@@ -384,8 +384,12 @@ mod tests {
     #[test]
     fn lines_for_programs_carry_no_payload() {
         let mut letter = dead("r", Reason::Refused, "1", 5);
-        letter.send = Some("hush".to_owned());
-        let line = line(Kind::Results, &letter, &Fate::NotSent("why".to_owned()));
+        letter.send = Some(workflow_bridge::tools::letters::Payload("hush".to_owned()));
+        let line = line(
+            DeadQueue::Results,
+            &letter,
+            &Fate::NotSent("why".to_owned()),
+        );
         assert_eq!(
             (&line["reason"], &line["outcome"], &line["error"]),
             (&json!("refused"), &json!("not_sent"), &json!("why"))

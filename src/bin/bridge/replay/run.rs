@@ -1,4 +1,4 @@
-//! The replay itself: receive, choose, send back, delete, and let go of the rest at the end.
+//! The replay itself: receives, filters, sends back, deletes, and releases the rest at the end.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,42 +8,41 @@ use anyhow::Result;
 use tokio::time::Instant;
 
 use super::choice::Choice;
-use super::dead::{Dead, Identity, Kind, Record};
+use workflow_bridge::tools::letters::{Dead, DeadQueue, Identity, Record};
 
-/// How long a record is kept from other readers; renewed when half of it is over. A run that is killed hides what it
-/// held for no longer than this.
+/// Visibility time-out of held records, renewed after half of it. A killed run hides its records for no longer than this.
 pub const HOLD: Duration = Duration::from_secs(600);
 
-/// Long polls that find nothing new before the queue counts as read to its end. One may miss what a busy server holds.
+/// Long polls without a new record before the queue counts as read to its end. One poll may miss records of a busy server.
 const EMPTY_RECEIVES: u32 = 3;
 
-/// A dead-letter queue, and the queue that its letters go back to.
+/// A dead-letter queue, and the queue to replay into.
 pub trait Queues {
-    /// Up to ten records, kept from other readers for [`HOLD`]; waits a moment for the first.
+    /// Up to ten records, hidden from other readers for [`HOLD`]; waits a moment for the first.
     async fn receive(&self) -> Result<Vec<Record>>;
 
-    /// Sends up to ten bodies back; one answer for each.
+    /// Sends up to ten bodies back; one result for each.
     async fn send(&self, bodies: &[&str]) -> Vec<Result<(), String>>;
 
-    /// Deletes up to ten received records; one answer for each.
+    /// Deletes up to ten received records; one result for each.
     async fn delete(&self, receipts: &[&str]) -> Vec<Result<(), String>>;
 
-    /// Lets received records show again after `time`. What fails shows again by itself.
+    /// Shows received records again after `time`. After a failure they show again by themselves.
     async fn hide(&self, receipts: &[&str], time: Duration);
 }
 
-/// What became of one record.
+/// The outcome of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     Replayed,
     WouldReplay,
-    /// It stays: it was replayed a moment ago and is here again.
+    /// Stays: it was replayed a moment ago and came back.
     CameBack,
-    /// It stays: it is no letter, or one of another queue.
+    /// Stays: not a letter, or one of another queue.
     NoLetter,
-    /// It stays: it could not be sent.
+    /// Stays: sending failed.
     NotSent(String),
-    /// It was sent, but it is still here too.
+    /// Sent, but still here, too.
     NotDeleted(String),
 }
 
@@ -59,11 +58,11 @@ pub struct Tally {
     pub no_letter: u64,
     pub not_sent: u64,
     pub not_deleted: u64,
-    /// Matching ones that were received with the last one that the limit allowed.
+    /// Matching records beyond the limit, in the last batch.
     pub over_limit: u64,
     pub limit_reached: bool,
     pub stopped: bool,
-    /// Why the run ended before its time.
+    /// Why the run ended early.
     pub broke_off: Option<String>,
 }
 
@@ -73,28 +72,28 @@ impl Tally {
     }
 }
 
-/// What to do with one dead-letter queue.
+/// The replay of one dead-letter queue.
 pub struct Job<'a> {
-    pub kind: Kind,
+    pub kind: DeadQueue,
     pub choice: &'a Choice,
     pub dry_run: bool,
     pub stop: &'a AtomicBool,
 }
 
-/// What the run still knows of a record that it has seen.
+/// The state of a record seen by the run.
 enum Seen {
     Held { receipt: String },
     Gone,
 }
 
 impl Job<'_> {
-    /// Goes once through the queue. `limit` counts down with each match; `tell` hears of every record but those that
-    /// do not match, and of the count so far.
+    /// Goes once through the queue. `limit` counts down with each match. `report` gets every record except those that do not
+    /// match, and the count so far.
     pub async fn run(
         &self,
         queues: &impl Queues,
         limit: &mut Option<u64>,
-        mut tell: impl FnMut(&Tally, Option<(&Record, &Dead, Fate)>),
+        mut report: impl FnMut(&Tally, Option<(&Record, &Dead, Fate)>),
     ) -> Tally {
         let mut tally = Tally::default();
         let mut seen: HashMap<String, Seen> = HashMap::new();
@@ -122,8 +121,7 @@ impl Job<'_> {
             let mut chosen = Vec::new();
             for record in records {
                 match seen.get_mut(&record.message_id) {
-                    // SQS may hand out the same record twice, with the newer receipt as the one that counts, and
-                    // even one that was deleted.
+                    // SQS may deliver a record twice, in which case the newer receipt counts, and even a deleted one.
                     Some(Seen::Held { receipt }) => *receipt = record.receipt,
                     Some(Seen::Gone) => drop(queues.delete(&[&record.receipt]).await),
                     None => {
@@ -138,7 +136,7 @@ impl Job<'_> {
                                 sent_back.extend(dead.identity(self.kind));
                                 chosen.push((record, dead));
                             }
-                            Some(Some(fate)) => tell(&tally, Some((&record, &dead, fate))),
+                            Some(Some(fate)) => report(&tally, Some((&record, &dead, fate))),
                             Some(None) => {}
                         }
                     }
@@ -150,7 +148,7 @@ impl Job<'_> {
                 .filter(|fate| matches!(fate, Fate::NotSent(_)))
                 .count();
             if failed > 0 && failed == fates.len() {
-                // The way back is closed: ten more and ten more would only fail as well.
+                // Further batches would fail as well.
                 tally.broke_off = Some("no letter of the last batch could be put back".to_owned());
             }
             for ((record, dead), fate) in chosen.into_iter().zip(fates) {
@@ -166,15 +164,15 @@ impl Job<'_> {
                 if fate == Fate::Replayed {
                     seen.insert(record.message_id.clone(), Seen::Gone);
                 }
-                tell(&tally, Some((&record, &dead, fate)));
+                report(&tally, Some((&record, &dead, fate)));
             }
-            tell(&tally, None);
+            report(&tally, None);
         }
         queues.hide(&held(&seen), Duration::ZERO).await;
         tally
     }
 
-    /// None for what is to be put back; else counts why not, and says what there is to tell of it.
+    /// `None` for a record to put back; else counts the reason, and returns the outcome to report, if any.
     fn why_not(
         &self,
         dead: &Dead,
@@ -210,8 +208,8 @@ impl Job<'_> {
         None
     }
 
-    /// Sends first and deletes then: a crash in between leaves the letter in both queues, and a message that comes
-    /// twice starts one execution.
+    /// Sends, then deletes: a crash in between leaves the letter in both queues, and a message delivered twice starts one
+    /// execution.
     async fn put_back(&self, queues: &impl Queues, chosen: &[(Record, Dead)]) -> Vec<Fate> {
         if self.dry_run {
             return vec![Fate::WouldReplay; chosen.len()];
@@ -221,7 +219,7 @@ impl Job<'_> {
         }
         let bodies: Vec<_> = chosen
             .iter()
-            .map(|(_, dead)| dead.send.as_deref().unwrap_or_default())
+            .map(|(_, dead)| dead.send.as_ref().map_or("", |payload| &payload.0))
             .collect();
         let sent = queues.send(&bodies).await;
         let receipts: Vec<_> = chosen

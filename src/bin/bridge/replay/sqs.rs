@@ -16,8 +16,8 @@ use futures_util::StreamExt;
 use futures_util::stream::iter;
 use workflow_bridge::adapters::aws::fault::fault;
 
-use super::dead::Record;
 use super::run::{HOLD, Queues};
+use workflow_bridge::tools::letters::Record;
 
 /// SQS's limit of entries in a batch, and of messages in a receive.
 const BATCH: usize = 10;
@@ -28,13 +28,13 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// How long a receive waits for a first message, in s.
 const WAIT: i32 = 1;
 
-/// Calls at once when held records are shown again.
+/// Concurrent calls to show held records again.
 const AT_ONCE: usize = 8;
 
-/// What EventBridge writes to an event that it could not deliver.
+/// EventBridge's attributes of an undelivered event.
 const UNDELIVERED: [&str; 2] = ["ERROR_CODE", "ERROR_MESSAGE"];
 
-/// A dead-letter queue and where its letters go.
+/// A dead-letter queue, and the queue to replay into.
 pub struct Sqs {
     client: Client,
     from: String,
@@ -42,16 +42,16 @@ pub struct Sqs {
     hold: Duration,
 }
 
-/// How many messages a queue has, by SQS's own approximation.
+/// A queue's depth, by SQS's approximation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Depth {
     pub visible: u64,
-    /// Received by somebody, and neither deleted nor given back.
+    /// In flight: received, and neither deleted nor visible again.
     pub held: u64,
 }
 
 impl Sqs {
-    /// Both by their URLs.
+    /// Both queues by their URLs.
     pub fn new(config: &SdkConfig, from: String, to: String) -> Self {
         Self {
             client: Client::new(config),
@@ -61,12 +61,12 @@ impl Sqs {
         }
     }
 
-    /// The same queue, for somebody who only looks, and hides what he saw from others for no longer than this.
+    /// The same queue for reading only, with this visibility time-out.
     pub fn looking(self, hold: Duration) -> Self {
         Self { hold, ..self }
     }
 
-    /// None where it cannot be told: that permission is not worth failing for.
+    /// The depth; `None` on an error, since a missing permission for it must not fail the replay.
     pub async fn depth(&self) -> Option<Depth> {
         use QueueAttributeName as Name;
         let (visible, held) = (
@@ -189,7 +189,7 @@ impl Queues for Sqs {
     }
 }
 
-/// One answer for each of `count` entries, whose ids are their positions. What the answer does not name has failed.
+/// One result for each of `count` entries, whose ids are their positions. An entry missing in the answer has failed.
 fn each(
     count: usize,
     taken: &[&str],
@@ -214,7 +214,7 @@ fn each(
     (0..count).map(one).collect()
 }
 
-/// Splits into batches, in order, that SQS takes.
+/// Splits the bodies, in order, into batches within SQS's limits.
 fn by_size<'a, 'b>(bodies: &'a [&'b str]) -> Vec<&'a [&'b str]> {
     let (mut groups, mut start, mut bytes) = (Vec::new(), 0, 0);
     for (index, body) in bodies.iter().enumerate() {
@@ -246,7 +246,7 @@ fn record(message: Message) -> Option<Record> {
     })
 }
 
-/// What went wrong, for a person, without the request's content.
+/// The error for people, without the request's content.
 fn reason<E>(
     error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
 ) -> String
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_are_no_larger_than_sqs_takes() {
+    fn batches_keep_sqs_limits() {
         let sizes = |bodies: &[&str]| -> Vec<usize> {
             by_size(bodies).into_iter().map(<[&str]>::len).collect()
         };
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_done_only_where_the_answer_says_so() {
+    fn an_entry_missing_in_the_answer_has_failed() {
         let failed = BatchResultErrorEntry::builder()
             .id("1")
             .code("InternalError")

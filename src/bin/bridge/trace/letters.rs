@@ -1,25 +1,26 @@
-//! The queues, looked at as a replay does that changes nothing.
+//! The queues, read as in a dry run of a replay.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
-use workflow_bridge::adapters::sqs::SqsQueue;
-use workflow_bridge::ports::{Answer, Fault};
-use workflow_bridge::trace::letters::read;
-use workflow_bridge::trace::sources::{Dead, DeadQueue, Found, Letters};
+use workflow_bridge::adapters::aws::sqs::SqsQueue;
+use workflow_bridge::domain::fault::Fault;
+use workflow_bridge::domain::ports::Answer;
+use workflow_bridge::tools::letters::{Dead, DeadQueue};
+use workflow_bridge::tools::trace::sources::{Found, Letters};
 
 use crate::replay::place::Place;
 use crate::replay::run::Queues;
 use crate::replay::sqs::Sqs;
 
-/// How long what was looked at is hidden from others, should this process be killed over it.
+/// Visibility time-out of read letters: a killed process hides them for this long.
 const HOLD: Duration = Duration::from_secs(60);
 
-/// How long a queue is looked through: less than the first letters stay hidden.
+/// Deadline for reading a queue: less than `HOLD`, while the first letters are still hidden.
 const LOOK_WITHIN: Duration = Duration::from_secs(30);
 
-/// Receives without anything new before the queue counts as looked through.
+/// Empty receives before the queue counts as read to its end.
 const EMPTY_RECEIVES: u32 = 2;
 
 /// The dead-letter queues and the parking queue of a stack.
@@ -66,7 +67,7 @@ impl DeadLetters {
             };
             empty = if records.is_empty() { empty + 1 } else { 0 };
             for record in records {
-                let dead = read(queue, &record.body, record.sent_ms);
+                let dead = Dead::read(queue, &record);
                 let is_new = held.insert(record.message_id, record.receipt).is_none();
                 if is_new && wanted(&dead) {
                     found.letters.push(dead);

@@ -2,10 +2,10 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::*;
-use crate::ports::{Answer, Begun, Ledger};
+use crate::domain::ports::{Answer, Begun, Ledger};
 
 #[tokio::test(start_paused = true)]
-async fn what_is_known_as_published_is_not_published_again() {
+async fn a_recorded_publication_is_not_repeated() {
     let world = World::default();
     let event = topic_publish(json!("x"));
     for _ in 0..2 {
@@ -58,7 +58,7 @@ async fn without_its_ledger_nothing_is_published_and_nothing_lost() {
         assert_eq!(failures(&world, &[status_change(json!({}))]).await, ["m0"]);
         let calls = world.calls();
         assert!(!calls.iter().any(|call| call.starts_with("publish")));
-        // It may have begun without an answer.
+        // The lease may have been granted without a response.
         assert!(calls.iter().any(|call| call.starts_with("give_back")));
         world.heal();
         assert!(
@@ -70,7 +70,7 @@ async fn without_its_ledger_nothing_is_published_and_nothing_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ledger_that_cannot_be_told_does_not_bring_the_event_again() {
+async fn an_event_is_done_even_if_the_ledger_is_not_updated() {
     let world = World::default();
     world.make("finish", Behaviour::Hangs);
     assert!(
@@ -81,28 +81,28 @@ async fn a_ledger_that_cannot_be_told_does_not_bring_the_event_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_another_invocation_has_comes_when_that_must_be_over() {
+async fn an_event_leased_to_another_invocation_returns_after_its_lease() {
     struct Held;
     impl Ledger for Held {
         fn begin<'a>(&'a self, _: &'a str, _: &'a str, _: i64) -> Answer<'a, Begun> {
             Box::pin(async { Ok(Begun::Busy { until_ms: 8500 }) })
         }
         fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
-            unreachable!("it is not ours")
+            unreachable!("not leased here")
         }
         fn give_back<'a>(&'a self, _: &'a str, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
-            unreachable!("it is not ours")
+            unreachable!("not leased here")
         }
     }
     let world = World::default();
     let mut completion = completion(&world);
-    completion.publisher.ledger = Some(Arc::new(Held));
+    completion.complete.publisher.ledger = Some(Arc::new(Held));
     let failures = failures_of(&completion, &[status_change(json!({}))], 2).await;
     assert_eq!(failures, ["m0"]);
     assert_eq!(calls(&world), ["postpone r0 8"]);
 }
 
-/// Gives each event to one owner.
+/// Leases each event to one owner.
 #[derive(Default)]
 struct Leases(Mutex<HashMap<String, String>>);
 
@@ -131,7 +131,7 @@ impl Ledger for Leases {
 async fn of_two_copies_in_one_batch_one_is_published() {
     let world = World::default();
     let mut completion = completion(&world);
-    completion.publisher.ledger = Some(Arc::new(Leases::default()));
+    completion.complete.publisher.ledger = Some(Arc::new(Leases::default()));
     let twice = [status_change(json!({})), status_change(json!({}))];
     assert_eq!(failures_of(&completion, &twice, 1).await, ["m1"]);
     let calls = calls(&world);
@@ -140,7 +140,7 @@ async fn of_two_copies_in_one_batch_one_is_published() {
         (2, "publish demo/out HELLO")
     );
     assert!(calls[1].starts_with("postpone r1 "), "{calls:?}");
-    // One that is held until its last receive tells a person, who can replay it.
+    // An event leased until its last receive becomes a dead letter, which an operator can replay.
     assert_eq!(failures_of(&completion, &twice[..1], 3).await, [""; 0]);
     assert_eq!(letter(&world).reason, Reason::GaveUp);
 }

@@ -1,4 +1,4 @@
-//! What each answer counts.
+//! Measurements of each answer.
 
 use super::*;
 use crate::testing::Measured;
@@ -50,13 +50,16 @@ async fn each_route_counts_by_its_outcome() {
         "received 1",
     ];
     assert_eq!(third, expected);
-    world.make("bury", Behaviour::Fails(Fault::transient("Throttled", "")));
+    world.make(
+        "dead_letter",
+        Behaviour::Fails(Fault::transient("Throttled", "")),
+    );
     let fourth = measured(&mut webhook, &request).await;
     assert_eq!(fourth, ["received 1", "refused not_stored 1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_counts_by_its_code() {
+async fn refusals_count_by_their_code() {
     let body = body(json!({}));
     let unsigned = Request::post("/").body(body.clone()).unwrap();
     let stale = super::body(json!({"publish_timestamp": NOW - 60_001}));
@@ -75,25 +78,25 @@ async fn what_is_refused_counts_by_its_code() {
         ),
     ] {
         let mut webhook = webhook(&World::default(), &two_targets());
-        let told = measured(&mut webhook, &request).await;
+        let seen = measured(&mut webhook, &request).await;
         let mut expected = vec!["received 1".to_owned(), format!("refused {code} 1")];
         if code == "bad_signature" {
             expected.push("secret_reread 1".to_owned());
         }
-        assert_eq!(told, expected);
+        assert_eq!(seen, expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_route_takes_counts_as_a_dead_letter_where_it_is_one() {
-    let request = signed("secret", body(json!({"topic": "nobody"})));
+async fn an_unrouted_message_counts_as_a_dead_letter_unless_ignored() {
+    let request = signed("secret", body(json!({"topic": "nowhere"})));
     let mut webhook = webhook(
         &World::default(),
         &[json!({"from": {"cache": "c", "topic": "t"}})],
     );
-    let told = measured(&mut webhook, &request).await;
+    let seen = measured(&mut webhook, &request).await;
     assert_eq!(
-        told,
+        seen,
         [
             "dead_lettered unrouted 1",
             "publish_to_accepted 0",
@@ -102,12 +105,12 @@ async fn what_no_route_takes_counts_as_a_dead_letter_where_it_is_one() {
         ]
     );
     webhook.settings.unrouted = Unrouted::Ignore;
-    let told = measured(&mut webhook, &request).await;
-    assert_eq!(told, ["publish_to_accepted 0", "received 1", "unrouted 1"]);
+    let seen = measured(&mut webhook, &request).await;
+    assert_eq!(seen, ["publish_to_accepted 0", "received 1", "unrouted 1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn asking_for_the_name_counts_nothing() {
+async fn a_get_of_the_root_is_not_counted() {
     let mut webhook = webhook(&World::default(), &[]);
     let request = Request::get("/").body(vec![]).unwrap();
     assert!(measured(&mut webhook, &request).await.is_empty());

@@ -1,4 +1,4 @@
-//! What a run was, and whether its counts add up.
+//! The report of a run, and the check of its counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,19 +9,19 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::Value;
-use workflow_bridge::input::sequence_in_name;
-use workflow_bridge::local::Stack;
+use workflow_bridge::domain::inbound::execution_name::sequence_in_name;
+use workflow_bridge::tools::local::Stack;
 
 use super::super::deployed::{MACHINE, REMEMBERED};
 use super::{Life, Published, TOPICS, of_topic};
 use crate::messages::{drain, executions, until};
 
-/// Messages that were told to be missing.
+/// Messages reported missing.
 #[derive(Debug)]
 pub struct Gap {
     topic: String,
     numbers: Range<u64>,
-    /// When it was logged, in ms since the epoch; 0 for an event.
+    /// The time of the log line, in ms since the epoch; 0 for an event.
     at_ms: i64,
 }
 
@@ -30,14 +30,14 @@ pub struct Report {
     pub seed: u64,
     pub messages: u64,
     pub kills: usize,
-    /// Of the webhook.
+    /// Faults of the webhook.
     pub faults: usize,
     pub executed: usize,
     pub missing: usize,
-    /// Told as missing though they were executed: the cursor was not saved before the kill.
+    /// Executed and reported missing: killed before the cursor was saved.
     pub both: usize,
     pub gaps: usize,
-    /// Gaps that were told more than once, or by overlapping ones.
+    /// Messages reported missing more than once.
     pub again: usize,
     pub took: Duration,
     pub problems: Vec<String>,
@@ -54,24 +54,24 @@ impl fmt::Display for Report {
         writeln!(f, "  executed    {}, each once", self.executed)?;
         writeln!(
             f,
-            "  missing     {}, told in {} gaps",
+            "  missing     {}, reported in {} gaps",
             self.missing, self.gaps
         )?;
         writeln!(
             f,
-            "  in both     {}: delivered, killed before that was saved, and gone at the next start",
+            "  in both     {}: delivered, killed before the cursor was saved, dropped by the server before the restart",
             self.both
         )?;
         write!(
             f,
-            "  told again  {}: killed between the telling and the saving",
+            "  again       {}: killed between reporting a gap and saving the cursor",
             self.again
         )
     }
 }
 
 impl Gap {
-    /// As a log line has it.
+    /// Reads a log line.
     pub fn logged(line: &Value) -> Self {
         assert_eq!(line["gap.exact"], true, "{line}");
         let number = |end: &str| line[end].as_u64().unwrap();
@@ -85,7 +85,7 @@ impl Gap {
         }
     }
 
-    /// As an event has it.
+    /// Reads an event.
     fn put(event: &Value) -> Self {
         let detail = &event["detail"];
         let number = |end: &str| detail[end]["topic_sequence_number"].as_u64().unwrap();
@@ -97,13 +97,13 @@ impl Gap {
     }
 }
 
-/// The numbers of a topic that gaps tell of.
+/// The numbers of a topic in `gaps`.
 fn missing<'a>(gaps: impl Iterator<Item = &'a Gap>, topic: &str) -> BTreeSet<u64> {
     let of_topic = gaps.filter(|gap| gap.topic == topic);
     of_topic.flat_map(|gap| gap.numbers.clone()).collect()
 }
 
-/// Compares what there is with what there should be.
+/// Compares executions and gaps with the published messages.
 pub async fn check(report: &mut Report, stack: &Stack, lives: &[Life], published: &Published) {
     until("ended executions", async || {
         let executions = executions(stack, MACHINE).await;
@@ -133,42 +133,42 @@ pub async fn check(report: &mut Report, stack: &Stack, lives: &[Life], published
                 problems.push(format!("{topic}#{number} was executed {times} times"));
             });
         let executed: BTreeSet<u64> = times.into_keys().collect();
-        // A cursor goes beyond a gap only when it was told in both ways.
-        for (how, told) in [
+        // A cursor passes a gap only after both the log line and the event.
+        for (how, reported) in [
             ("log", missing(gaps(), topic)),
             ("bus", missing(events.iter(), topic)),
         ] {
             let all: BTreeSet<u64> = (0..of_topic(report.messages, index as u64)).collect();
-            let accounted: BTreeSet<u64> = executed.union(&told).copied().collect();
+            let accounted: BTreeSet<u64> = executed.union(&reported).copied().collect();
             let lost: Vec<_> = all.difference(&accounted).collect();
             let invented: Vec<_> = accounted.difference(&all).collect();
             if !lost.is_empty() || !invented.is_empty() {
-                problems.push(format!("{topic}, {how}: neither executed nor told: {lost:?}; never published: {invented:?}"));
+                problems.push(format!("{topic}, {how}: neither executed nor reported: {lost:?}; never published: {invented:?}"));
             }
         }
-        let told = missing(gaps(), topic);
+        let reported = missing(gaps(), topic);
         report.executed += executed.len();
-        report.missing += told.difference(&executed).count();
-        report.both += told.intersection(&executed).count();
+        report.missing += reported.difference(&executed).count();
+        report.both += reported.intersection(&executed).count();
         for life in lives {
             unexplained(life, topic, &executed, &published[topic], &mut problems);
         }
     }
     report.gaps = gaps().count();
-    let told: u64 = gaps().map(|gap| gap.numbers.end - gap.numbers.start).sum();
-    report.again = told as usize - report.missing - report.both;
+    let reported: u64 = gaps().map(|gap| gap.numbers.end - gap.numbers.start).sum();
+    report.again = reported as usize - report.missing - report.both;
     if report.executed + report.missing != report.messages as usize {
         problems.push("the counts do not add up".to_owned());
     }
-    // In a short run the schedule may well be kind.
+    // A short run may meet no fault.
     let long = report.messages >= 2_000;
     if report.executed == 0 || (long && (report.missing == 0 || report.kills == 0)) {
-        problems.push("nothing went wrong: it proves nothing".to_owned());
+        problems.push("no fault occurred: the run proves nothing".to_owned());
     }
     report.problems = problems;
 }
 
-/// A message that is told to be missing was gone by then, and was not known to be delivered.
+/// A reported message must have left the server's history and must not be known as delivered.
 fn unexplained(
     life: &Life,
     topic: &str,
@@ -181,19 +181,19 @@ fn unexplained(
     for (index, Gap { numbers, at_ms, .. }) in gaps.enumerate() {
         let by_then = published.partition_point(|at| at <= at_ms) as u64;
         let forgotten = by_then.saturating_sub(REMEMBERED as u64);
-        // A position that left the history goes on with the latest messages.
+        // The server resumes a position older than its history with the latest messages.
         if numbers.start >= forgotten {
             problems.push(format!(
-                "{topic}: {numbers:?} was told when the server still had {forgotten} and later ones"
+                "{topic}: {numbers:?} was reported while the server still had {forgotten} and later ones"
             ));
         }
-        // The first one may hold what the life before delivered and could not save; a later one holds nothing delivered.
+        // Only the first gap may contain delivered messages: those that the previous life did not save.
         let delivered: Vec<_> = numbers
             .clone()
             .filter(|number| executed.contains(number))
             .collect();
         if numbers.start < found || (index > 0 && !delivered.is_empty()) {
-            problems.push(format!("{topic}: {numbers:?} was told with the cursor at {found} and {delivered:?} executed"));
+            problems.push(format!("{topic}: {numbers:?} was reported with the cursor at {found} and {delivered:?} executed"));
         }
     }
 }

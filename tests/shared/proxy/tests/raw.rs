@@ -1,4 +1,4 @@
-//! Clients that hide nothing of the connection.
+//! Clients that expose the end of their connection.
 
 use std::io::ErrorKind;
 
@@ -10,13 +10,13 @@ use super::*;
 
 pub const BODY: &str = "{\"Entries\":[{},{}]}";
 
-/// How an exchange ended.
+/// The end of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Complete,
-    /// By RST.
+    /// RST.
     Reset,
-    /// By FIN.
+    /// FIN.
     Closed,
 }
 
@@ -40,12 +40,12 @@ impl Seen {
     }
 }
 
-/// A client that is nothing but a socket, or one HTTP/2 connection over it.
+/// A bare socket, or one HTTP/2 connection over it.
 #[derive(Clone, Copy, Debug)]
 pub enum Raw {
     Http1,
     Http2,
-    /// HTTP/2 that says it is gRPC.
+    /// HTTP/2 with the content type of gRPC.
     Grpc,
 }
 
@@ -58,7 +58,7 @@ impl Raw {
                 _ => self.http2(stream, proxy, operation).await,
             }
         };
-        tokio::time::timeout(PATIENCE, exchange).await.unwrap()
+        tokio::time::timeout(TIMEOUT, exchange).await.unwrap()
     }
 
     async fn http2(self, stream: TcpStream, proxy: &Proxy, operation: &str) -> Seen {
@@ -90,7 +90,7 @@ impl Raw {
             }
         }
         if !whole {
-            // The connection has the error of the socket; a call has not.
+            // Only the connection has the error of the socket.
             let ended = format!("{:?}", connection.await.unwrap());
             seen.end = match ended.contains("ConnectionReset") {
                 true => End::Reset,
@@ -130,9 +130,9 @@ async fn http1(mut stream: TcpStream, operation: &str) -> Seen {
     seen
 }
 
-/// How a connection ends on which nothing comes any more.
+/// The error with which a connection ends.
 pub async fn end_of(mut stream: TcpStream) -> ErrorKind {
     let mut byte = [0];
-    let read = tokio::time::timeout(PATIENCE, stream.read(&mut byte));
+    let read = tokio::time::timeout(TIMEOUT, stream.read(&mut byte));
     read.await.unwrap().unwrap_err().kind()
 }

@@ -1,4 +1,4 @@
-//! The faults as the SDKs of Momento and AWS tell them.
+//! The errors of the SDKs of Momento and AWS for each fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,12 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sfn::error::ProvideErrorMetadata as _;
 use momento::topics::configurations::Lambda;
 use momento::{MomentoErrorCode, TopicClient};
-use workflow_bridge::adapters::topics::connect;
+use workflow_bridge::adapters::momento::topics::connect;
 use workflow_bridge::config::MomentoEndpoint;
-use workflow_bridge::local::Account;
-use workflow_bridge::local::topics::{TopicsEvent, TopicsOptions, TopicsServer, local_api_key};
+use workflow_bridge::tools::local::Account;
+use workflow_bridge::tools::local::topics::{
+    TopicsEvent, TopicsOptions, TopicsServer, local_api_key,
+};
 
 use super::*;
 
@@ -38,13 +40,13 @@ async fn the_sdk_publishes_and_subscribes_through_it() {
     let item = subscription.next().await.unwrap();
     assert_eq!(String::try_from(item).unwrap(), "hällo");
     assert_eq!(proxy.counters().of(PUBLISH), tally(1, 0, 1));
-    // A real error of the server comes with its words.
+    // A real error of the server passes unchanged.
     let error = client.publish("other", "t", "x").await.unwrap_err();
     assert_eq!(error.error_code, MomentoErrorCode::CacheNotFoundError);
 }
 
 #[tokio::test]
-async fn momentos_sdk_tells_each_fault() {
+async fn momentos_sdk_reports_each_fault() {
     use MomentoErrorCode as Error;
     let long = Duration::from_millis(1500);
     for (fault, code, reached) in [
@@ -84,7 +86,7 @@ async fn momentos_sdk_tells_each_fault() {
             tally(1, 1, reached),
             "{fault:?}"
         );
-        // The next one is well, whatever became of the connection; what was executed came before it.
+        // The next publication succeeds on any connection and comes after the executed one.
         client.publish("demo", "t", "2").await.unwrap();
         let mut texts = Vec::new();
         for _ in 0..=reached {
@@ -104,7 +106,7 @@ async fn momentos_sdk_tells_each_fault() {
 }
 
 #[tokio::test]
-async fn momentos_sdk_finds_a_closed_port_unavailable() {
+async fn momentos_sdk_reports_a_closed_port_as_unavailable() {
     let (_server, proxy, client) = topics().await;
     proxy.fault(Fault::Refuse, Span::Until);
     for _ in 0..3 {
@@ -116,7 +118,7 @@ async fn momentos_sdk_finds_a_closed_port_unavailable() {
     client.publish("demo", "t", "x").await.unwrap();
 }
 
-/// An upstream that starts every execution, and the proxy before it.
+/// A proxy before an upstream that starts every execution, and an account for it.
 async fn workflows() -> (Proxy, Account) {
     let answer = || async { r#"{"executionArn": "arn", "startDate": 1.0}"# };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -128,7 +130,7 @@ async fn workflows() -> (Proxy, Account) {
 }
 
 #[tokio::test]
-async fn the_aws_sdk_gets_over_what_happens_once() {
+async fn the_aws_sdk_retries_a_single_fault() {
     for (fault, reached) in [
         (Fault::Refuse, 1),
         (Fault::Status(429), 1),
@@ -152,7 +154,7 @@ async fn the_aws_sdk_gets_over_what_happens_once() {
 }
 
 #[tokio::test]
-async fn the_aws_sdk_reads_the_errors() {
+async fn the_aws_sdk_parses_the_errors() {
     let (proxy, account) = workflows().await;
     let unknown = r#"{"__type":"StateMachineDoesNotExist","message":"no such machine"}"#;
     let refusal = Fault::Refusal {
@@ -176,7 +178,7 @@ async fn the_aws_sdk_reads_the_errors() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_taken_is_told_in_its_entry() {
+async fn a_failed_event_is_reported_in_its_entry() {
     let (proxy, account) = workflows().await;
     proxy.fault(Fault::PartialFailure, Span::Once);
     let client = aws_sdk_eventbridge::Client::new(account.config());

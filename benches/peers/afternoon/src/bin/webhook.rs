@@ -9,7 +9,7 @@ use lambda_http::{Body, Error, Request, Response, run, service_fn, tracing};
 use serde::{Deserialize, Serialize};
 use sha3::Sha3_256;
 
-/// What a message may be older, in ms.
+/// The largest age of a message, in ms.
 const MAX_AGE: i64 = 60_000;
 
 #[derive(Deserialize, Serialize)]

@@ -2,22 +2,22 @@
 
 use aws_smithy_types::date_time::{DateTime, Format};
 use serde_json::Value;
-use workflow_bridge::local::console::preview;
-use workflow_bridge::routes::Obstacle;
-use workflow_bridge::routes::pattern::Mismatch;
+use workflow_bridge::domain::inbound::routes::Obstacle;
+use workflow_bridge::domain::inbound::routes::pattern::Mismatch;
+use workflow_bridge::tools::console::preview;
 
-/// Ways through the `$or`s of a pattern that are shown at most.
+/// Ways shown through the `$or`s of a pattern, at most.
 const MOST_WAYS: usize = 3;
 
-/// Characters of a value of the message that a reason shows at most.
+/// Characters shown of a message's value in a reason, at most.
 pub const VALUE_WIDTH: usize = 120;
 
-/// A text of the message between ticks, on one harmless line.
+/// A text of the message in backticks, on one line without control characters.
 pub fn quoted(text: &str) -> String {
     format!("`{}`", preview(text, usize::MAX))
 }
 
-/// Why a route does not take a message: a line for each reason, the closest ways through a pattern only.
+/// Why a route does not take a message: one line per reason, for the closest ways through a pattern.
 pub fn reasons(obstacle: &Obstacle) -> Vec<String> {
     match obstacle {
         Obstacle::Disabled => vec!["it is switched off (`enabled` is false)".to_owned()],
@@ -73,7 +73,7 @@ fn quoted_json(value: &Value) -> String {
     format!("`{}`", preview(&value.to_string(), VALUE_WIDTH))
 }
 
-/// JSON with a line for each value; digits and texts stay as they were written.
+/// JSON with one line per value; digits and texts stay unchanged.
 pub fn indented(json: &str) -> String {
     let mut out = String::new();
     let mut depth = 0usize;
@@ -127,7 +127,7 @@ pub fn time(at_ms: i64) -> String {
     time.unwrap_or_else(|_| format!("{at_ms} ms"))
 }
 
-/// How long a message has been under way, for people: `3 s`, `5 min`, `2 h`, `12 days`.
+/// A message's age, for people: `3 s`, `5 min`, `2 h`, `12 days`.
 pub fn age(ms: i64) -> String {
     match ms / 1000 {
         s @ ..120 => format!("{s} s"),

@@ -1,10 +1,10 @@
-//! What the demonstrations publish and wait for, one for each workflow.
+//! The demonstrations, one per workflow: what to publish and what to expect.
 
 use serde_json::{Value, json};
 
 use super::{Play, Step};
 
-/// The one of `--once`.
+/// The demonstration of `--once`.
 pub const ONCE: &str = "uppercase";
 
 pub const PLAYS: &[Play] = &[
@@ -38,10 +38,10 @@ pub const PLAYS: &[Play] = &[
     Play {
         name: "store",
         about: "a message becomes an item of a table, once",
-        done: "a message was stored, and the reply says so",
+        done: "a message was stored, and the reply confirms it",
         steps: &[
             publish("store-in", r#"{"order": 7}"#),
-            receive("store-out", "what was stored", |text| text.contains("id")),
+            receive("store-out", "the stored item", |text| text.contains("id")),
         ],
     },
     Play {
@@ -59,7 +59,7 @@ pub const PLAYS: &[Play] = &[
         done: "a message came out of the queue",
         steps: &[
             publish("enqueue-in", "one"),
-            receive("enqueue-out", "that it was sent", |text| !text.is_empty()),
+            receive("enqueue-out", "the confirmation", |text| !text.is_empty()),
             Step::Dequeue {
                 queue: "EnqueueQueue",
                 is: |body| body.contains("one"),
@@ -69,7 +69,7 @@ pub const PLAYS: &[Play] = &[
     },
     Play {
         name: "translate-chat",
-        about: "a chat in four languages, told by stand-ins for Amazon Translate and Comprehend",
+        about: "a chat in four languages, by stand-ins for Amazon Translate and Comprehend",
         done: "a message was passed on in four languages, by stand-ins",
         steps: &[
             publish("chat", "Good morning, all"),
@@ -77,18 +77,18 @@ pub const PLAYS: &[Play] = &[
             receive("chat-es", "Spanish", |text| text.contains("Good morning")),
             receive("chat-fr", "French", |text| text.contains("Good morning")),
             receive("chat-ja", "Japanese", |text| text.contains("Good morning")),
-            receive("translate-chat-out", "what was done", |text| {
+            receive("translate-chat-out", "the summary", |text| {
                 text.contains("translated")
             }),
         ],
     },
     Play {
         name: "express-enrich",
-        about: "a message comes back with what is known about it, from an EXPRESS workflow",
-        done: "a message came back with what is known about it",
+        about: "a message comes back enriched, from an EXPRESS workflow",
+        done: "a message came back enriched",
         steps: &[
             publish("enrich-in", r#"{"order": 7}"#),
-            receive("enrich-out", "what is known about it", |text| {
+            receive("enrich-out", "the enriched message", |text| {
                 text.contains(r#""order":7"#) || text.contains(r#""order": 7"#)
             }),
         ],

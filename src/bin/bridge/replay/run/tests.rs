@@ -4,7 +4,7 @@ use serde_json::json;
 
 use self::fake::Fake;
 use super::*;
-use crate::replay::dead::tests::letter;
+use crate::replay::testing::letter;
 
 fn message(id: usize, route: &str) -> String {
     letter(&format!("id{id}."), Some(route), ("message", json!({})))
@@ -37,7 +37,7 @@ struct Setup {
     choice: Choice,
     dry_run: bool,
     limit: Option<u64>,
-    kind: Kind,
+    kind: DeadQueue,
 }
 
 impl Default for Setup {
@@ -46,7 +46,7 @@ impl Default for Setup {
             choice: Choice::default(),
             dry_run: false,
             limit: None,
-            kind: Kind::Messages,
+            kind: DeadQueue::Messages,
         }
     }
 }
@@ -60,16 +60,16 @@ impl Setup {
             dry_run: self.dry_run,
             stop: &stop,
         };
-        let tell = |_: &Tally, what: Option<(&Record, &Dead, Fate)>| {
+        let report = |_: &Tally, what: Option<(&Record, &Dead, Fate)>| {
             fates.extend(what.map(|(_, _, fate)| fate))
         };
-        let tally = job.run(queues, &mut limit, tell).await;
+        let tally = job.run(queues, &mut limit, report).await;
         (tally, fates)
     }
 }
 
 #[tokio::test]
-async fn what_matches_goes_back_and_the_rest_shows_again() {
+async fn matching_letters_go_back_and_the_rest_shows_again() {
     let queues = Fake {
         hands_out_twice: true,
         ..Fake::holding(messages(25))
@@ -110,7 +110,7 @@ async fn a_dry_run_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_limit_counts_what_matches() {
+async fn the_limit_counts_matching_letters() {
     let queues = Fake::holding(messages(25));
     let setup = Setup {
         choice: only_upper(),
@@ -126,7 +126,7 @@ async fn the_limit_counts_what_matches() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_sent_stays() {
+async fn unsent_letters_stay() {
     let queues = Fake {
         unsendable: vec!["id3.", "id7."],
         ..Fake::holding(messages(12))
@@ -152,7 +152,7 @@ async fn what_could_not_be_sent_stays() {
 }
 
 #[tokio::test]
-async fn a_way_back_that_is_closed_ends_the_run() {
+async fn a_batch_without_a_success_ends_the_run() {
     let queues = Fake {
         unsendable: vec!["id"],
         ..Fake::holding(messages(25))
@@ -164,7 +164,7 @@ async fn a_way_back_that_is_closed_ends_the_run() {
 }
 
 #[tokio::test]
-async fn what_was_sent_but_not_deleted_is_told_and_sent_once() {
+async fn a_sent_letter_without_a_deletion_is_reported_and_sent_once() {
     let queues = Fake {
         undeletable: true,
         hands_out_twice: true,
@@ -177,7 +177,7 @@ async fn what_was_sent_but_not_deleted_is_told_and_sent_once() {
 }
 
 #[tokio::test]
-async fn what_comes_back_is_not_sent_round_and_round() {
+async fn a_returning_letter_is_sent_once() {
     let queues = Fake {
         comes_back: true,
         ..Fake::holding(messages(15))
@@ -186,20 +186,20 @@ async fn what_comes_back_is_not_sent_round_and_round() {
     assert_eq!((tally.replayed, tally.came_back), (15, 15));
     assert_eq!((queues.path().len(), queues.left()), (15, (15, true)));
 
-    // A text that is no event comes back in a letter with another id.
+    // A text other than an event comes back in a letter with another id.
     let queues = Fake {
         comes_back: true,
         ..Fake::holding(["no JSON".to_owned()])
     };
     let (tally, _) = Setup {
-        kind: Kind::Results,
+        kind: DeadQueue::Results,
         ..Setup::default()
     }
     .run(&queues)
     .await;
     assert_eq!((tally.replayed, tally.came_back), (1, 1));
 
-    // A message that had no route comes back from the one that it has now.
+    // A message without a route comes back from its new route.
     let unrouted = letter("a", None, ("message", json!({})));
     let routed = letter("a", Some("upper"), ("message", json!({})));
     let queues = Fake::holding([unrouted, routed]);
@@ -208,7 +208,7 @@ async fn what_comes_back_is_not_sent_round_and_round() {
 }
 
 #[tokio::test]
-async fn what_is_no_letter_stays_among_messages_and_goes_back_among_results() {
+async fn a_record_without_a_letter_stays_among_messages_and_goes_back_among_results() {
     let queues = Fake::holding(["hush".to_owned(), message(1, "upper")]);
     let (tally, fates) = Setup::default().run(&queues).await;
     assert_eq!(
@@ -221,7 +221,7 @@ async fn what_is_no_letter_stays_among_messages_and_goes_back_among_results() {
     let event = letter("e", Some("upper"), ("event", json!({"id": "e"})));
     let queues = Fake::holding(["hush".to_owned(), event]);
     let (tally, _) = Setup {
-        kind: Kind::Results,
+        kind: DeadQueue::Results,
         ..Setup::default()
     }
     .run(&queues)
@@ -231,7 +231,7 @@ async fn what_is_no_letter_stays_among_messages_and_goes_back_among_results() {
 }
 
 #[tokio::test]
-async fn a_queue_that_cannot_be_read_any_more_ends_the_run() {
+async fn a_failed_receive_ends_the_run() {
     let queues = Fake {
         unreadable_after: Some(1),
         ..Fake::holding(messages(25))
@@ -255,19 +255,19 @@ async fn a_signal_ends_the_run_after_the_batch_in_hand() {
     let stop = AtomicBool::new(false);
     let choice = only_upper();
     let job = Job {
-        kind: Kind::Messages,
+        kind: DeadQueue::Messages,
         choice: &choice,
         dry_run: false,
         stop: &stop,
     };
-    let tell = |_: &Tally, _: Option<(&Record, &Dead, Fate)>| stop.store(true, Ordering::Relaxed);
-    let tally = job.run(&queues, &mut None, tell).await;
+    let report = |_: &Tally, _: Option<(&Record, &Dead, Fate)>| stop.store(true, Ordering::Relaxed);
+    let tally = job.run(&queues, &mut None, report).await;
     assert_eq!((tally.found, tally.replayed, tally.stopped), (10, 8, true));
     assert_eq!(queues.left(), (17, true));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_run_keeps_what_it_holds() {
+async fn a_long_run_renews_its_hold() {
     let slow = Fake {
         receive_takes: HOLD / 3,
         ..Fake::holding(messages(25))

@@ -8,16 +8,16 @@ use anyhow::{Result, anyhow};
 
 use super::super::{Queues, Record};
 
-/// Two queues in memory. What is received is hidden until it is shown again.
+/// Two queues in memory. A received record is hidden until it is shown again.
 #[derive(Default)]
 pub struct Fake {
     pub state: Mutex<State>,
-    /// A body that holds one of these cannot be sent.
+    /// A body with one of these cannot be sent.
     pub unsendable: Vec<&'static str>,
     pub undeletable: bool,
-    /// Hands everything out once more, as SQS may.
+    /// Delivers every record twice, as SQS may.
     pub hands_out_twice: bool,
-    /// Whatever is sent is dead again at once.
+    /// Every sent record is dead again at once.
     pub comes_back: bool,
     pub unreadable_after: Option<usize>,
     pub receive_takes: Duration,
@@ -25,7 +25,7 @@ pub struct Fake {
 
 #[derive(Default)]
 pub struct State {
-    /// Body, times received, whether it is hidden.
+    /// Body, number of receives, whether it is hidden.
     pub dead: Vec<(String, u32, bool)>,
     pub deleted: HashSet<usize>,
     pub path: Vec<String>,
@@ -46,7 +46,7 @@ impl Fake {
         }
     }
 
-    /// Everything that is left, and whether all of it can be received.
+    /// The number of records left, and whether all of them can be received.
     pub fn left(&self) -> (usize, bool) {
         let state = self.state.lock().unwrap();
         let left = || (0..state.dead.len()).filter(|index| !state.deleted.contains(index));

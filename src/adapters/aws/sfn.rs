@@ -1,0 +1,183 @@
+//! Step Functions.
+
+use aws_config::SdkConfig;
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::primitives::DateTime;
+use aws_sdk_sfn::types::ExecutionListItem;
+
+use super::fault::{fault, unproven};
+use crate::domain::fault::Fault;
+use crate::domain::ports::{
+    Answer, Described, ExecutionPage, Executions, Listed, Listing, NewExecution, Resumed, Started,
+    TaskAnswer, Tasks, Verdict, Workflows,
+};
+
+/// Largest page of ListExecutions.
+const PAGE: i32 = 1000;
+
+/// Adds an execution to a trace.
+const TRACE_HEADER: &str = "x-amzn-trace-id";
+
+/// Starts, describes and lists executions, and answers their tasks.
+pub struct StepFunctions(Client);
+
+impl StepFunctions {
+    pub fn new(aws: &SdkConfig) -> Self {
+        Self(Client::new(aws))
+    }
+}
+
+impl Workflows for StepFunctions {
+    fn start<'a>(&'a self, execution: &'a NewExecution<'a>, trace: &'a str) -> Answer<'a, Started> {
+        Box::pin(async move {
+            let trace = trace.to_owned();
+            let call = self
+                .0
+                .start_execution()
+                .state_machine_arn(execution.state_machine)
+                .name(&execution.name)
+                .input(&execution.input)
+                .customize()
+                // The SDK would send the trace of Lambda's invocation, and Step Functions prefers the header to the body.
+                .mutate_request(move |request| {
+                    request.headers_mut().insert(TRACE_HEADER, trace.clone());
+                });
+            match call.send().await {
+                Ok(started) if started.execution_arn.is_empty() => Err(unproven("StartExecution")),
+                Ok(_) => Ok(Started::Now),
+                Err(e)
+                    if e.as_service_error()
+                        .is_some_and(|e| e.is_execution_already_exists()) =>
+                {
+                    Ok(Started::Already)
+                }
+                Err(e) => Err(fault(&e)),
+            }
+        })
+    }
+}
+
+impl Tasks for StepFunctions {
+    fn answer<'a>(&'a self, answer: &'a TaskAnswer) -> Answer<'a, Resumed> {
+        Box::pin(async move {
+            let token = &answer.token;
+            let fault = match &answer.verdict {
+                Verdict::Success(output) => {
+                    let call = self.0.send_task_success().task_token(token).output(output);
+                    call.send().await.err().map(|e| fault(&e))
+                }
+                Verdict::Failure { error, cause } => {
+                    let call = self.0.send_task_failure().task_token(token).error(error);
+                    let call = call.set_cause(cause.clone());
+                    call.send().await.err().map(|e| fault(&e))
+                }
+            };
+            fault.map_or(Ok(Resumed::Now), closed)
+        })
+    }
+}
+
+/// A task that no longer waits counts as closed, not as a fault.
+fn closed(fault: Fault) -> Result<Resumed, Fault> {
+    match fault.code.as_str() {
+        "TaskTimedOut" | "TaskDoesNotExist" => Ok(Resumed::Closed),
+        _ => Err(fault),
+    }
+}
+
+impl Executions for StepFunctions {
+    fn describe<'a>(&'a self, execution: &'a str) -> Answer<'a, Described> {
+        Box::pin(async move {
+            let call = self.0.describe_execution().execution_arn(execution);
+            let output = call.send().await.map_err(|e| fault(&e))?;
+            Ok(Described {
+                status: output.status.as_str().to_owned(),
+                redrive_count: redrives(output.redrive_count),
+                input: output.input,
+                output: output.output,
+                error: output.error,
+                cause: output.cause,
+            })
+        })
+    }
+}
+
+impl Listing for StepFunctions {
+    fn list<'a>(
+        &'a self,
+        state_machine: &'a str,
+        next_token: Option<&'a str>,
+    ) -> Answer<'a, ExecutionPage> {
+        Box::pin(async move {
+            let call = self
+                .0
+                .list_executions()
+                .state_machine_arn(state_machine)
+                .set_next_token(next_token.map(str::to_owned))
+                .max_results(PAGE);
+            let output = call.send().await.map_err(|e| fault(&e))?;
+            Ok(ExecutionPage {
+                executions: output.executions.into_iter().map(listed).collect(),
+                next_token: output.next_token,
+            })
+        })
+    }
+}
+
+fn listed(item: ExecutionListItem) -> Listed {
+    Listed {
+        execution_arn: item.execution_arn,
+        name: item.name,
+        status: item.status.as_str().to_owned(),
+        started_at: ms(&item.start_date),
+        stopped_at: item.stop_date.as_ref().map(ms),
+        redrive_count: redrives(item.redrive_count),
+    }
+}
+
+fn redrives(count: Option<i32>) -> u32 {
+    count.and_then(|n| n.try_into().ok()).unwrap_or_default()
+}
+
+/// Milliseconds since the epoch, rounded: dates are fractions of seconds that no double holds exactly.
+fn ms(date: &DateTime) -> i64 {
+    let fraction = i64::from(date.subsec_nanos().saturating_add(500_000) / 1_000_000);
+    date.secs().saturating_mul(1000).saturating_add(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sfn::types::ExecutionStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_no_longer_waits_counts_as_closed() {
+        for code in ["TaskTimedOut", "TaskDoesNotExist"] {
+            let fault = Fault::permanent(code, "");
+            assert_eq!(closed(fault), Ok(Resumed::Closed));
+        }
+        for code in ["InvalidToken", "InvalidOutput", "KmsAccessDeniedException"] {
+            let fault = Fault::permanent(code, "");
+            assert_eq!(closed(fault.clone()), Err(fault));
+        }
+    }
+
+    #[test]
+    fn dates_are_milliseconds_and_redrives_are_counted() {
+        let item = ExecutionListItem::builder()
+            .execution_arn("arn:execution")
+            .state_machine_arn("arn:machine")
+            .name("name")
+            .status(ExecutionStatus::TimedOut)
+            .start_date(DateTime::from_secs_f64(1_704_296_470.564));
+        let open = listed(item.clone().build().unwrap());
+        assert_eq!(open.started_at, 1_704_296_470_564);
+        assert_eq!((open.stopped_at, open.redrive_count), (None, 0));
+        let item = item.stop_date(DateTime::from_secs(1_704_296_471));
+        let ended = listed(item.redrive_count(2).build().unwrap());
+        assert_eq!(ended.status, "TIMED_OUT");
+        assert_eq!(ended.stopped_at, Some(1_704_296_471_000));
+        assert_eq!(ended.redrive_count, 2);
+    }
+}

@@ -1,0 +1,104 @@
+//! The request to a route's target: a function of the message and its route alone, like the input of an execution.
+
+use serde::Serialize;
+
+use crate::domain::fault::Fault;
+use crate::domain::inbound::envelope::ExecutionInput;
+use crate::domain::inbound::execution_name::execution_name;
+use crate::domain::inbound::message::TopicMessage;
+use crate::domain::inbound::resume;
+use crate::domain::inbound::routes::{Input, Route, Target};
+use crate::domain::ports::{NewEvent, NewExecution, TaskAnswer};
+
+/// Most bytes of an execution's input, by StartExecution's model (`SensitiveData`, UTF-8).
+pub const INPUT_MAX: usize = 262_144;
+/// Most characters of an event's detail-type, by PutEvents's model.
+const DETAIL_TYPE_MAX: usize = 128;
+/// The fault code of a longer input.
+pub const INPUT_TOO_LARGE: &str = "InputTooLarge";
+
+/// One call of a target, not yet made.
+#[derive(Clone, Debug)]
+pub enum Request<'a> {
+    Start(NewExecution<'a>),
+    Put(NewEvent<'a>),
+    Answer(TaskAnswer),
+}
+
+/// The request of `route` for `message`.
+///
+/// # Errors
+///
+/// A permanent fault, if the target could only refuse it: an input over 256 KiB, or an answer without a task token.
+pub fn request<'a>(message: &'a TopicMessage, route: &'a Route) -> Result<Request<'a>, Fault> {
+    match &route.to {
+        Target::StateMachine { arn, input } => Ok(Request::Start(NewExecution {
+            state_machine: arn,
+            name: execution_name(&route.name, message),
+            input: execution_input(message, route, *input)?,
+        })),
+        Target::EventBus {
+            name,
+            source,
+            detail_type,
+        } => Ok(Request::Put(NewEvent {
+            bus: name,
+            source,
+            detail_type: detail_type
+                .render(message)
+                .chars()
+                .take(DETAIL_TYPE_MAX)
+                .collect(),
+            detail: detail(message),
+        })),
+        Target::Resume(resume) => resume::answer(message, resume).map(Request::Answer),
+    }
+}
+
+fn execution_input(message: &TopicMessage, route: &Route, shape: Input) -> Result<String, Fault> {
+    let input = match shape {
+        Input::Envelope => ExecutionInput::envelope(message, route),
+        Input::Payload => ExecutionInput::payload(message),
+    };
+    match input.over(INPUT_MAX) {
+        None => Ok(input.to_json()),
+        Some(found) => {
+            let text = format!("expected an input of at most {INPUT_MAX} bytes, found {found}");
+            Err(Fault::permanent(INPUT_TOO_LARGE, text))
+        }
+    }
+}
+
+/// Momento's body plus `id`, so that rules for Momento's own handler match.
+fn detail(message: &TopicMessage) -> String {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        id: &'a str,
+        cache: &'a str,
+        topic: &'a str,
+        event_timestamp: i64,
+        publish_timestamp: i64,
+        topic_sequence_number: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence_page: Option<u64>,
+        /// Empty without a token id, as Momento sends it.
+        token_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        binary: Option<&'a str>,
+    }
+    let detail = Detail {
+        id: message.id.as_str(),
+        cache: &message.cache,
+        topic: &message.topic,
+        event_timestamp: message.event_timestamp,
+        publish_timestamp: message.publish_timestamp,
+        topic_sequence_number: message.topic_sequence_number,
+        sequence_page: message.sequence_page,
+        token_id: message.token_id.as_deref().unwrap_or_default(),
+        text: message.text(),
+        binary: message.binary(),
+    };
+    serde_json::to_string(&detail).expect("strings and numbers always serialize")
+}

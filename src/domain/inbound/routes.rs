@@ -1,0 +1,403 @@
+//! Routing, by the routes document of the variable `ROUTES`.
+//!
+//! [`Routes::parse`] reads the document and reports all its problems at once. After that, matching has one error: too many
+//! steps.
+
+pub(crate) mod document;
+pub mod glob;
+mod obstacle;
+mod path;
+pub mod pattern;
+mod reply;
+mod template;
+
+pub use document::{LOOP, Problem, Problems, limits};
+pub use glob::Glob;
+pub use obstacle::Obstacle;
+pub use path::FieldPath;
+pub use pattern::{Pattern, Undecided};
+pub use reply::{Address, Asked, Format, Reply};
+pub use template::{Placeholder, Template};
+
+use crate::domain::inbound::execution_name;
+use crate::domain::inbound::message::TopicMessage;
+use pattern::{Event, Steps};
+
+/// Fields of a message in `where` patterns.
+pub const EVENT_FIELDS: [&str; 6] = [
+    "cache",
+    "topic",
+    "topic_sequence_number",
+    "token_id",
+    "text",
+    "json",
+];
+
+/// Limit on the steps of matching one message, over all routes: tens of milliseconds. See [`Steps`].
+pub const MATCHING_STEPS: usize = 5_000_000;
+
+/// A routes document without problems.
+#[derive(Clone, Debug)]
+pub struct Routes(Vec<Route>);
+
+/// From a topic to a target, with an optional reply.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub name: String,
+    pub enabled: bool,
+    pub from: Source,
+    /// The key `where`.
+    pub condition: Option<Pattern>,
+    pub to: Target,
+    pub reply: Option<Reply>,
+}
+
+/// The topics of a route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    pub cache: Glob,
+    pub topic: Glob,
+}
+
+/// The target of a route.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    StateMachine {
+        /// Of a state machine, a version or an alias.
+        arn: String,
+        input: Input,
+    },
+    EventBus {
+        /// Name or ARN.
+        name: String,
+        source: String,
+        detail_type: Template,
+    },
+    /// A workflow's task that waits for this answer.
+    Resume(Resume),
+}
+
+/// Paths to a task's answer in a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    pub token: FieldPath,
+    pub output: FieldPath,
+    /// A value at this path fails the task.
+    pub error: Option<FieldPath>,
+}
+
+/// The shape of an execution's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(rename_all = "lowercase"))]
+pub enum Input {
+    /// The message and its route in one object.
+    Envelope,
+    /// The text alone, as JSON or as a JSON string.
+    Payload,
+}
+
+impl Routes {
+    /// Reads a routes document in JSON.
+    ///
+    /// # Errors
+    ///
+    /// All problems of the document, each with its route and key.
+    pub fn parse(document: &str) -> Result<Self, Problems> {
+        document::read(document).map(Self)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter()
+    }
+
+    /// All enabled routes that match `message`, in the order of the document. Without a limit on steps: see
+    /// [`matching_within`](Self::matching_within).
+    pub fn matching<'a>(&'a self, message: &TopicMessage) -> Vec<&'a Route> {
+        self.decide(message, Steps::new(usize::MAX))
+            .unwrap_or_default()
+    }
+
+    /// All enabled routes that match `message`, in the order of the document, within so many steps: [`MATCHING_STEPS`] while
+    /// a sender waits.
+    ///
+    /// # Errors
+    ///
+    /// When the steps run out. Any route may be missing then, so the whole message belongs into the parking queue.
+    pub fn matching_within<'a>(
+        &'a self,
+        message: &TopicMessage,
+        steps: usize,
+    ) -> Result<Vec<&'a Route>, Undecided> {
+        self.decide(message, Steps::new(steps))
+    }
+
+    fn decide(&self, message: &TopicMessage, mut steps: Steps) -> Result<Vec<&Route>, Undecided> {
+        let number = message.topic_sequence_number.to_string();
+        let mut event = None;
+        let mut matching = Vec::new();
+        for route in self.iter() {
+            if !route.enabled || !route.from.covers(&message.cache, &message.topic) {
+                continue;
+            }
+            let takes = match &route.condition {
+                None => true,
+                Some(pattern) => {
+                    let event = event.get_or_insert_with(|| event_of(message, &number));
+                    pattern.takes(event, &mut steps)?
+                }
+            };
+            if takes {
+                matching.push(route);
+            }
+        }
+        Ok(matching)
+    }
+
+    /// The route of an execution of `state_machine` (an unqualified ARN), enabled or not.
+    ///
+    /// The execution's name contains its route. An execution with another name (started by hand, for example) belongs to the
+    /// state machine's only route, if that one has the input `payload`.
+    pub fn of_execution(&self, state_machine: &str, execution_name: &str) -> Option<&Route> {
+        let candidates: Vec<&Route> = self
+            .iter()
+            .filter(|route| route.to.state_machine() == Some(state_machine))
+            .collect();
+        let named = candidates.iter().find(|route| {
+            // No candidate's name begins with another's: such a document is refused.
+            execution_name::sequence_in_name(execution_name, &route.name).is_some()
+        });
+        match (named, candidates.as_slice()) {
+            (Some(route), _) => Some(route),
+            (None, [only]) if only.takes_payload() => Some(only),
+            _ => None,
+        }
+    }
+}
+
+impl Route {
+    /// Whether results of this route may go to this topic.
+    pub fn may_reply_to(&self, cache: &str, topic: &str) -> bool {
+        self.reply.as_ref().is_some_and(|reply| {
+            reply.cache.as_glob(&self.from).matches(cache)
+                && reply
+                    .globs(&self.from)
+                    .iter()
+                    .any(|glob| glob.matches(topic))
+        })
+    }
+
+    /// Whether an execution's input is the text of the message alone.
+    pub fn takes_payload(&self) -> bool {
+        matches!(
+            self.to,
+            Target::StateMachine {
+                input: Input::Payload,
+                ..
+            }
+        )
+    }
+}
+
+impl Target {
+    /// The unqualified ARN, if the target is a state machine.
+    pub(crate) fn state_machine(&self) -> Option<&str> {
+        match self {
+            Self::StateMachine { arn, .. } => Some(unqualified(arn)),
+            Self::EventBus { .. } | Self::Resume(_) => None,
+        }
+    }
+}
+
+impl Source {
+    /// Whether the source includes this topic.
+    pub fn covers(&self, cache: &str, topic: &str) -> bool {
+        self.cache.matches(cache) && self.topic.matches(topic)
+    }
+}
+
+/// The ARN of the state machine behind the ARN of a version or an alias.
+pub fn unqualified(arn: &str) -> &str {
+    match arn.match_indices(':').nth(6) {
+        Some((at, _)) => &arn[..at],
+        None => arn,
+    }
+}
+
+/// A message in the form that patterns match. `number` is its sequence number.
+fn event_of<'a>(message: &'a TopicMessage, number: &'a str) -> Event<'a> {
+    let mut event = Event::new();
+    event.text("cache", Some(&message.cache));
+    event.text("topic", Some(&message.topic));
+    event.json("topic_sequence_number", number);
+    event.text("token_id", message.token_id.as_deref());
+    event.text("text", message.text());
+    event.json("json", message.json().unwrap_or("null"));
+    event
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::domain::inbound::message::tests::message;
+    use serde_json::{Value, json};
+
+    pub(crate) const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Uppercase";
+
+    /// A route to [`MACHINE`], with `fields` replaced.
+    pub(crate) fn route(fields: Value) -> Route {
+        routes(&[fields]).0.remove(0)
+    }
+
+    pub(crate) fn routes(list: &[Value]) -> Routes {
+        Routes::parse(&document(list)).unwrap()
+    }
+
+    pub(crate) fn document(list: &[Value]) -> String {
+        let filled = list.iter().enumerate().map(|(i, fields)| {
+            let mut route = json!({
+                "name": format!("r{i}"), "from": {"cache": "chat", "topic": "room-281"}, "to": {"stateMachine": MACHINE},
+            });
+            for (key, value) in fields.as_object().unwrap() {
+                route[key] = value.clone();
+            }
+            route
+        });
+        json!({"routes": filled.collect::<Vec<_>>()}).to_string()
+    }
+
+    fn names(routes: &Routes, fields: Value) -> Vec<String> {
+        let matching = routes.matching(&message(fields));
+        matching.into_iter().map(|r| r.name.clone()).collect()
+    }
+
+    #[test]
+    fn every_matching_route_fires() {
+        let routes = routes(&[
+            json!({"name": "exact"}),
+            json!({"name": "any", "from": {"cache": "*", "topic": "room-*"}}),
+            json!({"name": "off", "enabled": false}),
+            json!({"name": "other", "from": {"cache": "chat", "topic": "room-28"}}),
+            json!({"name": "orders", "where": {"json": {"kind": ["order"]}}}),
+        ]);
+        assert_eq!(names(&routes, json!({})), ["exact", "any"]);
+        assert_eq!(names(&routes, json!({"cache": "else"})), ["any"]);
+        assert_eq!(
+            names(&routes, json!({"text": "{\"kind\":\"order\"}"})),
+            ["exact", "any", "orders"]
+        );
+        assert!(names(&routes, json!({"topic": "lobby"})).is_empty());
+    }
+
+    #[test]
+    fn a_condition_sees_the_whole_message() {
+        let holds = |condition: Value, fields: Value| {
+            !names(&routes(&[json!({"where": condition})]), fields).is_empty()
+        };
+        assert!(holds(json!({"token_id": [null]}), json!({"token_id": ""})));
+        assert!(holds(json!({"token_id": [{"prefix": "m"}]}), json!({})));
+        assert!(holds(json!({"text": [{"suffix": "!!"}]}), json!({})));
+        assert!(holds(
+            json!({"topic_sequence_number": [{"numeric": [">", 0, "<=", 1]}]}),
+            json!({})
+        ));
+        assert!(holds(
+            json!({"json": {"a": [{"exists": false}]}}),
+            json!({})
+        ));
+        assert!(!holds(
+            json!({"json": {"a": [{"exists": true}]}}),
+            json!({"text": "[1]"})
+        ));
+        assert!(holds(
+            json!({"text": [null]}),
+            json!({"text": null, "binary": ""})
+        ));
+    }
+
+    #[test]
+    fn a_condition_counts_as_it_is_written() {
+        let table: Value = serde_json::from_str(include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/patterns.json"
+        )))
+        .unwrap();
+        for case in table["written"].as_array().unwrap() {
+            let pattern = case["pattern"].as_str().unwrap();
+            let condition = format!("\"where\": {{\"json\": {pattern}}}");
+            let document = document(&[json!({"where": {"json": [0]}})]);
+            let document = document.replace("\"where\":{\"json\":[0]}", &condition);
+            assert!(document.contains(pattern));
+            let takes = Routes::parse(&document).ok().map(|routes| {
+                let message = message(json!({"text": case["event"]}));
+                let matching = routes.matching(&message).len();
+                assert_eq!(
+                    routes.matching_within(&message, 1_000).unwrap().len(),
+                    matching
+                );
+                matching == 1
+            });
+            assert_eq!(takes, case["matches"].as_bool(), "{}", case["name"]);
+        }
+    }
+
+    #[test]
+    fn matching_is_undecided_when_the_steps_run_out() {
+        let combinations: Vec<_> = (2..1_002).map(|n| json!({"json": [n]})).collect();
+        let routes = routes(&[json!({}), json!({"where": {"$or": combinations}})]);
+        let text = |values: usize| json!({"text": format!("[{}1]", "1,".repeat(values))});
+        let matching = |values| {
+            let message = message(text(values));
+            let matching = routes.matching_within(&message, MATCHING_STEPS);
+            matching.map(|routes| routes.len())
+        };
+        assert_eq!(matching(1_000), Ok(1));
+        assert_eq!(matching(500_000), Err(Undecided));
+    }
+
+    #[test]
+    fn a_route_knows_where_its_results_may_go() {
+        let fields = json!({"topics": ["{topic}-out"], "failures": ["failed-{id}"]});
+        let route = route(json!({"reply": fields}));
+        for (cache, topic, may) in [
+            ("chat", "room-281-out", true),
+            ("chat", "failed-0f", true),
+            ("chat", "room-281", false),
+            ("other", "room-281-out", false),
+        ] {
+            assert_eq!(route.may_reply_to(cache, topic), may, "{cache}/{topic}");
+        }
+    }
+
+    #[test]
+    fn an_execution_finds_its_route() {
+        let payload = json!({"stateMachine": format!("{MACHINE}:live"), "input": "payload"});
+        let routes = routes(&[
+            json!({"name": "a", "to": payload}),
+            json!({"name": "b", "to": payload}),
+            json!({"name": "envelope"}),
+        ]);
+        let find = |name: &str| {
+            let route = routes.of_execution(MACHINE, name);
+            route.map(|route| route.name.as_str())
+        };
+        assert_eq!(find("a-topic-1-0123456789abcdef"), Some("a"));
+        assert_eq!(find("b-1-2-0123456789abcdef"), Some("b"));
+        assert_eq!(find("envelope-t-1-0123456789abcdef"), Some("envelope"));
+        assert_eq!(find("by-hand"), None);
+        assert_eq!(find("a-by-hand"), None);
+        let alone = super::tests::routes(&[json!({"name": "a", "to": payload})]);
+        assert!(alone.of_execution(MACHINE, "by-hand").is_some());
+        assert!(
+            alone
+                .of_execution("arn:other", "a-t-1-0123456789abcdef")
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn qualifiers_are_cut_off() {
+        assert_eq!(unqualified(&format!("{MACHINE}:live")), MACHINE);
+        assert_eq!(unqualified(MACHINE), MACHINE);
+    }
+}

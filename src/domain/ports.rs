@@ -1,0 +1,241 @@
+//! The ports of the domain, implemented by the adapters. Nothing here names an SDK.
+
+use std::collections::HashSet;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+
+use crate::domain::fault::Fault;
+
+/// The future result of a call.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+
+/// Step Functions, for the webhook.
+pub trait Workflows: Send + Sync {
+    /// Starts an execution. A name already in use gives [`Started::Already`], not a fault. `trace` is the header
+    /// `X-Amzn-Trace-Id`.
+    fn start<'a>(&'a self, execution: &'a NewExecution<'a>, trace: &'a str) -> Answer<'a, Started>;
+}
+
+/// Step Functions, for answers to waiting tasks.
+pub trait Tasks: Send + Sync {
+    /// Sends the result of the task waiting on this token.
+    fn answer<'a>(&'a self, answer: &'a TaskAnswer) -> Answer<'a, Resumed>;
+}
+
+/// Step Functions, for the completion.
+pub trait Executions: Send + Sync {
+    fn describe<'a>(&'a self, execution: &'a str) -> Answer<'a, Described>;
+}
+
+/// EventBridge.
+pub trait EventBus: Send + Sync {
+    /// Puts one event, and checks that its entry was taken.
+    ///
+    /// `trace` is the header `X-Amzn-Trace-Id` for the event's receivers, at most 500 characters.
+    fn put<'a>(&'a self, event: &'a NewEvent<'a>, trace: Option<&'a str>) -> Answer<'a, ()>;
+}
+
+/// An SQS queue.
+pub trait Queue: Send + Sync {
+    fn send<'a>(&'a self, body: &'a str) -> Answer<'a, ()>;
+}
+
+/// The depth of an SQS queue.
+pub trait Backlog: Send + Sync {
+    /// Approximate number of messages available now, without those in flight or delayed.
+    fn waiting(&self) -> Answer<'_, u64>;
+}
+
+/// Received messages of an SQS queue.
+pub trait Receipts: Send + Sync {
+    /// Hides a received message for `delay`, at most 12 hours; then it is received again.
+    fn postpone<'a>(&'a self, receipt: &'a str, delay: Duration) -> Answer<'a, ()>;
+}
+
+/// The progress of events with publications.
+pub trait Ledger: Send + Sync {
+    /// Leases the event to `owner` until `lease_until_ms`, unless it is done or leased to another owner. The owner may
+    /// repeat the call after a lost response.
+    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, lease_until_ms: i64) -> Answer<'a, Begun>;
+
+    /// Marks the event as done: nothing is left to publish.
+    fn finish<'a>(&'a self, id: &'a str) -> Answer<'a, ()>;
+
+    /// Releases the event for its next owner, with the publications so far.
+    fn give_back<'a>(
+        &'a self,
+        id: &'a str,
+        owner: &'a str,
+        published: &'a [String],
+    ) -> Answer<'a, ()>;
+}
+
+/// Step Functions, for the sweep.
+pub trait Listing: Send + Sync {
+    /// A page of a state machine's executions, the latest start first.
+    fn list<'a>(
+        &'a self,
+        state_machine: &'a str,
+        next_token: Option<&'a str>,
+    ) -> Answer<'a, ExecutionPage>;
+}
+
+/// The table behind the [`Ledger`], for the sweep.
+pub trait Register: Send + Sync {
+    /// The existing ones of at most 100 distinct ids.
+    fn known<'a>(&'a self, ids: &'a [String]) -> Answer<'a, HashSet<String>>;
+
+    /// Adds the id of an event on its way to the completion, unless it exists.
+    fn mark<'a>(&'a self, id: &'a str) -> Answer<'a, ()>;
+
+    /// The text last saved under a key.
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>>;
+
+    fn save<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()>;
+}
+
+/// Secrets Manager.
+pub trait Secrets: Send + Sync {
+    /// The secret's text at a stage; `None` without such a version.
+    fn fetch(&self, stage: Stage) -> Answer<'_, Option<String>>;
+}
+
+/// Momento Topics.
+pub trait Topics: Send + Sync {
+    fn publish<'a>(&'a self, cache: &'a str, topic: &'a str, value: &'a str) -> Answer<'a, ()>;
+}
+
+/// Subscriptions to Momento Topics.
+pub trait Subscriptions: Send + Sync {
+    /// Subscribes. The stream begins with the next publication.
+    fn listen<'a>(&'a self, cache: &'a str, topic: &'a str) -> Answer<'a, Subscription>;
+}
+
+/// The texts of a topic, as they come, without binary values. After an interruption some may be missing or repeated.
+pub type Subscription = BoxStream<'static, String>;
+
+/// Items of a Momento cache.
+pub trait Items: Send + Sync {
+    /// Stores a value for `ttl`, replacing the old one. A value over the cache's limit gives [`Fault::TOO_LARGE`].
+    fn store<'a>(
+        &'a self,
+        cache: &'a str,
+        key: &'a str,
+        value: &'a str,
+        ttl: Duration,
+    ) -> Answer<'a, ()>;
+}
+
+/// Objects of an S3 bucket.
+pub trait Objects: Send + Sync {
+    /// Stores a value and returns its URL, readable by anyone for `ttl`.
+    fn store<'a>(&'a self, key: &'a str, value: &'a str, ttl: Duration) -> Answer<'a, String>;
+}
+
+/// The result of StartExecution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    Now,
+    /// An execution of that name already existed.
+    Already,
+}
+
+/// The result of SendTaskSuccess or SendTaskFailure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumed {
+    Now,
+    /// The task no longer waits: it was answered before, or its time was over.
+    Closed,
+}
+
+/// The result of leasing an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Leased; these publications were made before.
+    Yours { published: Vec<String> },
+    /// Published completely.
+    Done,
+    /// Leased to another owner, until then (ms since the epoch).
+    Busy { until_ms: i64 },
+}
+
+/// Details from DescribeExecution that a status change may lack. They are eventually consistent, so they may be older than
+/// the event; after a redrive they may be newer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// As Step Functions writes it: `SUCCEEDED`.
+    pub status: String,
+    pub redrive_count: u32,
+    pub input: Option<String>,
+    pub output: Option<String>,
+    pub error: Option<String>,
+    pub cause: Option<String>,
+}
+
+/// A page of ListExecutions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecutionPage {
+    pub executions: Vec<Listed>,
+    /// The token of the next page, valid for 24 hours; `None` at the end of the list.
+    pub next_token: Option<String>,
+}
+
+/// An execution in ListExecutions. Times are ms since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub execution_arn: String,
+    pub name: String,
+    /// `RUNNING`, `SUCCEEDED` and so on.
+    pub status: String,
+    /// Of the first start: a redrive changes the stop and the count only.
+    pub started_at: i64,
+    pub stopped_at: Option<i64>,
+    pub redrive_count: u32,
+}
+
+/// A call of StartExecution.
+#[derive(Clone, Debug)]
+pub struct NewExecution<'a> {
+    /// ARN of a state machine, a version or an alias.
+    pub state_machine: &'a str,
+    pub name: String,
+    /// JSON, at most 256 KiB.
+    pub input: String,
+}
+
+/// A call of PutEvents with one entry.
+#[derive(Clone, Debug)]
+pub struct NewEvent<'a> {
+    /// Name or ARN.
+    pub bus: &'a str,
+    pub source: &'a str,
+    pub detail_type: String,
+    /// A JSON object.
+    pub detail: String,
+}
+
+/// A call of SendTaskSuccess or SendTaskFailure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskAnswer {
+    pub token: String,
+    pub verdict: Verdict,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The task's output, as JSON.
+    Success(String),
+    Failure {
+        error: String,
+        cause: Option<String>,
+    },
+}
+
+/// The version of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Current,
+    Previous,
+}

@@ -1,0 +1,87 @@
+//! Checks a template before its deployment, without an account.
+//!
+//! [`check`] reads a template with the state machines that it names, or a bare routes document, and collects all findings.
+//! Values from the account, or from a parameter without a default, are not judged. docs/check.md lists the findings.
+
+mod asl;
+mod code;
+mod finding;
+mod findings;
+mod functions;
+mod iam;
+mod jsonata;
+mod machines;
+mod parameters;
+mod queues;
+mod references;
+mod report;
+mod routes;
+mod rules;
+mod scalars;
+mod secrets;
+mod source;
+mod template;
+mod variables;
+
+use std::path::Path;
+
+pub use code::Code;
+pub use finding::{Finding, Severity};
+pub use findings::Findings;
+pub use report::{Checked, Report};
+use source::Source;
+use template::Template;
+
+/// Checks a file.
+///
+/// A JSON object with `routes` at its top is a routes document; any other file is a template, with the state machines' files
+/// beside it. Findings show `path` as given. An unreadable file is a finding, too.
+pub fn check(path: &Path) -> Report {
+    let mut findings = Findings::default();
+    let checked = match Source::read(path, path.display().to_string()) {
+        Err(finding) => {
+            findings.found.push(finding);
+            Checked::default()
+        }
+        Ok(source)
+            if source.value.get("routes").is_some() && source.value.get("Resources").is_none() =>
+        {
+            Checked {
+                routes: routes::check_bare(&source, &mut findings),
+                ..Checked::default()
+            }
+        }
+        Ok(source) => check_template(&source, path, &mut findings),
+    };
+    Report::new(path.display().to_string(), findings, checked)
+}
+
+fn check_template(source: &Source, path: &Path, findings: &mut Findings) -> Checked {
+    if !source.value["Resources"].is_object() {
+        let text = "expected a template with `Resources` or a routes document with `routes`, found neither; name another file";
+        findings.add(source, "", Code::FileUnreadable, text);
+        return Checked::default();
+    }
+    let template = Template::new(source);
+    references::check(&template, findings);
+    parameters::check(&template, findings);
+    let functions = functions::read(&template);
+    let routes = routes::check(&template, &functions, findings);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let machines = machines::check(&template, folder, &routes, findings);
+    variables::check(&template, &functions, findings);
+    let replying = routes.iter().filter(|route| route.replies());
+    let replying = replying.map(routes::Route::name).collect();
+    functions::check(&template, &functions, replying, findings);
+    queues::check(&template, &functions, findings);
+    let rules = rules::check(&template, &functions, &routes, &machines, findings);
+    iam::check(&template, &functions, &routes, &machines, findings);
+    secrets::check(&template, &functions, findings);
+    scalars::check(&template, &functions, &routes, findings);
+    Checked {
+        routes: routes.len(),
+        machines: machines.len(),
+        functions: functions.len(),
+        rules,
+    }
+}

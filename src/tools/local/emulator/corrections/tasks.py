@@ -1,0 +1,44 @@
+"""Step Functions: tasks that wait for an answer, and their time-outs."""
+
+from . import is_json
+
+
+def correct(sfn):
+    execute = sfn._execute_task
+    given = set()  # the tokens of all tasks
+
+    class Tokens(type(sfn._task_tokens)):
+        def __setitem__(self, token, task):
+            given.add(token)
+            super().__setitem__(token, task)
+
+    sfn._task_tokens = Tokens()
+
+    def execute_task(state, raw_input, execution, context):
+        """Runs a task whose time-out may be an expression."""
+        if isinstance(state.get("TimeoutSeconds"), str):
+            seconds = sfn._jsonata_state_field(state, "TimeoutSeconds", "number", raw_input, context)
+            state = {**state, "TimeoutSeconds": seconds}
+        return execute(state, raw_input, execution, context)
+
+    def answering(call):
+        """A task takes one answer: AWS separates used tokens from unknown ones."""
+
+        def answer(data):
+            token = data.get("taskToken")
+            task = sfn._task_tokens.get(token)
+            if token not in given:
+                return sfn.error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)
+            if task is None or task["event"].is_set():
+                gone = "Task Timed Out: 'Provided task does not exist anymore'"
+                return sfn.error_response_json("TaskTimedOut", gone, 400)
+            if "output" in data and not is_json(data["output"]):
+                return sfn.error_response_json("InvalidOutput", "Invalid Output: expected JSON", 400)
+            return call(data)
+
+        return answer
+
+    sfn._execute_task = execute_task
+    sfn._send_task_success = answering(sfn._send_task_success)
+    sfn._send_task_failure = answering(sfn._send_task_failure)
+    sfn._send_task_heartbeat = answering(sfn._send_task_heartbeat)

@@ -1,0 +1,184 @@
+//! Maps the names of a workflow to those of its copy.
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::pieces::Piece;
+use super::route;
+
+/// Suffixes of topics beside a workflow's name.
+const DIRECTIONS: [&str; 2] = ["-in", "-out"];
+
+#[derive(Debug)]
+pub struct Renaming {
+    /// The old and the new prefix of logical ids.
+    prefix: (String, String),
+    /// The workflow's name, and different names of its routes and topics; longest first.
+    words: Vec<String>,
+    like: String,
+    name: String,
+    routes: Vec<String>,
+}
+
+/// The kind of a text, for the names to replace in it.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// YAML: names wherever they stand alone or joined by `-`.
+    Values,
+    /// Comments and state machines: only names joined by `-`, since a plain word may be a key or a function, too.
+    Words,
+}
+
+impl Renaming {
+    pub fn new(piece: &Piece, name: &str, template: &Value) -> Result<Self> {
+        let like = piece.name;
+        let is_route = |id: &&String| route(template, id)["name"].is_string();
+        // In the order of the routes document.
+        let document = template.pointer("/Resources/Routes/Properties/Value/Fn::Sub");
+        // The document alone, or with the variables in it.
+        let document = document.map(|sub| sub.get(0).unwrap_or(sub));
+        let document = document.and_then(Value::as_str).unwrap_or_default();
+        let place = |id: &String| document.find(&format!("${{{id}.Value}}"));
+        let mut routes: Vec<_> = piece.ids().iter().filter(is_route).cloned().collect();
+        routes.retain(|id| place(id).is_some());
+        routes.sort_by_key(place);
+        let Some(first) = routes.first() else {
+            bail!(
+                "expected a route of the workflow `{like}` that `Routes` names, found none: add the route, since a copy needs one"
+            );
+        };
+        let prefix = first.strip_suffix("Route").unwrap_or(first);
+        if let Some(other) = piece.ids().iter().find(|id| !id.starts_with(prefix)) {
+            bail!(
+                "expected resources whose names begin with `{prefix}` in the workflow `{like}`, found `{other}`: rename it, or copy the piece by hand"
+            );
+        }
+        let mut words = vec![like.to_owned()];
+        for id in &routes {
+            let route = route(template, id);
+            for value in [&route["name"], &route["from"]["topic"]] {
+                let mut word = value.as_str().unwrap_or_default();
+                for direction in DIRECTIONS {
+                    word = word.strip_suffix(direction).unwrap_or(word);
+                }
+                let known = |known: &String| {
+                    let rest = word.strip_prefix(known.as_str());
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                };
+                let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+                if !word.is_empty() && word.chars().all(is_word) && !words.iter().any(known) {
+                    words.push(word.to_owned());
+                }
+            }
+        }
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        Ok(Self {
+            prefix: (prefix.to_owned(), in_capitals(name)),
+            words,
+            like: like.to_owned(),
+            name: name.to_owned(),
+            routes,
+        })
+    }
+
+    /// The old ids of the parameters with routes.
+    pub fn routes(&self) -> &[String] {
+        &self.routes
+    }
+
+    /// The new name of a logical id.
+    pub fn id(&self, old: &str) -> String {
+        let rest = old.strip_prefix(&self.prefix.0).unwrap_or(old);
+        format!("{}{rest}", self.prefix.1)
+    }
+
+    /// A piece under the new names.
+    pub fn piece(&self, text: &str) -> String {
+        let lines = text.split_inclusive('\n').map(|line| {
+            let comment = match line.trim_start().starts_with('#') {
+                true => 0,
+                false => line.find(" #").unwrap_or(line.len()),
+            };
+            let (value, comment) = line.split_at(comment);
+            self.renamed(value, Kind::Values) + &self.renamed(comment, Kind::Words)
+        });
+        lines.collect()
+    }
+
+    /// A state machine under the new names, and with a new comment at the top: the old one may not hold for the copy.
+    pub fn definition(&self, text: &str) -> String {
+        let mut first = true;
+        let lines = text.split_inclusive('\n').map(|line| {
+            let is_comment = first && line.starts_with("  \"Comment\": \"");
+            first = first && !line.contains("\"States\"") && !is_comment;
+            if is_comment && line.trim_end().ends_with("\",") {
+                return format!(
+                    "  \"Comment\": \"A copy of {}, made by `cargo bridge new`.\",\n",
+                    self.like
+                );
+            }
+            self.renamed(line, Kind::Words)
+        });
+        lines.collect()
+    }
+
+    fn renamed(&self, text: &str, kind: Kind) -> String {
+        let mut renamed = String::new();
+        let mut rest = text;
+        let mut before = None;
+        while let Some(c) = rest.chars().next() {
+            let found = match begins_here(before, kind) {
+                true => self.name_at(rest, before, kind),
+                false => None,
+            };
+            let (old, new) = found.unwrap_or((&rest[..c.len_utf8()], &rest[..c.len_utf8()]));
+            renamed += new;
+            before = old.chars().next_back();
+            rest = &rest[old.len()..];
+        }
+        renamed
+    }
+
+    /// The old name at the beginning of `rest`, and its new one.
+    fn name_at<'a>(
+        &'a self,
+        rest: &'a str,
+        before: Option<char>,
+        kind: Kind,
+    ) -> Option<(&'a str, &'a str)> {
+        let (old, new) = (&self.prefix.0, &self.prefix.1);
+        if let Some(after) = rest.strip_prefix(old.as_str())
+            && after.starts_with(|c: char| c.is_ascii_uppercase())
+        {
+            return Some((old, new));
+        }
+        let word = self.words.iter().find(|word| {
+            let after = rest.strip_prefix(word.as_str());
+            after.is_some_and(|after| {
+                let next = after.chars().next();
+                let joined = before == Some('-') || next == Some('-');
+                !next.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '('))
+                    && (joined || kind == Kind::Values)
+            })
+        });
+        word.map(|word| (word.as_str(), self.name.as_str()))
+    }
+}
+
+/// Whether a name may begin after this character.
+fn begins_here(before: Option<char>, kind: Kind) -> bool {
+    before.is_none_or(|c| {
+        let field = kind == Kind::Words && c == '.';
+        !(c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || field)
+    })
+}
+
+/// `MyWorkflow` of `my-workflow`.
+fn in_capitals(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let mut chars = word.chars();
+        let first = chars.next().map(|c| c.to_ascii_uppercase());
+        first.into_iter().chain(chars).collect::<String>()
+    });
+    words.collect()
+}

@@ -1,0 +1,321 @@
+//! Merges the results of all sources into one timeline.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::lines::Line;
+use super::model::{Event, Head, Part, Run, Target, What};
+use crate::domain::inbound::letter::Reason;
+use crate::tools::letters::{Dead, Origin};
+
+/// The longest attempt of the redrive, in ms.
+const ATTEMPT_MS: i64 = 8_000;
+
+/// The collected data on one message.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pub lines: Vec<Line>,
+    /// Executions, each with its route and start.
+    pub runs: Vec<(Option<String>, i64, Run)>,
+    /// Its letters in the dead-letter queues now.
+    pub letters: Vec<Dead>,
+    /// From an execution's input or a letter.
+    pub origin: Option<Origin>,
+    pub id: Option<String>,
+}
+
+/// The head and the events, oldest first.
+pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
+    let lines = distinct(&known.lines);
+    let mut events: Vec<Event> = lines.iter().filter_map(|line| event(line)).collect();
+    let stated: HashSet<(Option<String>, String)> = events.iter().filter_map(dead_letter).collect();
+    for (route, started_at, run) in &known.runs {
+        events.push(Event::new(
+            *started_at,
+            Part::Workflow,
+            route.as_deref(),
+            What::Ran(Box::new(run.clone())),
+        ));
+    }
+    // A letter's time is from another clock, or from the beginning of the call.
+    let came_in = events
+        .iter()
+        .find(|event| matches!(event.what, What::Answered { .. }));
+    let came_in = came_in.map_or(i64::MIN, |event| event.at);
+    for letter in &known.letters {
+        let reason = letter
+            .reason
+            .map_or("moved_by_sqs", Reason::name)
+            .to_owned();
+        // The log's line has more details than the letter.
+        if stated.contains(&(letter.route.clone(), reason.clone())) {
+            continue;
+        }
+        let what = What::DeadLettered {
+            reason,
+            error: letter.reason.map(|_| letter.detail.clone()),
+            attempts: letter.attempts,
+        };
+        let part = match letter.execution {
+            Some(_) => Part::DeadResults,
+            None => Part::DeadLetters,
+        };
+        let route = letter.route.as_deref();
+        let at = letter.at_ms.max(came_in);
+        events.push(Event::new(at, part, route, what));
+    }
+    date_by_starts(&mut events);
+    events.sort_by_key(|event| (event.at, event.part));
+    mark_replays(&mut events);
+    let head = head(known, &lines, &events);
+    for event in &mut events {
+        event.after_ms = head.published_at.map(|published| event.at - published);
+    }
+    (head, events)
+}
+
+impl Event {
+    fn new(at: i64, part: Part, route: Option<&str>, what: What) -> Self {
+        Self {
+            at,
+            after_ms: None,
+            part,
+            route: route.map(ToOwned::to_owned),
+            what,
+        }
+    }
+}
+
+/// Moves the redrive's events to the start of their workflow: its line is logged while the workflow runs already.
+fn date_by_starts(events: &mut [Event]) {
+    let starts: Vec<(Option<String>, i64)> = events
+        .iter()
+        .filter(|event| event.part == Part::Workflow)
+        .map(|event| (event.route.clone(), event.at))
+        .collect();
+    for event in events {
+        let just_before = |at: i64| (0..ATTEMPT_MS).contains(&(event.at - at));
+        let of_route =
+            |(route, at): &&(Option<String>, i64)| *route == event.route && just_before(*at);
+        if let (What::Redriven { .. }, Some((_, at))) = (&event.what, starts.iter().find(of_route))
+        {
+            event.at = *at;
+        }
+    }
+}
+
+/// Drops duplicates: Lambda delivers log lines at least once, and two queries may return the same line.
+fn distinct(lines: &[Line]) -> Vec<&Line> {
+    let mut kept: Vec<&Line> = Vec::new();
+    for line in lines {
+        if !kept.contains(&line) {
+            kept.push(line);
+        }
+    }
+    kept.sort_by_key(|line| line.at_ms);
+    kept
+}
+
+/// The route and reason of a dead letter's event.
+fn dead_letter(event: &Event) -> Option<(Option<String>, String)> {
+    match &event.what {
+        What::DeadLettered { reason, .. } => Some((event.route.clone(), reason.clone())),
+        _ => None,
+    }
+}
+
+/// The event of a line; none where a field is missing.
+fn event(line: &Line) -> Option<Event> {
+    let owned = |field| line.text(field).map(ToOwned::to_owned);
+    let (route, outcome, error) = (line.text("route"), line.text("outcome"), error(line));
+    let mut at = line.at_ms;
+    let what = match (line.part, line.text("code"), outcome) {
+        (Part::Webhook, Some(code), _) => {
+            let took_ms = line.number("duration_ms");
+            at -= took_ms.unwrap_or_default();
+            What::Answered {
+                code: code.to_owned(),
+                status: line.number("http.status"),
+                targets: targets(line.text("targets").unwrap_or_default()),
+                took_ms,
+                error,
+            }
+        }
+        (Part::Redrive, _, Some("waits")) => What::Waits { error },
+        (Part::Redrive, _, Some(outcome)) if is_reason(outcome) => What::DeadLettered {
+            reason: outcome.to_owned(),
+            error,
+            attempts: None,
+        },
+        (Part::Redrive, _, Some(outcome)) => What::Redriven {
+            outcome: outcome.to_owned(),
+        },
+        (_, None, None) if line.text("reason").is_some() => What::DeadLettered {
+            reason: owned("reason")?,
+            error,
+            attempts: None,
+        },
+        (Part::Completion, _, outcome) if line.text("execution.status").is_some() => What::Ended {
+            status: status(line)?,
+            outcome: outcome.unwrap_or_default().to_owned(),
+            published: published(line),
+            claims: line.number("published.claims"),
+        },
+        (Part::Completion, ..) if line.text("published.to").is_some() => What::Published {
+            published: published(line),
+            claims: line.number("published.claims"),
+        },
+        (Part::Sweep, ..) if line.text("execution.arn").is_some() => What::Found {
+            status: status(line).unwrap_or_default(),
+        },
+        _ => What::Noted {
+            level: owned("level")?,
+            text: owned("message")?,
+            error,
+        },
+    };
+    Some(Event::new(at, line.part, route, what))
+}
+
+/// The text of an error, with the service's code.
+fn error(line: &Line) -> Option<String> {
+    let text = line.text("error.text")?;
+    Some(match line.text("error.code") {
+        Some(code) if !text.contains(code) => format!("{code}: {text}"),
+        _ => text.to_owned(),
+    })
+}
+
+/// The status in capitals: `SUCCEEDED` for `Succeeded`, `TIMED_OUT` for `TimedOut`.
+fn status(line: &Line) -> Option<String> {
+    let status = line.text("execution.status")?;
+    let mut name = String::new();
+    for (index, c) in status.char_indices() {
+        let follows = status[..index].ends_with(|before: char| before.is_ascii_lowercase());
+        if c.is_ascii_uppercase() && follows {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    Some(name)
+}
+
+fn is_reason(outcome: &str) -> bool {
+    Reason::ALL.iter().any(|reason| reason.name() == outcome)
+}
+
+/// Parses `uppercase=started audit=parked`.
+fn targets(text: &str) -> Vec<Target> {
+    let pairs = text.split(' ').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(route, outcome)| Target {
+            route: route.to_owned(),
+            outcome: outcome.to_owned(),
+        })
+        .collect()
+}
+
+fn published(line: &Line) -> Vec<String> {
+    let to = line.text("published.to").unwrap_or_default();
+    to.split(' ')
+        .filter(|to| !to.is_empty())
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// Adds the replays, which write no log: a try after a dead letter implies one.
+fn mark_replays(events: &mut Vec<Event>) {
+    let mut dead: BTreeSet<(Part, Option<String>)> = BTreeSet::new();
+    let mut marked = Vec::with_capacity(events.len());
+    for event in events.drain(..) {
+        // Messages come back through the redrive, results through the completion.
+        let way = match event.part {
+            Part::Webhook => Part::Redrive,
+            part => part,
+        };
+        let key = (way, event.route.clone());
+        let tried = matches!(way, Part::Redrive | Part::Completion) && event.part != Part::Webhook;
+        // A letter without a route may come back with one.
+        if tried && (dead.remove(&key) || dead.remove(&(way, None))) {
+            marked.push(Event::new(
+                event.at,
+                Part::Replay,
+                event.route.as_deref(),
+                What::Replayed,
+            ));
+        }
+        match &event.what {
+            What::DeadLettered { .. }
+                if matches!(event.part, Part::DeadLetters | Part::DeadResults) =>
+            {
+                // Still in the queue, so not replayed.
+            }
+            What::DeadLettered { .. } => {
+                dead.insert(key);
+            }
+            What::Answered { code, targets, .. } => {
+                if code == "unrouted" {
+                    dead.insert((way, None));
+                }
+                for target in targets
+                    .iter()
+                    .filter(|target| target.outcome == "dead_lettered")
+                {
+                    dead.insert((way, Some(target.route.clone())));
+                }
+            }
+            _ => {}
+        }
+        marked.push(event);
+    }
+    *events = marked;
+}
+
+fn head(known: &Known, lines: &[&Line], events: &[Event]) -> Head {
+    let text = |field: &str| {
+        lines
+            .iter()
+            .find_map(|line| line.text(field))
+            .map(ToOwned::to_owned)
+    };
+    let letter = known
+        .letters
+        .iter()
+        .find_map(|letter| letter.message.as_ref());
+    let origin = known.origin.as_ref().or(letter);
+    // The longest one: some lines have only the first digits.
+    let ids = lines
+        .iter()
+        .filter_map(|line| line.id())
+        .chain(known.id.as_deref());
+    let id = ids.max_by_key(|id| id.len()).map(ToOwned::to_owned);
+    let arrival = lines
+        .iter()
+        .find(|line| line.part == Part::Webhook && line.number("message.age_ms").is_some());
+    let came_in_at = events
+        .iter()
+        .find_map(|event| matches!(event.what, What::Answered { .. }).then_some(event.at));
+    let published_at = origin.map(|origin| origin.published_at).or_else(|| {
+        // The age counts up to the line's time.
+        Some(arrival?.at_ms - arrival?.number("message.age_ms")?)
+    });
+    let xray_trace_id = text("xray_trace_id").or_else(|| trace_id(published_at?, id.as_deref()?));
+    Head {
+        cache: text("message.cache").or_else(|| origin.map(|origin| origin.cache.clone())),
+        topic: text("message.topic").or_else(|| origin.map(|origin| origin.topic.clone())),
+        number: arrival
+            .and_then(|line| line.number("message.sequence"))
+            .and_then(|number| number.try_into().ok())
+            .or_else(|| origin.map(|origin| origin.number)),
+        token_id: origin.and_then(|origin| origin.token_id.clone()),
+        id,
+        published_at,
+        came_in_at,
+        xray_trace_id,
+    }
+}
+
+/// `1-<seconds>-<96 bits>`, derived from the message.
+fn trace_id(published_at: i64, id: &str) -> Option<String> {
+    let seconds = u32::try_from(published_at / 1000).ok()?;
+    Some(format!("1-{seconds:08x}-{}", id.get(..24)?))
+}

@@ -1,0 +1,330 @@
+//! Queries the sources, each for as little as needed.
+
+mod runs;
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+
+use self::runs::execution_arn;
+use super::assemble::{Known, assemble};
+use super::context::Context;
+use super::lines::Line;
+use super::links::Stack;
+use super::model::{Part, Report, SCHEMA, Trace, Unanswered};
+use super::sources::{Needle, Sources, Window};
+use super::subject::Subject;
+use super::verdict::verdicts;
+use super::words::time;
+use crate::domain::fault::Fault;
+use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name};
+use crate::domain::inbound::routes::{Routes, Target};
+use crate::tools::letters::{DeadQueue, Origin};
+
+/// The default range of logs, where neither the message nor `--since` sets it.
+const LOOK_BACK_MS: i64 = 24 * 3_600_000;
+
+/// The tolerated difference of clocks: a message may seem to arrive before its publication.
+const CLOCKS_MS: i64 = 5 * 60_000;
+
+/// A query about a message, and its stack.
+pub struct Question<'a> {
+    pub asked: &'a str,
+    pub subject: Subject,
+    /// Start of the logs' range, in ms since the epoch; none for the message's own time, or 24 hours.
+    pub since: Option<i64>,
+    pub now_ms: i64,
+    /// Whether to include inputs, outputs and causes.
+    pub payloads: bool,
+    pub stack: &'a Stack,
+    /// None where unreadable.
+    pub routes: Option<&'a Routes>,
+}
+
+/// Queries all sources, and lists those that failed in the report.
+pub async fn gather(question: &Question<'_>, sources: Sources<'_>) -> Report {
+    let mut gathering = Gathering {
+        question,
+        sources,
+        window: Window {
+            since: question.since.unwrap_or(question.now_ms - LOOK_BACK_MS),
+            until: question.now_ms,
+        },
+        unanswered: BTreeSet::new(),
+    };
+    let mut messages = Vec::new();
+    for known in gathering.known().await {
+        messages.extend(gathering.message(known).await);
+    }
+    messages.sort_by_key(|trace| {
+        let first = trace.events.first().map(|event| event.at);
+        std::cmp::Reverse(trace.message.published_at.or(first))
+    });
+    let nothing = messages.is_empty().then(|| gathering.nothing());
+    Report {
+        schema: SCHEMA,
+        asked: question.asked.to_owned(),
+        stack: question.stack.name.clone(),
+        since: gathering.window.since,
+        until: gathering.window.until,
+        messages,
+        unanswered: gathering.unanswered.into_iter().collect(),
+        nothing,
+    }
+}
+
+struct Gathering<'a> {
+    question: &'a Question<'a>,
+    sources: Sources<'a>,
+    window: Window,
+    unanswered: BTreeSet<Unanswered>,
+}
+
+impl Gathering<'_> {
+    /// The answer of a source; a failed source is recorded.
+    fn answered<T>(&mut self, source: &str, answer: Result<T, Fault>) -> Option<T> {
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(fault) => {
+                let (source, error) = (source.to_owned(), fault.to_string());
+                self.unanswered.insert(Unanswered { source, error });
+                None
+            }
+        }
+    }
+
+    /// The messages of the query.
+    async fn known(&mut self) -> Vec<Known> {
+        let subject = self.question.subject.clone();
+        match &subject {
+            Subject::Id(id) => vec![Known {
+                id: Some(id.clone()),
+                ..Known::default()
+            }],
+            Subject::Execution { arn, name } => vec![self.of_execution(arn.as_deref(), name).await],
+            Subject::Number {
+                cache,
+                topic,
+                number,
+            } => self.of_number(cache, topic, *number).await,
+        }
+    }
+
+    /// The message of an execution, whose input has the time of the publication.
+    async fn of_execution(&mut self, arn: Option<&str>, name: &str) -> Known {
+        let mut known = Known {
+            id: id_in_name(name).map(ToOwned::to_owned),
+            ..Known::default()
+        };
+        let arns = match arn {
+            Some(arn) => vec![arn.to_owned()],
+            None => self
+                .machines(|route| name.starts_with(route))
+                .into_iter()
+                .map(|(_, machine)| execution_arn(&machine, name))
+                .collect(),
+        };
+        for arn in arns {
+            self.add_run(&mut known, &arn, None).await;
+        }
+        if let (Some(origin), None) = (&known.origin, self.question.since) {
+            self.window.since = origin.published_at - CLOCKS_MS;
+        } else if let (Some((_, started_at, _)), None) = (known.runs.first(), self.question.since) {
+            self.window.since = self.window.since.min(started_at - LOOK_BACK_MS);
+        }
+        known
+    }
+
+    /// One message for each id with this number in the webhook's log, or else in the dead letters.
+    async fn of_number(&mut self, cache: &str, topic: &str, number: u64) -> Vec<Known> {
+        let needle = Needle::Number(number);
+        let found = self
+            .sources
+            .logs
+            .find(Part::Webhook, &needle, self.window)
+            .await;
+        let lines = self
+            .answered("the log of the webhook", found)
+            .unwrap_or_default();
+        let lines = lines.iter().filter(|line| line.is_of(cache, topic, number));
+        let mut ids: BTreeSet<String> = lines
+            .filter_map(|line| line.id())
+            .map(ToOwned::to_owned)
+            .collect();
+        if ids.is_empty() {
+            let is = |origin: &Origin| {
+                (origin.cache.as_str(), origin.topic.as_str(), origin.number)
+                    == (cache, topic, number)
+            };
+            let wanted = |dead: &crate::tools::letters::Dead| dead.message.as_ref().is_some_and(is);
+            let found = self
+                .sources
+                .letters
+                .find(DeadQueue::Messages, &wanted)
+                .await;
+            let found = self.answered("the dead letters", found).unwrap_or_default();
+            ids.extend(found.letters.into_iter().map(|letter| letter.id));
+        }
+        ids.into_iter()
+            .map(|id| Known {
+                id: Some(id),
+                ..Known::default()
+            })
+            .collect()
+    }
+
+    /// The trace of one message; none without any event.
+    async fn message(&mut self, mut known: Known) -> Option<Trace> {
+        let name = match &self.question.subject {
+            Subject::Execution { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        let digits = known
+            .id
+            .as_deref()
+            .map(|id| id.get(..NAME_ID_DIGITS).unwrap_or(id).to_owned());
+        let needle = Needle::Text(digits.or_else(|| name.clone())?);
+        let looks = Part::LOGGING.map(|part| self.sources.logs.find(part, &needle, self.window));
+        for (part, found) in Part::LOGGING.into_iter().zip(join_all(looks).await) {
+            let lines = self.answered(&format!("the log of the {}", part.name()), found);
+            let about = |line: &Line| line.is_about(known.id.as_deref(), name.as_deref());
+            known
+                .lines
+                .extend(lines.unwrap_or_default().into_iter().filter(about));
+        }
+        self.runs(&mut known).await;
+        let letters_seen = self.letters(&mut known).await;
+        let (head, mut events) = assemble(&known);
+        if events.is_empty() {
+            return None;
+        }
+        for event in &mut events {
+            if event.route.is_none() {
+                event.route = self.route_of(event, &known);
+            }
+        }
+        let waits = events
+            .iter()
+            .any(|event| matches!(event.part, Part::Webhook | Part::Redrive));
+        let parked = match waits {
+            true => {
+                let depth = self.sources.letters.parked().await;
+                self.answered("the parking queue", depth)
+            }
+            false => None,
+        };
+        let context = Context {
+            routes: self.question.routes,
+            now_ms: self.question.now_ms,
+            parked,
+            letters_seen,
+            place: &self.question.stack.place,
+        };
+        Some(Trace {
+            routes: verdicts(&head, &events, &known, &context),
+            links: self.question.stack.links(&head, &events),
+            message: head,
+            events,
+        })
+    }
+
+    /// Searches the dead-letter queues that may have letters of the message. False where a search was incomplete.
+    async fn letters(&mut self, known: &mut Known) -> bool {
+        let (_, events) = assemble(known);
+        let context = Context {
+            routes: self.question.routes,
+            now_ms: self.question.now_ms,
+            parked: None,
+            letters_seen: false,
+            place: "",
+        };
+        let open = super::verdict::open(&events, &context);
+        let (id, arns) = (
+            known.id.clone(),
+            known
+                .runs
+                .iter()
+                .map(|(.., run)| run.arn.clone())
+                .collect::<Vec<_>>(),
+        );
+        let same = |found: &str| {
+            id.as_deref().is_some_and(|id| {
+                !found.is_empty() && (found.starts_with(id) || id.starts_with(found))
+            })
+        };
+        let mut seen = true;
+        for (queue, wanted) in [
+            (DeadQueue::Messages, open.message),
+            (DeadQueue::Results, open.result),
+        ] {
+            if !wanted {
+                continue;
+            }
+            let is = |dead: &crate::tools::letters::Dead| match &dead.execution {
+                Some(arn) => {
+                    arns.contains(arn)
+                        || id_in_name(arn.rsplit(':').next().unwrap_or(arn)).is_some_and(same)
+                }
+                None => queue == DeadQueue::Messages && same(&dead.id),
+            };
+            let found = self.sources.letters.find(queue, &is).await;
+            let source = match queue {
+                DeadQueue::Messages => "the dead letters",
+                DeadQueue::Results => "the dead letters of results",
+            };
+            match self.answered(source, found) {
+                Some(found) => {
+                    seen &= found.all;
+                    known.letters.extend(found.letters);
+                }
+                None => seen = false,
+            }
+        }
+        seen
+    }
+
+    /// The route of an event without one: that of its execution.
+    fn route_of(&self, event: &super::model::Event, known: &Known) -> Option<String> {
+        let only = |routes: BTreeSet<&String>| {
+            (routes.len() == 1)
+                .then(|| routes.first().map(|route| (*route).clone()))
+                .flatten()
+        };
+        match event.part {
+            Part::Sweep | Part::Completion | Part::DeadResults => only(
+                known
+                    .runs
+                    .iter()
+                    .filter_map(|(route, ..)| route.as_ref())
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Routes to state machines, as names and ARNs.
+    fn machines(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        let routes = self.question.routes.into_iter().flat_map(Routes::iter);
+        let machine = |route: &crate::domain::inbound::routes::Route| match &route.to {
+            Target::StateMachine { arn, .. } => Some((route.name.clone(), arn.clone())),
+            Target::EventBus { .. } | Target::Resume(_) => None,
+        };
+        routes
+            .filter_map(machine)
+            .filter(|(name, _)| wanted(name))
+            .collect()
+    }
+
+    fn nothing(&self) -> String {
+        let unanswered = match self.unanswered.is_empty() {
+            true => String::new(),
+            false => ", and not every source could be queried".to_owned(),
+        };
+        format!(
+            "no trace found: expected lines, an execution or a dead letter of this message since {}, found none{unanswered}; \
+             was it another stack or earlier (`--since 7d`)? Logs are kept for LogRetentionDays (30), executions for 90 days, \
+             dead letters for 14. A message that Momento never delivered, or that was not signed, leaves no id",
+            time(self.window.since)
+        )
+    }
+}

@@ -1,0 +1,128 @@
+//! Lines of the functions' logs.
+
+use aws_smithy_types::date_time::{DateTime, Format};
+use serde_json::{Map, Value};
+
+use super::model::Part;
+use crate::domain::inbound::execution_name::id_in_name;
+
+/// A JSON line that a function wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub part: Part,
+    /// When it was written, in ms since the epoch.
+    pub at_ms: i64,
+    fields: Map<String, Value>,
+}
+
+impl Line {
+    /// Reads a log event. None for Lambda's own lines and for metrics.
+    ///
+    /// The time is the line's own, or else CloudWatch's, `ingested_ms`.
+    pub fn read(part: Part, text: &str, ingested_ms: i64) -> Option<Self> {
+        let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
+            return None;
+        };
+        if !fields.contains_key("message") || !fields.contains_key("level") {
+            return None;
+        }
+        let written = fields.get("timestamp").and_then(Value::as_str);
+        let written = written.and_then(|t| DateTime::from_str(t, Format::DateTime).ok());
+        let at_ms = written.and_then(|time| time.to_millis().ok());
+        Some(Self {
+            part,
+            at_ms: at_ms.unwrap_or(ingested_ms),
+            fields,
+        })
+    }
+
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
+
+    pub fn number(&self, field: &str) -> Option<i64> {
+        self.fields.get(field)?.as_i64()
+    }
+
+    /// The id of its message, or the first 16 digits of it.
+    pub fn id(&self) -> Option<&str> {
+        let named = self
+            .text("message.id")
+            .or_else(|| self.text("correlation_id"));
+        named.or_else(|| id_in_name(self.text("execution.arn")?.rsplit(':').next()?))
+    }
+
+    /// Whether it is about the message with this id, of 16 digits or more, or about this execution.
+    pub fn is_about(&self, id: Option<&str>, execution: Option<&str>) -> bool {
+        let same =
+            |wanted: &str, found: &str| found.starts_with(wanted) || wanted.starts_with(found);
+        let by_id = id.is_some_and(|id| self.id().is_some_and(|found| same(id, found)));
+        let arn = self.text("execution.arn");
+        by_id
+            || execution
+                .is_some_and(|name| arn.and_then(|arn| arn.rsplit(':').next()) == Some(name))
+    }
+
+    /// Whether it records the arrival of a message with this number.
+    pub fn is_of(&self, cache: &str, topic: &str, number: u64) -> bool {
+        self.text("message.cache") == Some(cache)
+            && self.text("message.topic") == Some(topic)
+            && self.fields.get("message.sequence").and_then(Value::as_u64) == Some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn line(mut fields: Value) -> Line {
+        fields["message"] = json!("x");
+        fields["level"] = json!("INFO");
+        Line::read(Part::Webhook, &fields.to_string(), 5).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_its_own_time() {
+        let own = line(json!({"timestamp": "1970-01-01T00:00:01.234567Z"}));
+        assert_eq!(own.at_ms, 1_234);
+        assert_eq!(line(json!({})).at_ms, 5);
+        for text in [
+            "START RequestId: x",
+            "[]",
+            "{\"_aws\": {}}",
+            "{",
+            "{\"message\": \"x\"}",
+        ] {
+            assert_eq!(Line::read(Part::Webhook, text, 5), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_names_its_message_or_its_execution() {
+        let arn = format!("arn:aws:states:r:1:execution:M:r-t-1-{}", &ID[..16]);
+        for fields in [
+            json!({"message.id": ID}),
+            json!({"correlation_id": ID}),
+            json!({"correlation_id": &ID[..16]}),
+            json!({"execution.arn": arn}),
+        ] {
+            let line = line(fields.clone());
+            assert!(line.is_about(Some(ID), None), "{fields}");
+            assert!(line.is_about(Some(&ID[..16]), None), "{fields}");
+            assert!(!line.is_about(Some("0123456789abcdee"), None), "{fields}");
+        }
+        let by_hand = line(json!({"execution.arn": "arn:aws:states:r:1:execution:M:by-hand"}));
+        assert!(by_hand.is_about(None, Some("by-hand")) && !by_hand.is_about(None, Some("hand")));
+        assert!(!by_hand.is_about(Some(ID), None));
+    }
+
+    #[test]
+    fn a_number_matches_in_its_topic_only() {
+        let line = line(json!({"message.cache": "c", "message.topic": "t", "message.sequence": 7}));
+        assert!(line.is_of("c", "t", 7));
+        assert!(!line.is_of("c", "t", 77) && !line.is_of("c", "u", 7) && !line.is_of("d", "t", 7));
+    }
+}

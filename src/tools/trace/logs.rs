@@ -1,0 +1,102 @@
+//! Searches CloudWatch Logs for lines.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudwatchlogs::Client;
+use tokio::time::Instant;
+
+use crate::adapters::aws::fault::fault;
+use crate::domain::fault::Fault;
+use crate::domain::ports::Answer;
+use crate::tools::trace::lines::Line;
+use crate::tools::trace::model::Part;
+use crate::tools::trace::sources::{Logs, Needle, Window};
+
+/// Deadline for the search of one log.
+const LOOK_WITHIN: Duration = Duration::from_secs(120);
+
+/// CloudWatch's limit of a pattern, in characters.
+const LONGEST_PATTERN: usize = 1024;
+
+/// The log groups of the functions.
+pub struct CloudWatchLogs {
+    client: Client,
+    groups: BTreeMap<Part, String>,
+}
+
+impl CloudWatchLogs {
+    pub fn new(aws: &SdkConfig, groups: BTreeMap<Part, String>) -> Self {
+        Self {
+            client: Client::new(aws),
+            groups,
+        }
+    }
+}
+
+impl Logs for CloudWatchLogs {
+    /// Reads all pages: CloudWatch returns pages without events while no line matches.
+    fn find<'a>(&'a self, part: Part, needle: &'a Needle, window: Window) -> Answer<'a, Vec<Line>> {
+        Box::pin(async move {
+            let group = self.groups.get(&part).ok_or_else(|| {
+                let text = format!("expected the stack to have an output with the log of the {}, found none: deploy this version's template.yaml", part.name());
+                Fault::permanent("NoLogGroup", text)
+            })?;
+            let end = Instant::now() + LOOK_WITHIN;
+            let (mut lines, mut token) = (Vec::new(), None);
+            loop {
+                let call = self.client.filter_log_events().log_group_name(group);
+                let call = call.start_time(window.since).end_time(window.until);
+                let call = call.filter_pattern(pattern(needle)).set_next_token(token);
+                let page = call.send().await.map_err(|e| fault(&e))?;
+                let events = page.events.unwrap_or_default().into_iter();
+                lines.extend(events.filter_map(|event| {
+                    Line::read(part, &event.message?, event.timestamp.unwrap_or_default())
+                }));
+                token = page.next_token;
+                if token.is_none() {
+                    return Ok(lines);
+                }
+                if Instant::now() > end {
+                    let text = format!(
+                        "the log was not searched within {} s: search less of it with `--since`",
+                        LOOK_WITHIN.as_secs()
+                    );
+                    return Err(Fault::transient("TooMuchLog", text));
+                }
+            }
+        })
+    }
+}
+
+/// A regular expression for a piece of a line. Patterns over JSON cannot name fields with dots, such as the bridge's.
+fn pattern(needle: &Needle) -> String {
+    let expression = match needle {
+        // Other characters have a meaning in an expression. A dot replaces them, since it matches any character.
+        Needle::Text(text) => text
+            .chars()
+            .map(|c| match c {
+                'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_' => c,
+                _ => '.',
+            })
+            .take(LONGEST_PATTERN - 2)
+            .collect(),
+        // The two dots match the quote and the colon.
+        Needle::Number(number) => format!("message.sequence..{number}"),
+    };
+    format!("%{expression}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_valid_in_cloudwatch() {
+        let text = |text: &str| pattern(&Needle::Text(text.to_owned()));
+        assert_eq!(text("0123456789abcdef"), "%0123456789abcdef%");
+        assert_eq!(text("by hand (é)"), "%by.hand....%");
+        assert_eq!(pattern(&Needle::Number(42)), "%message.sequence..42%");
+    }
+}

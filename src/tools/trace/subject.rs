@@ -1,0 +1,174 @@
+//! The message of a query.
+
+use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name};
+
+/// Hex digits of a whole message id.
+const ID_DIGITS: usize = 32;
+
+/// A message, as the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Its id, or at least the first 16 digits of it.
+    Id(String),
+    /// Its place; several messages may have one number, since numbers start again.
+    Number {
+        cache: String,
+        topic: String,
+        number: u64,
+    },
+    /// An execution that it started.
+    Execution {
+        /// None where only the name is given.
+        arn: Option<String>,
+        name: String,
+    },
+}
+
+impl Subject {
+    /// Reads an id (16 to 32 hex digits), `cache/topic/number` or `cache/topic#number`, or an execution's ARN or name.
+    ///
+    /// # Errors
+    ///
+    /// Expected, found, and where to find an id.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.starts_with("arn:") {
+            return of_arn(text);
+        }
+        if text.contains('/') {
+            return of_place(text);
+        }
+        let hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if hex && (NAME_ID_DIGITS..=ID_DIGITS).contains(&text.len()) {
+            return Ok(Self::Id(text.to_ascii_lowercase()));
+        }
+        let name = text.to_owned();
+        if id_in_name(&name).is_some() {
+            return Ok(Self::Execution { arn: None, name });
+        }
+        let found = match text.len() {
+            0 => "nothing".to_owned(),
+            length if hex => format!("{length} digits"),
+            _ => format!("`{text}`"),
+        };
+        Err(format!(
+            "expected {EXPECTED}, found {found}: ids are in the webhook's answer and in its log, numbers and names in the Step Functions console"
+        ))
+    }
+
+    /// The first 16 digits of the message's id, where they are known.
+    pub fn digits(&self) -> Option<&str> {
+        match self {
+            Self::Id(id) => id.get(..NAME_ID_DIGITS),
+            Self::Number { .. } => None,
+            Self::Execution { name, .. } => id_in_name(name),
+        }
+    }
+}
+
+const EXPECTED: &str = "a message id (16 to 32 hex digits), `cache/topic/number`, or the ARN or name of an execution (`route-topic-number-16 hex digits`)";
+
+fn of_arn(arn: &str) -> Result<Subject, String> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    match parts.as_slice() {
+        ["arn", _, "states", _, _, "execution", _, name]
+        | ["arn", _, "states", _, _, "express", _, name, _] => Ok(Subject::Execution {
+            arn: Some(arn.to_owned()),
+            name: (*name).to_owned(),
+        }),
+        ["arn", _, "states", _, _, kind, ..] => Err(format!(
+            "expected the ARN of an execution, found that of a `{kind}`: take the execution's from the list of executions"
+        )),
+        _ => Err(format!(
+            "expected the ARN of an execution of Step Functions (`arn:aws:states:region:account:execution:machine:name`), found `{arn}`"
+        )),
+    }
+}
+
+fn of_place(text: &str) -> Result<Subject, String> {
+    let place = text.split_once('/').and_then(|(cache, rest)| {
+        // As `bridge replay` writes it, or as a path.
+        let (topic, number) = rest.rsplit_once('#').or_else(|| rest.rsplit_once('/'))?;
+        let number = number.parse().ok()?;
+        (!cache.is_empty() && !topic.is_empty()).then_some((cache, topic, number))
+    });
+    let (cache, topic, number) = place.ok_or_else(|| {
+        format!("expected `cache/topic/number` with a number at its end, such as `demo/uppercase-in/42`, found `{text}`")
+    })?;
+    Ok(Subject::Number {
+        cache: cache.to_owned(),
+        topic: topic.to_owned(),
+        number,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn number(cache: &str, topic: &str, number: u64) -> Subject {
+        let (cache, topic) = (cache.to_owned(), topic.to_owned());
+        Subject::Number {
+            cache,
+            topic,
+            number,
+        }
+    }
+
+    #[test]
+    fn ids_places_and_executions_are_distinguished() {
+        let execution = |arn: Option<&str>, name: &str| Subject::Execution {
+            arn: arn.map(ToOwned::to_owned),
+            name: name.to_owned(),
+        };
+        let arn = "arn:aws:states:eu-west-1:123456789012:execution:Upper:r-t-1-0123456789abcdef";
+        let express =
+            "arn:aws:states:eu-west-1:123456789012:express:Upper:r-t-1-0123456789abcdef:1b2c";
+        for (text, subject) in [
+            (ID, Subject::Id(ID.into())),
+            (&ID[..16], Subject::Id(ID[..16].into())),
+            (" 0123456789ABCDEF ", Subject::Id(ID[..16].into())),
+            ("demo/in/7", number("demo", "in", 7)),
+            ("demo/a/b/7", number("demo", "a/b", 7)),
+            ("demo/a/7/0", number("demo", "a/7", 0)),
+            ("demo/a/b#7", number("demo", "a/b", 7)),
+            (
+                "r-t-1-0123456789abcdef",
+                execution(None, "r-t-1-0123456789abcdef"),
+            ),
+            (arn, execution(Some(arn), "r-t-1-0123456789abcdef")),
+            (express, execution(Some(express), "r-t-1-0123456789abcdef")),
+        ] {
+            assert_eq!(Subject::parse(text), Ok(subject), "{text}");
+        }
+        assert_eq!(Subject::parse(arn).unwrap().digits(), Some(&ID[..16]));
+    }
+
+    #[test]
+    fn any_other_text_is_refused() {
+        for (text, part) in [
+            ("", "found nothing"),
+            ("0123", "found 4 digits"),
+            (&format!("{ID}0"), "found 33 digits"),
+            ("hello", "found `hello`"),
+            ("demo/in", "with a number at its end"),
+            ("demo/in/x", "with a number at its end"),
+            ("demo//7", "with a number at its end"),
+            ("/in/7", "with a number at its end"),
+            ("demo/in/-7", "with a number at its end"),
+            ("arn:aws:sqs:eu-west-1:123456789012:queue", "Step Functions"),
+            (
+                "arn:aws:states:eu-west-1:123456789012:stateMachine:Upper",
+                "`stateMachine`",
+            ),
+        ] {
+            let error = Subject::parse(text).unwrap_err();
+            assert!(
+                error.starts_with("expected") && error.contains(part),
+                "{text}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The state of a route in words.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::model::{Head, RouteState};
+
+/// The state of a route in words, with the remedy where there is one.
+pub fn sentence(
+    state: &RouteState,
+    head: &Head,
+    route: Option<&str>,
+    context: &Context<'_>,
+) -> String {
+    let after = |at: i64| match head.came_in_at.or(head.published_at) {
+        Some(from) if at <= from => "as it came in".to_owned(),
+        Some(from) => format!("{} after it came in", duration(at - from)),
+        None => format!("at {}", time(at)),
+    };
+    let ago = |at: i64| format!("{} ({} ago)", time(at), duration(context.now_ms - at));
+    let because = |error: &Option<String>| {
+        error
+            .as_ref()
+            .map_or(String::new(), |error| format!(": {error}"))
+    };
+    let replay = |kind: &str| {
+        let id = head.id.as_deref().unwrap_or_default();
+        let id = if kind == "--dead-letters" {
+            format!(" --id {id}")
+        } else {
+            String::new()
+        };
+        let route = route.map_or(String::new(), |route| format!(" --route {route}"));
+        format!(
+            "replay with `cargo bridge replay {kind}{id}{route}{}`",
+            context.place
+        )
+    };
+    match state {
+        RouteState::Published { at, to, claims } => {
+            let to = if to.is_empty() {
+                String::new()
+            } else {
+                format!(" to {}", to.join(", "))
+            };
+            let Some(at) = at else {
+                return "published, according to the ledger; time and topics are in the log of the completion".to_owned();
+            };
+            let claim = match claims {
+                0 => "",
+                _ => ", as a claim: the value is stored beside the topic",
+            };
+            format!("published{to} {}{claim}", after(*at))
+        }
+        RouteState::Running { since } => format!(
+            "the workflow has been running for {}",
+            duration(context.now_ms - since)
+        ),
+        RouteState::Started { at } => format!(
+            "started {}; the outcome of the workflow is unknown",
+            after(*at)
+        ),
+        RouteState::Express { at } => format!(
+            "started {}: an EXPRESS workflow, which keeps no history; its own log has more",
+            after(*at)
+        ),
+        RouteState::Unpublished {
+            status,
+            ended_at,
+            ledger,
+        } => {
+            let since = duration(context.now_ms - ended_at);
+            let why = match ledger.as_deref() {
+                None => "its event is on its way, or lost: then the sweep finds it within minutes",
+                Some("queued") => "the sweep found it, and the completion has not taken it yet",
+                Some("publishing") => {
+                    "the completion is publishing it, or was killed over it and tries again"
+                }
+                Some(_) => "it could not be published so far, and the completion tries again",
+            };
+            format!(
+                "the workflow ended as {status} {since} ago, and its result is not published: {why}"
+            )
+        }
+        RouteState::Silent { status, ended_at } => format!(
+            "the workflow ended as {status} {}; there is nothing to publish",
+            after(*ended_at)
+        ),
+        RouteState::ResultDead {
+            reason,
+            since,
+            error,
+        } => format!(
+            "the result is a dead letter since {}: {reason}{}; {}",
+            ago(*since),
+            because(error),
+            replay("--results")
+        ),
+        RouteState::OnTheBus { at } => format!(
+            "an event on the bus {}; EventBridge's metrics show what its rules did with it",
+            after(*at)
+        ),
+        RouteState::Resumed { at } => format!(
+            "went on with the workflow that waited for it {}",
+            after(*at)
+        ),
+        RouteState::Closed { at } => format!(
+            "came too late for the workflow that waited, {}: it was answered before, or its time was over",
+            after(*at)
+        ),
+        RouteState::Waits {
+            since,
+            tries,
+            next_by,
+            error,
+        } => {
+            let next = if *tries == 0 {
+                "the redrive has not tried it yet".to_owned()
+            } else {
+                let times = if *tries == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{tries} times")
+                };
+                format!("tried {times}; next try by {}", time(*next_by))
+            };
+            let odd = match context.parked {
+                Some(0) => {
+                    "; but the parking queue is empty, so it was deleted or moved by hand, or the redrive has it just now"
+                }
+                _ => "",
+            };
+            format!(
+                "waits in the parking queue since {}; {next}{}{odd}",
+                ago(*since),
+                because(error)
+            )
+        }
+        RouteState::Dead {
+            reason,
+            since,
+            gone: true,
+            ..
+        } => format!(
+            "was a dead letter since {}: {reason}; it is not in the queue any more: replayed a moment ago, or deleted",
+            ago(*since)
+        ),
+        RouteState::Dead {
+            reason,
+            since,
+            error,
+            gone: false,
+        } => format!(
+            "is a dead letter since {}: {reason}{}; {}",
+            ago(*since),
+            because(error),
+            replay("--dead-letters")
+        ),
+        RouteState::NotStored { at } => format!(
+            "not stored {}: the sender got an error, and has to send it again",
+            after(*at)
+        ),
+        RouteState::Refused { code, .. } => format!("refused ({code}); no target was called"),
+        RouteState::Other { at, outcome } => format!("{outcome} {}", after(*at)),
+    }
+}
+
+/// `0.512 s`, `34 s`, `5 min`, `3 h`, `2 d`.
+pub fn duration(ms: i64) -> String {
+    let span = Duration::from_millis(ms.unsigned_abs());
+    let sign = if ms < 0 { "-" } else { "" };
+    let seconds = span.as_secs();
+    let text = match seconds {
+        0..10 => format!("{:.2} s", span.as_secs_f64()),
+        10..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    };
+    format!("{sign}{text}")
+}
+
+/// A time of day with its date, in UTC, to the second.
+pub fn time(ms: i64) -> String {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    let text = DateTime::from_secs(ms.div_euclid(1000)).fmt(Format::DateTime);
+    text.unwrap_or_else(|_| format!("{ms} ms"))
+}
