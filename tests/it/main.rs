@@ -30,6 +30,7 @@ mod metrics;
 mod mistakes;
 mod new;
 mod operations;
+mod reference;
 mod relay;
 mod relay_bench;
 mod release;
