@@ -18,6 +18,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use workflow_bridge::domain::inbound::execution_name::sequence_in_name;
+use workflow_bridge::domain::inbound::letter::Reason;
 use workflow_bridge::tools::console::Progress;
 use workflow_bridge::tools::local::workspace::Workspace;
 use workflow_bridge::tools::local::{Emulator, Stack};
@@ -26,8 +27,8 @@ use workflow_bridge::tools::template::{add_resource, add_routes};
 use crate::deployed::RUNTIME;
 use crate::faulty::FaultyStack;
 use crate::messages::{
-    Publications, QUICK, body, deliver_end_events, drain, executions, invoke, post_signed, quicken,
-    settle,
+    Publications, QUICK, body, deliver_end_events, drain, enqueue, executions, invoke, post_signed,
+    quicken, settle,
 };
 
 mod report;
@@ -153,6 +154,8 @@ async fn run(messages: u64, seed: u64) -> Report {
     );
 
     settle(stack, &["UppercaseStateMachine"]).await;
+    replay_unparked(stack).await;
+    settle(stack, &["UppercaseStateMachine"]).await;
     let before_sweep = distinct(&publications.on("uppercase-out"));
     // In a long run the sweep's schedule fires too: a pass cut off by a fault resumes first and sees nothing newer.
     for _ in 0..2 {
@@ -178,6 +181,19 @@ async fn run(messages: u64, seed: u64) -> Report {
     report.sent = sent;
     report.duration = began.elapsed();
     report
+}
+
+/// Puts letters back that the dead-letter queue holds in place of a failed parking queue, as `bridge replay` does.
+async fn replay_unparked(stack: &Stack) {
+    for letter in drain(stack, "DeadLetterQueue").await {
+        let is_parked = letter["reason"] == Reason::Unavailable.name();
+        let queue = if is_parked {
+            "ParkedQueue"
+        } else {
+            "DeadLetterQueue"
+        };
+        enqueue(stack, queue, &letter).await;
+    }
 }
 
 fn distinct(texts: &[String]) -> usize {

@@ -2,7 +2,7 @@
 
 use super::{Scene, texts};
 
-const OLDER: &str = "skipped a message that was published before";
+const OLDER: &str = "skipped a message published before";
 
 /// A scene whose server repeats `replay` messages to a new subscription.
 async fn repeating(replay: u64) -> Scene {
