@@ -15,7 +15,7 @@ fn names(page: &str, head: &str) -> BTreeSet<String> {
     let (_, table) = page.split_once(head).unwrap();
     let rows = table
         .lines()
-        .skip(2)
+        .skip(1)
         .take_while(|line| line.starts_with('|'));
     let first = rows.filter_map(|row| row.split('|').nth(1));
     let quoted = first.flat_map(|cell| cell.split('`').skip(1).step_by(2));
