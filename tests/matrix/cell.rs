@@ -150,9 +150,8 @@ impl Cell<'_> {
             again.status,
             again.outcome
         );
-        // Letters whose replies were lost are copies of the message that was sent again.
-        self.lane.purge("DeadLetterQueue").await?;
-        let end = self.arrives().await?;
+        // Letters with lost replies are copies of the message that was sent again.
+        let end = self.arrives_beside(true).await?;
         Ok((place.to_owned(), format!("sent again: {end}")))
     }
 
@@ -235,7 +234,13 @@ impl Cell<'_> {
 
     /// Exactly one execution and at least one result; or at least one event.
     async fn arrives(&self) -> Result<String> {
-        let came = self.lane.arrival(&self.topic, self.delivered).await?;
+        self.arrives_beside(false).await
+    }
+
+    /// The same, with or without copies of the message among the dead letters.
+    async fn arrives_beside(&self, copies: bool) -> Result<String> {
+        let lane = self.lane;
+        let came = lane.arrival(&self.topic, self.delivered, copies).await?;
         let often = if came == 1 { "once" } else { "more than once" };
         if self.lane.scene == Scene::Bus {
             return Ok(format!("event {often}"));
