@@ -112,16 +112,17 @@ impl Completion {
             return;
         };
         let age = (self.repeats.now_ms)().saturating_sub(sent_at).max(0);
-        let route = self.route_of(record.body);
-        let metrics = &self.complete.metrics;
-        metrics.add(Metric::ResultAge, age, route.as_deref(), None);
+        let event: Option<Event> = serde_json::from_str(record.body).ok();
+        let route = event.and_then(|event| self.route_of(&event));
+        self.complete
+            .metrics
+            .add(Metric::ResultAge, age, route, None);
     }
 
     /// The route of a status change, by the execution's name.
-    fn route_of(&self, body: &str) -> Option<String> {
-        let event: Event = serde_json::from_str(body).ok()?;
+    fn route_of(&self, event: &Event) -> Option<&str> {
         let execution: Execution = serde_json::from_str(event.detail.get()).ok()?;
-        self.complete.route_of(&execution).map(str::to_owned)
+        self.complete.route_of(&execution)
     }
 
     async fn dead_letter(
@@ -136,12 +137,13 @@ impl Completion {
         };
         let event: Option<Event> = serde_json::from_str(record.body).ok();
         let id = event.as_ref().map_or(record.id, |event| &event.id);
+        let route = event.as_ref().and_then(|event| self.route_of(event));
         let now_ms = (self.repeats.now_ms)();
         let first_at = record.sent_at.unwrap_or(now_ms);
         let detail = failed.to_string();
         let letter = Letter {
             attempts: failed.attempts().saturating_add(record.earlier_receives),
-            route: self.route_of(record.body),
+            route: route.map(str::to_owned),
             last_at: now_ms,
             ..Letter::about_event(id, record.body, reason, detail, first_at)
         };

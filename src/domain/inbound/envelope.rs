@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::inbound::execution_name::execution_name;
 use crate::domain::inbound::message::{Body, TopicMessage};
-use crate::domain::inbound::routes::{Address, Format, Route};
+use crate::domain::inbound::routes::{Address, Format, Reply, Route};
 use crate::json::{self, quote};
 
 /// Version of the envelope's format.
@@ -30,24 +30,14 @@ pub struct ExecutionInput<'a> {
 #[derive(Clone, Debug)]
 struct WrittenBridge<'a> {
     route: &'a str,
-    reply: Option<WrittenReply>,
-}
-
-#[derive(Clone, Debug)]
-struct WrittenReply {
-    cache: String,
-    address: Address,
-    format: Format,
+    reply: Option<ReplyAddress>,
 }
 
 impl<'a> ExecutionInput<'a> {
     /// The input of a route with `"input": "envelope"`.
     pub fn envelope(message: &'a TopicMessage, route: &'a Route) -> Self {
-        let reply = route.reply.as_ref().map(|reply| WrittenReply {
-            cache: reply.cache.render(message),
-            address: reply.address(message),
-            format: reply.format,
-        });
+        let reply = route.reply.as_ref();
+        let reply = reply.map(|reply| ReplyAddress::of(reply, message));
         let bridge = WrittenBridge {
             route: &route.name,
             reply,
@@ -122,10 +112,8 @@ impl<'a> ExecutionInput<'a> {
         };
         let token_id = message.token_id.iter();
         let reply = bridge.reply.iter().flat_map(|reply| {
-            let Address {
-                topics, failures, ..
-            } = &reply.address;
-            topics.iter().chain(failures).chain([&reply.cache])
+            let topics = reply.topics.iter().chain(&reply.failures);
+            topics.chain([&reply.cache])
         });
         let names = [&message.cache, &message.topic].into_iter();
         let names = names.chain(token_id).chain(reply).map(String::as_str);
@@ -160,18 +148,6 @@ fn write_message(out: &mut impl Write, message: &TopicMessage) -> fmt::Result {
         quote(out, binary)?;
     }
     out.write_char('}')
-}
-
-impl WrittenReply {
-    fn write_to(&self, out: &mut impl Write) -> fmt::Result {
-        out.write_str(r#"{"cache":"#)?;
-        quote(out, &self.cache)?;
-        out.write_str(r#","topics":"#)?;
-        quote_all(out, &self.address.topics)?;
-        out.write_str(r#","failures":"#)?;
-        quote_all(out, &self.address.failures)?;
-        write!(out, r#","format":"{}"}}"#, self.format.name())
-    }
 }
 
 fn quote_or_null(out: &mut impl Write, text: Option<&str>) -> fmt::Result {
@@ -220,6 +196,31 @@ pub struct ReplyAddress {
     pub topics: Vec<String>,
     pub failures: Vec<String>,
     pub format: Format,
+}
+
+impl ReplyAddress {
+    /// The address that a route gives to the result of a message.
+    pub fn of(reply: &Reply, message: &TopicMessage) -> Self {
+        let Address {
+            topics, failures, ..
+        } = reply.address(message);
+        Self {
+            cache: reply.cache.render(message),
+            topics,
+            failures,
+            format: reply.format,
+        }
+    }
+
+    fn write_to(&self, out: &mut impl Write) -> fmt::Result {
+        out.write_str(r#"{"cache":"#)?;
+        quote(out, &self.cache)?;
+        out.write_str(r#","topics":"#)?;
+        quote_all(out, &self.topics)?;
+        out.write_str(r#","failures":"#)?;
+        quote_all(out, &self.failures)?;
+        write!(out, r#","format":"{}"}}"#, self.format.name())
+    }
 }
 
 /// The defect of an input that resembles an envelope of this version.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::source::Source;
-use crate::tools::template::{Resolver, UNRESOLVED, below};
+use crate::tools::template::{Resolver, UNRESOLVED, below, text};
 
 pub struct Template<'s> {
     pub source: &'s Source,
@@ -127,7 +127,5 @@ pub fn is_hidden_parameter(template: &Template, written: &Value) -> bool {
     let parameter = written["Ref"]
         .as_str()
         .map(|id| &template.value()["Parameters"][id]);
-    parameter.is_some_and(|parameter| {
-        crate::tools::template::text(&parameter["NoEcho"]).as_deref() == Some("true")
-    })
+    parameter.is_some_and(|parameter| text(&parameter["NoEcho"]).as_deref() == Some("true"))
 }

@@ -137,7 +137,7 @@ impl Execution {
                 .filter(|route| route.to.state_machine() == Some(self.state_machine_arn.as_str()));
             let reply = own.and_then(|route| route.reply.as_ref());
             let refusal = || NoAddress::Refused(Refused::Route(route.clone()));
-            of_message(reply.ok_or_else(refusal)?, &message)
+            ReplyAddress::of(reply.ok_or_else(refusal)?, &message)
         } else {
             stated
         };
@@ -191,17 +191,6 @@ fn gives(route: &Route, message: &TopicMessage, address: &ReplyAddress) -> bool 
     let mut all = topics.iter().chain(failures);
     let reply = route.reply.as_ref();
     reply.is_some_and(|reply| all.all(|topic| reply.may_use(message, cache, topic)))
-}
-
-/// A route's address for the result of a message.
-fn of_message(reply: &Reply, message: &TopicMessage) -> ReplyAddress {
-    let address = reply.address(message);
-    ReplyAddress {
-        cache: reply.cache.render(message),
-        topics: address.topics,
-        failures: address.failures,
-        format: reply.format,
-    }
 }
 
 /// A route's address for every result, if it is the same.
