@@ -32,6 +32,28 @@ impl RoutesSource {
     }
 }
 
+/// Where a function's routes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutesConfig {
+    /// The variable `ROUTES`; optional beside `ROUTES_TABLE`.
+    pub source: Option<RoutesSource>,
+    /// The table with the collected routes of other stacks: `ROUTES_TABLE`.
+    pub table: Option<String>,
+    /// The age of routes in a parameter or a table after which they are read again: `ROUTES_TTL_SECONDS`, 60.
+    pub ttl: Duration,
+}
+
+impl RoutesConfig {
+    /// # Errors
+    ///
+    /// Every missing, empty or unparsable variable.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
+        let mut variables = Variables::new(lookup);
+        let config = variables.routes();
+        variables.done(config)
+    }
+}
+
 /// Settings of the webhook's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebhookSettings {
@@ -55,7 +77,7 @@ pub enum Unrouted {
 /// All settings of the webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookConfig {
-    pub routes: RoutesSource,
+    pub routes: RoutesConfig,
     /// Name or ARN of the signing secret: `SIGNING_SECRET_ID`.
     pub signing_secret_id: String,
     /// `PARKING_QUEUE_URL`.
@@ -68,7 +90,7 @@ pub struct WebhookConfig {
 /// All settings of the redrive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedriveConfig {
-    pub routes: RoutesSource,
+    pub routes: RoutesConfig,
     /// `PARKING_QUEUE_URL`.
     pub parking_queue_url: String,
     /// `DEAD_LETTER_QUEUE_URL`.
@@ -115,7 +137,7 @@ impl RepeatSettings {
 /// All settings of the completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompletionConfig {
-    pub routes: RoutesSource,
+    pub routes: RoutesConfig,
     /// Name or ARN of the secret with the API key: `MOMENTO_SECRET_ID`.
     pub momento_secret_id: String,
     pub momento_endpoint: MomentoEndpoint,
@@ -142,13 +164,24 @@ pub struct CompletionConfig {
 /// All settings of the sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepConfig {
-    pub routes: RoutesSource,
+    pub routes: RoutesConfig,
     /// Name of the ledger's table: `LEDGER_TABLE`.
     pub ledger_table: String,
     /// The completion's queue: `COMPLETIONS_QUEUE_URL`.
     pub completions_queue_url: String,
     /// How long the event of an end may take to arrive: `SWEEP_GRACE_SECONDS`, 120.
     pub grace: Duration,
+}
+
+/// All settings of the collection of routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectConfig {
+    /// The variable `ROUTES`.
+    pub source: Option<RoutesSource>,
+    /// The path of the parameters, with a `/` at both ends: `ROUTES_PATH`.
+    pub path: String,
+    /// The table for the collected routes: `ROUTES_TABLE`.
+    pub table: String,
 }
 
 /// All settings of the canary.
@@ -284,6 +317,21 @@ impl SweepConfig {
             ledger_table: variables.text("LEDGER_TABLE"),
             completions_queue_url: variables.url("COMPLETIONS_QUEUE_URL"),
             grace: Duration::from_secs(variables.number("SWEEP_GRACE_SECONDS", 120, 0..=3600)),
+        };
+        variables.done(config)
+    }
+}
+
+impl CollectConfig {
+    /// # Errors
+    ///
+    /// Every missing, empty or unparsable variable.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, VariableProblems> {
+        let mut variables = Variables::new(lookup);
+        let config = Self {
+            source: variables.optional_routes(),
+            path: variables.path("ROUTES_PATH"),
+            table: variables.text("ROUTES_TABLE"),
         };
         variables.done(config)
     }

@@ -6,5 +6,6 @@ pub mod http;
 pub mod lambda;
 pub mod records;
 pub mod redrive;
+pub mod routes;
 pub mod runtime;
 pub mod sweep;

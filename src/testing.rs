@@ -4,16 +4,23 @@
 pub mod scratch;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::{Value, json};
+
 use crate::domain::fault::Fault;
 use crate::domain::inbound::dispatch::Targets;
+use crate::domain::inbound::live_routes::{LiveRoutes, Sources};
 use crate::domain::inbound::queues::Queues;
+use crate::domain::inbound::routes::Routes;
+use crate::domain::inbound::routes::tests::document;
 use crate::domain::ports::{
-    Answer, Begun, Described, EventBus, Executions, Items, Ledger, NewEvent, NewExecution, Objects,
-    Queue, Receipts, Resumed, Secrets, Stage, Started, TaskAnswer, Tasks, Topics, Verdict,
-    Workflows,
+    Answer, Begun, Compiled, CompiledRoutes, Described, EventBus, Executions, Items, Ledger,
+    NewEvent, NewExecution, Objects, Queue, Receipts, Resumed, Secrets, Stage, Started, TaskAnswer,
+    Tasks, Topics, Verdict, Workflows,
 };
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::xray::Tracer;
@@ -242,6 +249,71 @@ impl Secrets for World {
             Stage::Current => Some("secret".to_owned()),
             Stage::Previous => Some("older secret".to_owned()),
         }))
+    }
+}
+
+/// A table of collected routes, with the answers that a test sets.
+#[derive(Default)]
+pub(crate) struct FakeTable {
+    answer: Mutex<Option<Result<Compiled, Fault>>>,
+    hangs: Mutex<bool>,
+    reads: AtomicUsize,
+}
+
+impl FakeTable {
+    /// Sets a version with routes of these names, or with these fields.
+    pub(crate) fn has<T: Serialize>(&self, version: u64, routes: &[T]) {
+        let fields = routes.iter().map(|route| match json!(route) {
+            name @ Value::String(_) => json!({"name": name}),
+            fields => fields,
+        });
+        self.answers(Ok(Compiled {
+            version,
+            document: document(&fields.collect::<Vec<_>>()),
+            ..Compiled::default()
+        }));
+    }
+
+    pub(crate) fn answers(&self, answer: Result<Compiled, Fault>) {
+        *self.answer.lock().unwrap() = Some(answer);
+    }
+
+    pub(crate) fn hangs(&self, hangs: bool) {
+        *self.hangs.lock().unwrap() = hangs;
+    }
+
+    /// The number of reads so far.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Routes of this table and of the variable `ROUTES`.
+    pub(crate) fn beside(self: &Arc<Self>, base: Routes) -> Arc<LiveRoutes> {
+        LiveRoutes::new(Sources {
+            base,
+            parameter: None,
+            collected: Some(self.clone()),
+            ttl: Duration::from_secs(60),
+            now_ms: || 0,
+        })
+    }
+}
+
+impl CompiledRoutes for FakeTable {
+    fn load(&self, _: bool) -> Answer<'_, Option<Compiled>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let hangs = *self.hangs.lock().unwrap();
+        let answer = self.answer.lock().unwrap().clone();
+        Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            answer.transpose()
+        })
+    }
+
+    fn save<'a>(&'a self, _: &'a Compiled, _: Option<u64>) -> Answer<'a, bool> {
+        unimplemented!("a reader of routes writes nothing")
     }
 }
 

@@ -9,18 +9,23 @@ use futures_util::future::join;
 use crate::adapters::aws;
 use crate::adapters::aws::dynamodb::DynamoLedger;
 use crate::adapters::aws::eventbridge::EventBridge;
+use crate::adapters::aws::routes_table::RoutesTable;
 use crate::adapters::aws::secrets::SecretsManager;
 use crate::adapters::aws::sfn::StepFunctions;
 use crate::adapters::aws::sqs::SqsQueue;
-use crate::adapters::aws::ssm::{self, RoutesError};
+use crate::adapters::aws::ssm::{self, RoutesError, SsmParameter, SsmParameters};
 use crate::clock;
-use crate::config::WebhookConfig;
+use crate::config::{CollectConfig, RoutesConfig, RoutesSource, WebhookConfig};
 use crate::domain::inbound::dispatch::Targets;
+use crate::domain::inbound::live_routes::{LiveRoutes, Sources};
 use crate::domain::inbound::queues::Queues;
 use crate::domain::inbound::routes::{Routes, Target};
 use crate::domain::inbound::secrets::SecretCache;
-use crate::domain::ports::{EventBus as _, Executions as _, NewEvent, Register as _};
+use crate::domain::ports::{
+    Answer, EventBus as _, Executions as _, NewEvent, Register as _, RoutesParameter,
+};
 use crate::entrypoints::http::Webhook;
+use crate::entrypoints::routes::Collector;
 use crate::environment::environment;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::xray::Tracer;
@@ -33,7 +38,7 @@ use crate::telemetry::xray::Tracer;
 pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webhook>, RoutesError> {
     let signing = SecretsManager::new(aws, config.signing_secret_id);
     Ok(Arc::new(Webhook {
-        routes: ssm::load_routes(&config.routes, aws).await?,
+        routes: live_routes(&config.routes, aws).await?,
         targets: targets(aws),
         queues: Queues {
             parked: Arc::new(SqsQueue::new(aws, config.parking_queue_url)),
@@ -46,18 +51,75 @@ pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webho
     }))
 }
 
+/// A document without routes, in place of an absent `ROUTES`.
+const NO_ROUTES: &str = r#"{"routes":[]}"#;
+
+/// The routes of a function. Those of other stacks are not read yet: see [`LiveRoutes::warm_up`].
+///
+/// # Errors
+///
+/// When the document of `ROUTES` cannot be read within 3 s, or has problems.
+pub async fn live_routes(
+    config: &RoutesConfig,
+    aws: &SdkConfig,
+) -> Result<Arc<LiveRoutes>, RoutesError> {
+    let base = match &config.source {
+        Some(source) => ssm::load_routes(source, aws).await?,
+        None => Routes::parse(NO_ROUTES)?,
+    };
+    let parameter = match &config.source {
+        Some(RoutesSource::Parameter(name)) => Some(Arc::new(SsmParameter::new(aws, name.clone()))),
+        _ => None,
+    };
+    let table = config.table.clone();
+    Ok(LiveRoutes::new(Sources {
+        base,
+        parameter: parameter.map(|parameter| parameter as _),
+        collected: table.map(|table| Arc::new(RoutesTable::new(aws, table)) as _),
+        ttl: config.ttl,
+        now_ms: clock::now_ms,
+    }))
+}
+
+/// The collection of routes.
+pub fn collector(config: CollectConfig, aws: &SdkConfig) -> Collector {
+    let base: Arc<dyn RoutesParameter> = match config.source {
+        Some(RoutesSource::Parameter(name)) => Arc::new(SsmParameter::new(aws, name)),
+        Some(RoutesSource::Inline(document)) => Arc::new(Inline(document)),
+        None => Arc::new(Inline(NO_ROUTES.to_owned())),
+    };
+    Collector {
+        base,
+        parameters: Arc::new(SsmParameters::new(aws, config.path)),
+        table: Arc::new(RoutesTable::new(aws, config.table)),
+        metrics: Metrics::new(&environment),
+    }
+}
+
+/// The document in the variable `ROUTES` itself.
+struct Inline(String);
+
+impl RoutesParameter for Inline {
+    fn read(&self) -> Answer<'_, String> {
+        let document = self.0.clone();
+        Box::pin(async { Ok(document) })
+    }
+}
+
 /// Time limit for preparing the first event during a start, while the function has a whole processor instead of its share.
 /// The first event waits for unfinished preparations.
 pub const WARM_UP_WITHIN: Duration = Duration::from_secs(2);
 
-/// Opens a connection to each service that the routes lead to, which takes two or three round trips.
-pub async fn connect_targets(aws: &SdkConfig, routes: &Routes) {
+/// Opens a connection to each service that the routes lead to, which takes two or three round trips. Routes of other stacks
+/// are expected to lead to workflows.
+pub async fn connect_targets(aws: &SdkConfig, routes: &LiveRoutes) {
     let Some(opening) = aws::opening(aws) else {
         return;
     };
-    let leads_to = |is_one: fn(&Target) -> bool| routes.iter().any(|route| is_one(&route.to));
+    let known = routes.known().routes;
+    let leads_to = |is_one: fn(&Target) -> bool| known.iter().any(|route| is_one(&route.to));
     let workflows = async {
-        if leads_to(|to| !matches!(to, Target::EventBus { .. })) {
+        if routes.has_collected() || leads_to(|to| !matches!(to, Target::EventBus { .. })) {
             let _ = StepFunctions::new(&opening).describe("none").await;
         }
     };

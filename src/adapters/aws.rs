@@ -20,6 +20,7 @@ pub mod objects;
 mod opener;
 mod race;
 mod roots;
+pub mod routes_table;
 pub mod secrets;
 pub mod sfn;
 pub mod sqs;

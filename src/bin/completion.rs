@@ -6,11 +6,11 @@ use std::sync::Arc;
 use lambda_runtime::Error;
 use tokio::join;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use workflow_bridge::adapters::aws;
 use workflow_bridge::adapters::aws::{
     dynamodb::DynamoLedger, objects::S3Objects, secrets::SecretsManager, sfn::StepFunctions,
-    sqs::SqsQueue, ssm,
+    sqs::SqsQueue,
 };
 use workflow_bridge::adapters::momento::{Momento, items::MomentoItems, topics::MomentoTopics};
 use workflow_bridge::clock;
@@ -38,9 +38,15 @@ async fn run() -> Result<(), Error> {
     let key = SecretsManager::new(&aws, config.momento_secret_id);
     let momento = Arc::new(Momento::new(Arc::new(key), config.momento_endpoint));
     let ledger = wiring::connect_ledger(&aws, config.ledger_table.as_deref());
+    let deadline = Instant::now() + wiring::WARM_UP_WITHIN;
     let ready = async { join!(momento.warm_up(), ledger) };
-    let ready = timeout(wiring::WARM_UP_WITHIN, ready);
-    let (routes, _) = join!(ssm::load_routes(&config.routes, &aws), ready);
+    let ready = timeout_at(deadline, ready);
+    let routes = async {
+        let routes = wiring::live_routes(&config.routes, &aws).await?;
+        routes.warm_up(deadline).await;
+        Ok::<_, Error>(routes)
+    };
+    let (routes, _) = join!(routes, ready);
     let queue = |url| Arc::new(SqsQueue::new(&aws, url));
     let complete = Complete {
         routes: routes?,

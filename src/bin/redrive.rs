@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lambda_runtime::Error;
-use workflow_bridge::adapters::aws::{self, sqs::SqsQueue, ssm};
+use tokio::time::Instant;
+use workflow_bridge::adapters::aws::{self, sqs::SqsQueue};
 use workflow_bridge::clock;
 use workflow_bridge::config::RedriveConfig;
 use workflow_bridge::domain::inbound::queues::Queues;
@@ -23,9 +24,13 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let config = RedriveConfig::read(&environment)?;
     let aws = aws::of_function()?;
+    let routes = wiring::live_routes(&config.routes, &aws).await?;
+    routes
+        .warm_up(Instant::now() + wiring::WARM_UP_WITHIN)
+        .await;
     let parked = Arc::new(SqsQueue::new(&aws, config.parking_queue_url));
     let redrive = Redrive {
-        routes: ssm::load_routes(&config.routes, &aws).await?,
+        routes,
         targets: wiring::targets(&aws),
         metrics: Metrics::new(&environment),
         repeats: Repeats::new(Some(parked.clone()), config.repeats, clock::now_ms),

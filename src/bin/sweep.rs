@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use tokio::time::Instant;
 use workflow_bridge::adapters::aws::{
-    self, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue, ssm,
+    self, dynamodb::DynamoLedger, sfn::StepFunctions, sqs::SqsQueue,
 };
 use workflow_bridge::clock;
 use workflow_bridge::config::SweepConfig;
@@ -15,8 +15,8 @@ use workflow_bridge::domain::outbound::sweep::Sweep;
 use workflow_bridge::entrypoints::runtime;
 use workflow_bridge::entrypoints::sweep::Sweeper;
 use workflow_bridge::environment::environment;
-use workflow_bridge::telemetry;
 use workflow_bridge::telemetry::metrics::Metrics;
+use workflow_bridge::{telemetry, wiring};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -29,7 +29,7 @@ async fn run() -> Result<(), Error> {
     let aws = aws::of_function()?;
     let queue = Arc::new(SqsQueue::new(&aws, config.completions_queue_url));
     let sweeper = Sweeper {
-        routes: ssm::load_routes(&config.routes, &aws).await?,
+        routes: wiring::live_routes(&config.routes, &aws).await?,
         sweep: Sweep {
             listing: Arc::new(StepFunctions::new(&aws)),
             register: Arc::new(DynamoLedger::new(&aws, config.ledger_table, clock::now_ms)),

@@ -46,7 +46,11 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.claims_bucket, None);
     assert_eq!(
         config.routes,
-        RoutesSource::Parameter("/bridge/routes".into())
+        RoutesConfig {
+            source: Some(RoutesSource::Parameter("/bridge/routes".into())),
+            table: None,
+            ttl: Duration::from_secs(60),
+        }
     );
     assert!(matches!(config.momento_endpoint, MomentoEndpoint::Host(_)));
 }
@@ -87,6 +91,8 @@ fn empty_and_unparsable_variables_are_refused() {
         ("MAX_SKEW_SECONDS", "-1"),
         ("ANSWER_WITHIN_MS", "4s"),
         ("UNROUTED", "drop"),
+        ("ROUTES_TABLE", ""),
+        ("ROUTES_TTL_SECONDS", "0"),
     ] {
         assert_eq!(
             webhook_problems(&[(variable, value)]),
@@ -164,4 +170,47 @@ fn the_canary_names_its_missing_variables() {
     assert_eq!(list[0].variable, "CANARY_WITHIN_SECONDS");
     let VariableProblems(list) = CanaryConfig::read(&|_| None).unwrap_err();
     assert_eq!(list.len(), 4);
+}
+
+#[test]
+fn a_table_of_routes_may_stand_in_place_of_the_document() {
+    let table = |name: &str| match name {
+        "ROUTES" => None,
+        "ROUTES_TABLE" => Some("table".to_owned()),
+        "ROUTES_TTL_SECONDS" => Some("5".to_owned()),
+        name => with(&WEBHOOK, &[])(name),
+    };
+    let config = WebhookConfig::read(&table).unwrap();
+    assert_eq!(
+        config.routes,
+        RoutesConfig {
+            source: None,
+            table: Some("table".into()),
+            ttl: Duration::from_secs(5),
+        }
+    );
+}
+
+#[test]
+fn the_collection_has_a_path_and_a_table() {
+    let base = [
+        ("ROUTES", r#"{"routes":[]}"#),
+        ("ROUTES_PATH", "/workflow-bridge/bridge/routes"),
+        ("ROUTES_TABLE", "table"),
+    ];
+    let config = CollectConfig::read(&with(&base, &[])).unwrap();
+    assert_eq!(config.path, "/workflow-bridge/bridge/routes/");
+    for (variable, value) in [
+        ("ROUTES", "ssm:"),
+        ("ROUTES_PATH", "routes"),
+        ("ROUTES_PATH", "/"),
+        ("ROUTES_PATH", ""),
+        ("ROUTES_TABLE", " "),
+    ] {
+        let over = [(variable, value)];
+        let VariableProblems(list) = CollectConfig::read(&with(&base, &over)).unwrap_err();
+        assert_eq!((list.len(), list[0].variable), (1, variable), "{value}");
+    }
+    let VariableProblems(list) = CollectConfig::read(&|_| None).unwrap_err();
+    assert_eq!(list.len(), 2);
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{MomentoEndpoint, RepeatSettings, RoutesSource, Unrouted};
+use super::{MomentoEndpoint, RepeatSettings, RoutesConfig, RoutesSource, Unrouted};
 use crate::environment::Lookup;
 
 /// One missing or invalid variable.
@@ -134,15 +134,42 @@ impl<'a> Variables<'a> {
         }
     }
 
-    pub(super) fn routes(&mut self) -> RoutesSource {
-        let source = RoutesSource::of(&self.text("ROUTES"));
+    pub(super) fn routes(&mut self) -> RoutesConfig {
+        let table = self.optional("ROUTES_TABLE");
+        let source = self.optional_routes();
+        if (self.lookup)("ROUTES").is_none() && (self.lookup)("ROUTES_TABLE").is_none() {
+            self.problem("ROUTES", "expected a value, found none");
+        }
+        RoutesConfig {
+            source,
+            table,
+            ttl: Duration::from_secs(self.number("ROUTES_TTL_SECONDS", 60, 1..=86_400)),
+        }
+    }
+
+    pub(super) fn optional_routes(&mut self) -> Option<RoutesSource> {
+        let source = RoutesSource::of(&self.optional("ROUTES")?);
         if source == RoutesSource::Parameter(String::new()) {
             self.problem(
                 "ROUTES",
                 "expected the name of a parameter after `ssm:`, found none",
             );
         }
-        source
+        Some(source)
+    }
+
+    /// A path of SSM parameters, returned with a `/` at its end.
+    pub(super) fn path(&mut self, variable: &'static str) -> String {
+        let value = self.text(variable);
+        let path = value.trim_end_matches('/');
+        let is_path = path.starts_with('/') && path.len() > 1;
+        if !value.is_empty() && !is_path {
+            self.problem(
+                variable,
+                format!("expected a path of parameters such as `/workflow-bridge/STACK/routes/`, found `{value}`"),
+            );
+        }
+        format!("{path}/")
     }
 
     pub(super) fn momento_endpoint(&mut self) -> MomentoEndpoint {

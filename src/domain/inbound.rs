@@ -1,9 +1,11 @@
 //! From a signed POST to StartExecution and PutEvents.
 
+pub mod collect;
 pub mod dispatch;
 pub mod envelope;
 pub mod execution_name;
 pub mod letter;
+pub mod live_routes;
 pub mod message;
 pub mod outcome;
 pub mod queues;

@@ -1,10 +1,11 @@
 //! The ports of the domain, implemented by the adapters. Nothing here names an SDK.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::fault::Fault;
 
@@ -96,6 +97,27 @@ pub trait Register: Send + Sync {
     fn save<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()>;
 }
 
+/// A routes document in an SSM parameter.
+pub trait RoutesParameter: Send + Sync {
+    fn read(&self) -> Answer<'_, String>;
+}
+
+/// The SSM parameters with the routes of other stacks.
+pub trait RouteParameters: Send + Sync {
+    /// A page of the parameters under the path; `token` is that of the page before.
+    fn page(&self, token: Option<String>) -> Answer<'_, ParameterPage>;
+}
+
+/// The collected routes, in one item of the table.
+pub trait CompiledRoutes: Send + Sync {
+    /// The latest version; `None` before the first collection. A read that is not `consistent` costs half, and may miss
+    /// the writes of the last second.
+    fn load(&self, consistent: bool) -> Answer<'_, Option<Compiled>>;
+
+    /// Writes a version in place of the previous one; `false` if another version has replaced that meanwhile.
+    fn save<'a>(&'a self, compiled: &'a Compiled, previous: Option<u64>) -> Answer<'a, bool>;
+}
+
 /// Secrets Manager.
 pub trait Secrets: Send + Sync {
     /// The secret's text at a stage; `None` without such a version.
@@ -132,6 +154,65 @@ pub trait Items: Send + Sync {
 pub trait Objects: Send + Sync {
     /// Stores a value and returns its URL, readable by anyone for `ttl`.
     fn store<'a>(&'a self, key: &'a str, value: &'a str, ttl: Duration) -> Answer<'a, String>;
+}
+
+/// An SSM parameter with a route or a routes document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    pub name: String,
+    pub version: i64,
+    pub value: String,
+    /// Of the type SecureString, so that `value` is encrypted.
+    pub is_secure: bool,
+}
+
+/// A page of parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParameterPage {
+    pub parameters: Vec<Parameter>,
+    /// The token of the next page; `None` at the end.
+    pub next_token: Option<String>,
+}
+
+/// The collected routes. The default is none, before the first collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// Grows with each change.
+    pub version: u64,
+    /// A routes document without problems.
+    pub document: String,
+    /// The states of the parameters, by their names.
+    pub parameters: BTreeMap<String, ParameterState>,
+}
+
+impl Default for Compiled {
+    fn default() -> Self {
+        Self {
+            version: 0,
+            document: r#"{"routes":[]}"#.to_owned(),
+            parameters: BTreeMap::new(),
+        }
+    }
+}
+
+/// The state of a parameter with routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ParameterState {
+    /// The parameter's version in use; 0 for none.
+    pub version: i64,
+    /// The names of its routes in use.
+    pub routes: Vec<String>,
+    /// A later version that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
+}
+
+/// A refused version of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Refusal {
+    pub version: i64,
+    /// Expected, found, remedy.
+    pub problem: String,
 }
 
 /// The result of StartExecution.

@@ -116,11 +116,11 @@ impl Completion {
         let route = event.and_then(|event| self.route_of(&event));
         self.complete
             .metrics
-            .add(Metric::ResultAge, age, route, None);
+            .add(Metric::ResultAge, age, route.as_deref(), None);
     }
 
     /// The route of a status change, by the execution's name.
-    fn route_of(&self, event: &Event) -> Option<&str> {
+    fn route_of(&self, event: &Event) -> Option<String> {
         let execution: Execution = serde_json::from_str(event.detail.get()).ok()?;
         self.complete.route_of(&execution)
     }
@@ -143,7 +143,7 @@ impl Completion {
         let detail = failed.to_string();
         let letter = Letter {
             attempts: failed.attempts().saturating_add(record.earlier_receives),
-            route: route.map(str::to_owned),
+            route,
             last_at: now_ms,
             ..Letter::about_event(id, record.body, reason, detail, first_at)
         };

@@ -6,8 +6,10 @@
 
 mod verdict;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{OptionFuture, join};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
@@ -18,10 +20,11 @@ use crate::config::{Unrouted, WebhookSettings};
 use crate::domain::fault::Fault;
 use crate::domain::inbound::dispatch::{self, Delivered, Targets};
 use crate::domain::inbound::letter::{Letter, Reason};
+use crate::domain::inbound::live_routes::{LiveRoutes, Snapshot};
 use crate::domain::inbound::message::TopicMessage;
 use crate::domain::inbound::outcome::{Outcome, Progress};
 use crate::domain::inbound::queues::{self, Deadlines, Place, Queues};
-use crate::domain::inbound::routes::{MATCHING_STEPS, Routes};
+use crate::domain::inbound::routes::MATCHING_STEPS;
 use crate::domain::inbound::secrets::SecretCache;
 use crate::domain::inbound::signature::{self, SignatureError, Verified};
 use crate::telemetry;
@@ -34,9 +37,15 @@ pub const BODY_MAX: usize = 1024 * 1024;
 /// Time reserved for writing the answer.
 const ANSWERING: Duration = Duration::from_millis(50);
 
+/// Before a message counts as unrouted, the routes are read again, unless a read began within this time.
+const ROUTES_AGE: Duration = Duration::from_secs(3);
+
+/// Time limit of that read.
+const ROUTES_WITHIN: Duration = Duration::from_secs(1);
+
 /// The webhook, behind any source of requests.
 pub struct Webhook {
-    pub routes: Routes,
+    pub routes: Arc<LiveRoutes>,
     pub targets: Targets,
     pub queues: Queues,
     pub secrets: SecretCache,
@@ -247,32 +256,59 @@ impl Webhook {
             now_ms: (self.now_ms)(),
             progress,
         };
-        let matching = self
+        let snapshot = self.routes_for(delivered.message).await;
+        let matching = snapshot
             .routes
             .matching_within(delivered.message, MATCHING_STEPS);
         let Ok(matching) = matching else {
             let letter = Letter::undecided(delivered.message, body, delivered.now_ms);
             let kept = queues::store(letter, Place::Parked, &self.queues, deadlines).await;
-            return Verdict::undecided(subject, kept);
+            return Verdict::parked_whole(subject, Reason::Undecided, kept);
         };
-        if matching.is_empty() {
+        if matching.is_empty() && snapshot.is_current() {
             let kept = self.keep_unrouted(delivered, deadlines).await;
             return Verdict::unrouted(subject, kept);
         }
+        // A further route may match among those that could not be read: the redrive delivers to it.
+        let whole = (matching.is_empty() || !snapshot.complete).then(|| {
+            let delivered_to = matching.iter().map(|route| route.name.clone()).collect();
+            let (message, now_ms) = (delivered.message, delivered.now_ms);
+            let letter = Letter::routes_unavailable(message, body, delivered_to, now_ms);
+            queues::store(letter, Place::Parked, &self.queues, deadlines)
+        });
         let (targets, queues) = (&self.targets, &self.queues);
-        let deliveries = dispatch::deliver(delivered, matching, targets, queues, deadlines).await;
+        let deliveries = dispatch::deliver(delivered, matching, targets, queues, deadlines);
+        let (deliveries, whole) = join(deliveries, OptionFuture::from(whole)).await;
         let stored = deliveries
             .iter()
             .all(|delivery| delivery.outcome != Outcome::NotStored);
-        let code = if stored {
-            Code::Accepted
-        } else {
-            Code::NotStored
+        let verdict = match whole {
+            Some(kept) => Verdict::parked_whole(subject, Reason::RoutesUnavailable, kept),
+            None => Verdict::about(subject, Code::Accepted),
         };
         Verdict {
+            code: if stored {
+                verdict.code
+            } else {
+                Code::NotStored
+            },
             deliveries,
-            ..Verdict::about(subject, code)
+            ..verdict
         }
+    }
+
+    /// The routes for a message: read again if they are old, or if none of them matches.
+    async fn routes_for(&self, message: &TopicMessage) -> Snapshot {
+        let snapshot = self.routes.current().await;
+        let is_unrouted = || {
+            let matching = snapshot.routes.matching_within(message, MATCHING_STEPS);
+            matching.is_ok_and(|matching| matching.is_empty())
+        };
+        if self.routes.is_live() && (!snapshot.complete || is_unrouted()) {
+            let deadline = Instant::now() + ROUTES_WITHIN;
+            return self.routes.fresh(deadline, ROUTES_AGE).await;
+        }
+        snapshot
     }
 
     async fn keep_unrouted(

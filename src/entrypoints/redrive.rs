@@ -2,6 +2,7 @@
 //!
 //! The signature was checked before parking, and the message's age no longer matters.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,10 +11,11 @@ use super::records::{Batch, Ended, Failures, Record, Repeats};
 use crate::domain::fault::{Fault, FaultKind};
 use crate::domain::inbound::dispatch::{self, Targets};
 use crate::domain::inbound::letter::{Letter, Reason};
+use crate::domain::inbound::live_routes::{LiveRoutes, Snapshot};
 use crate::domain::inbound::message::TopicMessage;
 use crate::domain::inbound::outcome::{self, Outcome};
 use crate::domain::inbound::queues::{self, Deadlines, Queues};
-use crate::domain::inbound::routes::{MATCHING_STEPS, Routes};
+use crate::domain::inbound::routes::MATCHING_STEPS;
 use crate::domain::inbound::signature::Verified;
 use crate::telemetry;
 use crate::telemetry::metrics::{Measurements, Metric, Metrics};
@@ -22,9 +24,12 @@ use crate::telemetry::xray::{Segment, Trace};
 /// Matching steps allowed here, as a multiple of the webhook's: a few seconds.
 const MORE_TIME: usize = 100;
 
+/// Before a letter's route counts as gone, the routes are read again, unless a read began within this time.
+const ROUTES_AGE: Duration = Duration::from_secs(3);
+
 /// The redrive.
 pub struct Redrive {
-    pub routes: Routes,
+    pub routes: Arc<LiveRoutes>,
     pub targets: Targets,
     pub queues: Queues,
     pub repeats: Repeats,
@@ -191,7 +196,19 @@ impl Redrive {
         let Some(name) = &letter.route else {
             return self.park_anew(letter, message, deadlines).await;
         };
-        let Some(route) = self.routes.iter().find(|r| r.name == *name && r.enabled) else {
+        let mut snapshot = self.routes.current().await;
+        let is_known = |snapshot: &Snapshot| {
+            let mut routes = snapshot.routes.iter();
+            routes.any(|route| route.name == *name && route.enabled)
+        };
+        if !is_known(&snapshot) {
+            snapshot = self.routes.fresh(deadlines.target, ROUTES_AGE).await;
+        }
+        let mut routes = snapshot.routes.iter();
+        let Some(route) = routes.find(|route| route.name == *name && route.enabled) else {
+            if !snapshot.is_current() {
+                return Tried::Waits(Snapshot::fault(), 0);
+            }
             return Tried::Hopeless(Hopeless {
                 reason: Reason::RouteGone,
                 detail: format!(
@@ -221,23 +238,32 @@ impl Redrive {
         deadlines: Deadlines,
     ) -> Tried {
         let steps = MORE_TIME * MATCHING_STEPS;
-        let Ok(routes) = self.routes.matching_within(message, steps) else {
+        let snapshot = self.routes.fresh(deadlines.target, ROUTES_AGE).await;
+        let Ok(mut routes) = snapshot.routes.matching_within(message, steps) else {
             return Tried::Hopeless(Hopeless {
                 reason: Reason::Undecided,
                 detail: letter.detail.clone(),
                 attempts: 0,
             });
         };
-        if routes.is_empty() {
+        if !snapshot.complete || (routes.is_empty() && snapshot.outdated) {
+            return Tried::Waits(Snapshot::fault(), 0);
+        }
+        routes.retain(|route| !letter.delivered.contains(&route.name));
+        if routes.is_empty() && letter.delivered.is_empty() {
             return Tried::Hopeless(Hopeless {
                 reason: Reason::Unrouted,
-                detail: letter.detail.clone(),
+                detail: format!(
+                    "no enabled route takes cache `{}`, topic `{}`; add one, then replay",
+                    message.cache, message.topic
+                ),
                 attempts: 0,
             });
         }
         for route in &routes {
             let letter = Letter {
                 route: Some(route.name.clone()),
+                delivered: Vec::new(),
                 ..letter.clone()
             };
             if let Err(fault) = queues::post(&letter, &self.queues.parked, deadlines.store).await {
@@ -250,7 +276,10 @@ impl Redrive {
         }
         self.metrics.write(measured);
         let names: Vec<&str> = routes.iter().map(|route| route.name.as_str()).collect();
-        Tried::Split(format!("parked for {}", names.join(", ")))
+        Tried::Split(match names.as_slice() {
+            [] => "no further route matches".to_owned(),
+            names => format!("parked for {}", names.join(", ")),
+        })
     }
 
     async fn dead_letter(&self, letter: Letter, deadlines: Deadlines) -> Ended {

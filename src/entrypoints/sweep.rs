@@ -2,11 +2,13 @@
 //! whether the invocation failed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, join3};
 use tokio::time::Instant;
 
+use crate::domain::inbound::live_routes::{LiveRoutes, Snapshot};
 use crate::domain::inbound::routes::Routes;
 use crate::domain::outbound::sweep::{Budget, Failed, Job, Reach, SAVE_WITHIN, Sweep, Tally, Turn};
 use crate::telemetry::metrics::Metrics;
@@ -14,9 +16,12 @@ use crate::telemetry::metrics::Metrics;
 /// Time reserved for the end of an invocation.
 const ENDING: Duration = Duration::from_secs(1);
 
+/// Time limit for reading the routes.
+const ROUTES_WITHIN: Duration = Duration::from_secs(3);
+
 /// The sweep behind its schedule.
 pub struct Sweeper {
-    pub routes: Routes,
+    pub routes: Arc<LiveRoutes>,
     pub sweep: Sweep,
     pub metrics: Metrics,
     /// Milliseconds since the epoch.
@@ -37,6 +42,20 @@ struct Counts {
     failed: usize,
 }
 
+/// All state machines of routes, with these routes' names. Disabled routes count, since they may have executions under way.
+fn state_machines(routes: &Routes) -> Machines<'_> {
+    let mut machines = Machines::new();
+    for route in routes.iter() {
+        if let Some(machine) = route.to.state_machine() {
+            machines
+                .entry(machine)
+                .or_default()
+                .push(route.name.clone());
+        }
+    }
+    machines
+}
+
 impl Sweeper {
     /// Gives every routed state machine a turn, the longest waiting first. Turns without time left continue in the next
     /// invocation.
@@ -51,7 +70,17 @@ impl Sweeper {
         let end = deadline.checked_sub(SAVE_WITHIN + ENDING).unwrap_or(began);
         let mut budget = Budget::new((self.now_ms)(), end);
         let mut counts = Counts::default();
-        let machines = self.state_machines();
+        let reading = began + ROUTES_WITHIN;
+        let Snapshot {
+            routes, complete, ..
+        } = self.routes.fresh(reading, Duration::ZERO).await;
+        if !complete {
+            return Err(format!(
+                "cannot read the routes of other stacks: {}; the next invocation tries again",
+                Snapshot::fault()
+            ));
+        }
+        let machines = state_machines(&routes);
 
         // Concurrently, each with a time limit of its own, so that a hanging table leaves time to report it.
         let recent = self.jobs(&machines, Reach::Recent);
@@ -100,21 +129,6 @@ impl Sweeper {
                 machines.len()
             )),
         }
-    }
-
-    /// All state machines of routes, with these routes' names. Disabled routes count, since they may have executions under
-    /// way.
-    fn state_machines(&self) -> Machines<'_> {
-        let mut machines = Machines::new();
-        for route in self.routes.iter() {
-            if let Some(machine) = route.to.state_machine() {
-                machines
-                    .entry(machine)
-                    .or_default()
-                    .push(route.name.clone());
-            }
-        }
-        machines
     }
 
     /// The job of each state machine; takes twice [`SAVE_WITHIN`] at most.

@@ -25,6 +25,9 @@ pub struct Letter {
     pub last_at: i64,
     /// Version of the bridge that wrote the letter.
     pub bridge: String,
+    /// The routes that need this message no more, of a message parked whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delivered: Vec<String>,
     /// Momento's delivery as received.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Box<RawValue>>,
@@ -41,6 +44,8 @@ pub enum Reason {
     Unrouted,
     /// Matching took too long. The parking queue tries it again, with more time.
     Undecided,
+    /// The routes of other stacks could not be read. The parking queue tries it again.
+    RoutesUnavailable,
     /// The target did not take the message in time. The parking queue tries it again.
     Unavailable,
     /// The target refused the message, and would again.
@@ -64,9 +69,10 @@ pub enum Reason {
 
 impl Reason {
     /// Add every new reason here, too.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unrouted,
         Self::Undecided,
+        Self::RoutesUnavailable,
         Self::Unavailable,
         Self::Refused,
         Self::InputTooLarge,
@@ -83,6 +89,7 @@ impl Reason {
         match self {
             Self::Unrouted => "unrouted",
             Self::Undecided => "undecided",
+            Self::RoutesUnavailable => "routes_unavailable",
             Self::Unavailable => "unavailable",
             Self::Refused => "refused",
             Self::InputTooLarge => "input_too_large",
@@ -128,6 +135,7 @@ impl Letter {
             first_at: now_ms,
             last_at: now_ms,
             bridge: crate::VERSION.to_owned(),
+            delivered: Vec::new(),
             message: Some(raw(body)),
             event: None,
         }
@@ -149,6 +157,21 @@ impl Letter {
         Self::about(message, body, None, Reason::Undecided, detail, now_ms)
     }
 
+    /// `delivered` are the known routes that matched.
+    pub fn routes_unavailable(
+        message: &TopicMessage,
+        body: &str,
+        delivered: Vec<String>,
+        now_ms: i64,
+    ) -> Self {
+        let detail = "the routes of other stacks could not be read; look at the table and the permission for it";
+        let reason = Reason::RoutesUnavailable;
+        Self {
+            delivered,
+            ..Self::about(message, body, None, reason, detail.to_owned(), now_ms)
+        }
+    }
+
     /// A letter with an event, or with any other content of a queue's record.
     pub fn about_event(id: &str, body: &str, reason: Reason, detail: String, now_ms: i64) -> Self {
         Self {
@@ -160,6 +183,7 @@ impl Letter {
             first_at: now_ms,
             last_at: now_ms,
             bridge: crate::VERSION.to_owned(),
+            delivered: Vec::new(),
             message: None,
             event: Some(raw(body)),
         }

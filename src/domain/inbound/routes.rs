@@ -111,6 +111,13 @@ impl Routes {
         self.0.iter()
     }
 
+    /// These routes, then those of `more` with other names.
+    pub fn and(&self, more: &Self) -> Self {
+        let is_taken = |route: &&Route| self.iter().any(|own| own.name == route.name);
+        let more = more.iter().filter(|route| !is_taken(route));
+        Self(self.iter().chain(more).cloned().collect())
+    }
+
     /// All enabled routes that match `message`, in the order of the document. Without a limit on steps: see
     /// [`matching_within`](Self::matching_within).
     pub fn matching<'a>(&'a self, message: &TopicMessage) -> Vec<&'a Route> {

@@ -3,16 +3,19 @@
 mod failed;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use self::failed::Failed;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::execution_name::id_in_name;
-use crate::domain::inbound::routes::Routes;
+use crate::domain::inbound::live_routes::{LiveRoutes, Snapshot};
 use crate::domain::outbound::claims::Unclaimed;
 use crate::domain::outbound::publisher::{Begin, Publisher, Turn, Unpublished};
-use crate::domain::outbound::result::{Address, Execution, NoAddress, Origin, Publication};
+use crate::domain::outbound::result::{
+    ASKS_FOR_NO_REPLY, Address, Execution, NoAddress, Origin, Publication,
+};
 use crate::domain::ports::{Answer, Executions};
 use crate::domain::retry::{RetryPolicy, retry};
 use crate::telemetry;
@@ -21,7 +24,7 @@ use crate::telemetry::xray::{Segment, Trace, Tracer};
 
 /// The completion's work, with its ports.
 pub struct Complete {
-    pub routes: Routes,
+    pub routes: Arc<LiveRoutes>,
     pub executions: Arc<dyn Executions>,
     pub publisher: Publisher,
     pub metrics: Metrics,
@@ -110,10 +113,11 @@ impl Complete {
     }
 
     /// The route of an execution, by its state machine and its name.
-    pub fn route_of(&self, execution: &Execution) -> Option<&str> {
+    pub fn route_of(&self, execution: &Execution) -> Option<String> {
         let (machine, name) = (&execution.state_machine_arn, &execution.name);
-        let route = self.routes.of_execution(machine, name)?;
-        Some(&route.name)
+        let routes = self.routes.known().routes;
+        let route = routes.of_execution(machine, name)?;
+        Some(route.name.clone())
     }
 
     /// Runs `act` unless the event is done in the ledger, and records the outcome there.
@@ -157,7 +161,7 @@ impl Complete {
         let trace = message.as_ref();
         let trace = trace.map(|(id, time)| self.tracer.trace(id, *time));
         correlate(&execution, &origin, trace.as_ref());
-        let address = match execution.address(origin, &self.routes) {
+        let address = match self.address(&execution, origin, deadline).await? {
             Ok(address) => address,
             Err(NoAddress::Ignored(reason)) => {
                 tracing::info!(
@@ -221,6 +225,31 @@ impl Complete {
             self.tracer.go_on(trace, &segment);
         }
         Ok(Done::Published)
+    }
+
+    /// The address by the known routes, or by those read now: a route unknown here may have started the execution.
+    async fn address(
+        &self,
+        execution: &Execution,
+        origin: Origin,
+        deadline: Instant,
+    ) -> Result<Result<Address, NoAddress>, Failed> {
+        let known = self.routes.current().await;
+        let address = execution.address(origin, &known.routes);
+        let is_settled = match &address {
+            Ok(address) => !address.refused,
+            Err(NoAddress::Ignored(reason)) => *reason == ASKS_FOR_NO_REPLY,
+            Err(NoAddress::Unreadable(_) | NoAddress::Refused(_)) => false,
+        };
+        if is_settled || !self.routes.is_live() {
+            return Ok(address);
+        }
+        let fresh = self.routes.fresh(deadline, Duration::ZERO).await;
+        if !fresh.is_current() {
+            self.metrics.add(Metric::RoutesUnavailable, 1, None, None);
+            return Err(Failed::Routes(Snapshot::fault()));
+        }
+        Ok(execution.address(execution.origin(), &fresh.routes))
     }
 
     /// The execution with the details missing in its event.

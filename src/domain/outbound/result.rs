@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use address::InReplyTo;
-pub use address::{Address, NoAddress, Origin, Refused};
+pub use address::{ASKS_FOR_NO_REPLY, Address, NoAddress, Origin, Refused};
 
 use crate::domain::inbound::envelope::ReplyAddress;
 use crate::domain::inbound::routes::Format;

@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::domain::fault::Fault;
+use crate::domain::inbound::live_routes::LiveRoutes;
 use crate::domain::inbound::routes::tests::{MACHINE, routes};
 use crate::domain::outbound::claims::Claims;
 use crate::domain::outbound::publisher::Publisher;
@@ -14,13 +15,14 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::xray::Tracer;
 use crate::testing::{Behaviour, World};
 
+mod fresh_routes;
 mod ledger;
 mod metrics;
 
 fn completion(world: &World) -> Completion {
     Completion {
         complete: Complete {
-            routes: routes(&[]),
+            routes: LiveRoutes::fixed(routes(&[])),
             executions: Arc::new(world.clone()),
             publisher: Publisher {
                 topics: Arc::new(world.clone()),

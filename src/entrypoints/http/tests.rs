@@ -9,12 +9,13 @@ use crate::testing::{Behaviour, World};
 
 mod metrics;
 mod properties;
+mod unavailable;
 
 const NOW: i64 = 1_704_296_470_565;
 
 fn webhook(world: &World, list: &[Value]) -> Webhook {
     Webhook {
-        routes: routes(list),
+        routes: LiveRoutes::fixed(routes(list)),
         targets: world.targets(),
         queues: world.queues(),
         secrets: SecretCache::new(Arc::new(world.clone())),

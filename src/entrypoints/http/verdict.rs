@@ -6,6 +6,7 @@ use http::{Response, StatusCode, header};
 use serde::Serialize;
 
 use crate::domain::fault::Fault;
+use crate::domain::inbound::letter::Reason;
 use crate::domain::inbound::message::{MessageId, TopicMessage};
 use crate::domain::inbound::outcome::{self, Delivery, Progress};
 use crate::domain::inbound::queues::Place;
@@ -72,6 +73,8 @@ pub(super) struct Verdict {
     pub(super) deliveries: Vec<Delivery>,
     /// The reason for the log, without content of the body.
     pub(super) reason: Option<String>,
+    /// The routes of other stacks could not be read.
+    pub(super) lacks_routes: bool,
 }
 
 /// A verified message.
@@ -87,6 +90,7 @@ impl Verdict {
             subject: None,
             deliveries: Vec::new(),
             reason: Some(reason.to_string()),
+            lacks_routes: false,
         }
     }
 
@@ -96,6 +100,7 @@ impl Verdict {
             subject: Some(subject),
             deliveries: Vec::new(),
             reason: None,
+            lacks_routes: false,
         }
     }
 
@@ -109,19 +114,26 @@ impl Verdict {
         }
     }
 
-    pub(super) fn undecided(subject: Subject, kept: Result<Place, Fault>) -> Self {
-        let (code, reason) = match kept {
-            Ok(_) => (
-                Code::Accepted,
-                "matching took too long: parked whole".to_owned(),
-            ),
+    /// A message parked by itself, not for a route.
+    pub(super) fn parked_whole(
+        subject: Subject,
+        reason: Reason,
+        kept: Result<Place, Fault>,
+    ) -> Self {
+        let cause = match reason {
+            Reason::RoutesUnavailable => "the routes of other stacks could not be read",
+            _ => "matching took too long",
+        };
+        let (code, text) = match kept {
+            Ok(_) => (Code::Accepted, format!("{cause}: parked whole")),
             Err(fault) => {
-                let reason = format!("matching took too long, and no queue took it: {fault}");
-                (Code::NotStored, reason)
+                let text = format!("{cause}, and no queue took it: {fault}");
+                (Code::NotStored, text)
             }
         };
         Self {
-            reason: Some(reason),
+            reason: Some(text),
+            lacks_routes: reason == Reason::RoutesUnavailable,
             ..Self::about(subject, code)
         }
     }
@@ -145,6 +157,9 @@ impl Verdict {
         if let (Code::Accepted | Code::Unrouted, Some(message)) = (self.code, self.message()) {
             let took = now_ms.saturating_sub(message.publish_timestamp);
             measured.add(Metric::PublishToAccepted, took.max(0), None, None);
+        }
+        if self.lacks_routes {
+            measured.count(Metric::RoutesUnavailable);
         }
         for delivery in &self.deliveries {
             delivery.measure(&mut measured);

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::inbound::message::tests::message;
 use crate::domain::inbound::routes::tests::{MACHINE, routes};
-use crate::testing::{Behaviour, Measured, World};
+use crate::testing::{Behaviour, FakeTable, Measured, World};
 
 fn redrive(world: &World, list: &[Value]) -> Redrive {
     Redrive {
-        routes: routes(list),
+        routes: LiveRoutes::fixed(routes(list)),
         targets: world.targets(),
         queues: world.queues(),
         metrics: Metrics::none(),
@@ -199,4 +199,68 @@ async fn every_letter_counts_by_its_outcome() {
     );
     again(&redrive, &letter(Some("r0")), 3).await;
     assert!(measured.take().is_empty(), "it keeps waiting");
+}
+
+fn whole(delivered: &[&str]) -> String {
+    let message = message(json!({}));
+    let delivered = delivered.iter().map(ToString::to_string).collect();
+    Letter::routes_unavailable(&message, BODY, delivered, 17).to_json()
+}
+
+fn parked_routes(world: &World) -> Vec<String> {
+    let calls = world.calls();
+    let parked = calls.iter().filter_map(|call| call.strip_prefix("park "));
+    let letters = parked.map(|json| serde_json::from_str::<Letter>(json).unwrap());
+    letters.filter_map(|letter| letter.route).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_parked_whole_waits_for_the_routes_and_goes_to_all_others() {
+    let (world, table) = (World::default(), Arc::new(FakeTable::default()));
+    let redrive = Redrive {
+        routes: table.beside(routes(&[json!({"name": "base"})])),
+        ..redrive(&world, &[])
+    };
+    table.answers(Err(Fault::later("AccessDeniedException", "no")));
+    assert!(again(&redrive, &whole(&[]), 1).await);
+    assert!(parked_routes(&world).is_empty());
+    table.has(1, &["collected"]);
+    tokio::time::sleep(ROUTES_AGE).await;
+    assert!(!again(&redrive, &whole(&["base"]), 2).await);
+    assert_eq!(parked_routes(&world), ["collected"]);
+    assert!(!again(&redrive, &whole(&[]), 2).await);
+    assert_eq!(parked_routes(&world), ["collected", "base", "collected"]);
+    // Every route has it: no letter, and no dead letter.
+    assert!(!again(&redrive, &whole(&["base", "collected"]), 2).await);
+    assert_eq!(parked_routes(&world).len(), 3);
+    assert!(
+        !world
+            .calls()
+            .iter()
+            .any(|call| call.starts_with("dead_letter"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_counts_as_gone_only_after_a_fresh_read() {
+    let (world, table) = (World::default(), Arc::new(FakeTable::default()));
+    let redrive = Redrive {
+        routes: table.beside(routes(&[])),
+        ..redrive(&world, &[])
+    };
+    table.has(1, &["r1"]);
+    redrive
+        .routes
+        .warm_up(Instant::now() + Duration::from_secs(2))
+        .await;
+    tokio::time::sleep(ROUTES_AGE).await;
+    table.answers(Err(Fault::later("AccessDeniedException", "no")));
+    assert!(again(&redrive, &letter(Some("r0")), 1).await, "it waits");
+    tokio::time::sleep(ROUTES_AGE).await;
+    table.has(2, &["r0", "r1"]);
+    assert!(!again(&redrive, &letter(Some("r0")), 2).await);
+    assert_eq!(world.executions(), 1);
+    tokio::time::sleep(ROUTES_AGE).await;
+    assert!(!again(&redrive, &letter(Some("old")), 3).await);
+    assert_eq!(dead_letter(&world).reason, Reason::RouteGone);
 }

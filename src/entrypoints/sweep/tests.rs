@@ -7,7 +7,7 @@ use crate::domain::inbound::routes::tests::{MACHINE, routes};
 use crate::domain::outbound::sweep::tests::cloud::{
     Cloud, DAY, MINUTE, START, Simulated, now, set_now,
 };
-use crate::testing::Measured;
+use crate::testing::{FakeTable, Measured};
 
 fn machine(name: &str) -> String {
     format!("arn:aws:states:us-east-1:123456789012:stateMachine:{name}")
@@ -19,7 +19,7 @@ fn sweeper(cloud: &Cloud, machines: &[&str]) -> Sweeper {
         .map(|name| json!({"to": {"stateMachine": machine(name)}}))
         .collect();
     Sweeper {
-        routes: routes(&list),
+        routes: LiveRoutes::fixed(routes(&list)),
         sweep: cloud.sweep(),
         metrics: Metrics::none(),
         now_ms: now,
@@ -45,12 +45,12 @@ async fn every_routed_state_machine_is_swept_once() {
     let cloud = cloud(1000);
     let bus = json!({"eventBus": "default"});
     let sweeper = Sweeper {
-        routes: routes(&[
+        routes: LiveRoutes::fixed(routes(&[
             json!({}),
             json!({"to": {"stateMachine": format!("{MACHINE}:live")}}),
             json!({"enabled": false, "to": {"stateMachine": machine("Off")}}),
             json!({"to": bus}),
-        ]),
+        ])),
         sweep: cloud.sweep(),
         metrics: Metrics::none(),
         now_ms: now,
@@ -308,4 +308,23 @@ async fn finds_count_for_their_route() {
     cloud.runs(&machine("A"), "by hand", &ended);
     invoke(&sweeper, START + 5 * MINUTE, 60).await.unwrap();
     assert_eq!(measured.take(), ["sweep_found 1", "sweep_found r0 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_collected_routes_the_invocation_fails() {
+    let cloud = cloud(1000);
+    let table = std::sync::Arc::new(FakeTable::default());
+    let sweeper = Sweeper {
+        routes: table.beside(routes(&[])),
+        ..sweeper(&cloud, &[])
+    };
+    table.answers(Err(Fault::later("AccessDeniedException", "no")));
+    let error = invoke(&sweeper, START, 60).await.unwrap_err();
+    assert!(
+        error.starts_with("cannot read the routes of other stacks"),
+        "{error}"
+    );
+    table.has(1, &[json!({})]);
+    invoke(&sweeper, START + MINUTE, 60).await.unwrap();
+    assert!(!cloud.state().lists.is_empty());
 }

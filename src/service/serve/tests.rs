@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::{Unrouted, WebhookSettings};
 use crate::domain::fault::Fault;
+use crate::domain::inbound::live_routes::LiveRoutes;
 use crate::domain::inbound::routes::tests::routes;
 use crate::domain::inbound::secrets::SecretCache;
 use crate::domain::inbound::signature::sign;
@@ -13,7 +14,7 @@ const NOW: i64 = 1_704_296_470_565;
 
 fn webhook(world: &World) -> Arc<Webhook> {
     Arc::new(Webhook {
-        routes: routes(&[json!({})]),
+        routes: LiveRoutes::fixed(routes(&[json!({})])),
         targets: world.targets(),
         queues: world.queues(),
         secrets: SecretCache::new(Arc::new(world.clone())),

@@ -72,6 +72,10 @@ metrics! {
     Accepted = "accepted", Count, [];
     /// Messages without a matching route.
     Unrouted = "unrouted", Count, [];
+    /// Messages parked whole, and results returned to their queue, because the routes of other stacks could not be read.
+    RoutesUnavailable = "routes_unavailable", Count, [];
+    /// Parameters refused at a collection of routes.
+    RouteRefused = "route_refused", Count, [];
     /// Requests answered with an error, by its code. `not_stored` is a lost message.
     Refused = "refused", Count, [Outcome];
     /// Fetches of the signing secret after failed signatures.

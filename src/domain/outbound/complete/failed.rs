@@ -15,6 +15,8 @@ pub enum Failed {
     Describe(Fault),
     #[error("could not read earlier publications from the ledger: {0}")]
     Ledger(Fault),
+    #[error("could not read the routes: {0}; look at the completion's permission for the table")]
+    Routes(Fault),
     #[error("another invocation holds the event; a replay makes its missing publications")]
     Busy(Duration),
     #[error(transparent)]
@@ -41,7 +43,7 @@ impl Failed {
     /// The service's fault.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
-            Self::Describe(fault) | Self::Ledger(fault) => Some(fault),
+            Self::Describe(fault) | Self::Ledger(fault) | Self::Routes(fault) => Some(fault),
             Self::Unpublished(unpublished) => unpublished.fault(),
             Self::Unreadable(_) | Self::Busy(_) | Self::Refused(_) => None,
         }

@@ -31,6 +31,9 @@ pub struct InReplyTo {
     pub topic_sequence_number: Option<u64>,
 }
 
+/// The input names no reply. Today's route does not matter then.
+pub const ASKS_FOR_NO_REPLY: &str = "its route had no reply";
+
 /// Why a result has no address.
 #[derive(Debug)]
 pub enum NoAddress {
@@ -128,7 +131,7 @@ impl Execution {
     ) -> Result<Address, NoAddress> {
         let Envelope { message, route, .. } = envelope;
         let Some(stated) = envelope.reply else {
-            return Err(NoAddress::Ignored("its route has no reply"));
+            return Err(NoAddress::Ignored(ASKS_FOR_NO_REPLY));
         };
         let today = routes.iter().find(|one| one.name == route);
         let refused = today.is_some_and(|route| !gives(route, &message, &stated));

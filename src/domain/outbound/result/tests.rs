@@ -147,7 +147,7 @@ fn open_and_unrouted_executions_are_ignored() {
     no_reply["bridge"]["reply"] = json!(null);
     assert_eq!(
         published(&execution(json!({"input": no_reply.to_string()})), &[])[0].1,
-        "its route has no reply"
+        "its route had no reply"
     );
 }
 

@@ -80,8 +80,9 @@ async fn a_refused_address_counts() {
     let measured = Measured::default();
     let mut completion = completion(&world);
     completion.complete.metrics = measured.metrics();
-    completion.complete.routes =
-        routes(&[json!({"name": "r", "reply": {"cache": "demo", "topics": ["new"]}})]);
+    completion.complete.routes = LiveRoutes::fixed(routes(&[
+        json!({"name": "r", "reply": {"cache": "demo", "topics": ["new"]}}),
+    ]));
     let event = status_change(json!({"stopDate": null}));
     failures_of(&completion, &[event], 1).await;
     assert_eq!(measured.take(), ["address_refused 1", "published r 1"]);

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::config::{Unrouted, WebhookSettings};
+use crate::domain::inbound::live_routes::LiveRoutes;
 use crate::domain::inbound::message::Value;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::inbound::secrets::SecretCache;
@@ -64,7 +65,7 @@ impl Scene {
     fn new(secrets: Arc<dyn Secrets>) -> Self {
         let world = World::default();
         let webhook = Webhook {
-            routes: Routes::parse(r#"{"routes": []}"#).unwrap(),
+            routes: LiveRoutes::fixed(Routes::parse(r#"{"routes": []}"#).unwrap()),
             targets: world.targets(),
             queues: world.queues(),
             secrets: SecretCache::new(Arc::new(SecretText("new".to_owned()))),

@@ -155,7 +155,7 @@ fn a_route_without_a_reply_gets_none() {
     for today in [vec![silent], vec![envelope_route()], vec![]] {
         assert_eq!(
             goes(&ended(&name, &input), &today),
-            "its route has no reply"
+            "its route had no reply"
         );
     }
 }
