@@ -3,7 +3,7 @@
 #[cfg(feature = "cli")]
 pub mod scratch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::domain::inbound::routes::Routes;
 use crate::domain::inbound::routes::tests::document;
 use crate::domain::ports::{
     Answer, Begun, Compiled, CompiledRoutes, Described, EventBus, Executions, Items, Ledger,
-    NewEvent, NewExecution, Objects, Queue, Receipts, Resumed, Secrets, Stage, Started, TaskAnswer,
-    Tasks, Topics, Verdict, Workflows,
+    NewEvent, NewExecution, Objects, Queue, Receipts, Resumed, Secrets, Stage, Started,
+    StopRequest, Stopped, Stopping, TaskAnswer, Tasks, Topics, Verdict, Workflows,
 };
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::xray::Tracer;
@@ -33,6 +33,7 @@ pub(crate) struct World(Arc<Mutex<State>>);
 struct State {
     calls: Vec<String>,
     executions: HashMap<String, String>,
+    stopped: HashSet<String>,
     /// Behaviours other than success, by the call's first word and, optionally, its subject.
     faults: Vec<(String, Behaviour)>,
     described: Option<Described>,
@@ -54,6 +55,7 @@ impl World {
             workflows: Arc::new(self.clone()),
             event_bus: Arc::new(self.clone()),
             tasks: Arc::new(self.clone()),
+            stopping: Arc::new(self.clone()),
             tracer: Tracer::default(),
         }
     }
@@ -151,6 +153,27 @@ impl Tasks for World {
                 Some(_) => Resumed::Closed,
             },
         ))
+    }
+}
+
+impl Stopping for World {
+    fn stop<'a>(&'a self, request: &'a StopRequest) -> Answer<'a, Stopped> {
+        let StopRequest {
+            execution,
+            error,
+            cause,
+        } = request;
+        let (error, cause) = (error.as_deref(), cause.as_deref());
+        let (error, cause) = (error.unwrap_or("-"), cause.unwrap_or("-"));
+        let record = format!("stop {execution} {error} {cause}");
+        let name = execution.rsplit(':').next().unwrap_or_default().to_owned();
+        Box::pin(self.call(record, move |state| {
+            let is_running = state.executions.contains_key(&name);
+            match is_running && state.stopped.insert(name) {
+                true => Stopped::Now,
+                false => Stopped::Closed,
+            }
+        }))
     }
 }
 

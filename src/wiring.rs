@@ -151,7 +151,8 @@ pub fn targets(aws: &SdkConfig) -> Targets {
     Targets {
         workflows: step_functions.clone(),
         event_bus: Arc::new(EventBridge::new(aws)),
-        tasks: step_functions,
+        tasks: step_functions.clone(),
+        stopping: step_functions,
         tracer: Tracer::new(&environment),
     }
 }

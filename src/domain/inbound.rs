@@ -4,6 +4,7 @@ pub mod collect;
 pub mod dispatch;
 pub mod envelope;
 pub mod execution_name;
+pub mod key;
 pub mod letter;
 pub mod live_routes;
 pub mod message;

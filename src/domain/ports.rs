@@ -25,6 +25,12 @@ pub trait Tasks: Send + Sync {
     fn answer<'a>(&'a self, answer: &'a TaskAnswer) -> Answer<'a, Resumed>;
 }
 
+/// Step Functions, for the end of running executions.
+pub trait Stopping: Send + Sync {
+    /// Stops an execution. One that has ended, or never started, gives [`Stopped::Closed`], not a fault.
+    fn stop<'a>(&'a self, request: &'a StopRequest) -> Answer<'a, Stopped>;
+}
+
 /// Step Functions, for the completion.
 pub trait Executions: Send + Sync {
     fn describe<'a>(&'a self, execution: &'a str) -> Answer<'a, Described>;
@@ -228,6 +234,23 @@ pub enum Started {
 pub enum Resumed {
     Now,
     /// The task no longer waits: it was answered before, or its time was over.
+    Closed,
+}
+
+/// A call of StopExecution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopRequest {
+    /// The execution's ARN.
+    pub execution: String,
+    pub error: Option<String>,
+    pub cause: Option<String>,
+}
+
+/// The result of StopExecution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    Now,
+    /// The execution had ended before, or never started.
     Closed,
 }
 

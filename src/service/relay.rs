@@ -9,8 +9,10 @@
 //! 3. then, and only then, the topic's [cursor](cursors) moves on.
 //!
 //! [`gaps`] reports messages that Momento lost. All topics share connections, concurrent requests and memory.
+//!
+//! The topics may [`follow`] routes: [`workers`] adds and removes them while the relay runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,6 +28,7 @@ pub mod clock;
 pub mod courier;
 pub mod cursors;
 pub mod destination;
+pub mod follow;
 pub mod gaps;
 pub mod health;
 pub mod reader;
@@ -33,27 +36,25 @@ pub mod status;
 pub mod subscriptions;
 pub mod topics;
 pub mod track;
+pub mod workers;
 
 use crate::domain::fault::{Fault, FaultKind};
 use crate::service::relay::subscriptions::{Subscription, Subscriptions};
-use courier::Courier;
 use cursors::Cursors;
 use destination::Destination;
+use follow::{Follow, Follower, Wanted};
 use gaps::Gaps;
 use reader::{FIRST_WAIT, Reader};
 use status::Status;
-use track::{Cursor, Track};
+use track::Cursor;
+use workers::{STOP_WITHIN, Shared, Workers};
 
-/// Queued entries per topic.
-const QUEUE: usize = 256;
 /// Bytes of queued messages, shared by all topics.
 const ROOM: usize = 64 * 1024 * 1024;
 /// Subscriptions opened at once.
 const OPENING: usize = 32;
 /// Deadline for reaching the webhook and Momento at the start.
 const START_WITHIN: Duration = Duration::from_secs(15);
-/// Deadline for requests under way once the relay stops. ECS kills a task after 30 s.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Topics named in a start-up error.
 const NAMED: usize = 10;
 
@@ -72,8 +73,10 @@ impl fmt::Display for TopicName {
 
 /// A relay before its start.
 pub struct Relay {
-    /// Without duplicates.
-    pub topics: Vec<TopicName>,
+    /// The topics; with `follow`, those without which the relay does not start.
+    pub topics: BTreeSet<TopicName>,
+    /// Routes whose topics come and go.
+    pub follow: Option<Follow>,
     /// Where topics without a cursor begin, by `--from`: a number on the current page.
     pub from: HashMap<TopicName, u64>,
     pub subscriptions: Arc<Subscriptions>,
@@ -132,8 +135,9 @@ pub struct Running {
     status: Arc<Status>,
     cursors: Arc<Cursors>,
     stop: watch::Sender<bool>,
-    readers: JoinSet<()>,
-    couriers: JoinSet<()>,
+    /// Returns whether all requests ended in time.
+    workers: JoinSet<bool>,
+    background: JoinSet<()>,
 }
 
 impl Relay {
@@ -143,6 +147,7 @@ impl Relay {
     ///
     /// When the configuration is wrong, or when the webhook or Momento are not reached within 15 s.
     pub async fn start(self) -> Result<Running, StartError> {
+        self.status.want(self.topics.len(), self.follow.is_none());
         let signing = async || self.destination.signing().await;
         with_retries("the signing secret", signing)
             .await
@@ -154,68 +159,80 @@ impl Relay {
                 place: self.destination.place(),
                 fault,
             })?;
-        let mut kept = self
-            .cursors
-            .load(&self.topics)
-            .await
-            .map_err(StartError::Cursors)?;
-        for (topic, &next) in &self.from {
-            kept.entry(topic.clone())
-                .or_insert(Cursor { page: 0, next });
+        let mut follower = self.follow.map(Follower::new);
+        let wanted = match &mut follower {
+            Some(follower) => follower.begin().await,
+            None => Wanted {
+                topics: self.topics.clone(),
+                is_complete: true,
+            },
+        };
+        let is_unknown = |topic: &&TopicName| !wanted.topics.contains(*topic);
+        for topic in self.from.keys().filter(is_unknown) {
+            tracing::warn!(
+                message.cache = topic.cache,
+                message.topic = topic.topic,
+                "no route has this topic of `--from` yet"
+            );
         }
+        let topics: Vec<_> = wanted.topics.iter().cloned().collect();
+        self.status.want(topics.len(), wanted.is_complete);
+        let kept = self.cursors.load(&topics).await;
+        let kept = kept.map_err(StartError::Cursors)?;
+        let at = |(topic, next)| (topic, Cursor { page: 0, next });
+        let from: HashMap<_, _> = self.from.into_iter().map(at).collect();
         let (stop, stopping) = watch::channel(false);
-        let opening = Arc::new(Semaphore::new(OPENING));
-        let room = Arc::new(Semaphore::new(ROOM));
-        let turns = Arc::new(Semaphore::new(self.concurrency));
-        let mut readers = Vec::new();
-        let mut couriers = JoinSet::new();
-        for (index, topic) in self.topics.iter().enumerate() {
-            let (entries, queue) = mpsc::channel(QUEUE);
-            readers.push(Reader {
-                topic: topic.clone(),
-                index,
-                subscriptions: self.subscriptions.clone(),
-                opening: opening.clone(),
-                room: room.clone(),
-                status: self.status.clone(),
-                quiet_for: self.quiet_for,
-                now_ms: self.now_ms,
-                began: kept.contains_key(topic),
-                track: Track::new(kept.get(topic).copied()),
-                entries,
-            });
-            let courier = Courier {
-                topic: topic.clone(),
-                destination: self.destination.clone(),
-                turns: turns.clone(),
-                cursors: self.cursors.clone(),
-                gaps: self.gaps.clone(),
-                status: self.status.clone(),
-                stop: stopping.clone(),
-            };
-            couriers.spawn(courier.run(queue));
+        let mut workers = Workers::new(Shared {
+            subscriptions: self.subscriptions,
+            destination: self.destination.clone(),
+            cursors: self.cursors.clone(),
+            gaps: self.gaps,
+            status: self.status.clone(),
+            from: from.clone(),
+            opening: Arc::new(Semaphore::new(OPENING)),
+            room: Arc::new(Semaphore::new(ROOM)),
+            turns: Arc::new(Semaphore::new(self.concurrency)),
+            quiet_for: self.quiet_for,
+            now_ms: self.now_ms,
+            stop: stopping,
+        });
+        let prepared = topics.into_iter().enumerate().map(|(index, topic)| {
+            let cursor = kept.get(&topic).or_else(|| from.get(&topic)).copied();
+            workers.reader(topic, index, cursor)
+        });
+        let (readers, queues): (Vec<_>, Vec<_>) = prepared.unzip();
+        let opened = open_all(&readers, &self.topics).await?;
+        let begun = begin_all(readers, opened).await;
+        for ((reader, first), queue) in begun.into_iter().zip(queues) {
+            workers.start(reader, queue, first);
         }
-        let opened = open_all(&readers).await?;
-        let mut reading = JoinSet::new();
-        for (reader, first) in begin_all(readers, opened).await {
-            reading.spawn(reader.run(first));
+        let mut background = JoinSet::new();
+        let (sender, wanted) = watch::channel(wanted);
+        if let Some(follower) = follower {
+            background.spawn(follower.run(sender));
         }
         let cursors = self.cursors.clone();
-        reading.spawn(async move { cursors.keep().await });
-        let destination = self.destination.clone();
-        reading.spawn(async move { destination.watch_clock().await });
+        background.spawn(async move { cursors.keep().await });
+        let destination = self.destination;
+        background.spawn(async move { destination.watch_clock().await });
+        let mut running = JoinSet::new();
+        running.spawn(workers.run(wanted));
         Ok(Running {
             status: self.status,
             cursors: self.cursors,
             stop,
-            readers: reading,
-            couriers,
+            workers: running,
+            background,
         })
     }
 }
 
-/// Opens every topic's subscription. A transient failure is left to the topic's reader, as long as another topic was opened.
-async fn open_all(readers: &[Reader]) -> Result<Vec<Option<Subscription>>, StartError> {
+/// Opens every topic's subscription. A transient failure is left to the topic's reader, as long as another topic was opened;
+/// so is any failure of a topic that is not `required`, unless the API key is wrong.
+async fn open_all(
+    readers: &[Reader],
+    required: &BTreeSet<TopicName>,
+) -> Result<Vec<Option<Subscription>>, StartError> {
     let deadline = Instant::now() + START_WITHIN;
     let mut logged = false;
     loop {
@@ -228,14 +245,16 @@ async fn open_all(readers: &[Reader]) -> Result<Vec<Option<Subscription>>, Start
             });
             faults.collect::<Vec<_>>()
         };
-        let lasting: Vec<_> = faults()
+        let (transient, lasting): (Vec<_>, Vec<_>) = faults()
             .into_iter()
-            .filter(|(_, fault)| fault.kind != FaultKind::Transient)
-            .collect();
-        if !lasting.is_empty() {
-            return Err(StartError::Topics(lasting));
+            .partition(|(_, fault)| fault.kind == FaultKind::Transient);
+        let ends =
+            |(topic, fault): &(TopicName, Fault)| required.contains(topic) || is_of_key(fault);
+        let fatal: Vec<_> = lasting.into_iter().filter(ends).collect();
+        if !fatal.is_empty() {
+            return Err(StartError::Topics(fatal));
         }
-        if !none || readers.is_empty() {
+        if !none || transient.is_empty() {
             return Ok(opened.into_iter().map(Result::ok).collect());
         }
         if Instant::now() >= deadline {
@@ -247,6 +266,11 @@ async fn open_all(readers: &[Reader]) -> Result<Vec<Option<Subscription>>, Start
         }
         sleep(FIRST_WAIT * 5).await;
     }
+}
+
+/// Whether a fault concerns all topics.
+fn is_of_key(fault: &Fault) -> bool {
+    matches!(fault.code.as_str(), "BadApiKey" | "Unauthenticated")
 }
 
 /// Finds where topics without a cursor begin. A subscription that ends meanwhile is left to its reader.
@@ -296,6 +320,11 @@ fn waiting_for(what: &str, fault: &Fault) {
 }
 
 impl Running {
+    /// The number of topics at present.
+    pub fn topics(&self) -> u64 {
+        self.status.topics()
+    }
+
     /// Waits for `stop`, then finishes requests under way within 20 s, and saves the cursors.
     ///
     /// # Errors
@@ -307,12 +336,8 @@ impl Running {
             () = self.report_progress() => {}
         }
         self.stop.send_replace(true);
-        let finished = timeout(STOP_WITHIN, async {
-            while self.couriers.join_next().await.is_some() {}
-        });
-        let in_time = finished.await.is_ok();
-        self.couriers.shutdown().await;
-        self.readers.shutdown().await;
+        let in_time = matches!(self.workers.join_next().await, Some(Ok(true)));
+        self.background.shutdown().await;
         let flushed = timeout(STOP_WITHIN / 4, self.cursors.flush()).await;
         flushed.unwrap_or_else(|_| Err(Fault::timed_out()))?;
         let (delivered, refused) = self.status.done();

@@ -14,7 +14,7 @@ use crate::domain::inbound::letter::{Letter, Reason};
 use crate::domain::inbound::message::TopicMessage;
 use crate::domain::inbound::request::{Request, request};
 use crate::domain::inbound::routes::{Format, Obstacle, Reply, Route, Routes, Target};
-use crate::domain::ports::{NewEvent, NewExecution, TaskAnswer, Verdict};
+use crate::domain::ports::{NewEvent, NewExecution, StopRequest, TaskAnswer, Verdict};
 
 /// The default of `MAX_AGE_SECONDS`, in ms.
 const MAX_AGE_MS: i64 = 60_000;
@@ -114,6 +114,11 @@ pub enum Call {
         error: String,
         cause: Option<String>,
     },
+    StopExecution {
+        execution: String,
+        error: Option<String>,
+        cause: Option<String>,
+    },
     /// No call: the target would refuse it.
     DeadLetter {
         reason: &'static str,
@@ -127,6 +132,9 @@ pub struct Address {
     pub cache: String,
     pub topics: Vec<String>,
     pub failures: Vec<String>,
+    /// Topics of the announcement that the execution started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub started: Vec<String>,
     pub format: Format,
     /// The topic that the message asks for by `reply.from`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -267,6 +275,15 @@ impl Call {
                     cause,
                 },
             },
+            Ok(Request::Stop(StopRequest {
+                execution,
+                error,
+                cause,
+            })) => Self::StopExecution {
+                execution,
+                error,
+                cause,
+            },
             Err(fault) => Self::DeadLetter {
                 reason: Reason::of(&fault).name(),
                 detail: fault.to_string(),
@@ -282,6 +299,7 @@ impl Address {
             cache: reply.cache.render(message),
             topics: address.topics,
             failures: address.failures,
+            started: address.started,
             format: reply.format,
             asked: reply.asked.as_ref().map(|asked| {
                 let found = asked.from.find(message);

@@ -1,118 +1,180 @@
-//! Copies a workflow under a new name: its state machine, its piece of `template.yaml` and its route.
+//! A stack for a new workflow: a copy of a shipped one under another name, or a route to an existing state machine.
 //!
-//! The template is edited as text, to keep comments and layout. Only the new piece and the list in `Routes` change.
+//! The shipped workflows are part of the program, so that it works in any folder. They are edited as text, to keep comments
+//! and layout.
 
-mod pieces;
 mod renaming;
-
-use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::template;
 use crate::domain::inbound::routes::Routes;
-use pieces::Piece;
 use renaming::Renaming;
 
 /// Characters in a name, at most: the limit of a route's name.
 const NAME_MAX: usize = 32;
 
-/// The new workflow, to be written.
+/// The file of a stack's template.
+pub const TEMPLATE: &str = "template.yaml";
+
+macro_rules! examples {
+    ($($name:literal, $definition:expr;)+) => {
+        &[("uppercase", include_str!("scaffold/uppercase.yaml"), Some(definition!("uppercase"))),
+          $(($name, include_str!(concat!("../../examples/", $name, "/template.yaml")), $definition),)+]
+    };
+}
+
+macro_rules! definition {
+    ($name:literal) => {
+        include_str!(concat!("../../statemachines/", $name, ".asl.json"))
+    };
+}
+
+/// The shipped workflows: name, template and definition.
+const SHIPPED: &[(&str, &str, Option<&str>)] = examples! {
+    "approve", Some(definition!("approve"));
+    "count", Some(definition!("count"));
+    "enqueue", Some(definition!("enqueue"));
+    "express-enrich", Some(definition!("express-enrich"));
+    "on-the-bus", None;
+    "order", Some(definition!("order"));
+    "store", Some(definition!("store"));
+    "translate-chat", Some(definition!("translate-chat"));
+};
+
+/// What a new workflow is made of.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// The name of a shipped workflow.
+    Like(&'a str),
+    /// The ARN of a state machine.
+    Existing(&'a str),
+}
+
+/// The files of a new workflow.
 #[derive(Debug)]
 pub struct Scaffold {
-    /// The whole template.
-    pub template: String,
-    /// The new piece in it; `named` has the new lines in `Routes`.
-    pub piece: String,
-    pub named: Vec<String>,
-    /// File, relative to the template, and text of the state machine; none for routes to other targets.
-    pub definition: Option<(String, String)>,
+    /// Names, relative to the workflow's folder, and texts.
+    pub files: Vec<(String, String)>,
     /// The topics that start it.
     pub inbound: Vec<String>,
     /// The topics that it publishes to: those of its replies, and those written out in the state machine.
     pub outbound: Vec<String>,
-    /// The size of all routes together, in bytes, approximately.
-    pub routes_bytes: usize,
 }
 
-/// Copies the workflow `like` to `name` in the text of a template. `read` reads a state machine by its `DefinitionUri`.
+impl Scaffold {
+    /// The file of its definition; none for a route alone.
+    pub fn definition(&self) -> Option<&str> {
+        let mut names = self.files.iter().map(|(name, _)| name.as_str());
+        names.find(|name| *name != TEMPLATE)
+    }
+}
+
+/// Makes the files of the workflow `name`.
 ///
 /// # Errors
 ///
-/// When the name is illegal or taken, the workflow is unknown, or the template has an unsupported layout.
-pub fn scaffold(
-    text: &str,
-    name: &str,
-    like: &str,
-    read: impl Fn(&str) -> Result<String>,
-) -> Result<Scaffold> {
+/// When the name is illegal, the source is unknown, or the route of an existing state machine is invalid.
+pub fn scaffold(name: &str, source: Source<'_>) -> Result<Scaffold> {
     check_name(name)?;
-    let before = template::parse(text).context("cannot read the template")?;
-    let piece = Piece::find(text, like)?;
-    if pieces::names(text).contains(&name) {
-        bail!(
-            "expected a new name, found `{name}`: the template has a workflow of that name; choose another"
-        );
-    }
-    let renaming = Renaming::new(&piece, name, &before)?;
-
-    let new = piece.heading(name) + &renaming.piece(piece.body());
-    let ids = pieces::logical_ids(&new);
-    for id in &ids {
-        if before["Resources"].get(id).is_some() {
-            bail!(
-                "expected a new name, found `{name}`: the template has a resource `{id}` already; choose another"
-            );
-        }
-    }
-    let routes: Vec<_> = renaming.routes().iter().map(|id| renaming.id(id)).collect();
-    let with_piece = format!(
-        "{}{new}{}",
-        &text[..pieces::end(text)?],
-        &text[pieces::end(text)?..]
-    );
-    let text = pieces::name_routes(&with_piece, &routes)?;
-
-    let after = template::parse(&text).context("cannot read the template with the new piece")?;
-    check_rest(&before, &after, &ids)?;
-    let new_routes: Vec<&Value> = routes.iter().map(|id| route(&after, id)).collect();
-    check_topics(&before, &new_routes)?;
-    let document = template::routes_document(&after)?;
-    if let Err(problems) = Routes::parse(&document) {
-        bail!("expected a name whose route fits to the others, found `{name}`: {problems}");
-    }
-    let definition = match definition_of(&after, &ids) {
-        Some(file) => {
-            let old = definition_of(&before, piece.ids()).with_context(|| format!("expected a state machine with a `DefinitionUri` in the workflow `{like}`, found none"))?;
-            if old == file {
-                bail!(
-                    "expected the name `{like}` in `{old}`, the state machine of that workflow, found none; rename the file, and its `DefinitionUri`"
-                );
-            }
-            let text = renaming.definition(&read(&old)?);
-            serde_json::from_str::<Value>(&text)
-                .with_context(|| format!("expected JSON in `{old}`"))?;
-            Some((file, text))
-        }
-        None => None,
+    let (text, definition) = match source {
+        Source::Like(like) => copy(name, like)?,
+        Source::Existing(arn) => (existing(name, arn), None),
     };
-    let mut outbound = texts(&new_routes, "/reply/topics");
-    if let Some((_, text)) = &definition {
-        published(&serde_json::from_str(text)?, &mut outbound);
+    let template = template::parse(&text).context("cannot read the new template")?;
+    let document = template::routes_document(&template).context("cannot read the new routes")?;
+    Routes::parse(&document)
+        .with_context(|| format!("expected a valid route for `{name}`, found another"))?;
+    let document: Value = serde_json::from_str(&document)?;
+    let routes: Vec<&Value> = document["routes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    let mut outbound = texts(&routes, "/reply/topics");
+    let mut files = vec![(TEMPLATE.to_owned(), text)];
+    if let Some(text) = definition {
+        published(&serde_json::from_str(&text)?, &mut outbound);
+        files.push((format!("{name}.asl.json"), text));
     }
     Ok(Scaffold {
-        piece: new,
-        named: routes.iter().map(|id| format!("${{{id}.Value}}")).collect(),
-        definition,
-        inbound: texts(&new_routes, "/from/topic"),
+        files,
+        inbound: texts(&routes, "/from/topic"),
         outbound,
-        routes_bytes: document.len(),
-        template: text,
     })
 }
 
-/// Checks a name for all its uses: resources, a route, topics, a file.
+/// A shipped workflow under another name: its template and its definition.
+fn copy(name: &str, like: &str) -> Result<(String, Option<String>)> {
+    let Some((_, text, definition)) = SHIPPED.iter().find(|(known, ..)| *known == like) else {
+        let names: Vec<_> = SHIPPED
+            .iter()
+            .map(|(name, ..)| format!("`{name}`"))
+            .collect();
+        let near = SHIPPED
+            .iter()
+            .map(|(name, ..)| (strsim::jaro_winkler(name, like), name));
+        let near = near.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        let near = near.filter(|(score, _)| *score > 0.8);
+        let hint = near.map_or_else(String::new, |(_, name)| format!("; did you mean `{name}`?"));
+        bail!("expected one of {}, found `{like}`{hint}", names.join(", "));
+    };
+    let renaming = Renaming::new(name, like, &template::parse(text)?);
+    // Names of state machines and rules, which begin with the bridge's, and places of files.
+    let text = text
+        .replace(
+            &format!("${{Bridge}}_{like}"),
+            &format!("${{Bridge}}_{name}"),
+        )
+        .replace(
+            &format!("../../statemachines/{like}.asl.json"),
+            &format!("{name}.asl.json"),
+        )
+        .replace(
+            &format!("examples/{like}/template.yaml"),
+            &format!("{name}/template.yaml"),
+        )
+        .replace(
+            "# In the clone's folder, beside",
+            "# In the folder above, beside",
+        );
+    let definition = definition.map(|text| renaming.definition(text));
+    Ok((renaming.template(&text), definition))
+}
+
+/// A route to an existing state machine.
+fn existing(name: &str, arn: &str) -> String {
+    // Quoted: an ARN may be anything here, and the routes' own check judges it.
+    let arn = Value::from(arn);
+    format!(
+        r#"AWSTemplateFormatVersion: "2010-09-09"
+Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]
+Description: "workflow-bridge: a route to an existing state machine"
+
+# The bridge's stack needs permissions and a rule for state machines without the prefix `<bridge>_`: docs/routes.md.
+
+Parameters:
+  Bridge: {{Type: String, Default: workflow-bridge, Description: Name of the bridge's stack}}
+  CacheName: {{Type: String, Default: demo, Description: The cache of its topics}}
+
+Resources:
+  Route:
+    Type: AWS::SSM::Parameter
+    Properties:
+      Name: !Sub /workflow-bridge/${{Bridge}}/routes/{name}
+      Type: String
+      Value:
+        Fn::ToJsonString:
+          name: {name}
+          from: {{cache: !Ref CacheName, topic: {name}-in}}
+          to: {{stateMachine: {arn}}}
+          reply: {{topics: [{name}-out], failures: [{name}-failed]}}
+"#
+    )
+}
+
+/// Checks a name for all its uses: a folder, a state machine, a route, topics.
 fn check_name(name: &str) -> Result<()> {
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -123,50 +185,6 @@ fn check_name(name: &str) -> Result<()> {
     bail!(
         "expected a name of 1 to {NAME_MAX} characters such as `my-workflow` (`a-z`, `0-9` and single `-` between them, a letter first), found `{name}`"
     )
-}
-
-/// Checks that only the new resources and the list of routes changed.
-fn check_rest(before: &Value, after: &Value, new: &BTreeSet<String>) -> Result<()> {
-    let mut rest = after.clone();
-    rest["Resources"]["Routes"] = before["Resources"]["Routes"].clone();
-    if let Some(resources) = rest["Resources"].as_object_mut() {
-        resources.retain(|id, _| !new.contains(id));
-    }
-    if rest != *before {
-        bail!(
-            "expected the pieces of the template to be resources between double lines, found something else between them: copy the piece by hand"
-        );
-    }
-    Ok(())
-}
-
-/// Refuses a second route from the same topic, which would be legal, but a surprise.
-fn check_topics(before: &Value, new: &[&Value]) -> Result<()> {
-    let resources = before["Resources"].as_object().into_iter().flatten();
-    for (id, _) in resources {
-        let old = route(before, id);
-        let topic = &old["from"]["topic"];
-        if new
-            .iter()
-            .any(|new| !topic.is_null() && new["from"]["topic"] == *topic)
-        {
-            bail!(
-                "expected a new name, found one whose topic {topic} starts route {} already; choose another",
-                old["name"]
-            );
-        }
-    }
-    Ok(())
-}
-
-/// The route in a parameter of its own; null for any other resource.
-fn route<'a>(template: &'a Value, id: &str) -> &'a Value {
-    &template["Resources"][id]["Properties"]["Value"]["Fn::ToJsonString"]
-}
-
-fn definition_of(template: &Value, ids: &BTreeSet<String>) -> Option<String> {
-    let uri = |id: &String| template["Resources"][id]["Properties"]["DefinitionUri"].as_str();
-    ids.iter().find_map(uri).map(str::to_owned)
 }
 
 /// The texts, alone or in a list, at a place of each route.

@@ -109,7 +109,7 @@ struct From {
     topic: String,
 }
 
-/// What a message becomes: exactly one of `stateMachine`, `eventBus` and `resume`.
+/// What a message becomes: exactly one of `stateMachine`, `eventBus`, `resume` and `stop`.
 #[derive(JsonSchema)]
 #[schemars(untagged, deny_unknown_fields, transform = exactly_one)]
 #[expect(dead_code, reason = "for the schema alone")]
@@ -122,6 +122,9 @@ enum To {
         state_machine: String,
         #[schemars(extend("default" = "envelope"))]
         input: Option<Input>,
+        /// Path of the business key, such as `json.orderId`: it names the execution, and a second message with that key starts nothing.
+        #[schemars(regex(pattern = PATH))]
+        key: Option<String>,
     },
     /// It becomes an event: Momento's body plus `id`.
     #[schemars(rename_all = "camelCase")]
@@ -138,6 +141,27 @@ enum To {
     },
     /// It answers a workflow that waits on a task token.
     Resume { resume: Resume },
+    /// It stops the execution that another route started for a key.
+    Stop { stop: Stop },
+}
+
+/// Which execution a message stops, and why: paths into it, such as `json.orderId`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "for the schema alone")]
+struct Stop {
+    /// Name of a route in this document with a `key`.
+    #[schemars(length(min = 1))]
+    route: String,
+    /// Path of the key.
+    #[schemars(regex(pattern = PATH))]
+    key: String,
+    /// Path of the error, cut to 256 characters.
+    #[schemars(regex(pattern = PATH))]
+    error: Option<String>,
+    /// Path of the cause, cut to 32768 characters.
+    #[schemars(regex(pattern = PATH))]
+    cause: Option<String>,
 }
 
 /// Where a message has the answer to a task: paths into it, such as `json.answer`.
@@ -173,6 +197,9 @@ struct Reply {
     /// Topics of the failures; without it they go to `topics`.
     #[schemars(length(min = 1), inner(regex(pattern = TEMPLATE)))]
     failures: Option<Vec<String>>,
+    /// Topics of the announcement that the execution started; none without it.
+    #[schemars(length(min = 1), inner(regex(pattern = TEMPLATE)))]
+    started: Option<Vec<String>>,
     #[schemars(extend("default" = "output"))]
     format: Option<Format>,
     /// Path at which the message may name the topic of its reply, such as `json.reply_to`; only together with `allow`.

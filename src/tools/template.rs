@@ -4,6 +4,7 @@ mod places;
 mod replies;
 mod resolve;
 mod routes;
+mod stacks;
 mod yaml;
 
 use std::path::Path;
@@ -13,8 +14,9 @@ use serde_json::{Map, Value, json};
 
 pub use places::{Place, Places, Problem, Written, below, parse_json};
 pub use replies::{check_replies, reply_of_express};
-pub use resolve::{ACCOUNT, PIECE, REGION, Resolver, STACK, UNRESOLVED, text};
+pub use resolve::{ACCOUNT, PIECE, REGION, Resolver, STACK, UNRESOLVED, WORKFLOW_STACK, text};
 pub use routes::routes_document;
+pub use stacks::{ROUTES_ROOT, bridge_of, is_of_workflow};
 pub use yaml::{parse, parse_with_places};
 
 /// Reads `template.yaml` (or any CloudFormation file, JSON included) into its long form: `!Ref X` becomes
@@ -107,28 +109,18 @@ pub fn add_routes(template: &mut Value, routes: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// Adds a state machine, and a rule for its ends like those of the others. `kind` is `STANDARD` or `EXPRESS`.
+/// Adds a state machine with a name that the bridge's statements and its rule for ends cover. `kind` is `STANDARD` or
+/// `EXPRESS`.
 pub fn add_state_machine(
     template: &mut Value,
     id: &str,
     kind: &str,
     definition: Value,
 ) -> Result<()> {
-    let properties = json!({ "Type": kind, "Definition": definition });
-    add_resource(
-        template,
-        id,
-        json!({ "Type": "AWS::Serverless::StateMachine", "Properties": properties }),
-    )?;
-    let rules = of_type(template, "AWS::Events::Rule")?.map(|(_, rule)| rule);
-    let field = "/Properties/EventPattern/detail/stateMachineArn";
-    let rule = rules.into_iter().find(|rule| rule.pointer(field).is_some());
-    let mut rule = rule.cloned().context(
-        "expected a rule for the ends of executions in the template, found none to copy",
-    )?;
-    rule["Properties"]["EventPattern"]["detail"]["stateMachineArn"] = json!([{ "Ref": id }]);
-    rule["Properties"]["Name"] = json!({ "Fn::Sub": format!("${{AWS::StackName}}-{id}") });
-    add_resource(template, &format!("{id}Ends"), rule)
+    let name = json!({ "Fn::Sub": format!("${{AWS::StackName}}_{id}") });
+    let properties = json!({ "Name": name, "Type": kind, "Definition": definition });
+    let machine = json!({ "Type": "AWS::Serverless::StateMachine", "Properties": properties });
+    add_resource(template, id, machine)
 }
 
 /// Adds a resource under an unused logical id.
@@ -176,9 +168,6 @@ mod tests {
   Routes:
     Type: AWS::SSM::Parameter
     Properties: {Value: !Sub '{"routes":[${ARoute.Value}]}'}
-  Rule:
-    Type: AWS::Events::Rule
-    Properties: {EventPattern: {detail: {stateMachineArn: [!Ref Upper]}}}
   Webhook:
     Type: AWS::Serverless::Function
     Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: webhook}}
@@ -264,12 +253,10 @@ mod tests {
             template["Resources"]["Lower"]["Properties"]["Definition"],
             json!({"StartAt": "A"})
         );
-        let arns = |rule: &str| {
-            template["Resources"][rule]["Properties"]["EventPattern"]["detail"]["stateMachineArn"]
-                .clone()
-        };
-        assert_eq!(arns("Rule"), json!([{"Ref": "Upper"}]));
-        assert_eq!(arns("LowerEnds"), json!([{"Ref": "Lower"}]));
+        assert_eq!(
+            template["Resources"]["Lower"]["Properties"]["Name"],
+            json!({"Fn::Sub": "${AWS::StackName}_Lower"})
+        );
         add_output(&mut template, "QueueUrl", json!({"Ref": "Queue"}));
         assert_eq!(
             template["Outputs"]["QueueUrl"]["Value"],

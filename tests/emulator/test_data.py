@@ -86,6 +86,19 @@ class Tables(Stacks):
         self.assertEqual(answer["Item"], {"pk": {"S": "a"}, "n": {"N": "1"}})
         self.assertEqual(self.get()["n"], {"N": "1"})
 
+    def test_a_put_replaces_the_expected_version_only(self):
+        def put(version, previous):
+            item = {"pk": {"S": "a"}, "version": {"N": str(version)}}
+            more = {"ExpressionAttributeNames": {"#v": "version"}, "ExpressionAttributeValues": {":p": {"N": str(previous)}}}
+            self.tables.put_item(TableName=self.table, Item=item, ConditionExpression="#v = :p", **more)
+
+        refusal = "ConditionalCheckFailedException"
+        self.assertEqual(self.refused(put, version=1, previous=0), refusal)
+        self.put(version={"N": "9"})
+        put(10, previous=9)
+        self.assertEqual(self.refused(put, version=11, previous=9), refusal)
+        self.assertEqual(self.get()["version"], {"N": "10"})
+
     def test_a_condition_on_a_missing_item(self):
         code = self.refused(self.update, expression="SET n = :n", ConditionExpression="attribute_exists(pk)",
                             ExpressionAttributeValues={":n": {"N": "1"}})  # fmt: skip

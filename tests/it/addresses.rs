@@ -39,7 +39,7 @@ impl Start {
         let input = if route.takes_payload() {
             ExecutionInput::payload(&message)
         } else {
-            ExecutionInput::envelope(&message, route)
+            ExecutionInput::envelope(&message, route, None)
         };
         Self {
             name: execution_name(&route.name, &message),

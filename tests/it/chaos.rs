@@ -158,7 +158,12 @@ async fn run(messages: u64, seed: u64) -> Report {
     settle(stack, &["UppercaseStateMachine"]).await;
     let before_sweep = distinct(&publications.on("uppercase-out"));
     // In a long run the sweep's schedule fires too: a pass cut off by a fault resumes first and sees nothing newer.
-    for _ in 0..2 {
+    // On a busy machine a pass over thousands of executions takes several invocations.
+    for round in 0..SWEEPS {
+        let open = || distinct(&publications.on("uppercase-out")) < sent.taken.len();
+        if round >= 2 && !open() {
+            break;
+        }
         invoke(stack, "SweepFunction").await;
         settle(stack, &["UppercaseStateMachine"]).await;
     }
@@ -199,6 +204,9 @@ async fn replay_unparked(stack: &Stack) {
 fn distinct(texts: &[String]) -> usize {
     texts.iter().collect::<BTreeSet<_>>().len()
 }
+
+/// Invocations of the sweep at the end, at most.
+const SWEEPS: usize = 10;
 
 async fn send(
     stack: &Stack,

@@ -1,4 +1,4 @@
-//! `bridge new` in a clone of its own, and its output deployed.
+//! `bridge new` in a folder of its own, and its output deployed beside a bridge.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,49 +9,37 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use momento::topics::ValueKind;
 use workflow_bridge::tools::local::{Options, Stack};
-use workflow_bridge::tools::template;
 
 use crate::deployed::{RUNTIME, SOON, binaries, stack};
 
-/// The files of the clone that the command reads and writes.
+/// A folder outside the clone.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("statemachines")).unwrap();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for file in ["Cargo.toml", "template.yaml"] {
-            fs::copy(root.join(file), folder.join(file)).unwrap();
-        }
-        for entry in fs::read_dir(root.join("statemachines")).unwrap() {
-            let entry = entry.unwrap();
-            let copy = folder.join("statemachines").join(entry.file_name());
-            fs::copy(entry.path(), copy).unwrap();
-        }
+        fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
     fn make(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
         command.arg("new").args(arguments).current_dir(&self.0);
-        command.env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"));
         command.output().unwrap()
     }
 
     /// All files by name, for comparison.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let folders = [self.0.clone(), self.0.join("statemachines")];
-        let entries = folders
-            .iter()
-            .flat_map(|folder| fs::read_dir(folder).unwrap());
-        let files = entries
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.is_file());
-        files
-            .map(|path| (path.clone(), fs::read(path).unwrap()))
-            .collect()
+        let folders = fs::read_dir(&self.0).unwrap();
+        let folders = folders.map(|entry| entry.unwrap().path());
+        let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
+        let files = files.map(|entry| entry.unwrap().path());
+        let read = |file: PathBuf| {
+            let text = fs::read(&file).unwrap();
+            (file.strip_prefix(&self.0).unwrap().to_owned(), text)
+        };
+        files.map(read).collect()
     }
 }
 
@@ -60,76 +48,83 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn it_prints_its_changes_and_refuses_a_taken_name() {
-    let clone = Folder::new("new-twice");
-    let before = clone.files();
-    let output = clone.make(&["shout", "--dry-run"]);
+fn it_writes_one_folder_and_refuses_a_taken_name() {
+    let folder = Folder::new("new-twice");
+    let output = folder.make(&["shout", "--dry-run"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
     for part in [
-        "statemachines/shout.asl.json",
-        "  ShoutStateMachine:\n",
-        "${ShoutRoute.Value}",
+        "# would write shout/template.yaml:\n",
+        "# would write shout/shout.asl.json:\n",
         "\"StartAt\"",
     ] {
         assert!(printed.contains(part), "{printed}");
     }
-    assert_eq!(clone.files(), before, "nothing was written");
+    assert!(folder.files().is_empty(), "nothing was written");
 
-    let output = clone.make(&["shout"]);
+    let output = folder.make(&["shout"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
     for part in [
-        "cargo bridge local",
+        "cargo bridge local --with shout",
         "cargo bridge tail shout-out",
         "cargo bridge publish shout-in hello",
+        "sam deploy --stack-name workflow-bridge-shout",
     ] {
         assert!(printed.contains(part), "{printed}");
     }
-    let after = clone.files();
-    assert_eq!(after.len(), before.len() + 1);
+    let files = folder.files();
+    let names: Vec<_> = files.keys().map(|file| file.to_str().unwrap()).collect();
+    assert_eq!(names, ["shout/shout.asl.json", "shout/template.yaml"]);
 
     let refused = |arguments: &[&str], part: &str| {
-        let output = clone.make(arguments);
+        let output = folder.make(arguments);
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains(part), "{error}");
         assert_eq!(text(&output.stdout), "");
     };
-    refused(&["shout"], "expected a new name, found `shout`");
-    refused(
-        &["shout", "--dry-run"],
-        "expected a new name, found `shout`",
-    );
+    refused(&["shout"], "expected no `shout` in this folder, found one");
     refused(&["Shout"], "expected a name of 1 to 32 characters");
+    refused(&["mine", "--like", "stroe"], "did you mean `store`?");
     refused(
-        &["mine", "--like", "nothing"],
-        "found `nothing`: take one of `uppercase`",
+        &["mine", "--arn", "arn:aws:sqs:x"],
+        "expected the ARN of a state machine",
     );
-    assert_eq!(clone.files(), after, "nothing was written");
+    assert_eq!(folder.files(), files, "nothing was written");
+}
 
-    // Only the file of the state machine exists.
-    fs::write(clone.0.join("statemachines/mine.asl.json"), "mine").unwrap();
-    let after = clone.files();
-    refused(
-        &["mine"],
-        "there is a file `statemachines/mine.asl.json` already",
+#[test]
+fn a_route_to_an_existing_state_machine_names_the_missing_rights() {
+    let folder = Folder::new("new-arn");
+    let arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:Orders:live";
+    let output = folder.make(&["orders", "--arn", arn]);
+    let printed = text(&output.stdout);
+    for part in [
+        "states:StartExecution on arn:aws:states:eu-west-1:123456789012:stateMachine:Orders\n",
+        "states:DescribeExecution on arn:aws:states:eu-west-1:123456789012:execution:Orders:*\n",
+    ] {
+        assert!(printed.contains(part), "{printed}");
+    }
+    let files = folder.files();
+    let template = text(&files[Path::new("orders/template.yaml")]);
+    assert!(
+        template.contains(&format!("to: {{stateMachine: \"{arn}\"}}")),
+        "{template}"
     );
-    assert_eq!(clone.files(), after, "nothing was written");
+    assert_eq!(files.len(), 1);
 }
 
 #[test]
 fn the_new_workflow_deploys_unchanged() {
-    let clone = Folder::new("new-deployed");
+    let folder = Folder::new("new-deployed");
     for arguments in [&["shout"][..], &["fast", "--like", "express-enrich"]] {
-        let output = clone.make(arguments);
+        let output = folder.make(arguments);
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
-    let file = clone.0.join("template.yaml");
-    template::check_replies(&template::read(&file).unwrap()).unwrap();
     RUNTIME.block_on(async {
         let mut options = Options::new(binaries()).unwrap();
-        options.template = file;
+        options.with = vec![folder.0.join("shout"), folder.0.join("fast")];
         let emulator = Arc::clone(stack().await.emulator());
         let stack = Stack::start_in(emulator, options).await.unwrap();
         let client = stack.momento_client().unwrap();

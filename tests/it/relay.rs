@@ -16,6 +16,7 @@ mod pages;
 mod pairs;
 mod process;
 mod rotation;
+mod routes;
 mod startup;
 
 use std::collections::BTreeSet;

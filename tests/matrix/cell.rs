@@ -74,6 +74,8 @@ pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result
     let (place, end) = match (*status, outcome.as_str()) {
         (503, _) => cell.not_accepted().await?,
         (200, "parked") => cell.parked().await?,
+        // Parked whole.
+        (200, "accepted") if lane.scene == Scene::Routes => cell.parked().await?,
         (200, "started" | "duplicate" | "event_put") if lane.scene.is_outbound() => {
             cell.result().await?
         }
@@ -157,7 +159,7 @@ impl Cell<'_> {
 
     async fn parked(&self) -> Result<(String, String)> {
         let sure = match self.lane.scene {
-            Scene::Queue => false,
+            Scene::Queue | Scene::Routes => false,
             _ => self.executed(),
         };
         let place = if sure {

@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use tokio::task::JoinSet;
+use workflow_bridge::adapters::aws::routes_table::RoutesTable;
 use workflow_bridge::domain::inbound::signature::sign;
+use workflow_bridge::domain::ports::CompiledRoutes as _;
 use workflow_bridge::tools::local::topics::TopicsEvent;
 use workflow_bridge::tools::local::workspace::{RunFolder, Workspace};
 use workflow_bridge::tools::local::{Account, Emulator};
@@ -19,7 +21,7 @@ use crate::scene::{Kind, Lasts, Scene};
 use crate::shared::SOON;
 use crate::shared::faulty::{Dependency, FaultyStack};
 use crate::shared::proxy::{Counters, Fault, Proxy, Span, Tally};
-use crate::template::{VARIABLES, edit, message};
+use crate::template::{COLLECTED, VARIABLES, edit, message};
 
 /// The queues of a message's path.
 pub const QUEUES: [&str; 4] = [
@@ -88,6 +90,14 @@ impl Lane {
             let sqs = aws_sdk_sqs::Client::new(faulty.stack.account().config());
             watching.spawn(count_events(sqs, queue, Arc::clone(&arrived)));
         }
+        let table = faulty.stack.resource("LedgerTable")?.to_owned();
+        let table = RoutesTable::new(faulty.stack.account().config(), table);
+        let collected = async || {
+            let compiled = table.load(true).await?.unwrap_or_default();
+            let mut names = compiled.parameters.keys();
+            Ok(names.any(|name| name.ends_with(COLLECTED)).then_some(()))
+        };
+        until("the collected route", collected).await?;
         Ok(Self {
             scene,
             faulty,
@@ -112,7 +122,11 @@ impl Lane {
     }
 
     pub fn topic(&self, name: &str) -> String {
-        let prefix = if self.scene == Scene::Bus { "e" } else { "m" };
+        let prefix = match self.scene {
+            Scene::Bus => "e",
+            Scene::Routes => "c",
+            _ => "m",
+        };
         format!("{prefix}-{name}")
     }
 
@@ -250,7 +264,7 @@ impl Lane {
     pub async fn executions(&self, topic: &str) -> Result<usize> {
         let stack = &self.faulty.stack;
         let sfn = aws_sdk_sfn::Client::new(stack.account().config());
-        let machine = stack.resource("UppercaseStateMachine")?;
+        let machine = stack.resource("UppercaseWorkflow")?;
         let call = sfn.list_executions().state_machine_arn(machine);
         let output = call.max_results(1000).send().await?;
         let part = format!("-{topic}-");

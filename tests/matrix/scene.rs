@@ -132,17 +132,19 @@ pub enum Scene {
     Bus,
     Queue,
     SigningSecret,
+    Routes,
     ApiKey,
     Ledger,
     Topic,
 }
 
 impl Scene {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Target,
         Self::Bus,
         Self::Queue,
         Self::SigningSecret,
+        Self::Routes,
         Self::ApiKey,
         Self::Ledger,
         Self::Topic,
@@ -164,6 +166,7 @@ impl Scene {
             Self::Bus => "bus",
             Self::Queue => "queue",
             Self::SigningSecret => "signing-secret",
+            Self::Routes => "routes",
             Self::ApiKey => "api-key",
             Self::Ledger => "ledger",
             Self::Topic => "topic",
@@ -176,6 +179,7 @@ impl Scene {
             Self::Bus => "EventBridge: PutEvents",
             Self::Queue => "SQS: SendMessage, while Step Functions answers 503 all the time",
             Self::SigningSecret => "Secrets Manager: the signing secret, when a webhook starts",
+            Self::Routes => "DynamoDB: the routes of other stacks, when a webhook starts",
             Self::ApiKey => "Secrets Manager: Momento's API key, when a completion starts",
             Self::Ledger => "DynamoDB: the ledger",
             Self::Topic => "Momento: publishing the result",
@@ -195,7 +199,7 @@ impl Scene {
             Self::Bus => Dependency::EventBridge,
             Self::Queue => Dependency::Sqs,
             Self::SigningSecret | Self::ApiKey => Dependency::SecretsManager,
-            Self::Ledger => Dependency::DynamoDb,
+            Self::Routes | Self::Ledger => Dependency::DynamoDb,
             Self::Topic => Dependency::Momento,
         }
     }
@@ -207,6 +211,7 @@ impl Scene {
             Self::Bus => "PutEvents",
             Self::Queue => "SendMessage",
             Self::SigningSecret | Self::ApiKey => "GetSecretValue",
+            Self::Routes => "GetItem",
             Self::Ledger => "UpdateItem",
             Self::Topic => "/cache_client.pubsub.Pubsub/Publish",
         }

@@ -12,6 +12,8 @@ pub const VARIABLES: [(&str, &str); 3] = [
     ("MAX_RECEIVES", "2"),
 ];
 const TIMEOUT_SECONDS: u64 = 8;
+/// The end of the name of the parameter with a collected route.
+pub const COLLECTED: &str = "collected";
 
 /// Adds a route to a workflow, one to the event bus, and a rule that passes the bus's events to a queue.
 pub fn edit(template: &mut Value) -> Result<()> {
@@ -32,10 +34,24 @@ pub fn edit(template: &mut Value) -> Result<()> {
     });
     let rule = json!({"Type": "AWS::Events::Rule", "Properties": rule});
     add_resource(template, "EventsRule", rule)?;
+    let collected = json!({
+        "name": "collected", "from": {"cache": "demo", "topic": "c-*"},
+        "to": {"stateMachine": {"Ref": "UppercaseWorkflow"}},
+        "reply": {"topics": ["out-{topic}"]},
+    });
+    let name =
+        json!({"Fn::Sub": format!("/workflow-bridge/${{AWS::StackName}}/routes/{COLLECTED}")});
+    let properties =
+        json!({"Name": name, "Type": "String", "Value": {"Fn::ToJsonString": collected}});
+    // Without the rule there is no event of its creation, and the schedule would collect it minutes later.
+    let parameter = json!({
+        "Type": "AWS::SSM::Parameter", "DependsOn": "RoutesFunctionChange", "Properties": properties,
+    });
+    add_resource(template, "CollectedRoute", parameter)?;
     let routes = [
         json!({
             "name": "matrix", "from": {"cache": "demo", "topic": "m-*"},
-            "to": {"stateMachine": {"Ref": "UppercaseStateMachine"}},
+            "to": {"stateMachine": {"Ref": "UppercaseWorkflow"}},
             "reply": {"topics": ["out-{topic}"]},
         }),
         json!({"name": "bus", "from": {"cache": "demo", "topic": "e-*"}, "to": {"eventBus": "default"}}),

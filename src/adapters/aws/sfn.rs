@@ -6,14 +6,18 @@ use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::ExecutionListItem;
 
 use super::fault::{fault, unproven};
+use crate::clock::now_ms;
 use crate::domain::fault::Fault;
 use crate::domain::ports::{
     Answer, Described, ExecutionPage, Executions, Listed, Listing, NewExecution, Resumed, Started,
-    TaskAnswer, Tasks, Verdict, Workflows,
+    StopRequest, Stopped, Stopping, TaskAnswer, Tasks, Verdict, Workflows,
 };
 
 /// Largest page of ListExecutions.
 const PAGE: i32 = 1000;
+
+/// A stop so long before the call, in ms, was another's. A repeated call gets the time of the first one.
+const STOPPED_BEFORE_MS: i64 = 60_000;
 
 /// Adds an execution to a trace.
 const TRACE_HEADER: &str = "x-amzn-trace-id";
@@ -74,6 +78,36 @@ impl Tasks for StepFunctions {
             };
             fault.map_or(Ok(Resumed::Now), closed)
         })
+    }
+}
+
+impl Stopping for StepFunctions {
+    fn stop<'a>(&'a self, request: &'a StopRequest) -> Answer<'a, Stopped> {
+        Box::pin(async move {
+            let now = now_ms();
+            let call = self
+                .0
+                .stop_execution()
+                .execution_arn(&request.execution)
+                .set_error(request.error.clone())
+                .set_cause(request.cause.clone());
+            match call.send().await {
+                Ok(output) if now.saturating_sub(ms(&output.stop_date)) > STOPPED_BEFORE_MS => {
+                    Ok(Stopped::Closed)
+                }
+                Ok(_) => Ok(Stopped::Now),
+                Err(e) => not_running(fault(&e)),
+            }
+        })
+    }
+}
+
+/// An execution that does not run counts as closed, not as a fault.
+fn not_running(fault: Fault) -> Result<Stopped, Fault> {
+    match fault.code.as_str() {
+        // The second one is documented without its cause. ARN and texts are within their limits here.
+        "ExecutionDoesNotExist" | "ValidationException" => Ok(Stopped::Closed),
+        _ => Err(fault),
     }
 }
 
@@ -160,6 +194,18 @@ mod tests {
         for code in ["InvalidToken", "InvalidOutput", "KmsAccessDeniedException"] {
             let fault = Fault::permanent(code, "");
             assert_eq!(closed(fault.clone()), Err(fault));
+        }
+    }
+
+    #[test]
+    fn an_execution_that_does_not_run_counts_as_closed() {
+        for code in ["ExecutionDoesNotExist", "ValidationException"] {
+            let fault = Fault::permanent(code, "");
+            assert_eq!(not_running(fault), Ok(Stopped::Closed));
+        }
+        for code in ["InvalidArn", "AccessDeniedException", "ThrottlingException"] {
+            let fault = Fault::permanent(code, "");
+            assert_eq!(not_running(fault.clone()), Err(fault));
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use momento::CredentialProvider;
+use serde_json::Value;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::routes::Target;
 use workflow_bridge::tools::check::check;
@@ -19,7 +20,7 @@ use workflow_bridge::tools::console::{Progress, Style, preview, seconds};
 use workflow_bridge::tools::local::build;
 use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
 use workflow_bridge::tools::local::topics::MAX_NAME_BYTES;
-use workflow_bridge::tools::local::{Delivery, Emulator, Options, Stack, TopicsPort};
+use workflow_bridge::tools::local::{Delivery, Emulator, Options, Stack, TopicsPort, Workflow};
 use workflow_bridge::tools::template;
 
 /// Width of the shown beginning of a message.
@@ -27,18 +28,19 @@ const PREVIEW: usize = 60;
 
 /// Run the whole system on this machine: topics, AWS and the real Lambda functions
 ///
-/// Deploys template.yaml into a local AWS emulator and connects it to a local Momento Topics server. It needs neither an
-/// account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into target/bridge.
+/// Deploys template.yaml into a local AWS emulator, with any workflows of `--with` beside it, and connects it to a local Momento
+/// Topics server. It needs neither an account nor Docker, only Python 3.11 or newer; the first run downloads the emulator into
+/// target/bridge.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge local --once          # send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  # the same without any webhook\n  cargo bridge local                 # keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once, each with ports of its own; the other commands talk to the newest. Momento's SDKs connect with their local mode (forMomentoLocal): examples/clients. Unknown caches are refused, as Momento refuses them."
+    after_help = "Examples:\n  cargo bridge local --once          # send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  # the same without any webhook\n  cargo bridge local --demo approve  # play another workflow of examples/\n  cargo bridge local                 # keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n  cargo bridge local --with examples/count --with ../mine   # with workflows beside the bridge\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once, each with ports of its own; the other commands talk to the newest. Momento's SDKs connect with their local mode (forMomentoLocal): examples/clients. Unknown caches are refused, as Momento refuses them."
 )]
 pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
     #[arg(long)]
     once: bool,
 
-    /// Play a demonstration and exit, as `--once` does for `uppercase`
+    /// Play a demonstration and exit, as `--once` does for `uppercase`; its workflow is deployed from examples/
     #[arg(long, value_name = "NAME", conflicts_with = "once", value_parser = play, long_help = demos())]
     demo: Option<&'static demo::Play>,
 
@@ -46,11 +48,15 @@ pub struct Local {
     #[arg(long)]
     relay: bool,
 
-    /// Template to deploy [default: the clone's template.yaml]
+    /// Template of the bridge [default: the clone's template.yaml]
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
 
-    /// Further cache; may be repeated [default: `demo` and the caches of the template's routes]
+    /// Directory of a workflow, whose template.yaml is deployed beside the bridge as a stack of its own; may be repeated
+    #[arg(long, value_name = "DIR")]
+    with: Vec<PathBuf>,
+
+    /// Further cache; may be repeated [default: `demo` and the caches of the routes]
     #[arg(long, value_name = "NAME", value_parser = cache_name)]
     cache: Vec<String>,
 
@@ -111,22 +117,44 @@ fn play(name: &str) -> Result<&'static demo::Play, String> {
 fn demos() -> String {
     let plays = demo::PLAYS.iter();
     let plays = plays.map(|play| format!("\n- {}: {}", play.name, play.about));
-    let intro =
-        "Play a demonstration and exit; the exit code is 1 when something expected does not come";
+    let intro = "Play a demonstration and exit, with its workflow of examples/ beside the bridge; the exit code is 1 when something expected does not come";
     format!("{intro}:{}", plays.collect::<String>())
 }
 
-/// Prints the findings of `bridge check`. The emulator accepts most of them, so they do not stop the start.
-fn warn(template: &Path) {
-    let report = check(template);
-    if !report.findings.is_empty() {
-        let style = Style::for_stderr();
-        eprintln!(
-            "{}\n{}",
-            style.bold("Findings of `cargo bridge check`; most would show on AWS only:"),
-            report.shown(style)
-        );
+/// The directories of workflows, with that of the demonstration.
+fn directories(mut with: Vec<PathBuf>, example: Option<PathBuf>) -> Vec<PathBuf> {
+    if let Some(example) = example {
+        let same =
+            |directory: &PathBuf| directory.canonicalize().ok() == example.canonicalize().ok();
+        if !with.iter().any(same) {
+            with.push(example);
+        }
     }
+    with
+}
+
+/// Prints the findings of `bridge check`. The emulator accepts most of them, so they do not stop the start.
+fn warn(templates: &[PathBuf]) {
+    let style = Style::for_stderr();
+    let reports = templates.iter().map(|template| check(template));
+    let mut reports = reports
+        .filter(|report| !report.findings.is_empty())
+        .peekable();
+    if reports.peek().is_some() {
+        let title = "Findings of `cargo bridge check`; most would show on AWS only:";
+        eprintln!("{}", style.bold(title));
+    }
+    for report in reports {
+        eprintln!("{}", report.shown(style));
+    }
+}
+
+/// Reads a template and refuses mistakes that prevent a deployment; the binaries of its functions.
+fn binaries(template: &Value, file: &Path) -> Result<Vec<String>> {
+    let name = || format!("`{}`", file.display());
+    template::check_replies(template).with_context(name)?;
+    let functions = template::functions(template).with_context(name)?;
+    Ok(functions.into_iter().map(|(_, binary)| binary).collect())
 }
 
 impl Local {
@@ -156,18 +184,24 @@ impl Local {
         if let Some(template) = self.template {
             options.template = template;
         }
-        let deployed = template::read(&options.template)
+        let example = self.demo.and_then(demo::Play::example);
+        let example = example.map(|name| options.workspace.root().join("examples").join(name));
+        options.with = directories(self.with, example);
+        let bridge = template::read(&options.template)
             .context("cannot use the template (`--template` names another)")?;
-        template::check_replies(&deployed)
-            .with_context(|| format!("`{}`", options.template.display()))?;
-        warn(&options.template);
-        let functions = template::functions(&deployed)?;
-        let mut names: Vec<_> = functions
-            .iter()
-            .map(|(_, binary)| binary.as_str())
-            .collect();
+        let mut names = binaries(&bridge, &options.template)?;
+        let mut templates = vec![options.template.clone()];
+        for directory in &options.with {
+            let workflow =
+                Workflow::read(directory).context("cannot use a workflow of `--with`")?;
+            let file = Workflow::file(directory)?;
+            names.extend(binaries(&workflow.template, &file)?);
+            templates.push(file);
+        }
+        warn(&templates);
         names.sort_unstable();
         names.dedup();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
 
         // The emulator first: a missing requirement shows before a long compilation.
         let emulator = Arc::new(
@@ -221,6 +255,12 @@ fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
         state.topics_endpoint
     )?;
     writeln!(out, "  caches   {}", stack.topics().caches().join(", "))?;
+    let stacks = stack.stacks();
+    let hint = match stacks.len() {
+        1 => "; `--with examples/count` deploys a workflow beside it",
+        _ => "",
+    };
+    writeln!(out, "  stacks   {}{hint}", stacks.join(", "))?;
     writeln!(
         out,
         "  aws      {}  account {}",
@@ -234,10 +274,15 @@ fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
         )?;
     }
     writeln!(out)?;
-    for route in stack.routes().iter().filter(|route| route.enabled) {
+    let routes = stack.routes();
+    for route in routes.iter().filter(|route| route.enabled) {
         let target = match &route.to {
             Target::StateMachine { arn, .. } => arn.rsplit(':').next().unwrap_or(arn).to_owned(),
             Target::EventBus { name, .. } => format!("event bus {name}"),
+            Target::Stop(stop) => format!(
+                "stops the execution of {} with the key at {}",
+                stop.route, stop.key
+            ),
             Target::Resume(resume) => format!("the task whose token is at {}", resume.token),
         };
         writeln!(
@@ -248,8 +293,7 @@ fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
             route.from.topic.as_str()
         )?;
     }
-    let example = stack
-        .routes()
+    let example = routes
         .iter()
         .find(|route| route.enabled)
         .map_or("uppercase-in", |route| route.from.topic.as_str());

@@ -103,7 +103,7 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Relay(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Health(command) => command.run().await,
-        Command::Check(command) => command.run(),
+        Command::Check(command) => command.run().await,
         Command::Draw(command) => command.run(),
         Command::New(command) => command.run(),
         Command::Schema(command) => command.run(),

@@ -1,6 +1,6 @@
 //! `bridge relay`: reads topics by subscription and delivers them to the webhook, for accounts without Momento's webhooks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,32 +14,37 @@ use axum::http::Request;
 use clap::Args;
 use futures_util::FutureExt as _;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use workflow_bridge::adapters::aws::dynamodb::DynamoLedger;
 use workflow_bridge::adapters::aws::eventbridge::EventBridge;
 use workflow_bridge::adapters::aws::secrets::SecretsManager;
-use workflow_bridge::adapters::aws::ssm;
 use workflow_bridge::adapters::aws::{self, RootsError};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::config::{MomentoEndpoint, RoutesSource};
+use workflow_bridge::config::{MomentoEndpoint, RoutesConfig, RoutesSource};
+use workflow_bridge::domain::inbound::live_routes::LiveRoutes;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::domain::inbound::secrets::SecretCache;
 use workflow_bridge::domain::ports::Secrets;
 use workflow_bridge::environment::environment;
 use workflow_bridge::service::relay::cursors::{CursorStore, Cursors, FileStore, TableStore};
 use workflow_bridge::service::relay::destination::{Destination, Door};
+use workflow_bridge::service::relay::follow::Follow;
 use workflow_bridge::service::relay::gaps::{Bus, Gaps};
 use workflow_bridge::service::relay::status::Status;
 use workflow_bridge::service::relay::subscriptions::Subscriptions;
 use workflow_bridge::service::relay::{Relay, TopicName, health, topics};
 use workflow_bridge::service::server::{self, Limits};
-use workflow_bridge::telemetry;
 use workflow_bridge::telemetry::metrics::Metrics;
+use workflow_bridge::{telemetry, wiring};
 
 mod secrets;
 
 use self::secrets::{KeyOptions, SigningOptions};
 use crate::listen::{listen, raise_open_files};
 use crate::{ENDS_IN_ORDER, Signals};
+
+/// Deadline for reading the routes of listed topics.
+const ROUTES_WITHIN: Duration = Duration::from_secs(5);
 
 /// The default file of the cursors.
 const CURSORS: &str = "relay-cursors.json";
@@ -71,7 +76,7 @@ pub struct RelayCommand {
 /// Topics and settings of a relay; for `bridge serve --relay`, too.
 #[derive(Args)]
 pub struct RelayOptions {
-    /// Topic to relay, as CACHE/TOPIC; may be repeated [default: the exact topics of the routes]
+    /// Topic to relay, as CACHE/TOPIC; may be repeated [default: the exact topics of the routes, as they come and go]
     #[arg(
         long = "topic",
         value_name = "CACHE/TOPIC",
@@ -88,6 +93,20 @@ pub struct RelayOptions {
     /// File with the routes document [default: the variable ROUTES, which may also be `ssm:NAME`]
     #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
+
+    /// DynamoDB table with the collected routes of other stacks [default: none]
+    #[arg(long, value_name = "TABLE", env = "ROUTES_TABLE")]
+    routes_table: Option<String>,
+
+    /// Seconds after which the routes are read again, those of a table and of `ROUTES=ssm:NAME`
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "ROUTES_TTL_SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    routes_ttl_seconds: u64,
 
     /// Momento endpoint, or an `http://` URL of a local server
     #[arg(long, value_name = "HOST", env = "MOMENTO_ENDPOINT")]
@@ -191,13 +210,13 @@ pub fn stop() -> Result<impl Future<Output = ()> + Clone> {
 impl RelayOptions {
     /// A relay of these topics to `destination`, before its start.
     pub async fn relay(self, destination: Destination, aws: &LazyAws) -> Result<Relay> {
-        let topics = self.topics(aws).await?;
+        let (topics, follow) = self.topics(aws).await?;
         let status = Arc::new(Status::new(topics.len(), destination.clock.clone()));
         let endpoint = self.momento_endpoint.as_deref().context(
             "expected Momento's endpoint, found none: name it with `--momento-endpoint` or in MOMENTO_ENDPOINT",
         )?;
         let endpoint = MomentoEndpoint::parse(endpoint).map_err(|text| anyhow!(text))?;
-        let subscriptions = Subscriptions::new(self.key.store(aws).await?, endpoint, topics.len())?;
+        let subscriptions = Subscriptions::new(self.key.store(aws).await?, endpoint)?;
         let bus = match self.gap_bus {
             None => None,
             Some(name) => Some(Bus {
@@ -207,11 +226,14 @@ impl RelayOptions {
         };
         let store = store(self.state.as_deref(), aws).await?;
         let from: HashMap<_, _> = self.from.into_iter().collect();
-        if let Some(unknown) = from.keys().find(|topic| !topics.contains(topic)) {
+        // A route may bring a topic later.
+        let is_unknown = |topic: &&TopicName| follow.is_none() && !topics.contains(*topic);
+        if let Some(unknown) = from.keys().find(is_unknown) {
             bail!("expected a relayed topic in `--from`, found `{unknown}`");
         }
         Ok(Relay {
             topics,
+            follow,
             from,
             subscriptions: Arc::new(subscriptions),
             destination: Arc::new(destination),
@@ -228,46 +250,79 @@ impl RelayOptions {
         })
     }
 
-    /// The listed topics, or those of the routes.
-    async fn topics(&self, aws: &LazyAws) -> Result<Vec<TopicName>> {
+    /// The listed topics; or those of the routes, and the routes to follow if they can change.
+    async fn topics(&self, aws: &LazyAws) -> Result<(BTreeSet<TopicName>, Option<Follow>)> {
         let routes = self.routes(aws).await?;
         if self.topics.is_empty() {
-            let routes = routes.context("expected topics to relay, found none: list them with `--topic CACHE/TOPIC`, or give the routes document with `--routes` or in the variable ROUTES")?;
-            return topics::of_routes(&routes).map_err(|text| anyhow!(text));
+            let routes = routes.context("expected topics to relay, found none: list them with `--topic CACHE/TOPIC`, or name the routes with `--routes`, `--routes-table`, or the variables ROUTES and ROUTES_TABLE")?;
+            let follow = Follow {
+                routes,
+                every: Duration::from_secs(self.routes_ttl_seconds),
+            };
+            let topics = follow.topics().map_err(|text| anyhow!(text))?;
+            let follow = Some(follow).filter(|follow| follow.routes.is_live());
+            return Ok((topics, follow));
         }
-        let mut listed = self.topics.clone();
-        listed.sort();
-        listed.dedup();
-        for topic in routes
-            .iter()
-            .flat_map(|routes| topics::without_route(&listed, routes))
-        {
-            tracing::warn!(
-                message.cache = topic.cache,
-                message.topic = topic.topic,
-                "no enabled route takes this topic: its messages will be unrouted"
-            );
+        let listed = self.topics.iter().cloned().collect();
+        if let Some(routes) = routes {
+            warn_of_unrouted(&listed, &routes).await;
         }
-        Ok(listed)
+        Ok((listed, None))
     }
 
-    async fn routes(&self, aws: &LazyAws) -> Result<Option<Routes>> {
-        if let Some(file) = &self.routes {
-            let document = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read the routes in `{}`", file.display()))?;
-            let routes = Routes::parse(&document);
-            return Ok(Some(
-                routes.with_context(|| format!("in `{}`", file.display()))?,
-            ));
+    async fn routes(&self, aws: &LazyAws) -> Result<Option<Arc<LiveRoutes>>> {
+        let Some(file) = &self.routes else {
+            let value = environment("ROUTES").filter(|value| !value.trim().is_empty());
+            let source = value.map(|value| RoutesSource::of(&value));
+            return self.live_routes(source, aws).await;
+        };
+        let document = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the routes in `{}`", file.display()))?;
+        let source = Some(RoutesSource::Inline(document));
+        let routes = self.live_routes(source, aws).await;
+        routes.with_context(|| format!("in `{}`", file.display()))
+    }
+
+    async fn live_routes(
+        &self,
+        source: Option<RoutesSource>,
+        aws: &LazyAws,
+    ) -> Result<Option<Arc<LiveRoutes>>> {
+        let table = self.routes_table.clone().filter(|table| !table.is_empty());
+        match (source, table) {
+            (None, None) => Ok(None),
+            (Some(RoutesSource::Inline(document)), None) => {
+                Ok(Some(LiveRoutes::fixed(Routes::parse(&document)?)))
+            }
+            (source, table) => {
+                let config = RoutesConfig {
+                    source,
+                    table,
+                    ttl: Duration::from_secs(self.routes_ttl_seconds),
+                };
+                let aws = aws.get().await?;
+                if aws.region().is_none() {
+                    bail!("expected an AWS region, found none: set AWS_REGION");
+                }
+                Ok(Some(wiring::live_routes(&config, aws).await?))
+            }
         }
-        let Some(value) = environment("ROUTES").filter(|value| !value.trim().is_empty()) else {
-            return Ok(None);
-        };
-        let routes = match RoutesSource::of(&value) {
-            RoutesSource::Inline(document) => Routes::parse(&document)?,
-            parameter => ssm::load_routes(&parameter, aws.get().await?).await?,
-        };
-        Ok(Some(routes))
+    }
+}
+
+/// Logs the listed topics without an enabled route, if the routes can be read.
+async fn warn_of_unrouted(listed: &BTreeSet<TopicName>, routes: &Arc<LiveRoutes>) {
+    let deadline = Instant::now() + ROUTES_WITHIN;
+    let snapshot = routes.fresh(deadline, Duration::ZERO).await;
+    if !snapshot.is_current() {
+        return;
+    }
+    for topic in topics::without_route(listed, &snapshot.routes) {
+        tracing::warn!(
+            message.cache = topic.cache,
+            message.topic = topic.topic,
+            "no enabled route takes this topic: its messages will be unrouted"
+        );
     }
 }
 
@@ -314,13 +369,13 @@ pub async fn run(
     stop: impl Future<Output = ()> + Clone,
 ) -> Result<()> {
     raise_open_files();
-    let (topics, place) = (relay.topics.len(), relay.destination.place());
+    let place = relay.destination.place();
     let running = tokio::select! {
         running = relay.start() => running?,
         () = stop.clone() => return Ok(()),
     };
     tracing::info!(
-        topics,
+        topics = running.topics(),
         webhook = place,
         server.address = listening.map(tracing::field::display),
         "relaying"

@@ -13,9 +13,9 @@ use crate::domain::inbound::letter::{Letter, Reason};
 use crate::domain::inbound::message::TopicMessage;
 use crate::domain::inbound::outcome::{Delivery, Outcome, Progress};
 use crate::domain::inbound::queues::{Deadlines, Place, Queues, store};
-use crate::domain::inbound::request::{Request, request};
+use crate::domain::inbound::request::{Request, keyed_execution, request};
 use crate::domain::inbound::routes::Route;
-use crate::domain::ports::{EventBus, Resumed, Started, Tasks, Workflows};
+use crate::domain::ports::{EventBus, Resumed, Started, Stopped, Stopping, Tasks, Workflows};
 use crate::domain::retry::{RetryPolicy, retry};
 use crate::telemetry::xray::{Trace, Tracer};
 
@@ -25,6 +25,7 @@ pub struct Targets {
     pub workflows: Arc<dyn Workflows>,
     pub event_bus: Arc<dyn EventBus>,
     pub tasks: Arc<dyn Tasks>,
+    pub stopping: Arc<dyn Stopping>,
     /// The traces of executions and events.
     pub tracer: Tracer,
 }
@@ -84,6 +85,7 @@ async fn deliver_one(
     let took = began.elapsed();
     let reply = route.reply.as_ref();
     let reply_refused = reply.is_some_and(|reply| reply.refuses(message));
+    let execution = keyed_execution(message, route);
     let route = route.name.clone();
     let fault = match result {
         Ok(outcome) => {
@@ -95,6 +97,7 @@ async fn deliver_one(
                 fault: None,
                 queue_fault: None,
                 late: false,
+                execution,
                 reply_refused,
             };
         }
@@ -129,6 +132,7 @@ async fn deliver_one(
         fault: Some(fault),
         late: queue_fault.is_none() && Instant::now() > deadlines.answer,
         queue_fault,
+        execution,
         reply_refused,
     }
 }
@@ -167,6 +171,14 @@ pub async fn attempt(
             let outcome = result.map(|resumed| match resumed {
                 Resumed::Now => Outcome::Resumed,
                 Resumed::Closed => Outcome::Closed,
+            });
+            (outcome, attempts)
+        }
+        Request::Stop(stop) => {
+            let (result, attempts) = retry(policy, || targets.stopping.stop(stop)).await;
+            let outcome = result.map(|stopped| match stopped {
+                Stopped::Now => Outcome::Stopped,
+                Stopped::Closed => Outcome::Closed,
             });
             (outcome, attempts)
         }

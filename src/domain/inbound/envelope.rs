@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::inbound::execution_name::execution_name;
+use crate::domain::inbound::execution_name::{execution_name, keyed_execution_name};
 use crate::domain::inbound::message::{Body, TopicMessage};
 use crate::domain::inbound::routes::{Address, Format, Reply, Route};
 use crate::json::{self, quote};
@@ -30,16 +30,18 @@ pub struct ExecutionInput<'a> {
 #[derive(Clone, Debug)]
 struct WrittenBridge<'a> {
     route: &'a str,
+    key: Option<&'a str>,
     reply: Option<ReplyAddress>,
 }
 
 impl<'a> ExecutionInput<'a> {
     /// The input of a route with `"input": "envelope"`.
-    pub fn envelope(message: &'a TopicMessage, route: &'a Route) -> Self {
+    pub fn envelope(message: &'a TopicMessage, route: &'a Route, key: Option<&'a str>) -> Self {
         let reply = route.reply.as_ref();
         let reply = reply.map(|reply| ReplyAddress::of(reply, message));
         let bridge = WrittenBridge {
             route: &route.name,
+            key,
             reply,
         };
         Self {
@@ -69,6 +71,10 @@ impl<'a> ExecutionInput<'a> {
         write_message(out, message)?;
         write!(out, r#","bridge":{{"version":{ENVELOPE_VERSION},"route":"#)?;
         quote(out, bridge.route)?;
+        if let Some(key) = bridge.key {
+            out.write_str(r#","key":"#)?;
+            quote(out, key)?;
+        }
         out.write_str(r#","reply":"#)?;
         match &bridge.reply {
             Some(reply) => reply.write_to(out)?,
@@ -113,11 +119,14 @@ impl<'a> ExecutionInput<'a> {
         let token_id = message.token_id.iter();
         let reply = bridge.reply.iter().flat_map(|reply| {
             let topics = reply.topics.iter().chain(&reply.failures);
-            topics.chain([&reply.cache])
+            topics.chain(&reply.started).chain([&reply.cache])
         });
         let names = [&message.cache, &message.topic].into_iter();
         let names = names.chain(token_id).chain(reply).map(String::as_str);
-        let names = names.chain([bridge.route, value]).map(quoted);
+        let names = names
+            .chain(bridge.key)
+            .chain([bridge.route, value])
+            .map(quoted);
         FRAME_MAX + value.len() + names.sum::<usize>()
     }
 }
@@ -185,6 +194,8 @@ pub struct Envelope {
     /// The id stated in the envelope.
     stated_id: String,
     pub route: String,
+    /// The business key of a keyed route's message.
+    pub key: Option<String>,
     /// `None` for a route without a reply.
     pub reply: Option<ReplyAddress>,
 }
@@ -195,6 +206,8 @@ pub struct ReplyAddress {
     pub cache: String,
     pub topics: Vec<String>,
     pub failures: Vec<String>,
+    #[serde(default)]
+    pub started: Vec<String>,
     pub format: Format,
 }
 
@@ -202,12 +215,16 @@ impl ReplyAddress {
     /// The address that a route gives to the result of a message.
     pub fn of(reply: &Reply, message: &TopicMessage) -> Self {
         let Address {
-            topics, failures, ..
+            topics,
+            failures,
+            started,
+            ..
         } = reply.address(message);
         Self {
             cache: reply.cache.render(message),
             topics,
             failures,
+            started,
             format: reply.format,
         }
     }
@@ -219,6 +236,10 @@ impl ReplyAddress {
         quote_all(out, &self.topics)?;
         out.write_str(r#","failures":"#)?;
         quote_all(out, &self.failures)?;
+        if !self.started.is_empty() {
+            out.write_str(r#","started":"#)?;
+            quote_all(out, &self.started)?;
+        }
         write!(out, r#","format":"{}"}}"#, self.format.name())
     }
 }
@@ -248,6 +269,8 @@ struct ReadMessage {
 #[derive(Deserialize)]
 struct ReadBridge {
     route: String,
+    #[serde(default)]
+    key: Option<String>,
     #[serde(default)]
     reply: Option<ReplyAddress>,
 }
@@ -300,6 +323,7 @@ impl Envelope {
             message: TopicMessage::of(body).map_err(|e| wrong("message", e.to_string()))?,
             stated_id: message.id,
             route: bridge.route,
+            key: bridge.key,
             reply: bridge.reply,
         }))
     }
@@ -308,9 +332,15 @@ impl Envelope {
     ///
     /// The name ends with a hash of the message that started the execution. A text in that message cannot contain the
     /// message's hash, so no publisher can write an envelope that fits the name of its execution.
+    ///
+    /// The name of a keyed execution has a hash of route and key, which a publisher knows: such an envelope needs its route's
+    /// confirmation.
     pub fn is_of(&self, execution_name: &str) -> bool {
-        self.stated_id == self.message.id.as_str()
-            && execution_name == self::execution_name(&self.route, &self.message)
+        let name = match &self.key {
+            Some(key) => keyed_execution_name(&self.route, key),
+            None => self::execution_name(&self.route, &self.message),
+        };
+        self.stated_id == self.message.id.as_str() && execution_name == name
     }
 }
 

@@ -1,5 +1,7 @@
 //! The name of an execution: a function of the message and its route alone, so that a redelivery has the same execution.
 
+use ring::digest::{Context, SHA256};
+
 use crate::domain::inbound::message::TopicMessage;
 
 /// Most characters in an execution's name, by StartExecution's model.
@@ -18,8 +20,35 @@ pub fn execution_name(route: &str, message: &TopicMessage) -> String {
 /// The name for a message known by these fields only; `id` may be its first 16 digits.
 pub fn execution_name_of(route: &str, topic: &str, number: u64, id: &str) -> String {
     let tail = format!("-{number}-{}", id.get(..NAME_ID_DIGITS).unwrap_or(id));
+    with_tail([route, "-", topic], &tail)
+}
+
+/// `<route>-<key>-<first 16 hex digits of SHA-256 over route and key>`, at most 80 characters of `[A-Za-z0-9_-]`. Each of
+/// both is hashed after its length in bytes, as a big-endian 64-bit number.
+///
+/// Every other character of the key becomes `_`. The key is cut to fit.
+pub fn keyed_execution_name(route: &str, key: &str) -> String {
+    let mut context = Context::new(&SHA256);
+    for part in [route, key] {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let digest = hex::encode(context.finish());
+    let tail = format!("-{}", &digest[..NAME_ID_DIGITS]);
+    with_tail([route, "-", key], &tail)
+}
+
+/// Whether a name has the form of [`execution_name`] or [`keyed_execution_name`] for `route`.
+pub fn is_named_after(name: &str, route: &str) -> bool {
+    let rest = name
+        .strip_prefix(route)
+        .and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| id_in_name(rest).is_some())
+}
+
+/// The parts in legal characters, cut to leave room for the tail.
+fn with_tail(parts: [&str; 3], tail: &str) -> String {
     let room = NAME_MAX.saturating_sub(tail.len());
-    let parts = [route, "-", topic];
     let legal = |c: char| match c {
         'A'..='Z' | 'a'..='z' | '0'..='9' | '_' | '-' => c,
         _ => '_',
@@ -32,7 +61,7 @@ pub fn execution_name_of(route: &str, topic: &str, number: u64, id: &str) -> Str
             .map(legal)
             .take(room),
     );
-    name + &tail
+    name + tail
 }
 
 /// The first digits of the message's id in a name by [`execution_name`]; `None` for any other name.
@@ -110,6 +139,31 @@ mod tests {
         }
         let m = message(json!({"topic": "a/b#c d"}));
         assert!(execution_name("r", &m).starts_with("r-a_b_c_d-1-"));
+    }
+
+    #[test]
+    fn a_reviewer_finds_an_execution_by_its_key() {
+        // printf '\0\0\0\0\0\0\0\6orders\0\0\0\0\0\0\0\x044711' | sha256sum
+        let name = keyed_execution_name("orders", "4711");
+        assert_eq!(name, "orders-4711-ab4edd012d39858d");
+        assert!(is_named_after(&name, "orders"));
+        assert!(!is_named_after(&name, "order"));
+        assert!(!is_named_after("orders-4711", "orders"));
+        let long = keyed_execution_name(&"r".repeat(32), &"ü/".repeat(200));
+        assert!(legal(&long) && long.len() == 80, "{long}");
+        assert!(long.starts_with(&format!("{}-____", "r".repeat(32))));
+        // The same characters in another place, and keys that differ in their cut part only.
+        for (one, other) in [
+            (("a", "b-c"), ("a-b", "c")),
+            (("a", "x/y"), ("a", "x_y")),
+            (("a", &"k".repeat(100)), ("a", &"k".repeat(101))),
+        ] {
+            let (one, other) = (
+                keyed_execution_name(one.0, one.1),
+                keyed_execution_name(other.0, other.1),
+            );
+            assert_ne!(one, other);
+        }
     }
 
     proptest! {

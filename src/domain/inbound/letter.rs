@@ -52,6 +52,8 @@ pub enum Reason {
     Refused,
     /// The execution's input exceeds the limit of Step Functions.
     InputTooLarge,
+    /// The message has no key at its route's path.
+    NoKey,
     /// The route was removed or disabled.
     RouteGone,
     /// Attempts failed until the end of the queue's retention.
@@ -69,13 +71,14 @@ pub enum Reason {
 
 impl Reason {
     /// Add every new reason here, too.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Unrouted,
         Self::Undecided,
         Self::RoutesUnavailable,
         Self::Unavailable,
         Self::Refused,
         Self::InputTooLarge,
+        Self::NoKey,
         Self::RouteGone,
         Self::GaveUp,
         Self::Unreadable,
@@ -93,6 +96,7 @@ impl Reason {
             Self::Unavailable => "unavailable",
             Self::Refused => "refused",
             Self::InputTooLarge => "input_too_large",
+            Self::NoKey => "no_key",
             Self::RouteGone => "route_gone",
             Self::GaveUp => "gave_up",
             Self::Unreadable => "unreadable",
@@ -110,6 +114,9 @@ impl Reason {
                 if fault.code == crate::domain::inbound::request::INPUT_TOO_LARGE =>
             {
                 Self::InputTooLarge
+            }
+            FaultKind::Permanent if fault.code == crate::domain::inbound::key::NO_KEY => {
+                Self::NoKey
             }
             FaultKind::Permanent => Self::Refused,
         }

@@ -24,6 +24,8 @@ pub struct Delivery {
     pub queue_fault: Option<Fault>,
     /// Stored after the answer was due.
     pub late: bool,
+    /// The name of the execution that a key leads to.
+    pub execution: Option<String>,
     /// The message requested a reply topic outside its route's `allow`.
     pub reply_refused: bool,
 }
@@ -39,7 +41,10 @@ pub enum Outcome {
     EventPut,
     /// A waiting task resumed.
     Resumed,
-    /// The task no longer waits: it was answered before, or its time was over.
+    /// The execution was stopped.
+    Stopped,
+    /// The task no longer waits: it was answered before, or its time was over. Or the execution to be stopped had ended
+    /// before, or never started.
     Closed,
     /// The parking queue took it, and the redrive will try the target again.
     Parked,
@@ -84,6 +89,7 @@ impl Outcome {
             Self::Duplicate => Metric::Duplicate,
             Self::EventPut => Metric::EventPut,
             Self::Resumed => Metric::Resumed,
+            Self::Stopped => Metric::Stopped,
             Self::Closed => Metric::Closed,
             Self::Parked | Self::DeadLettered | Self::NotStored => return,
         };
@@ -98,6 +104,7 @@ impl Outcome {
             Self::Duplicate => "duplicate",
             Self::EventPut => "event_put",
             Self::Resumed => "resumed",
+            Self::Stopped => "stopped",
             Self::Closed => "closed",
             Self::Parked => "parked",
             Self::DeadLettered => "dead_lettered",

@@ -66,6 +66,8 @@ pub enum Target {
         /// Of a state machine, a version or an alias.
         arn: String,
         input: Input,
+        /// The business key of the execution, which has its name from it.
+        key: Option<FieldPath>,
     },
     EventBus {
         /// Name or ARN.
@@ -75,6 +77,20 @@ pub enum Target {
     },
     /// A workflow's task that waits for this answer.
     Resume(Resume),
+    /// The execution that another route started for a key.
+    Stop(Stop),
+}
+
+/// Paths to the key of an execution to be stopped, and to the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The route that started it, in the same document.
+    pub route: String,
+    /// Unqualified ARN of that route's state machine.
+    pub state_machine: String,
+    pub key: FieldPath,
+    pub error: Option<FieldPath>,
+    pub cause: Option<FieldPath>,
 }
 
 /// Paths to a task's answer in a message.
@@ -172,7 +188,10 @@ impl Routes {
             .collect();
         let named = candidates.iter().find(|route| {
             // No candidate's name begins with another's: such a document is refused.
-            execution_name::sequence_in_name(execution_name, &route.name).is_some()
+            match route.key() {
+                None => execution_name::sequence_in_name(execution_name, &route.name).is_some(),
+                Some(_) => execution_name::is_named_after(execution_name, &route.name),
+            }
         });
         match (named, candidates.as_slice()) {
             (Some(route), _) => Some(route),
@@ -194,6 +213,14 @@ impl Route {
         })
     }
 
+    /// The path of the business key.
+    pub fn key(&self) -> Option<&FieldPath> {
+        match &self.to {
+            Target::StateMachine { key, .. } => key.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether an execution's input is the text of the message alone.
     pub fn takes_payload(&self) -> bool {
         matches!(
@@ -211,7 +238,7 @@ impl Target {
     pub(crate) fn state_machine(&self) -> Option<&str> {
         match self {
             Self::StateMachine { arn, .. } => Some(unqualified(arn)),
-            Self::EventBus { .. } | Self::Resume(_) => None,
+            Self::EventBus { .. } | Self::Resume(_) | Self::Stop(_) => None,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::inbound::live_routes::{LiveRoutes, Snapshot};
 use crate::domain::outbound::claims::Unclaimed;
 use crate::domain::outbound::publisher::{Begin, Publisher, Turn, Unpublished};
 use crate::domain::outbound::result::{
-    ASKS_FOR_NO_REPLY, Address, Execution, NoAddress, Origin, Publication,
+    ASKS_FOR_NO_REPLY, Address, Execution, NoAddress, Origin, Publication, Status,
 };
 use crate::domain::ports::{Answer, Executions};
 use crate::domain::retry::{RetryPolicy, retry};
@@ -67,6 +67,9 @@ impl Complete {
         execution: Execution,
         deadline: Instant,
     ) -> Result<Done, Failed> {
+        if execution.status == Status::Running {
+            return self.started(execution, deadline).await;
+        }
         if !execution.has_ended() {
             return Ok(Done::Ignored);
         }
@@ -75,6 +78,57 @@ impl Complete {
         let id = execution.ledger_id();
         let act = async |turn: &Turn| self.result(execution, origin, turn, deadline).await;
         self.in_turn(id, deadline, act).await
+    }
+
+    /// Announces that an execution started, unless its result was published before.
+    async fn started(&self, mut execution: Execution, deadline: Instant) -> Result<Done, Failed> {
+        if execution.lacks_input() {
+            let describe = || self.executions.describe(&execution.execution_arn);
+            let (described, _) = retry(RetryPolicy::until(deadline), describe).await;
+            execution.fill_in_input(described.map_err(Failed::Describe)?);
+        }
+        let origin = execution.origin();
+        correlate(&execution, &origin, None);
+        // The end of the execution reports a refused address.
+        let Ok(address) = self.address(&execution, origin, deadline).await? else {
+            return Ok(Done::Ignored);
+        };
+        if address.reply.started.is_empty() {
+            return Ok(Done::Ignored);
+        }
+        let act = async |turn: &Turn| {
+            let publications = execution.announcements(&address);
+            let publishing = self.publisher.publish(turn, &publications, deadline);
+            publishing.await?;
+            tracing::info!(
+                execution.arn = execution.execution_arn,
+                route = address.route,
+                key = address.key,
+                published.to = to(&publications),
+                "announced an execution"
+            );
+            let route = Some(address.route.as_str());
+            self.metrics.add(Metric::Announced, 1, route, None);
+            Ok(Done::Published)
+        };
+        self.in_turn(execution.started_id(), deadline, act).await
+    }
+
+    /// Makes a later announcement of this execution impossible. One under way ends first.
+    async fn close_announcement(
+        &self,
+        execution: &Execution,
+        deadline: Instant,
+    ) -> Result<(), Failed> {
+        match self.publisher.begin(execution.started_id(), deadline).await {
+            Ok(Begin::Turn(turn)) => {
+                let closing = self.publisher.close(turn, deadline);
+                closing.await.map_err(Failed::Ledger)
+            }
+            Ok(Begin::Done) => Ok(()),
+            Ok(Begin::Busy(wait)) => Err(Failed::Busy(wait)),
+            Err(fault) => Err(Failed::Ledger(fault)),
+        }
     }
 
     /// Publishes the values of a workflow's event.
@@ -180,6 +234,9 @@ impl Complete {
             }
             Err(NoAddress::Unreadable(unreadable)) => return Err(unreadable.into()),
         };
+        if !address.reply.started.is_empty() {
+            self.close_announcement(&execution, deadline).await?;
+        }
         let publications = execution.publications(&address)?;
         let publishing = self.publisher.publish(turn, &publications, deadline);
         let (publications, claims) = match publishing.await {
@@ -206,6 +263,7 @@ impl Complete {
             execution.status = execution.status.name(),
             execution.stopped_at = execution.stop_date,
             route,
+            key = address.key,
             outcome = "published",
             published.to = to(&publications),
             published.claims = claims,

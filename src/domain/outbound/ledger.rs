@@ -5,6 +5,11 @@ pub fn ledger_id(execution_arn: &str, redrive_count: u32) -> String {
     format!("{execution_arn}#{redrive_count}")
 }
 
+/// The id of the announcement that an execution started. Redrives start it again, without another announcement.
+pub fn started_id(execution_arn: &str) -> String {
+    format!("{execution_arn}#started")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -221,6 +221,19 @@ impl Publisher {
         report(result, "published, but the ledger was not updated");
     }
 
+    /// As [`Publisher::finish`], for an event whose publications must never be made.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger does not answer before `deadline`.
+    pub async fn close(&self, turn: Turn, deadline: Instant) -> Result<(), Fault> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let until = RetryPolicy::until(deadline);
+        retry(until, || ledger.finish(&turn.id)).await.0
+    }
+
     /// Releases the event for its next owner, with the publications so far.
     pub async fn give_back(&self, turn: Turn) {
         let Some(ledger) = &self.ledger else { return };

@@ -11,7 +11,7 @@ pub use address::{ASKS_FOR_NO_REPLY, Address, NoAddress, Origin, Refused};
 
 use crate::domain::inbound::envelope::ReplyAddress;
 use crate::domain::inbound::routes::Format;
-use crate::domain::outbound::ledger::ledger_id;
+use crate::domain::outbound::ledger::{ledger_id, started_id};
 use crate::domain::ports::Described;
 use crate::json;
 
@@ -65,7 +65,8 @@ pub enum Status {
     Failed,
     TimedOut,
     Aborted,
-    /// `RUNNING`, `PENDING_REDRIVE` or any other: the execution has not ended.
+    Running,
+    /// `PENDING_REDRIVE` or any other: the execution has not ended.
     #[serde(other)]
     Open,
 }
@@ -78,6 +79,7 @@ impl Status {
             Self::Failed => "FAILED",
             Self::TimedOut => "TIMED_OUT",
             Self::Aborted => "ABORTED",
+            Self::Running => "RUNNING",
             Self::Open => "OPEN",
         }
     }
@@ -104,6 +106,9 @@ struct Envelope<'a> {
     /// Null for a `payload` route, whose input carries no message.
     id: Option<&'a str>,
     route: &'a str,
+    /// The business key of a keyed route's message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
     status: Status,
     execution: &'a str,
     output: Option<&'a RawValue>,
@@ -114,14 +119,41 @@ struct Envelope<'a> {
     stopped_at: Option<i64>,
 }
 
+/// The announcement that an execution started.
+#[derive(Serialize)]
+struct Announcement<'a> {
+    id: Option<&'a str>,
+    route: &'a str,
+    key: Option<&'a str>,
+    status: Status,
+    execution: &'a str,
+    in_reply_to: &'a InReplyTo,
+    started_at: Option<i64>,
+}
+
 impl Execution {
     /// The ledger's id of this end of the execution.
     pub fn ledger_id(&self) -> String {
         ledger_id(&self.execution_arn, self.redrive_count.unwrap_or(0))
     }
 
+    /// The ledger's id of the announcement that the execution started.
+    pub fn started_id(&self) -> String {
+        started_id(&self.execution_arn)
+    }
+
     pub fn has_ended(&self) -> bool {
-        self.status != Status::Open
+        !matches!(self.status, Status::Open | Status::Running)
+    }
+
+    /// Whether the event lacks the input.
+    pub fn lacks_input(&self) -> bool {
+        self.input.is_none()
+    }
+
+    /// Adds the input alone, which no later state of the execution changes.
+    pub fn fill_in_input(&mut self, described: Described) {
+        self.input = self.input.take().or(described.input);
     }
 
     /// Whether the event lacks details needed by [`Execution::address`] and [`Execution::publications`].
@@ -172,6 +204,22 @@ impl Execution {
         Ok(publications(reply, topics, &value))
     }
 
+    /// The publications of the announcement that the execution started.
+    pub fn announcements(&self, address: &Address) -> Vec<Publication> {
+        let announcement = Announcement {
+            id: address.id.as_deref(),
+            route: &address.route,
+            key: address.key.as_deref(),
+            status: self.status,
+            execution: &self.execution_arn,
+            in_reply_to: &address.in_reply_to,
+            started_at: self.start_date,
+        };
+        let value = serde_json::to_string(&announcement);
+        let value = value.expect("strings and numbers always serialize");
+        publications(&address.reply, &address.reply.started, &value)
+    }
+
     /// The publications in place of an oversized value: an error envelope to the failure topics.
     pub fn without_value(&self, address: &Address, why: &str) -> Vec<Publication> {
         let value = self.envelope(address, None, Some((TOO_LARGE, why)));
@@ -204,6 +252,7 @@ impl Execution {
         let envelope = Envelope {
             id: address.id.as_deref(),
             route: &address.route,
+            key: address.key.as_deref(),
             status: self.status,
             execution: &self.execution_arn,
             output,

@@ -33,7 +33,7 @@ pub use budget::Budget;
 pub use cursor::{Cursor, Reach};
 
 use crate::domain::fault::{Fault, FaultKind};
-use crate::domain::inbound::execution_name::{id_in_name, sequence_in_name};
+use crate::domain::inbound::execution_name::{id_in_name, is_named_after};
 use crate::domain::outbound::ledger::ledger_id;
 use crate::domain::ports::{Answer, Backlog, ExecutionPage, Listed, Listing, Queue, Register};
 use crate::domain::retry::{RetryPolicy, retry};
@@ -76,7 +76,7 @@ impl Job {
     /// The route in an execution's name.
     fn route_of(&self, name: &str) -> Option<&str> {
         let mut routes = self.routes.iter().map(String::as_str);
-        routes.find(|route| sequence_in_name(name, route).is_some())
+        routes.find(|route| is_named_after(name, route))
     }
 }
 

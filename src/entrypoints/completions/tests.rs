@@ -18,6 +18,7 @@ use crate::testing::{Behaviour, World};
 mod fresh_routes;
 mod ledger;
 mod metrics;
+mod started;
 
 fn completion(world: &World) -> Completion {
     Completion {

@@ -175,6 +175,7 @@ impl Verdict {
                 let targets = self.deliveries.iter().map(|delivery| BodyTarget {
                     route: &delivery.route,
                     outcome: delivery.outcome.name(),
+                    execution: delivery.execution.as_deref(),
                 });
                 targets.collect()
             }),
@@ -203,6 +204,7 @@ pub fn not_stored(progress: &Progress) -> Response<String> {
         outcomes.map(|(route, outcome)| BodyTarget {
             route,
             outcome: outcome.name(),
+            execution: None,
         })
     });
     let body = Body {
@@ -234,6 +236,9 @@ impl Body<'_> {
 struct BodyTarget<'a> {
     route: &'a str,
     outcome: &'static str,
+    /// The name of the execution that the message's key leads to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution: Option<&'a str>,
 }
 
 /// Logs one line for each request, whatever its outcome.
@@ -253,6 +258,8 @@ pub(super) fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
             ))
         })
         .collect();
+    let executions = verdict.deliveries.iter();
+    let executions: Vec<&str> = executions.filter_map(|d| d.execution.as_deref()).collect();
     let mut codes = verdict.deliveries.iter().filter_map(|d| d.fault.as_ref());
     let code = codes.next().map(|fault| fault.code.as_str());
     macro_rules! line {
@@ -267,6 +274,7 @@ pub(super) fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
                 message.age_ms = message.map(|m| now_ms.saturating_sub(m.event_timestamp)),
                 targets = (!verdict.deliveries.is_empty())
                     .then(|| outcome::outcomes(&verdict.deliveries)),
+                executions = (!executions.is_empty()).then(|| executions.join(" ")),
                 reply = verdict
                     .deliveries
                     .iter()

@@ -218,7 +218,7 @@ impl Courier {
 }
 
 /// Waits for the stop signal.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // A dropped sender sends no signal any more.
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending().await
@@ -226,4 +226,4 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -140,11 +140,23 @@ impl Cursors {
         }
     }
 
+    /// The latest cursors of these topics, saved or not. They must not advance meanwhile.
+    ///
     /// # Errors
     ///
     /// When the store fails, or holds an invalid cursor.
     pub async fn load(&self, topics: &[TopicName]) -> Result<HashMap<TopicName, Cursor>, Fault> {
-        self.store.load(topics).await
+        // Before the store's: a save under way must not hide them.
+        let unsaved: Vec<_> = {
+            let changed = self.changed();
+            let unsaved = topics
+                .iter()
+                .filter_map(|topic| Some((topic.clone(), *changed.get(topic)?)));
+            unsaved.collect()
+        };
+        let mut latest = self.store.load(topics).await?;
+        latest.extend(unsaved);
+        Ok(latest)
     }
 
     /// Records that everything before `cursor` is done; [`Cursors::keep`] saves it.

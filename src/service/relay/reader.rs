@@ -1,4 +1,4 @@
-//! Reads one topic for ever, and queues its messages and gaps in order for the courier.
+//! Reads one topic until it is removed, and queues its messages and gaps in order for the courier.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub enum Entry {
 /// Reads one topic.
 pub struct Reader {
     pub topic: TopicName,
-    /// The topic's index among all topics, which selects the connection.
+    /// A number of the topic alone, which selects the connection.
     pub index: usize,
     pub subscriptions: Arc<Subscriptions>,
     pub opening: Arc<Semaphore>,
@@ -69,6 +69,12 @@ enum End {
 }
 
 impl Reader {
+    /// Begins at a cursor of an earlier run, or at the next message.
+    pub fn begin_at(&mut self, cursor: Option<Cursor>) {
+        self.began = cursor.is_some();
+        self.track = Track::new(cursor);
+    }
+
     /// Opens the topic's subscription at the track's position.
     pub async fn open(&self) -> Result<Subscription, Fault> {
         let _turn = self.opening.acquire().await;

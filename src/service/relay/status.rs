@@ -2,14 +2,16 @@
 
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::clock::Clock;
 
 /// Counters and gauges of one relay.
 #[derive(Debug)]
 pub struct Status {
-    topics: u64,
+    topics: AtomicU64,
+    /// Whether `topics` counts those of all routes.
+    is_complete: AtomicBool,
     clock: Arc<Clock>,
     subscribed: AtomicU64,
     in_flight: AtomicU64,
@@ -43,7 +45,8 @@ fn ongoing(gauge: &AtomicU64) -> Ongoing<'_> {
 impl Status {
     pub fn new(topics: usize, clock: Arc<Clock>) -> Self {
         Self {
-            topics: topics as u64,
+            topics: AtomicU64::new(topics as u64),
+            is_complete: AtomicBool::new(true),
             clock,
             subscribed: AtomicU64::default(),
             in_flight: AtomicU64::default(),
@@ -58,6 +61,17 @@ impl Status {
             gaps: AtomicU64::default(),
             missed: AtomicU64::default(),
         }
+    }
+
+    /// Sets the number of topics, and whether the routes of all of them are known.
+    pub fn want(&self, topics: usize, is_complete: bool) {
+        self.topics.store(topics as u64, Relaxed);
+        self.is_complete.store(is_complete, Relaxed);
+    }
+
+    /// The number of topics.
+    pub fn topics(&self) -> u64 {
+        self.topics.load(Relaxed)
     }
 
     /// A topic has a subscription.
@@ -111,11 +125,14 @@ impl Status {
         (self.delivered.load(Relaxed), self.refused.load(Relaxed))
     }
 
-    /// The unmet conditions of readiness: a subscription for every topic, no message waiting after a failed attempt, and a
-    /// clock that agrees with the webhook's.
+    /// The unmet conditions of readiness: all routes, a subscription for every topic, no message waiting after a failed
+    /// attempt, and a clock that agrees with the webhook's.
     pub fn missing(&self) -> Vec<&'static str> {
         let mut missing = Vec::new();
-        if self.subscribed.load(Relaxed) < self.topics {
+        if !self.is_complete.load(Relaxed) {
+            missing.push("the collected routes");
+        }
+        if self.subscribed.load(Relaxed) < self.topics() {
             missing.push("subscriptions of all topics");
         }
         if self.waiting.load(Relaxed) > 0 {
@@ -130,7 +147,7 @@ impl Status {
     /// All numbers in Prometheus's text format.
     pub fn metrics(&self) -> String {
         let rows = [
-            ("topics", "gauge", "Relayed topics.", self.topics),
+            ("topics", "gauge", "Relayed topics.", self.topics()),
             (
                 "subscribed",
                 "gauge",
@@ -246,6 +263,22 @@ mod tests {
         assert!(status.missing().is_empty());
         drop(first);
         assert_eq!(status.missing().len(), 1);
+    }
+
+    #[test]
+    fn topics_come_and_go() {
+        let status = Status::new(0, Arc::default());
+        status.want(0, false);
+        assert_eq!(status.missing(), ["the collected routes"]);
+        status.want(1, true);
+        assert_eq!(status.missing(), ["subscriptions of all topics"]);
+        assert!(
+            status
+                .metrics()
+                .contains("\nworkflow_bridge_relay_topics 1\n")
+        );
+        status.want(0, true);
+        assert!(status.missing().is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The SDK's subscription hides discontinuities, reconnects for ever without a pause, and never frees its stream. The relay
 //! has to report gaps and bound its retries. The protocol is small: a header and a stream of items.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{self, Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -41,8 +41,8 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 pub struct Subscriptions {
     endpoint: Endpoint,
     momento: MomentoEndpoint,
-    /// One per hundred topics, replaced when it seems dead.
-    channels: Vec<RwLock<Channel>>,
+    /// One per hundred topics, made at first use and replaced when it seems dead.
+    channels: sync::Mutex<Vec<Channel>>,
     secret: Arc<dyn Secrets>,
     /// The key; locked while the secret is read.
     key: Mutex<Option<Arc<str>>>,
@@ -74,26 +74,20 @@ pub struct Message {
 }
 
 impl Subscriptions {
-    /// For this number of topics. The secret is a plain v2 API key. Connects at first use.
+    /// The secret is a plain v2 API key. Connects at first use.
     ///
     /// # Errors
     ///
     /// When the endpoint is neither a host nor a URL.
-    pub fn new(
-        secret: Arc<dyn Secrets>,
-        momento: MomentoEndpoint,
-        topics: usize,
-    ) -> Result<Self, Fault> {
+    pub fn new(secret: Arc<dyn Secrets>, momento: MomentoEndpoint) -> Result<Self, Fault> {
         let endpoint = endpoint(&momento).map_err(|error| {
             Fault::permanent(
                 "BadEndpoint",
                 format!("expected Momento's endpoint, found `{momento:?}`: {error}"),
             )
         })?;
-        let connections = topics.div_ceil(STREAMS_PER_CONNECTION);
-        let channels = (0..connections).map(|_| RwLock::new(endpoint.connect_lazy()));
         Ok(Self {
-            channels: channels.collect(),
+            channels: sync::Mutex::default(),
             endpoint,
             momento,
             secret,
@@ -126,9 +120,8 @@ impl Subscriptions {
         if let Ok(cache) = AsciiMetadataValue::try_from(topic.cache.as_str()) {
             metadata.insert("cache", cache);
         }
-        let slot = &self.channels[index / STREAMS_PER_CONNECTION % self.channels.len()];
-        let channel = slot.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut client = PubsubClient::new(channel);
+        let connection = index / STREAMS_PER_CONNECTION;
+        let mut client = PubsubClient::new(self.channel(connection));
         match timeout(OPEN_WITHIN, client.subscribe(request)).await {
             Ok(Ok(response)) => Ok(Subscription(response.into_inner())),
             Ok(Err(status)) => {
@@ -142,11 +135,22 @@ impl Subscriptions {
             }
             Err(_) => {
                 // Callers waiting for this connection's set-up would wait for ever.
-                *slot.write().unwrap_or_else(PoisonError::into_inner) =
-                    self.endpoint.connect_lazy();
+                self.channels()[connection] = self.endpoint.connect_lazy();
                 Err(Fault::timed_out())
             }
         }
+    }
+
+    fn channel(&self, connection: usize) -> Channel {
+        let mut channels = self.channels();
+        if channels.len() <= connection {
+            channels.resize_with(connection + 1, || self.endpoint.connect_lazy());
+        }
+        channels[connection].clone()
+    }
+
+    fn channels(&self) -> MutexGuard<'_, Vec<Channel>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn key(&self) -> Result<Arc<str>, Fault> {

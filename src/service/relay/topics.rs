@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::TopicName;
-use crate::domain::inbound::routes::Routes;
+use crate::domain::inbound::routes::{Route, Routes};
 
 /// Reads `CACHE/TOPIC`, split at the first `/`.
 ///
@@ -26,41 +26,72 @@ pub fn parse(text: &str) -> Result<TopicName, String> {
 ///
 /// # Errors
 ///
-/// A sentence, when no route is enabled or when routes have a `*`: it names them, since their topics need a list.
-pub fn of_routes(routes: &Routes) -> Result<Vec<TopicName>, String> {
-    let enabled = || routes.iter().filter(|route| route.enabled);
-    let wild: Vec<_> = enabled()
-        .filter(|route| !route.from.cache.is_exact() || !route.from.topic.is_exact())
-        .map(|route| {
-            let (cache, topic) = (route.from.cache.as_str(), route.from.topic.as_str());
-            format!("`{}` ({cache}/{topic})", route.name)
-        })
-        .collect();
-    if !wild.is_empty() {
-        return Err(format!(
-            "expected exact topics, since a subscription has no wildcard, found routes with `*`: {}; list all topics to relay with `--topic CACHE/TOPIC`",
-            wild.join(", ")
-        ));
-    }
-    let topics: BTreeSet<_> = enabled()
-        .map(|route| TopicName {
-            cache: route.from.cache.as_str().to_owned(),
-            topic: route.from.topic.as_str().to_owned(),
-        })
-        .collect();
+/// A sentence, when no route is enabled, and as [`check`].
+pub fn of_routes(routes: &Routes) -> Result<BTreeSet<TopicName>, String> {
+    check(routes)?;
+    let topics = exact(routes);
     if topics.is_empty() {
         return Err("expected at least one enabled route, found none".to_owned());
     }
-    Ok(topics.into_iter().collect())
+    Ok(topics)
+}
+
+/// Checks that all enabled routes have exact topics.
+///
+/// # Errors
+///
+/// A sentence that names the routes with a `*`, since their topics need a list.
+pub fn check(routes: &Routes) -> Result<(), String> {
+    let wild: Vec<_> = wild(routes)
+        .map(|route| format!("`{}` ({})", route.name, source(route)))
+        .collect();
+    if wild.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "expected exact topics, since a subscription has no wildcard, found routes with `*`: {}; list all topics to relay with `--topic CACHE/TOPIC`",
+        wild.join(", ")
+    ))
+}
+
+/// The exact topics of the enabled routes.
+pub fn exact(routes: &Routes) -> BTreeSet<TopicName> {
+    let exact = enabled(routes).filter(|route| is_exact(route));
+    let topics = exact.map(|route| TopicName {
+        cache: route.from.cache.as_str().to_owned(),
+        topic: route.from.topic.as_str().to_owned(),
+    });
+    topics.collect()
+}
+
+/// The enabled routes with a wildcard, whose topics cannot be subscribed to.
+pub fn wild(routes: &Routes) -> impl Iterator<Item = &Route> {
+    enabled(routes).filter(|route| !is_exact(route))
+}
+
+/// The cache and topic of a route, which may have wildcards.
+pub fn source(route: &Route) -> String {
+    let (cache, topic) = (route.from.cache.as_str(), route.from.topic.as_str());
+    format!("{cache}/{topic}")
+}
+
+fn enabled(routes: &Routes) -> impl Iterator<Item = &Route> {
+    routes.iter().filter(|route| route.enabled)
+}
+
+fn is_exact(route: &Route) -> bool {
+    route.from.cache.is_exact() && route.from.topic.is_exact()
 }
 
 /// The listed topics without an enabled route: their messages would be unrouted.
-pub fn without_route<'a>(topics: &'a [TopicName], routes: &Routes) -> Vec<&'a TopicName> {
+pub fn without_route<'a>(
+    topics: impl IntoIterator<Item = &'a TopicName>,
+    routes: &Routes,
+) -> Vec<&'a TopicName> {
     let routed = |topic: &&TopicName| {
-        let mut enabled = routes.iter().filter(|route| route.enabled);
-        !enabled.any(|route| route.from.covers(&topic.cache, &topic.topic))
+        !enabled(routes).any(|route| route.from.covers(&topic.cache, &topic.topic))
     };
-    topics.iter().filter(routed).collect()
+    topics.into_iter().filter(routed).collect()
 }
 
 #[cfg(test)]
@@ -116,5 +147,21 @@ mod tests {
             "{error}"
         );
         assert!(of_routes(&routes(&[])).is_err());
+    }
+
+    #[test]
+    fn a_wildcard_leaves_the_exact_topics() {
+        let routes = routes(&[
+            ("a", "demo", "in", true),
+            ("b", "demo", "in*", true),
+            ("c", "*", "in", true),
+            ("d", "*", "in", false),
+        ]);
+        let names: Vec<_> = exact(&routes).iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["demo/in"]);
+        let wild: Vec<_> = wild(&routes).map(source).collect();
+        assert_eq!(wild, ["demo/in*", "*/in"]);
+        let error = check(&routes).unwrap_err();
+        assert!(error.contains("`b` (demo/in*), `c` (*/in);"), "{error}");
     }
 }

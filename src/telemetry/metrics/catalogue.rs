@@ -88,7 +88,9 @@ metrics! {
     EventPut = "event_put", Count, [Route];
     /// Tasks resumed by a message.
     Resumed = "resumed", Count, [Route];
-    /// Messages for a task that no longer waits.
+    /// Executions stopped by a message.
+    Stopped = "stopped", Count, [Route];
+    /// Messages for a task that no longer waits, or for an execution that no longer runs.
     Closed = "closed", Count, [Route];
     /// Messages stored in the parking queue, because their target did not take them.
     Parked = "parked", Count, [Route];
@@ -108,7 +110,9 @@ metrics! {
     AddressRefused = "address_refused", Count, [];
     /// Ended executions, and events of workflows, published completely.
     Published = "published", Count, [Route];
-    /// Of them, results published more than a minute after their execution's end.
+    /// Executions announced to the topics of `reply.started`.
+    Announced = "announced", Count, [Route];
+    /// Of the published, results published more than a minute after their execution's end.
     PublishedLate = "published_late", Count, [Route];
     /// Age of a result, or of a workflow's event, after a failed attempt to publish it.
     ResultAge = "result_age", Milliseconds, [Route];

@@ -2,12 +2,12 @@
 
 /// Names each finding once, with its code.
 macro_rules! codes {
-    ($($variant:ident $name:literal,)*) => {
-        /// A kind of finding. Its name is stable, for scripts.
+    ($(#[$doc:meta])* $codes:ident: $($variant:ident $name:literal,)*) => {
+        $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Code { $($variant,)* }
+        pub enum $codes { $($variant,)* }
 
-        impl Code {
+        impl $codes {
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             pub fn name(self) -> &'static str {
@@ -18,6 +18,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// A kind of finding in a file. Its name is stable, for scripts.
+    Code:
     FileUnreadable "file-unreadable",
     Syntax "syntax",
     UnknownReference "unknown-reference",
@@ -30,6 +32,9 @@ codes! {
     RouteShadowed "route-shadowed",
     RouteLoop "route-loop",
     RouteNotNamed "route-not-named",
+    RoutePath "route-path",
+    RouteParameter "route-parameter",
+    WorkflowName "workflow-name",
     ReplyOfExpress "reply-of-express",
     DefinitionMissing "definition-missing",
     AslUnknownState "asl-unknown-state",
@@ -56,6 +61,9 @@ codes! {
     EnvironmentTooLarge "environment-too-large",
     ParameterRange "parameter-range",
     BatchFailures "batch-failures",
+    RoutesTable "routes-table",
+    TriggerMissing "trigger-missing",
+    ConcurrencyTooHigh "concurrency-too-high",
     IamMissing "iam-missing",
     IamTooWide "iam-too-wide",
     IamUnneeded "iam-unneeded",
@@ -64,12 +72,25 @@ codes! {
     RuleTarget "rule-target",
     RuleDeadLetter "rule-dead-letter",
     RuleNotAllowed "rule-not-allowed",
+    RuleTooWide "rule-too-wide",
     QueueMismatch "queue-mismatch",
     QueueDeadLetter "queue-dead-letter",
     VisibilityTooShort "visibility-too-short",
     BudgetTooLong "budget-too-long",
     RetentionTooShort "retention-too-short",
     ReceivesContradict "receives-contradict",
+    DeadLetterAlarm "dead-letter-alarm",
     SecretInPlain "secret-in-plain",
     SecretShown "secret-shown",
+}
+
+codes! {
+    /// A kind of finding at a deployed stack. Its name is stable, for scripts.
+    StackCode:
+    StackUnreadable "stack-unreadable",
+    StackNameTooLong "stack-name-too-long",
+    RoutesNotCollected "routes-not-collected",
+    RouteRefused "route-refused",
+    MachineMissing "machine-missing",
+    ExecutionsOpen "executions-open",
 }

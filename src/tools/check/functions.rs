@@ -17,6 +17,8 @@ pub enum Part {
     Redrive,
     Completion,
     Sweep,
+    /// The collection of routes.
+    Routes,
     Canary,
 }
 
@@ -27,6 +29,7 @@ impl Part {
             "redrive" => Some(Self::Redrive),
             "completion" => Some(Self::Completion),
             "sweep" => Some(Self::Sweep),
+            "routes" => Some(Self::Routes),
             "canary" => Some(Self::Canary),
             _ => None,
         }
@@ -46,6 +49,8 @@ pub struct Variable {
 pub struct Reads {
     pub pointer: String,
     pub queue: String,
+    /// The most batches at once: `None` without a limit, 0 where unresolved.
+    pub most: Option<u64>,
     reports_failures: bool,
 }
 
@@ -64,6 +69,12 @@ impl Function<'_> {
         let text = self.variables.get(name)?.text.as_deref()?;
         (!is_unresolved(text)).then_some(text)
     }
+
+    /// Whether it has the routes of other stacks.
+    pub fn has_collected(&self) -> bool {
+        let table = self.variables.get("ROUTES_TABLE");
+        table.is_some_and(|table| table.text.is_some())
+    }
 }
 
 /// The retry policy for the records that a function failed on.
@@ -72,7 +83,7 @@ pub fn repeats(function: &Function) -> Option<RepeatSettings> {
     match function.part {
         Part::Redrive => Some(RepeatSettings::parked(&lookup)),
         Part::Completion => Some(RepeatSettings::results(&lookup)),
-        Part::Webhook | Part::Sweep | Part::Canary => None,
+        Part::Webhook | Part::Sweep | Part::Routes | Part::Canary => None,
     }
 }
 
@@ -152,9 +163,15 @@ fn reads(template: &Template, function: Resource) -> Vec<Reads> {
         let types = template
             .resolver
             .value(&properties["FunctionResponseTypes"]);
+        let most = properties["ScalingConfig"].get("MaximumConcurrency");
+        let most = most.map(|most| {
+            let most = template.resolver.text(most);
+            most.and_then(|most| most.parse().ok()).unwrap_or(0)
+        });
         reads.extend(template.resolver.text(queue).map(|queue| Reads {
             pointer: pointer.to_owned(),
             queue,
+            most,
             reports_failures: types.to_string().contains("ReportBatchItemFailures"),
         }));
     };
@@ -210,6 +227,7 @@ pub fn check(
             findings.add(template.source, &at, Code::FunctionMissing, text);
         }
     }
+    tables(template, functions, findings);
     for function in functions {
         let needs = matches!(function.part, Part::Redrive | Part::Completion);
         if needs && function.reads.is_empty() {
@@ -235,6 +253,39 @@ pub fn check(
             );
             findings.add(template.source, &reads.pointer, Code::BatchFailures, text);
         }
+    }
+}
+
+/// Finds functions that do not have the routes which the function `routes` collects.
+fn tables(template: &Template, functions: &[Function], findings: &mut Findings) {
+    let readers = |function: &&Function| !matches!(function.part, Part::Routes | Part::Canary);
+    let collects = |function: &&Function| function.part == Part::Routes;
+    let Some(writer) = functions.iter().find(collects) else {
+        if let Some(reader) = functions.iter().filter(readers).find(|f| f.has_collected()) {
+            let text = format!(
+                "expected a function of the binary `routes`, which fills the table that `ROUTES_TABLE` of function `{}` names, found none: routes of other stacks would never arrive; add it, or remove the variable",
+                reader.resource.id
+            );
+            let at = reader.resource.pointer();
+            findings.add(template.source, &at, Code::FunctionMissing, text);
+        }
+        return;
+    };
+    let written = writer.variable("ROUTES_TABLE");
+    for reader in functions.iter().filter(readers) {
+        let read = reader.variable("ROUTES_TABLE");
+        let (at, found) = match (reader.variables.get("ROUTES_TABLE"), read) {
+            (None, _) => (reader.resource.pointer(), "none".to_owned()),
+            (Some(variable), Some(read)) if written.is_some_and(|written| written != read) => {
+                (variable.pointer.clone(), format!("`{read}`"))
+            }
+            _ => continue,
+        };
+        let text = format!(
+            "function `{}`, variable `ROUTES_TABLE`: expected the table that function `{}` writes, found {found}: it would not know the routes of other stacks, while other functions do; name the same table in all",
+            reader.resource.id, writer.resource.id
+        );
+        findings.add(template.source, &at, Code::RoutesTable, text);
     }
 }
 

@@ -1,18 +1,20 @@
 //! The routes: their places, their problems, and conflicts between them.
 
+mod collected;
 mod gather;
 mod matching;
 
+use collected::Collected;
 use gather::Content;
 use serde_json::Value;
 
 use super::code::Code;
 use super::findings::Findings;
-use super::functions::Function;
+use super::functions::{Function, Part};
 use super::source::Source;
 use super::template::{Template, is_unresolved};
 use crate::domain::inbound::routes::{LOOP, Problem, Routes, unqualified};
-use crate::tools::template::{ACCOUNT, PIECE, REGION, below, reply_of_express};
+use crate::tools::template::{ACCOUNT, PIECE, REGION, STACK, below, reply_of_express};
 
 /// One route, valid or not.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Route {
     pub pointer: String,
     /// The route with its functions resolved.
     pub value: Value,
+    /// The bridge that collects it from a parameter; `None` in a document of the functions.
+    pub bridge: Option<String>,
 }
 
 impl Route {
@@ -41,6 +45,11 @@ impl Route {
         self.value["to"]["stateMachine"].as_str().map(unqualified)
     }
 
+    /// Whether a bridge of another stack collects it.
+    pub fn is_of_another_bridge(&self) -> bool {
+        self.bridge.as_deref().is_some_and(|bridge| bridge != STACK)
+    }
+
     pub fn target(&self) -> String {
         format!("{}/to", self.pointer)
     }
@@ -54,6 +63,7 @@ pub fn check_bare(source: &Source, findings: &mut Findings) -> usize {
         .map(|(i, value)| Route {
             pointer: format!("/routes/{i}"),
             value: value.clone(),
+            bridge: None,
         })
         .collect();
     parse(source, &source.value, "", &routes, findings);
@@ -61,17 +71,32 @@ pub fn check_bare(source: &Source, findings: &mut Findings) -> usize {
     routes.len()
 }
 
-/// Checks and returns the routes of a template's functions.
+/// Checks and returns the routes of a template: those of its functions, and those in parameters that a bridge collects.
 pub fn check(template: &Template, functions: &[Function], findings: &mut Findings) -> Vec<Route> {
     let source = template.source;
     let mut routes: Vec<Route> = Vec::new();
     let mut named = Vec::new();
-    let documents = gather::documents(template, functions);
-    if documents.is_empty() && !functions.is_empty() {
+    let collected = collected::parameters(template, functions);
+    let documents = gather::documents(template, functions, &collected);
+    let lacks = |function: &Function| {
+        let variable = function.variables.get("ROUTES");
+        let is_one = !matches!(function.part, Part::Routes | Part::Canary);
+        is_one && variable.is_none() && !function.has_collected()
+    };
+    if documents.is_empty() && functions.iter().any(lacks) {
         let text = "expected a parameter `Routes` with the routes document, or the document in the functions' variable `ROUTES`, found neither; add it, since no function starts without";
         findings.add(source, "/Resources", Code::RoutesMissing, text);
     }
+    let has_documents = !documents.is_empty() || !functions.is_empty();
+    let is_single = documents.len() == 1;
+    let mut written: Vec<_> = collected.iter().map(|one| one.parameter.id).collect();
     for document in documents {
+        let parameters = template.of_type("AWS::SSM::Parameter");
+        let is_part = |id: &str| document.pieces.iter().any(|piece| piece == id);
+        let parts = parameters.filter(|parameter| {
+            parameter.property("Value") == document.pointer || is_part(parameter.id)
+        });
+        written.extend(parts.map(|parameter| parameter.id));
         named.extend(document.pieces);
         match document.value {
             Content::Json(value) => {
@@ -98,7 +123,18 @@ pub fn check(template: &Template, functions: &[Function], findings: &mut Finding
             }
         }
     }
-    unnamed(template, &named, findings);
+    let parameters = template.of_type("AWS::SSM::Parameter");
+    for parameter in parameters.filter(|parameter| written.contains(&parameter.id)) {
+        collected::size(template, parameter, findings);
+    }
+    let beside: &[Route] = if is_single { &routes } else { &[] };
+    let more = collected::check(template, &collected, beside, findings);
+    routes.extend(more);
+    if has_documents {
+        unnamed(template, &named, &collected, findings);
+    } else {
+        elsewhere(template, &collected, findings);
+    }
     for route in &routes {
         let written = source.value.pointer(&route.pointer);
         if let Some(text) = written.and_then(|written| reply_of_express(written, template.value()))
@@ -114,20 +150,22 @@ pub fn check(template: &Template, functions: &[Function], findings: &mut Finding
     routes
 }
 
-/// Finds parameters that look like a route and belong to no document.
-fn unnamed(template: &Template, named: &[String], findings: &mut Findings) {
+/// Finds parameters that look like a route and belong to no document of the functions.
+fn unnamed(
+    template: &Template,
+    named: &[String],
+    collected: &[Collected],
+    findings: &mut Findings,
+) {
     for parameter in template.of_type("AWS::SSM::Parameter") {
         let pointer = parameter.property("Value/Fn::ToJsonString");
-        let Some(value) = template.value().pointer(&pointer) else {
-            continue;
-        };
-        let is_route = ["name", "from", "to"]
-            .iter()
-            .all(|key| value.get(key).is_some());
-        if is_route && !named.iter().any(|id| id == parameter.id) {
-            let id = parameter.id;
+        let id = parameter.id;
+        let is_known = named.iter().any(|name| name == id)
+            || collected.iter().any(|one| one.parameter.id == id);
+        let value = template.value().pointer(&pointer);
+        if !is_known && value.is_some_and(is_route) {
             let text = format!(
-                "expected every route in the routes document, found `{id}` in none; add `${{{id}.Value}}` to `Routes`, or delete it"
+                "expected every route in the routes document, found `{id}` in none; add `${{{id}.Value}}` to `Routes`, name the parameter under `ROUTES_PATH` of the function `routes`, or delete it"
             );
             findings.add(
                 template.source,
@@ -137,6 +175,40 @@ fn unnamed(template: &Template, named: &[String], findings: &mut Findings) {
             );
         }
     }
+}
+
+/// Finds parameters that look like routes in a workflow's template, with a name that no bridge looks for.
+fn elsewhere(template: &Template, collected: &[Collected], findings: &mut Findings) {
+    for parameter in template.of_type("AWS::SSM::Parameter") {
+        let id = parameter.id;
+        if collected.iter().any(|one| one.parameter.id == id) {
+            continue;
+        }
+        let properties = &parameter.value["Properties"];
+        let value = template.resolver.text(&properties["Value"]);
+        let value = value.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let holds_routes = value.is_some_and(|value| {
+            let list = value["routes"].as_array();
+            is_route(&value) || list.is_some_and(|list| list.iter().any(is_route))
+        });
+        if holds_routes {
+            let name = properties
+                .get("Name")
+                .and_then(|name| template.resolver.text(name));
+            let found = name.map_or("none".to_owned(), |name| format!("`{name}`"));
+            let text = format!(
+                "parameter `{id}`: expected a name below `/workflow-bridge/<bridge stack>/routes/`, since its value is a route, found {found}: no bridge collects it; set `Name: !Sub /workflow-bridge/${{Bridge}}/routes/<name>`"
+            );
+            let at = parameter.property("Name");
+            findings.warn(template.source, &at, Code::RoutePath, text);
+        }
+    }
+}
+
+fn is_route(value: &Value) -> bool {
+    ["name", "from", "to"]
+        .iter()
+        .all(|key| value.get(key).is_some())
 }
 
 /// Parses routes as the functions do; every problem has the place of its key.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::another;
 use super::code::Code;
 use super::findings::Findings;
 use super::functions::{Function, Part};
@@ -12,6 +13,8 @@ use crate::domain::inbound::routes::{Glob, Pattern};
 use crate::tools::template::{ACCOUNT, REGION};
 
 const STATUSES: [&str; 4] = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"];
+/// Of a start, which a route may announce.
+const RUNNING: &str = "RUNNING";
 const EVENT: [&str; 9] = [
     "version",
     "id",
@@ -64,8 +67,25 @@ pub fn check(
         })
     };
     let ours: Vec<_> = rules.iter().filter(|rule| leads(rule)).collect();
-    for route in routes {
-        ends(template, route, machines, &rules, &ours, findings);
+    let mut all: Vec<_> = routes
+        .iter()
+        .filter_map(|route| Wanted::of(route, machines))
+        .collect();
+    if let Some(completion) = completions.iter().find(|function| function.has_collected()) {
+        all.push(Wanted::of_others(completion));
+    }
+    for wanted in &all {
+        ends(template, wanted, &rules, &ours, findings);
+    }
+    for rule in ours.iter().filter(|rule| takes_neighbours(rule)) {
+        let text = format!(
+            "rule `{}`: expected only events of this bridge's state machines, found that it takes those of stacks whose names begin like this one's, too: the completion ignores them, at a cost; name state machines in `stateMachineArn`, or end its prefix with `_`",
+            rule.resource.id
+        );
+        let at = rule
+            .resource
+            .property("EventPattern/detail/stateMachineArn");
+        findings.warn(template.source, &at, Code::RuleTooWide, text);
     }
     let publish = json!({"version": "0", "source": "workflow-bridge", "detail-type": "Topic Publish", "account": ACCOUNT, "region": REGION, "detail": {}});
     if !ours.iter().any(|rule| matches(rule, &publish)) {
@@ -110,30 +130,70 @@ fn matches(rule: &Rule, event: &Value) -> bool {
             .is_some_and(|pattern| pattern.matches(event))
 }
 
-/// Checks that every end of a route's executions reaches the queue.
+/// State machines whose events have to reach the completion.
+struct Wanted {
+    arn: String,
+    /// For findings: the state machine, with the route to it.
+    shown: String,
+    /// The subject of a finding without a rule: `` route `x` ``.
+    subject: String,
+    /// Whether a route announces starts.
+    announced: bool,
+    pointer: String,
+}
+
+impl Wanted {
+    /// The state machine of a route; `None` where unresolved, or EXPRESS, which sends no events.
+    fn of(route: &Route, machines: &[Machine]) -> Option<Self> {
+        let arn = route.machine()?;
+        let machine = machines.iter().find(|machine| machine.arn == arn);
+        let is_known = arn.starts_with("arn:") && !is_unresolved(arn);
+        if !is_known || machine.is_some_and(|machine| machine.express) {
+            return None;
+        }
+        let id = machine.map_or(arn, |machine| machine.resource.id);
+        let started = route.value["reply"]["started"].as_array();
+        Some(Self {
+            arn: arn.to_owned(),
+            shown: format!("`{id}`, which route `{}` starts", route.name()),
+            subject: format!("route `{}`", route.name()),
+            announced: started.is_some_and(|topics| !topics.is_empty()),
+            pointer: route.target(),
+        })
+    }
+
+    /// The state machines of other stacks, for a completion that has their routes.
+    fn of_others(completion: &Function) -> Self {
+        Self {
+            arn: another::machine(),
+            shown: format!("{}, which routes of other stacks start", another::MACHINES),
+            subject: format!("function `{}`", completion.resource.id),
+            announced: false,
+            pointer: completion.resource.pointer(),
+        }
+    }
+}
+
+/// Checks that all wanted events of a state machine's executions reach the queue.
 fn ends(
     template: &Template,
-    route: &Route,
-    machines: &[Machine],
+    wanted: &Wanted,
     rules: &[Rule],
     ours: &[&Rule],
     findings: &mut Findings,
 ) {
-    let Some(arn) = route
-        .machine()
-        .filter(|arn| arn.starts_with("arn:") && !is_unresolved(arn))
-    else {
-        return;
-    };
-    let machine = machines.iter().find(|machine| machine.arn == arn);
-    if machine.is_some_and(|machine| machine.express) {
-        return;
-    }
-    let shown = machine.map_or(arn, |machine| machine.resource.id);
-    let takes = |rule: &Rule, status: &str| matches(rule, &end(arn, status));
+    let Wanted {
+        arn,
+        shown,
+        subject,
+        pointer,
+        ..
+    } = wanted;
+    let takes = |rule: &Rule, status: &str| matches(rule, &status_change(arn, status));
+    let lacks = |status: &str| !ours.iter().any(|rule| takes(rule, status));
     let missing: Vec<_> = STATUSES
         .into_iter()
-        .filter(|status| !ours.iter().any(|rule| takes(rule, status)))
+        .filter(|status| lacks(status))
         .collect();
     let found = ours
         .iter()
@@ -142,9 +202,8 @@ fn ends(
         ([], _) => {}
         (_, Some(rule)) => {
             let text = format!(
-                "rule `{}`: expected all ends of `{shown}`, which route `{}` starts, found {} missing from its `status`: only the sweep finds such an end, late; add {}",
+                "rule `{}`: expected all ends of {shown}, found {} missing from its `status`: only the sweep finds such an end, late; add {}",
                 rule.resource.id,
-                route.name(),
                 listed(missing.iter().copied()),
                 if missing.len() == 1 { "it" } else { "them" }
             );
@@ -161,9 +220,8 @@ fn ends(
                 .find(|rule| STATUSES.iter().all(|status| takes(rule, status)))
             {
                 let text = format!(
-                    "rule `{}`: expected the ends of `{shown}`, which route `{}` starts, to go to the completion's queue, found another target; correct its `Arn`",
-                    rule.resource.id,
-                    route.name()
+                    "rule `{}`: expected the ends of {shown}, to go to the completion's queue, found another target; correct its `Arn`",
+                    rule.resource.id
                 );
                 findings.add(
                     template.source,
@@ -173,17 +231,35 @@ fn ends(
                 );
             } else {
                 let text = format!(
-                    "route `{}`: expected a rule that brings the ends of `{shown}` to the completion's queue, found none: results would come late, by the sweep, or never; add one beside the state machine",
-                    route.name()
+                    "{subject}: expected a rule that brings the ends of {shown}, to the completion's queue, found none: results would come late, by the sweep, or never; name the state machine `${{AWS::StackName}}_<workflow>`, or add a rule for it"
                 );
-                findings.add(template.source, &route.target(), Code::RuleMissing, text);
+                findings.add(template.source, pointer, Code::RuleMissing, text);
             }
         }
     }
+    if wanted.announced
+        && lacks(RUNNING)
+        && let Some(rule) = found
+    {
+        let text = format!(
+            "rule `{}`: expected the starts of {shown}, because the route has `reply.started`, found `{RUNNING}` missing from its `status`: no start would be announced; add it",
+            rule.resource.id
+        );
+        let at = rule.resource.property("EventPattern/detail/status");
+        findings.add(template.source, &at, Code::RuleStatuses, text);
+    }
 }
 
-/// The event of an execution's end.
-fn end(machine: &str, status: &str) -> Value {
+/// Whether a rule takes the ends of another bridge's state machines.
+fn takes_neighbours(rule: &Rule) -> bool {
+    let machine = another::neighbour();
+    STATUSES
+        .iter()
+        .any(|status| matches(rule, &status_change(&machine, status)))
+}
+
+/// The event of an execution's start or end.
+fn status_change(machine: &str, status: &str) -> Value {
     let execution = format!(
         "{}:one",
         machine.replacen(":stateMachine:", ":execution:", 1)

@@ -8,7 +8,8 @@ use super::functions::{Function, Part};
 use super::secrets::looks_secret;
 use super::template::{Template, is_unresolved};
 use crate::config::{
-    CanaryConfig, CompletionConfig, RedriveConfig, SweepConfig, VariableProblems, WebhookConfig,
+    CanaryConfig, CollectConfig, CompletionConfig, RedriveConfig, SweepConfig, VariableProblems,
+    WebhookConfig,
 };
 use crate::environment::Lookup;
 use crate::tools::template::{Resolver, below, text};
@@ -49,6 +50,7 @@ fn problems(function: &Function, lookup: Lookup) -> Vec<(String, String)> {
         Part::Redrive => read(RedriveConfig::read(lookup).map(drop)),
         Part::Completion => read(CompletionConfig::read(lookup).map(drop)),
         Part::Sweep => read(SweepConfig::read(lookup).map(drop)),
+        Part::Routes => read(CollectConfig::read(lookup).map(drop)),
         Part::Canary => read(CanaryConfig::read(lookup).map(drop)),
     };
     let problems = problems.into_iter().flatten();
@@ -73,7 +75,7 @@ fn size(template: &Template, function: &Function, findings: &mut Findings) {
     {
         let remedy = match name.as_str() {
             "ROUTES" => {
-                "set `Tier: Advanced` at the parameter `Routes`, `ROUTES: !Sub ssm:${Routes}` in every function, and allow ssm:GetParameter on it"
+                "move workflows with their routes into stacks of their own; or set `Tier: Advanced` at the parameter `Routes`, `ROUTES: !Sub ssm:${Routes}` in every function, and allow ssm:GetParameter on it"
             }
             _ => "shorten it",
         };

@@ -1,4 +1,4 @@
-//! Creates a CloudFormation stack in the emulator and waits for it.
+//! CloudFormation stacks in the emulator: created, updated and deleted, each change awaited.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
-use aws_sdk_cloudformation::types::{Capability, Parameter, StackStatus};
+use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackStatus};
 use serde_json::Value;
 
 use super::aws::Account;
@@ -33,64 +33,133 @@ pub async fn create(
     parameters: &BTreeMap<String, String>,
 ) -> Result<Deployed> {
     let client = Client::new(account.config());
+    let created = client
+        .create_stack()
+        .stack_name(name)
+        .template_url(upload(account, name, bucket, template).await?)
+        .set_parameters(Some(listed(parameters)))
+        .set_capabilities(Some(CAPABILITIES.to_vec()))
+        .send()
+        .await;
+    created.map_err(|error| refused("CreateStack", &error))?;
+    let stack = settled(&client, name, &StackStatus::CreateComplete).await?;
+    deployed(&client, name, &stack).await
+}
+
+/// Updates the stack `name`, like [`create`].
+pub async fn update(
+    account: &Account,
+    name: &str,
+    bucket: &str,
+    template: &Value,
+    parameters: &BTreeMap<String, String>,
+) -> Result<Deployed> {
+    let client = Client::new(account.config());
+    let updated = client
+        .update_stack()
+        .stack_name(name)
+        .template_url(upload(account, name, bucket, template).await?)
+        .set_parameters(Some(listed(parameters)))
+        .set_capabilities(Some(CAPABILITIES.to_vec()))
+        .send()
+        .await;
+    updated.map_err(|error| refused("UpdateStack", &error))?;
+    let stack = settled(&client, name, &StackStatus::UpdateComplete).await?;
+    deployed(&client, name, &stack).await
+}
+
+/// Deletes the stack `name`.
+pub async fn delete(account: &Account, name: &str) -> Result<()> {
+    let client = Client::new(account.config());
+    let described = client.describe_stacks().stack_name(name).send().await;
+    let described = described.map_err(|error| refused("DescribeStacks", &error))?;
+    // A deleted stack has its id only.
+    let id = described
+        .stacks()
+        .first()
+        .and_then(|stack| stack.stack_id());
+    let id = id.with_context(|| format!("expected the stack `{name}`, found none"))?;
+    let deleted = client.delete_stack().stack_name(id).send().await;
+    deleted.map_err(|error| refused("DeleteStack", &error))?;
+    settled(&client, id, &StackStatus::DeleteComplete).await?;
+    Ok(())
+}
+
+const CAPABILITIES: [Capability; 3] = [
+    Capability::CapabilityIam,
+    Capability::CapabilityNamedIam,
+    Capability::CapabilityAutoExpand,
+];
+
+/// Stores the template and returns its URL.
+async fn upload(account: &Account, name: &str, bucket: &str, template: &Value) -> Result<String> {
+    let key = format!("{name}.json");
+    let body = template.to_string().into_bytes();
+    account.put_object(bucket, &key, body).await?;
+    Ok(format!("{}/{bucket}/{key}", account.endpoint()))
+}
+
+fn listed(parameters: &BTreeMap<String, String>) -> Vec<Parameter> {
     let parameters = parameters.iter().map(|(key, value)| {
         Parameter::builder()
             .parameter_key(key)
             .parameter_value(value)
             .build()
     });
-    let key = format!("{name}.json");
-    account
-        .put_object(bucket, &key, template.to_string().into_bytes())
-        .await?;
-    client
-        .create_stack()
-        .stack_name(name)
-        .template_url(format!("{}/{bucket}/{key}", account.endpoint()))
-        .set_parameters(Some(parameters.collect()))
-        .capabilities(Capability::CapabilityIam)
-        .capabilities(Capability::CapabilityNamedIam)
-        .capabilities(Capability::CapabilityAutoExpand)
-        .send()
-        .await
-        .map_err(|error| match error.message() {
-            Some(reason) => anyhow!("the emulator refuses the template: {reason}"),
-            None => anyhow!(
-                "the emulator does not answer CreateStack: {}",
-                DisplayErrorContext(error)
-            ),
-        })?;
+    parameters.collect()
+}
 
+fn refused(
+    operation: &str,
+    error: &(impl ProvideErrorMetadata + std::error::Error),
+) -> anyhow::Error {
+    match error.message() {
+        Some(reason) => anyhow!("the emulator refuses {operation}: {reason}"),
+        None => anyhow!(
+            "the emulator does not answer {operation}: {}",
+            DisplayErrorContext(error)
+        ),
+    }
+}
+
+/// Waits for the end of a change, `done`. `stack` is a name or an id.
+async fn settled(client: &Client, stack: &str, done: &StackStatus) -> Result<Stack> {
     let wait = async {
         loop {
-            let described = client.describe_stacks().stack_name(name).send().await?;
-            let stack = described
+            let described = client.describe_stacks().stack_name(stack).send().await?;
+            let found = described
                 .stacks()
                 .first()
                 .context("the emulator lost the stack")?;
-            match stack.stack_status() {
-                Some(StackStatus::CreateInProgress) => tokio::time::sleep(POLL_EVERY).await,
-                Some(StackStatus::CreateComplete) => return Ok(stack.clone()),
+            match found.stack_status() {
+                Some(status) if status == done => return Ok(found.clone()),
+                Some(status) if status.as_str().ends_with("_IN_PROGRESS") => {
+                    tokio::time::sleep(POLL_EVERY).await;
+                }
                 status => {
-                    let reason = stack.stack_status_reason().unwrap_or("no reason given");
+                    let reason = found.stack_status_reason().unwrap_or("no reason given");
                     let status = status.map_or("no status", StackStatus::as_str);
                     bail!(
-                        "the template does not deploy: {status} ({reason})\n{}",
-                        failures(&client, name).await
+                        "expected the stack to become {}, found {status} ({reason})\n{}",
+                        done.as_str(),
+                        failures(client, stack).await
                     );
                 }
             }
         }
     };
-    let stack = tokio::time::timeout(DEPLOYED_WITHIN, wait)
+    tokio::time::timeout(DEPLOYED_WITHIN, wait)
         .await
         .with_context(|| {
             format!(
-                "expected the template to be deployed within {} s, it is not",
+                "expected the stack `{stack}` to become {} within {} s, it did not",
+                done.as_str(),
                 DEPLOYED_WITHIN.as_secs()
             )
-        })??;
+        })?
+}
 
+async fn deployed(client: &Client, name: &str, stack: &Stack) -> Result<Deployed> {
     let outputs = stack.outputs().iter().filter_map(|output| {
         Some((
             output.output_key()?.to_owned(),
@@ -115,8 +184,13 @@ pub async fn create(
 }
 
 /// One line per failed resource.
-async fn failures(client: &Client, name: &str) -> String {
-    let events = match client.describe_stack_events().stack_name(name).send().await {
+async fn failures(client: &Client, stack: &str) -> String {
+    let events = match client
+        .describe_stack_events()
+        .stack_name(stack)
+        .send()
+        .await
+    {
         Ok(events) => events,
         Err(error) => return format!("    (no events: {})", DisplayErrorContext(error)),
     };

@@ -20,7 +20,7 @@ use super::workspace::{RunFolder, Workspace};
 use crate::tools::console::Progress;
 
 /// The program that starts the emulator, and its modules.
-const PROGRAM: [(&str, &str); 12] = [
+const PROGRAM: [(&str, &str); 13] = [
     ("start.py", include_str!("emulator/start.py")),
     ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
@@ -42,6 +42,10 @@ const PROGRAM: [(&str, &str); 12] = [
     (
         "corrections/logs.py",
         include_str!("emulator/corrections/logs.py"),
+    ),
+    (
+        "corrections/parameters.py",
+        include_str!("emulator/corrections/parameters.py"),
     ),
     (
         "corrections/queues.py",

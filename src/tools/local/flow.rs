@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sfn::Client;
-use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus};
 use serde::Deserialize;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::stack::Stack;
+use super::stack::{Known, Stack};
 use super::topics::broker::Value;
 use super::topics::{DeliveryOutcome, TopicsEvent};
 use crate::domain::inbound::routes::{Routes, Target};
@@ -22,6 +22,12 @@ const SLOWEST_POLL: Duration = Duration::from_secs(2);
 
 /// A longer execution is reported as running.
 const SHORT: Duration = Duration::from_secs(3);
+
+/// The search for an execution ends without a find after this.
+const SEARCH: Duration = Duration::from_secs(60);
+
+/// Executions whose input is read to find one by its message.
+const NEWEST: usize = 20;
 
 /// A published message's direction, by the routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +110,7 @@ impl Flow {
         let (sender, happenings) = mpsc::unbounded_channel();
         let watcher = Arc::new(Watcher {
             client: Client::new(stack.account().config()),
-            routes: stack.routes().clone(),
+            routes: stack.known(),
             sender,
         });
         let mut tasks = JoinSet::new();
@@ -194,9 +200,17 @@ fn answered(
     }
 }
 
+/// How to find the execution of a message.
+enum Search {
+    /// By the end of its name.
+    Name(String),
+    /// By the message's id: its name has the key of the message.
+    Message(String),
+}
+
 struct Watcher {
     client: Client,
-    routes: Routes,
+    routes: watch::Receiver<Known>,
     sender: mpsc::UnboundedSender<Happening>,
 }
 
@@ -221,18 +235,21 @@ impl Watcher {
                     .iter()
                     .filter(|target| target.outcome == "started")
                 {
-                    let machine = self
-                        .routes
-                        .iter()
-                        .find(|route| route.name == target.route)
-                        .and_then(|route| match &route.to {
-                            Target::StateMachine { arn, .. } => Some(arn.clone()),
-                            Target::EventBus { .. } | Target::Resume(_) => None,
-                        });
-                    let ending =
-                        format!("-{sequence}-{}", answer.id.get(..16).unwrap_or(&answer.id));
-                    if let Some(machine) = machine {
-                        following.spawn(Arc::clone(&self).follow(machine, ending));
+                    let routes = self.routes();
+                    let found = routes.iter().find(|route| route.name == target.route);
+                    let search = found.and_then(|route| match &route.to {
+                        Target::StateMachine { arn, key: None, .. } => {
+                            let id = answer.id.get(..16).unwrap_or(&answer.id);
+                            let ending = format!("-{sequence}-{id}");
+                            Some((arn.clone(), Search::Name(ending)))
+                        }
+                        Target::StateMachine { arn, .. } => {
+                            Some((arn.clone(), Search::Message(answer.id.clone())))
+                        }
+                        Target::EventBus { .. } | Target::Resume(_) | Target::Stop(_) => None,
+                    });
+                    if let Some((machine, search)) = search {
+                        following.spawn(Arc::clone(&self).follow(machine, search));
                     }
                 }
             }
@@ -242,8 +259,14 @@ impl Watcher {
         }
     }
 
+    /// The routes now.
+    fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.borrow().routes)
+    }
+
     fn direction(&self, cache: &str, topic: &str) -> Direction {
-        let enabled = || self.routes.iter().filter(|route| route.enabled);
+        let routes = self.routes();
+        let enabled = || routes.iter().filter(|route| route.enabled);
         if enabled().any(|route| route.from.covers(cache, topic)) {
             Direction::In
         } else if enabled().any(|route| route.may_reply_to(cache, topic)) {
@@ -253,11 +276,11 @@ impl Watcher {
         }
     }
 
-    /// Finds the execution whose name has this ending and reports its end. EXPRESS executions cannot be found: AWS keeps no
-    /// list of them, and the first refusal ends the search.
-    async fn follow(self: Arc<Self>, machine: String, ending: String) {
+    /// Finds an execution and reports its end. EXPRESS executions cannot be found: AWS keeps no list of them, and the first
+    /// refusal ends the search.
+    async fn follow(self: Arc<Self>, machine: String, search: Search) {
         let started = Instant::now();
-        let mut reported = false;
+        let (mut seen, mut reported) = (false, false);
         let mut pause = FIRST_POLL;
         loop {
             let Ok(listed) = self
@@ -270,11 +293,16 @@ impl Watcher {
             else {
                 return;
             };
-            if let Some(found) = listed
-                .executions()
-                .iter()
-                .find(|execution| execution.name().ends_with(&ending))
-            {
+            let listed = listed.executions();
+            let found = match &search {
+                Search::Name(ending) => listed.iter().find(|one| one.name().ends_with(ending)),
+                Search::Message(id) => self.started_by(listed, id).await,
+            };
+            seen |= found.is_some();
+            if !seen && started.elapsed() > SEARCH {
+                return;
+            }
+            if let Some(found) = found {
                 let ended = *found.status() != ExecutionStatus::Running;
                 if ended || (!reported && started.elapsed() > SHORT) {
                     reported = true;
@@ -290,6 +318,23 @@ impl Watcher {
             tokio::time::sleep(pause).await;
             pause = (pause * 5 / 4).min(SLOWEST_POLL);
         }
+    }
+
+    /// The newest execution with the message's id in its input.
+    async fn started_by<'a>(
+        &self,
+        listed: &'a [ExecutionListItem],
+        id: &str,
+    ) -> Option<&'a ExecutionListItem> {
+        for execution in listed.iter().take(NEWEST) {
+            let arn = execution.execution_arn();
+            let described = self.client.describe_execution().execution_arn(arn);
+            let described = described.send().await.ok()?;
+            if described.input().is_some_and(|input| input.contains(id)) {
+                return Some(execution);
+            }
+        }
+        None
     }
 
     async fn describe(&self, arn: &str, name: &str, seen: Duration) -> Happening {

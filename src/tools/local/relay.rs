@@ -10,19 +10,22 @@ use tokio::sync::broadcast;
 use super::topics::TopicsServer;
 use crate::clock::now_ms;
 use crate::config::MomentoEndpoint;
-use crate::domain::inbound::routes::Routes;
+use crate::domain::inbound::live_routes::LiveRoutes;
 use crate::domain::inbound::secrets::SecretCache;
 use crate::service::files::SecretText;
 use crate::service::relay::cursors::{Cursors, FileStore};
 use crate::service::relay::destination::{Attempt, Destination, Door};
+use crate::service::relay::follow::Follow;
 use crate::service::relay::gaps::Gaps;
 use crate::service::relay::status::Status;
 use crate::service::relay::subscriptions::Subscriptions;
-use crate::service::relay::{self, Running, topics};
+use crate::service::relay::{self, Running};
 use crate::telemetry::metrics::Metrics;
 
 /// Attempts buffered for each observer.
 const BUFFER: usize = 1024;
+/// The time between two reads of routes.
+const READ_EVERY: Duration = Duration::from_secs(2);
 
 /// A running relay. Dropping it ends it.
 pub struct Relay {
@@ -31,16 +34,21 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Relays the routes' topics from `server` to `webhook`.
+    /// Relays the routes' topics from `server` to `webhook`; routes known without a read need exact topics.
     pub async fn start(
         server: &TopicsServer,
-        routes: &Routes,
+        routes: Arc<LiveRoutes>,
         api_key: &str,
         webhook: &str,
         signing_secret: &str,
         cursors: &Path,
     ) -> Result<Self> {
-        let topics = topics::of_routes(routes).map_err(|text| anyhow!(text))?;
+        let follow = Follow {
+            routes,
+            every: READ_EVERY,
+        };
+        let topics = follow.topics().map_err(|text| anyhow!(text))?;
+        let follow = Some(follow).filter(|follow| follow.routes.is_live());
         let clock = Arc::default();
         let status = Arc::new(Status::new(topics.len(), Arc::clone(&clock)));
         let attempts = broadcast::Sender::new(BUFFER);
@@ -48,8 +56,9 @@ impl Relay {
         let key = Arc::new(SecretText(api_key.to_owned()));
         let signing = Arc::new(SecretText(signing_secret.to_owned()));
         let relay = relay::Relay {
-            subscriptions: Arc::new(Subscriptions::new(key, endpoint, topics.len())?),
+            subscriptions: Arc::new(Subscriptions::new(key, endpoint)?),
             topics,
+            follow,
             from: Default::default(),
             destination: Arc::new(Destination {
                 door: Door::http(webhook).map_err(|text| anyhow!(text))?,

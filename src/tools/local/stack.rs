@@ -1,119 +1,65 @@
-//! The whole system on this machine: topics, emulator and the deployed template.
+//! The whole system on this machine: topics, emulator, the bridge's template, and the templates of workflows beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
 use momento::TopicClient;
 use momento::topics::configurations::Laptop;
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
 
 use super::aws::Account;
-use super::build::Binaries;
-use super::deploy::{self, Deployed};
+use super::deploy::Deployed;
 use super::emulator::Emulator;
 use super::functions;
 use super::relay::Relay;
-use super::topics::{Limits, STABLE_API_KEY, TopicsServer};
-use super::workspace::{State, Workspace};
-use crate::adapters::aws::ssm;
+use super::topics::TopicsServer;
+use super::workspace::State;
 use crate::adapters::momento::topics;
-use crate::config::{MomentoEndpoint, RoutesSource};
+use crate::config::MomentoEndpoint;
 use crate::domain::inbound::routes::Routes;
 use crate::service::relay::destination::Attempt;
-use crate::tools::console::Progress;
-use crate::tools::template;
+use crate::tools::template::{self, ROUTES_ROOT};
 
+mod options;
+mod routes;
 mod server;
+mod site;
+mod workflow;
 
+pub use options::{Delivery, Edit, Options};
+pub(super) use routes::Known;
+use routes::{Follower, RouteSources};
+use server::RouteWebhooks;
 pub use server::TopicsPort;
-
-/// The stack's name in its account of the emulator.
-const NAME: &str = "workflow-bridge";
-
-/// A change to the template before it is deployed.
-pub type Edit = Box<dyn FnOnce(&mut Value) -> Result<()> + Send>;
-
-/// How messages get from topics to the webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// The Topics server delivers webhooks.
-    Webhooks,
-    /// A relay in this process subscribes to the routes' topics.
-    Relay,
-    /// No delivery: the stack's owner provides it.
-    Nothing,
-}
-
-/// Options of a stack. [`Options::new`] has the defaults of `bridge local`.
-pub struct Options {
-    pub workspace: Workspace,
-    /// The template; its state machines are found relative to it.
-    pub template: PathBuf,
-    /// An executable for every binary of the template's functions.
-    pub binaries: Binaries,
-    /// The cache of the shipped routes.
-    pub cache: String,
-    /// Further caches, besides `cache` and those named in the routes.
-    pub more_caches: BTreeSet<String>,
-    /// The key of Momento's SDKs and of the HTTP API, in the form of a v2 key.
-    pub api_key: String,
-    pub delivery: Delivery,
-    /// Limits of the Topics server.
-    pub limits: Limits,
-    pub topics_port: TopicsPort,
-    /// 0 takes a free port.
-    pub aws_port: u16,
-    /// Template parameters beyond those the stack sets itself.
-    pub parameters: BTreeMap<String, String>,
-    pub edit: Edit,
-    pub progress: Progress,
-}
-
-impl Options {
-    /// The shipped template with these binaries, on free ports, without progress output.
-    pub fn new(binaries: Binaries) -> Result<Self> {
-        let workspace = Workspace::find()?;
-        Ok(Self {
-            template: workspace.root().join("template.yaml"),
-            workspace,
-            binaries,
-            cache: "demo".to_owned(),
-            more_caches: BTreeSet::new(),
-            api_key: STABLE_API_KEY.to_owned(),
-            delivery: Delivery::Webhooks,
-            limits: Limits::default(),
-            topics_port: TopicsPort::Free,
-            aws_port: 0,
-            parameters: BTreeMap::new(),
-            edit: Box::new(|_| Ok(())),
-            progress: Progress::silent(),
-        })
-    }
-}
+use site::Site;
+pub use workflow::Workflow;
 
 /// A deployed system. Dropping it stops everything that it does not share.
 pub struct Stack {
-    /// Before the topics: it ends first.
+    /// Before the topics, as the next one: they end first.
     relay: Option<Relay>,
-    topics: TopicsServer,
-    account: Account,
+    following: JoinSet<()>,
+    topics: Arc<TopicsServer>,
+    site: Site,
     deployed: Deployed,
-    routes: Routes,
-    cache: String,
+    /// The stacks of workflows, by the workflows' names.
+    workflows: Mutex<BTreeMap<String, Deployed>>,
+    sources: Arc<RouteSources>,
+    known: watch::Receiver<Known>,
     webhook_url: String,
     signing_secret: String,
     api_key: String,
-    emulator: Arc<Emulator>,
 }
 
 impl fmt::Debug for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stack")
-            .field("account", &self.account.id())
+            .field("account", &self.account().id())
             .field("webhook_url", &self.webhook_url)
             .finish_non_exhaustive()
     }
@@ -127,55 +73,79 @@ impl Stack {
         Self::start_in(Arc::new(emulator), options).await
     }
 
-    /// Starts everything else in an account of its own of a running emulator, isolated from other stacks there.
+    /// Starts everything else in an account of a running emulator, by default a new one.
     pub async fn start_in(emulator: Arc<Emulator>, options: Options) -> Result<Self> {
+        let workflows = Workflow::read_all(&options.with)?;
         let api_key = options.api_key;
         let mut caches = options.more_caches;
         caches.insert(options.cache.clone());
         let topics = server::start(options.topics_port, &api_key, caches, options.limits).await?;
-        let account = Account::new(emulator.endpoint(), &Account::fresh_id());
+        let topics = Arc::new(topics);
+        let account = options.account;
+        let account =
+            account.unwrap_or_else(|| Account::new(emulator.endpoint(), &Account::fresh_id()));
 
-        let step = options.progress.step("deploying the template");
+        let step = options.progress.step(match workflows.len() {
+            0 => "deploying the template",
+            _ => "deploying the templates",
+        });
         let mut template = template::read(&options.template)?;
         (options.edit)(&mut template).context("cannot edit the template")?;
         let folder = options.template.parent().unwrap_or_else(|| ".".as_ref());
         template::inline_definitions(&mut template, folder)?;
-        let bucket = upload_code(&emulator, &account, &mut template, &options.binaries).await?;
-
         let signing_secret = random_secret();
-        let mut parameters = options.parameters;
-        for (name, value) in [
+        let endpoint = topics.endpoint();
+        let own = [
             ("CacheName", options.cache.as_str()),
-            ("MomentoEndpoint", topics.endpoint().as_str()),
+            ("MomentoEndpoint", endpoint.as_str()),
             ("Architecture", architecture()),
-        ] {
-            if template.pointer(&format!("/Parameters/{name}")).is_some() {
-                parameters
-                    .entry(name.to_owned())
-                    .or_insert_with(|| value.to_owned());
-            }
-        }
-        let deployed = deploy::create(&account, NAME, &bucket, &template, &parameters).await?;
-        put_secret(&account, &deployed, "SigningSecret", &signing_secret).await?;
-        put_secret(&account, &deployed, "MomentoSecret", &api_key).await?;
+        ];
+        let mut parameters = workflow::parameters(&template, &own);
+        parameters.extend(options.parameters);
+        let path = format!("{ROUTES_ROOT}{}/routes/", options.name);
+        let (name, cache, binaries) = (options.name, options.cache, options.binaries);
+        let site = Site::new(emulator, account, name, cache, binaries).await?;
+        let deployed = site.deploy_bridge(template.clone(), &parameters).await?;
+        let account = &site.account;
+        put_secret(account, &deployed, "SigningSecret", &signing_secret).await?;
+        put_secret(account, &deployed, "MomentoSecret", &api_key).await?;
 
-        let webhook_url = webhook_url(&emulator, &deployed)?;
-        let routes = deployed_routes(&account, &template, &deployed).await?;
-        server::create_caches(&topics, &routes)?;
-        match options.delivery {
-            Delivery::Webhooks => {
-                server::put_webhooks(&topics, &routes, &webhook_url, &signing_secret)?
-            }
-            Delivery::Relay | Delivery::Nothing => {}
+        let webhook_url = webhook_url(&site.emulator, &deployed)?;
+        let webhook = webhook_function(&template, &deployed)?;
+        let sources = Arc::new(RouteSources::of(account, webhook, path).await?);
+        let deploying = workflows.iter().map(|Workflow { name, template }| {
+            let site = &site;
+            async move { anyhow::Ok((name.clone(), site.deploy(name, template).await?)) }
+        });
+        let deploying = try_join_all(deploying).await?;
+        if !deploying.is_empty() {
+            sources.collected().await?;
         }
-        step.done("deployed the template");
+        let webhooks = match options.delivery {
+            Delivery::Webhooks => Some(RouteWebhooks::new(&webhook_url, &signing_secret)),
+            Delivery::Relay | Delivery::Nothing => None,
+        };
+        let mut follower = Follower {
+            sources: Arc::clone(&sources),
+            topics: Arc::clone(&topics),
+            webhooks,
+        };
+        let sender = follower.begin().await?;
+        let known = sender.subscribe();
+        let mut following = JoinSet::new();
+        following.spawn(follower.run(sender));
+        step.done(match workflows.len() {
+            0 => "deployed the template",
+            _ => "deployed the templates",
+        });
         let relay = match options.delivery {
             Delivery::Relay => {
-                let folder = emulator.run().path();
-                let cursors = folder.join(format!("relay-cursors-{}.json", account.id()));
+                let folder = site.emulator.run().path();
+                let cursors = format!("relay-cursors-{}-{}.json", account.id(), site.bridge);
+                let cursors = folder.join(cursors);
                 let relay = Relay::start(
                     &topics,
-                    &routes,
+                    sources.live(),
                     &api_key,
                     &webhook_url,
                     &signing_secret,
@@ -187,16 +157,65 @@ impl Stack {
         };
         Ok(Self {
             relay,
+            following,
             topics,
-            account,
+            site,
             deployed,
-            routes,
-            cache: options.cache,
+            workflows: Mutex::new(deploying.into_iter().collect()),
+            sources,
+            known,
             webhook_url,
             signing_secret,
             api_key,
-            emulator,
         })
+    }
+
+    /// Deploys a workflow's template beside the bridge. Its routes are in use once they are [collected](Self::collected).
+    ///
+    /// # Errors
+    ///
+    /// When the deployment fails: it lists each failed resource with its reason.
+    pub async fn deploy(&self, name: &str, template: &Value) -> Result<Deployed> {
+        let deployed = self.site.deploy(name, template).await?;
+        self.workflows().insert(name.to_owned(), deployed.clone());
+        Ok(deployed)
+    }
+
+    /// Updates the stack of a workflow.
+    ///
+    /// # Errors
+    ///
+    /// When the update fails, or changes nothing.
+    pub async fn update(&self, name: &str, template: &Value) -> Result<Deployed> {
+        let deployed = self.site.update(name, template).await?;
+        self.workflows().insert(name.to_owned(), deployed.clone());
+        Ok(deployed)
+    }
+
+    /// Deletes the stack of a workflow.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it cannot be deleted.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.site.delete(name).await?;
+        self.workflows().remove(name);
+        Ok(())
+    }
+
+    /// Waits until the bridge has collected the present routes of all stacks, and the Topics server follows them.
+    ///
+    /// # Errors
+    ///
+    /// When a parameter is refused: it has the problem. When the routes are not collected in time: it names the missing ones.
+    pub async fn collected(&self) -> Result<()> {
+        let version = self.sources.collected().await?;
+        routes::until(&self.known, version).await
+    }
+
+    fn workflows(&self) -> MutexGuard<'_, BTreeMap<String, Deployed>> {
+        let workflows = self.workflows.lock();
+        workflows.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The Topics server, for its events and webhooks.
@@ -211,12 +230,12 @@ impl Stack {
 
     /// The emulator, which other stacks may share.
     pub fn emulator(&self) -> &Arc<Emulator> {
-        &self.emulator
+        &self.site.emulator
     }
 
     /// The stack's account, with the configuration for AWS clients.
     pub fn account(&self) -> &Account {
-        &self.account
+        &self.site.account
     }
 
     /// A client of the official SDK, connected to the local Topics server.
@@ -227,14 +246,29 @@ impl Stack {
 
     /// The cache of the shipped routes.
     pub fn cache(&self) -> &str {
-        &self.cache
+        &self.site.cache
     }
 
+    /// The name of the bridge's stack.
+    pub fn name(&self) -> &str {
+        &self.site.bridge
+    }
+
+    /// The names of all stacks, the bridge's first.
+    pub fn stacks(&self) -> Vec<String> {
+        let workflows = self.workflows();
+        let workflows = workflows.keys().map(|name| self.site.stack_of(name));
+        std::iter::once(self.name().to_owned())
+            .chain(workflows)
+            .collect()
+    }
+
+    /// The outputs of the bridge.
     pub fn outputs(&self) -> &BTreeMap<String, String> {
         &self.deployed.outputs
     }
 
-    /// The physical id of a resource (for most kinds, the value of `!Ref`).
+    /// The physical id of a resource of the bridge (for most kinds, the value of `!Ref`).
     pub fn resource(&self, logical_id: &str) -> Result<&str> {
         self.deployed
             .resources
@@ -245,9 +279,35 @@ impl Stack {
             })
     }
 
-    /// The deployed routes, with real ARNs.
-    pub fn routes(&self) -> &Routes {
-        &self.routes
+    /// The physical id of a resource of a workflow.
+    pub fn resource_of(&self, workflow: &str, logical_id: &str) -> Result<String> {
+        let workflows = self.workflows();
+        let deployed = workflows.get(workflow).with_context(|| {
+            let known: Vec<_> = workflows.keys().map(|name| format!("`{name}`")).collect();
+            format!(
+                "expected a deployed workflow `{workflow}`, found {}",
+                match known.is_empty() {
+                    true => "none".to_owned(),
+                    false => known.join(", "),
+                }
+            )
+        })?;
+        let resource = deployed.resources.get(logical_id);
+        resource.cloned().with_context(|| {
+            format!(
+                "expected a resource `{logical_id}` in the template of the workflow `{workflow}`, found none"
+            )
+        })
+    }
+
+    /// The routes at present, with real ARNs: those of the bridge, then those collected from workflows.
+    pub fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.known.borrow().routes)
+    }
+
+    /// The routes, as they change.
+    pub(super) fn known(&self) -> watch::Receiver<Known> {
+        self.known.clone()
     }
 
     /// The webhook's URL, as a plain HTTP address on this machine.
@@ -261,14 +321,14 @@ impl Stack {
 
     /// The logs of functions and workflows so far, one event a line.
     pub async fn logs(&self) -> Result<String> {
-        self.account.logs().await
+        self.account().logs().await
     }
 
     /// Kills (SIGKILL) the processes of a function of the template, during an invocation or between two; returns their number,
     /// which is 0 before the first invocation. The next invocation starts a new process.
     pub fn kill_functions(&self, logical_id: &str) -> Result<usize> {
         let name = self.resource(logical_id)?;
-        functions::kill(self.emulator.endpoint(), self.account.id(), name)
+        functions::kill(self.emulator().endpoint(), self.account().id(), name)
     }
 
     /// The stack's addresses and secrets, for other commands.
@@ -278,9 +338,9 @@ impl Stack {
             started_at,
             topics_endpoint: self.topics.endpoint(),
             api_key: self.api_key.clone(),
-            cache: self.cache.clone(),
-            aws_endpoint: self.emulator.endpoint().to_owned(),
-            account: self.account.id().to_owned(),
+            cache: self.cache().to_owned(),
+            aws_endpoint: self.emulator().endpoint().to_owned(),
+            account: self.account().id().to_owned(),
             webhook_url: self.webhook_url.clone(),
             signing_secret: self.signing_secret.clone(),
             outputs: self.deployed.outputs.clone(),
@@ -288,41 +348,14 @@ impl Stack {
     }
 
     /// Stops the Topics server, and the emulator unless another stack uses it.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         drop(self.relay);
-        self.topics.shutdown().await;
-    }
-}
-
-/// Packs and uploads each function's binary and points the template to it; returns the bucket.
-async fn upload_code(
-    emulator: &Emulator,
-    account: &Account,
-    template: &mut Value,
-    binaries: &Binaries,
-) -> Result<String> {
-    // Bucket names are unique across accounts.
-    let bucket = format!("workflow-bridge-{}", account.id());
-    account.create_bucket(&bucket).await?;
-    let mut uploaded = Vec::new();
-    for (function, binary) in template::functions(template)? {
-        let Some(program) = binaries.get(&binary) else {
-            let known: Vec<_> = binaries.keys().map(|name| format!("`{name}`")).collect();
-            bail!(
-                "function `{function}` of the template runs the binary `{binary}`: expected one of {}",
-                known.join(", ")
-            );
-        };
-        let package = emulator.package(program).await?;
-        if !uploaded.contains(&package.key) {
-            account
-                .put_object(&bucket, &package.key, package.zip.clone())
-                .await?;
-            uploaded.push(package.key.clone());
+        self.following.shutdown().await;
+        // No other owner is left.
+        if let Some(topics) = Arc::into_inner(self.topics) {
+            topics.shutdown().await;
         }
-        template::set_code(template, &function, &bucket, &package.key);
     }
-    Ok(bucket)
 }
 
 /// The emulator's address of the Function URL `https://<id>.lambda-url.<region>.on.aws/`.
@@ -341,23 +374,14 @@ fn webhook_url(emulator: &Emulator, deployed: &Deployed) -> Result<String> {
     Ok(format!("{}/_aws/lambda-url/{id}/", emulator.endpoint()))
 }
 
-/// The routes as the deployed webhook sees them.
-async fn deployed_routes(
-    account: &Account,
-    template: &Value,
-    deployed: &Deployed,
-) -> Result<Routes> {
+/// The name of the deployed function with the binary `webhook`.
+fn webhook_function<'a>(template: &Value, deployed: &'a Deployed) -> Result<&'a str> {
     let functions = template::functions(template)?;
-    let function = functions
-        .iter()
-        .find(|(_, binary)| binary == "webhook")
-        .and_then(|(id, _)| deployed.resources.get(id))
+    let webhook = functions.iter().find(|(_, binary)| binary == "webhook");
+    let function = webhook.and_then(|(id, _)| deployed.resources.get(id));
+    let function = function
         .context("expected a function with the binary `webhook` in the template, found none")?;
-    let variables = account.function_variables(function).await?;
-    let text = variables["ROUTES"]
-        .as_str()
-        .context("expected the variable `ROUTES` at the webhook function, found none")?;
-    Ok(ssm::load_routes(&RoutesSource::of(text), account.config()).await?)
+    Ok(function)
 }
 
 /// Puts a value into a secret that the template created.

@@ -234,6 +234,11 @@ impl TopicsServer {
         self.service.webhooks.put(name, webhook)
     }
 
+    /// The names of the webhooks in alphabetical order.
+    pub fn webhooks(&self) -> Vec<String> {
+        self.service.webhooks.names()
+    }
+
     /// Removes a webhook; `false` if there was none. Deliveries already started go on.
     pub fn delete_webhook(&self, name: &str) -> bool {
         self.service.webhooks.delete(name)

@@ -1,23 +1,16 @@
 //! Maps the names of a workflow to those of its copy.
 
-use anyhow::{Result, bail};
 use serde_json::Value;
-
-use super::pieces::Piece;
-use super::route;
 
 /// Suffixes of topics beside a workflow's name.
 const DIRECTIONS: [&str; 2] = ["-in", "-out"];
 
 #[derive(Debug)]
 pub struct Renaming {
-    /// The old and the new prefix of logical ids.
-    prefix: (String, String),
     /// The workflow's name, and different names of its routes and topics; longest first.
     words: Vec<String>,
     like: String,
     name: String,
-    routes: Vec<String>,
 }
 
 /// The kind of a text, for the names to replace in it.
@@ -30,32 +23,9 @@ enum Kind {
 }
 
 impl Renaming {
-    pub fn new(piece: &Piece, name: &str, template: &Value) -> Result<Self> {
-        let like = piece.name;
-        let is_route = |id: &&String| route(template, id)["name"].is_string();
-        // In the order of the routes document.
-        let document = template.pointer("/Resources/Routes/Properties/Value/Fn::Sub");
-        // The document alone, or with the variables in it.
-        let document = document.map(|sub| sub.get(0).unwrap_or(sub));
-        let document = document.and_then(Value::as_str).unwrap_or_default();
-        let place = |id: &String| document.find(&format!("${{{id}.Value}}"));
-        let mut routes: Vec<_> = piece.ids().iter().filter(is_route).cloned().collect();
-        routes.retain(|id| place(id).is_some());
-        routes.sort_by_key(place);
-        let Some(first) = routes.first() else {
-            bail!(
-                "expected a route of the workflow `{like}` that `Routes` names, found none: add the route, since a copy needs one"
-            );
-        };
-        let prefix = first.strip_suffix("Route").unwrap_or(first);
-        if let Some(other) = piece.ids().iter().find(|id| !id.starts_with(prefix)) {
-            bail!(
-                "expected resources whose names begin with `{prefix}` in the workflow `{like}`, found `{other}`: rename it, or copy the piece by hand"
-            );
-        }
+    pub fn new(name: &str, like: &str, template: &Value) -> Self {
         let mut words = vec![like.to_owned()];
-        for id in &routes {
-            let route = route(template, id);
+        for route in routes(template) {
             for value in [&route["name"], &route["from"]["topic"]] {
                 let mut word = value.as_str().unwrap_or_default();
                 for direction in DIRECTIONS {
@@ -72,28 +42,15 @@ impl Renaming {
             }
         }
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-        Ok(Self {
-            prefix: (prefix.to_owned(), in_capitals(name)),
+        Self {
             words,
             like: like.to_owned(),
             name: name.to_owned(),
-            routes,
-        })
+        }
     }
 
-    /// The old ids of the parameters with routes.
-    pub fn routes(&self) -> &[String] {
-        &self.routes
-    }
-
-    /// The new name of a logical id.
-    pub fn id(&self, old: &str) -> String {
-        let rest = old.strip_prefix(&self.prefix.0).unwrap_or(old);
-        format!("{}{rest}", self.prefix.1)
-    }
-
-    /// A piece under the new names.
-    pub fn piece(&self, text: &str) -> String {
+    /// A template under the new names. The logical ids stay: the stack has no others.
+    pub fn template(&self, text: &str) -> String {
         let lines = text.split_inclusive('\n').map(|line| {
             let comment = match line.trim_start().starts_with('#') {
                 true => 0,
@@ -146,12 +103,6 @@ impl Renaming {
         before: Option<char>,
         kind: Kind,
     ) -> Option<(&'a str, &'a str)> {
-        let (old, new) = (&self.prefix.0, &self.prefix.1);
-        if let Some(after) = rest.strip_prefix(old.as_str())
-            && after.starts_with(|c: char| c.is_ascii_uppercase())
-        {
-            return Some((old, new));
-        }
         let word = self.words.iter().find(|word| {
             let after = rest.strip_prefix(word.as_str());
             after.is_some_and(|after| {
@@ -173,12 +124,14 @@ fn begins_here(before: Option<char>, kind: Kind) -> bool {
     })
 }
 
-/// `MyWorkflow` of `my-workflow`.
-fn in_capitals(name: &str) -> String {
-    let words = name.split('-').map(|word| {
-        let mut chars = word.chars();
-        let first = chars.next().map(|c| c.to_ascii_uppercase());
-        first.into_iter().chain(chars).collect::<String>()
+/// The routes in a template's parameters, alone or in a document.
+fn routes(template: &Value) -> Vec<&Value> {
+    let resources = template["Resources"].as_object().into_iter().flatten();
+    let values =
+        resources.map(|(_, resource)| &resource["Properties"]["Value"]["Fn::ToJsonString"]);
+    let routes = values.flat_map(|value| match &value["routes"] {
+        Value::Array(list) => list.as_slice(),
+        _ => std::slice::from_ref(value),
     });
-    words.collect()
+    routes.filter(|route| route["name"].is_string()).collect()
 }

@@ -97,7 +97,7 @@ fn the_shipped_routes_are_valid() {
     let file = Workspace::find().unwrap().root().join("template.yaml");
     let document = template::routes_document(&template::read(&file).unwrap()).unwrap();
     let document: Value = serde_json::from_str(&document).unwrap();
-    assert!(document["routes"].as_array().unwrap().len() >= 9);
+    assert!(!document["routes"].as_array().unwrap().is_empty());
     validator().validate(&document).unwrap();
 }
 

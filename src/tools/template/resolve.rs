@@ -1,7 +1,8 @@
 //! Resolves a template's functions, as far as possible without an account.
 //!
-//! Parameters have their defaults, conditions follow from them, and resources have the ARNs of a made-up account. An unknown
-//! value (a parameter without a default, an import) becomes a text with [`UNRESOLVED`] in it, the same one in every place.
+//! Parameters have their defaults, conditions follow from them, and resources have the ARNs of a made-up account. The stack is
+//! [`STACK`], or [`WORKFLOW_STACK`] for a template of a workflow. An unknown value (a parameter without a default, an import)
+//! becomes a text with [`UNRESOLVED`] in it, the same one in every place.
 
 mod names;
 
@@ -9,7 +10,8 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
-pub use names::{ACCOUNT, REGION, STACK};
+use super::stacks::is_of_workflow;
+pub use names::{ACCOUNT, REGION, STACK, WORKFLOW_STACK};
 
 /// The beginning of the text for every unknown value.
 pub const UNRESOLVED: &str = "unresolved.";
@@ -29,6 +31,8 @@ pub struct Resolver<'t> {
     template: &'t Value,
     /// Values in place of the parameters' defaults.
     chosen: Map<String, Value>,
+    /// The name of the made-up stack.
+    stack: &'static str,
     pieces: bool,
     steps: Cell<usize>,
 }
@@ -38,9 +42,18 @@ impl<'t> Resolver<'t> {
         Self {
             template,
             chosen: Map::new(),
+            stack: match is_of_workflow(template) {
+                true => WORKFLOW_STACK,
+                false => STACK,
+            },
             pieces: false,
             steps: Cell::new(0),
         }
+    }
+
+    /// The name of the made-up stack.
+    pub fn stack(&self) -> &'static str {
+        self.stack
     }
 
     /// A copy with another value for a parameter.
@@ -138,8 +151,9 @@ impl<'t> Resolver<'t> {
                 let items = self.inner(&argument[1], depth)?;
                 let items = items.as_array()?.iter().map(text);
                 let items = items.collect::<Option<Vec<_>>>();
-                argument[0]
-                    .as_str()
+                // With LanguageExtensions, the separator may be a function.
+                let by = self.inner(&argument[0], depth)?;
+                by.as_str()
                     .zip(items)
                     .map(|(by, items)| items.join(by).into())
             }
@@ -277,6 +291,10 @@ Resources:
             ("[1, !If [Small, !Ref AWS::NoValue, 2]]", "[1]"),
             ("{a: !Ref AWS::NoValue}", "{}"),
             ("!Join ['-', !Ref Names]", "\"a-b\""),
+            (
+                "!Split [',', !Join [!Sub ',${AWS::Region}/', ['', !Join [!Sub ',${AWS::Region}/', !Ref Names]]]]",
+                r#"["","us-east-1/a","us-east-1/b"]"#,
+            ),
             ("!Select [1, !Split [',', 'a,b']]", "\"b\""),
             ("!Select [7, [a]]", "\"unresolved.FnSelect7a\""),
             ("!FindInMap [M, !Ref AWS::Region, Ami]", "\"x\""),

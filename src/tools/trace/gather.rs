@@ -307,7 +307,7 @@ impl Gathering<'_> {
         let routes = self.question.routes.into_iter().flat_map(Routes::iter);
         let machine = |route: &crate::domain::inbound::routes::Route| match &route.to {
             Target::StateMachine { arn, .. } => Some((route.name.clone(), arn.clone())),
-            Target::EventBus { .. } | Target::Resume(_) => None,
+            Target::EventBus { .. } | Target::Resume(_) | Target::Stop(_) => None,
         };
         routes
             .filter_map(machine)

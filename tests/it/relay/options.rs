@@ -3,11 +3,12 @@
 use super::{SECRET, Scene, texts};
 
 /// Every variable, with a value that would stop the relay or misdirect it.
-const WRONG: [(&str, &str); 14] = [
+const WRONG: [(&str, &str); 15] = [
     ("WEBHOOK_URL", "http://127.0.0.1:1/"),
     ("HEALTH_LISTEN", "nowhere"),
     ("RELAY_TOPICS", "demo/another"),
     ("ROUTES", "no routes"),
+    ("ROUTES_TTL_SECONDS", "0"),
     ("MOMENTO_ENDPOINT", "http://127.0.0.1:1"),
     ("MOMENTO_SECRET_ID", "another-secret"),
     ("MOMENTO_API_KEY_FILE", "/nonexistent/key"),
@@ -37,6 +38,7 @@ async fn an_option_overrides_every_variable() {
         .command(&["in"])
         .option("--momento-key-file", key)
         .option("--routes", routes)
+        .option("--routes-ttl-seconds", 60)
         .option("--concurrency", 1)
         .option("--quiet-seconds", 60);
     let wrong = |command: super::process::RelayCommand| {

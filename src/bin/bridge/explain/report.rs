@@ -206,6 +206,18 @@ impl Page {
                     self.below("cause", preview(cause, usize::MAX));
                 }
             }
+            Call::StopExecution {
+                execution,
+                error,
+                cause,
+            } => {
+                self.below("stops", preview(execution, usize::MAX));
+                for (name, text) in [("error", error), ("cause", cause)] {
+                    if let Some(text) = text {
+                        self.below(name, preview(text, usize::MAX));
+                    }
+                }
+            }
             Call::DeadLetter { reason, detail } => {
                 self.below(
                     reason,
@@ -243,6 +255,9 @@ impl Page {
         self.below("reply", to);
         if reply.failures != reply.topics {
             self.below("failures", format!("to {}", list(&reply.failures)));
+        }
+        if !reply.started.is_empty() {
+            self.below("started", format!("to {}", list(&reply.started)));
         }
         let Some(asked) = &reply.asked else { return };
         let found = asked

@@ -35,6 +35,13 @@ pub struct Play {
     pub steps: &'static [Step],
 }
 
+impl Play {
+    /// The name of its workflow in `examples/`; `None` for the workflow of the bridge's template.
+    pub fn example(&self) -> Option<&'static str> {
+        (self.name != ONCE).then_some(self.name)
+    }
+}
+
 /// An action of a workflow's user, or an expected result. Topics are in the stack's cache.
 pub enum Step {
     Publish {
@@ -54,7 +61,7 @@ pub enum Step {
         /// The expected message, for people.
         what: &'static str,
     },
-    /// Waits for a message in a queue of the template.
+    /// Waits for a message in a queue of the workflow's template.
     Dequeue {
         /// Logical id.
         queue: &'static str,
@@ -78,6 +85,7 @@ pub async fn demonstrate(stack: &Stack, play: &Play) -> Result<i32> {
     let client = stack.momento_client()?;
     let mut stage = Stage {
         stack,
+        workflow: play.name,
         inbox: Box::pin(subscribe(stack, &client, play).await?),
         client,
         flow: Flow::watch(stack),
@@ -169,6 +177,7 @@ type Inbox = std::pin::Pin<Box<dyn Stream<Item = (&'static str, String)>>>;
 /// A running demonstration.
 struct Stage<'a> {
     stack: &'a Stack,
+    workflow: &'static str,
     client: TopicClient,
     flow: Flow,
     inbox: Inbox,
@@ -239,11 +248,11 @@ impl Stage<'_> {
 
     async fn dequeue(&mut self, queue: &str, is: fn(&str) -> bool) -> Result<String> {
         let sqs = aws_sdk_sqs::Client::new(self.stack.account().config());
-        let url = self.stack.resource(queue)?;
+        let url = self.stack.resource_of(self.workflow, queue)?;
         loop {
             let receive = sqs
                 .receive_message()
-                .queue_url(url)
+                .queue_url(&url)
                 .wait_time_seconds(1)
                 .send();
             tokio::pin!(receive);
@@ -426,5 +435,15 @@ mod tests {
             );
         }
         assert_eq!(ONCE, PLAYS[0].name);
+        assert_eq!(PLAYS[0].example(), None);
+    }
+
+    #[test]
+    fn every_play_has_its_example() {
+        let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        for name in PLAYS.iter().filter_map(Play::example) {
+            let template = examples.join(name).join("template.yaml");
+            assert!(template.is_file(), "{}", template.display());
+        }
     }
 }

@@ -51,6 +51,14 @@ pub struct Place {
 }
 
 impl Where {
+    /// A stack on AWS, or the running local one.
+    pub fn of(stack_name: Option<String>) -> Self {
+        Self {
+            local: stack_name.is_none(),
+            stack_name,
+        }
+    }
+
     pub async fn find(&self) -> Result<Place> {
         let Some(name) = &self.stack_name else {
             let state = running_stack().context("no `--stack-name`, so the local stack is used")?;

@@ -234,3 +234,65 @@ async fn fixed_routes_are_current() {
     assert!(fixed.fresh(soon(), Duration::ZERO).await.is_current());
     assert_eq!(names(&fixed.current().await), "a");
 }
+
+/// A table whose partition serves 3,000 read units a second, and an item of 35 KB: 100 routes.
+struct Partition {
+    units: Mutex<(f64, Instant)>,
+    calls: AtomicI64,
+}
+
+impl CompiledRoutes for Partition {
+    fn load(&self, consistent: bool) -> Answer<'_, Option<Compiled>> {
+        let cost = if consistent { 9.0 } else { 4.5 };
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let mut units = self.units.lock().unwrap();
+        let now = Instant::now();
+        units.0 = (units.0 + now.duration_since(units.1).as_secs_f64() * 3000.0).min(3000.0);
+        units.1 = now;
+        let is_served = units.0 >= cost;
+        if is_served {
+            units.0 -= cost;
+        }
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            match is_served {
+                true => Ok(Some(Compiled::default())),
+                false => Err(Fault::transient(
+                    "ProvisionedThroughputExceededException",
+                    "slow",
+                )),
+            }
+        })
+    }
+
+    fn save<'a>(&'a self, _: &'a Compiled, _: Option<u64>) -> Answer<'a, bool> {
+        unimplemented!("a reader writes nothing")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_cold_starts_at_once_read_their_routes_in_time() {
+    let partition = Arc::new(Partition {
+        units: Mutex::new((3000.0, Instant::now())),
+        calls: AtomicI64::new(0),
+    });
+    let all: Vec<_> = (0..1000)
+        .map(|_| {
+            LiveRoutes::new(Sources {
+                base: routes(&[]),
+                parameter: None,
+                collected: Some(partition.clone()),
+                ttl: Duration::from_secs(60),
+                now_ms: || 0,
+            })
+        })
+        .collect();
+    let began = Instant::now();
+    // As long as a start may take.
+    let deadline = began + Duration::from_secs(2);
+    futures_util::future::join_all(all.iter().map(|live| live.warm_up(deadline))).await;
+    assert!(all.iter().all(|live| live.known().is_current()));
+    let calls = partition.calls.load(Ordering::Relaxed);
+    println!("1,000 starts: {calls} calls in {:?}", began.elapsed());
+    assert!((1000..4000).contains(&calls), "{calls}");
+}

@@ -65,7 +65,8 @@ impl fmt::Display for Problems {
 
 pub(super) fn read(document: &str) -> Result<Vec<Route>, Problems> {
     let mut reader = Reader::default();
-    let routes = reader.document(document).unwrap_or_default();
+    let mut routes = reader.document(document).unwrap_or_default();
+    reader.resolve_stops(&mut routes);
     reader.check_loops(&routes);
     reader.check_names(&routes);
     if reader.problems.is_empty() {
@@ -156,6 +157,12 @@ impl Reader {
                 "expected no reply for an answer to a task, since the workflow that goes on has a reply of its own",
             );
         }
+        if reply_value.is_some() && matches!(to, Some(Target::Stop(_))) {
+            self.problem(
+                "reply",
+                "expected no reply for a stop, since the stopped execution's own route has one",
+            );
+        }
         if reply_value.is_some() && matches!(to, Some(Target::EventBus { .. })) {
             self.problem(
                 "reply",
@@ -230,6 +237,10 @@ impl Reader {
             None => topics.clone(),
             Some(value) => self.templates("reply.failures", value),
         };
+        let started = match fields.optional("started") {
+            None => Some(Vec::new()),
+            Some(value) => self.templates("reply.started", value),
+        };
         let format = match fields.optional("format") {
             None => Some(Format::Output),
             Some(Value::String(s)) if s == "output" => Some(Format::Output),
@@ -265,6 +276,7 @@ impl Reader {
             cache: cache?,
             topics: topics?,
             failures: failures?,
+            started: started?,
             format: format?,
             asked,
         })

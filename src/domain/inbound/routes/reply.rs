@@ -12,6 +12,8 @@ pub struct Reply {
     pub topics: Vec<Template>,
     /// The same as `topics` if the document has none.
     pub failures: Vec<Template>,
+    /// Topics of the announcement that the execution started; none by default.
+    pub started: Vec<Template>,
     pub format: Format,
     /// Topics that the sender may request.
     pub asked: Option<Asked>,
@@ -33,6 +35,7 @@ pub struct Asked {
 pub struct Address {
     pub topics: Vec<String>,
     pub failures: Vec<String>,
+    pub started: Vec<String>,
     /// The message requested a topic outside `allow`.
     pub refused: bool,
 }
@@ -58,6 +61,7 @@ impl Reply {
         let mut address = Address {
             topics: render(&self.topics),
             failures: render(&self.failures),
+            started: render(&self.started),
             refused: false,
         };
         if let Some(asked) = &self.asked {
@@ -75,13 +79,18 @@ impl Reply {
         address
     }
 
-    /// Whether the reply gives the message this topic, for results or failures, or allows the message to request it.
+    /// Whether the reply gives the message this topic, for whatever publication, or allows the message to request it.
     pub fn may_use(&self, message: &TopicMessage, cache: &str, topic: &str) -> bool {
-        let mut given = self.topics.iter().chain(&self.failures);
+        let mut given = self.all();
         let mut allowed = self.asked.iter().flat_map(|asked| &asked.allow);
         self.cache.render(message) == cache
             && (given.any(|template| template.render(message) == topic)
                 || allowed.any(|glob| glob.matches(topic)))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Template> {
+        let ends = self.topics.iter().chain(&self.failures);
+        ends.chain(&self.started)
     }
 
     /// Whether this message requests a topic outside `allow`.
@@ -92,7 +101,7 @@ impl Reply {
 
     /// Globs for all topics of replies to messages from `from`.
     pub(super) fn globs(&self, from: &Source) -> Vec<Glob> {
-        let templates = self.topics.iter().chain(&self.failures);
+        let templates = self.all();
         let allowed = self.asked.iter().flat_map(|asked| asked.allow.clone());
         templates
             .map(|template| template.as_glob(from))

@@ -18,6 +18,8 @@ use crate::domain::inbound::{envelope, execution_name};
 pub struct Address {
     pub route: String,
     pub id: Option<String>,
+    /// The business key of a keyed route's message.
+    pub key: Option<String>,
     pub in_reply_to: InReplyTo,
     pub reply: ReplyAddress,
     /// The input has another address, which was refused.
@@ -56,6 +58,10 @@ pub enum Refused {
         "expected an address in the input that route `{0}` gives or allows, found another, and the route has none to use instead for this execution; add it to `reply`, or to `reply.allow`, and replay"
     )]
     Route(String),
+    #[error(
+        "expected the route `{0}` with a `key` and this state machine, which confirms the address of a keyed execution, found none; put it back and replay"
+    )]
+    Keyed(String),
     #[error(
         "expected a message in the input to fill in the topics of route `{0}`, found none that fits the execution's name; give the route fixed topics and replay"
     )]
@@ -100,7 +106,13 @@ impl Execution {
     /// When the result has no address.
     pub fn address(&self, origin: Origin, routes: &Routes) -> Result<Address, NoAddress> {
         let origin = match origin {
-            Origin::Ours(envelope) => return self.address_of_message(*envelope, routes),
+            Origin::Ours(envelope)
+                if envelope.key.is_none() || self.confirms(&envelope, routes) =>
+            {
+                return self.address_of_message(*envelope, routes);
+            }
+            // Its publisher knows the key, and so the execution's name.
+            Origin::Ours(envelope) => Origin::Foreign(envelope),
             origin => origin,
         };
         let route = routes.of_execution(&self.state_machine_arn, &self.name);
@@ -115,6 +127,11 @@ impl Execution {
                 self.address_of_route(route, envelope.reply.is_some())
             }
             (Some(route), _) => self.address_of_route(route, false),
+            (None, Origin::Foreign(envelope))
+                if envelope.key.is_some() && envelope.reply.is_some() =>
+            {
+                Err(NoAddress::Refused(Refused::Keyed(envelope.route)))
+            }
             (None, Origin::Foreign(envelope)) if envelope.reply.is_some() => {
                 Err(NoAddress::Refused(Refused::Name))
             }
@@ -123,13 +140,29 @@ impl Execution {
         }
     }
 
+    /// Whether the route of a keyed envelope still writes such envelopes for this state machine.
+    fn confirms(&self, envelope: &Envelope, routes: &Routes) -> bool {
+        let mut routes = routes.iter();
+        routes.any(|route| {
+            route.name == envelope.route
+                && route.key().is_some()
+                && !route.takes_payload()
+                && route.to.state_machine() == Some(self.state_machine_arn.as_str())
+        })
+    }
+
     /// The address for an input written by the bridge.
     fn address_of_message(
         &self,
         envelope: Envelope,
         routes: &Routes,
     ) -> Result<Address, NoAddress> {
-        let Envelope { message, route, .. } = envelope;
+        let Envelope {
+            message,
+            route,
+            key,
+            ..
+        } = envelope;
         let Some(stated) = envelope.reply else {
             return Err(NoAddress::Ignored(ASKS_FOR_NO_REPLY));
         };
@@ -147,6 +180,7 @@ impl Execution {
         Ok(Address {
             route,
             id: Some(message.id.to_string()),
+            key,
             in_reply_to: InReplyTo {
                 cache: Some(message.cache),
                 topic: Some(message.topic),
@@ -172,10 +206,14 @@ impl Execution {
         Ok(Address {
             route: name(),
             id: None,
+            key: None,
             in_reply_to: InReplyTo {
                 cache: exact(&route.from.cache),
                 topic: exact(&route.from.topic),
-                topic_sequence_number: execution_name::sequence_in_name(&self.name, &route.name),
+                topic_sequence_number: match route.key() {
+                    None => execution_name::sequence_in_name(&self.name, &route.name),
+                    Some(_) => None,
+                },
             },
             reply: reply.ok_or_else(|| NoAddress::Refused(Refused::Placeholders(name())))?,
             refused: asks_for_reply,
@@ -189,9 +227,10 @@ fn gives(route: &Route, message: &TopicMessage, address: &ReplyAddress) -> bool 
         cache,
         topics,
         failures,
+        started,
         ..
     } = address;
-    let mut all = topics.iter().chain(failures);
+    let mut all = topics.iter().chain(failures).chain(started);
     let reply = route.reply.as_ref();
     reply.is_some_and(|reply| all.all(|topic| reply.may_use(message, cache, topic)))
 }
@@ -204,6 +243,7 @@ fn without_message(route: &Route, reply: &Reply) -> Option<ReplyAddress> {
         cache: fixed(&reply.cache)?,
         topics: all(&reply.topics)?,
         failures: all(&reply.failures)?,
+        started: all(&reply.started)?,
         format: reply.format,
     })
 }

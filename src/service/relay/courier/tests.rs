@@ -53,7 +53,7 @@ impl CursorStore for Last {
     }
 }
 
-/// A courier of one topic to a webhook in this process, which has no routes and the secret `new`.
+/// A courier of one topic to the webhook of [`destination`].
 struct Scene {
     courier: Courier,
     attempts: broadcast::Receiver<Attempt>,
@@ -61,24 +61,39 @@ struct Scene {
     saved: Last,
 }
 
+/// A webhook in this process, which has no routes and the secret `new`, and the attempts at its messages.
+pub(in crate::service::relay) fn destination(
+    secrets: Arc<dyn Secrets>,
+) -> (Destination, broadcast::Receiver<Attempt>) {
+    let world = World::default();
+    let webhook = Webhook {
+        routes: LiveRoutes::fixed(Routes::parse(r#"{"routes": []}"#).unwrap()),
+        targets: world.targets(),
+        queues: world.queues(),
+        secrets: SecretCache::new(Arc::new(SecretText("new".to_owned()))),
+        settings: WebhookSettings {
+            max_age: Duration::from_secs(60),
+            max_skew: Duration::from_secs(30),
+            answer_within: Duration::from_secs(4),
+            unrouted: Unrouted::Ignore,
+        },
+        metrics: Metrics::none(),
+        now_ms: || AHEAD.get(),
+    };
+    let (watch, attempts) = broadcast::channel(1024);
+    let destination = Destination {
+        door: Door::Here(Arc::new(webhook)),
+        secrets: SecretCache::new(secrets),
+        watch: Some(watch),
+        clock: Arc::default(),
+        now_ms: || 0,
+    };
+    (destination, attempts)
+}
+
 impl Scene {
     fn new(secrets: Arc<dyn Secrets>) -> Self {
-        let world = World::default();
-        let webhook = Webhook {
-            routes: LiveRoutes::fixed(Routes::parse(r#"{"routes": []}"#).unwrap()),
-            targets: world.targets(),
-            queues: world.queues(),
-            secrets: SecretCache::new(Arc::new(SecretText("new".to_owned()))),
-            settings: WebhookSettings {
-                max_age: Duration::from_secs(60),
-                max_skew: Duration::from_secs(30),
-                answer_within: Duration::from_secs(4),
-                unrouted: Unrouted::Ignore,
-            },
-            metrics: Metrics::none(),
-            now_ms: || AHEAD.get(),
-        };
-        let (watch, attempts) = broadcast::channel(1024);
+        let (destination, attempts) = destination(secrets);
         let (stop, stopping) = watch::channel(false);
         let status = Arc::new(Status::new(1, Arc::default()));
         let saved = Last::default();
@@ -87,13 +102,7 @@ impl Scene {
                 cache: "demo".to_owned(),
                 topic: "in".to_owned(),
             },
-            destination: Arc::new(Destination {
-                door: Door::Here(Arc::new(webhook)),
-                secrets: SecretCache::new(secrets),
-                watch: Some(watch),
-                clock: Arc::default(),
-                now_ms: || 0,
-            }),
+            destination: Arc::new(destination),
             turns: Arc::new(Semaphore::new(1)),
             cursors: Arc::new(Cursors::new(Box::new(saved.clone()))),
             gaps: Arc::new(Gaps {
@@ -132,11 +141,11 @@ impl Scene {
     }
 }
 
-fn at(next: u64) -> Cursor {
+pub(in crate::service::relay) fn at(next: u64) -> Cursor {
     Cursor { page: 7, next }
 }
 
-fn message(number: u64) -> Entry {
+pub(in crate::service::relay) fn message(number: u64) -> Entry {
     Entry::Message {
         message: Message {
             page: 7,

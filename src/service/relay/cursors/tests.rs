@@ -128,6 +128,20 @@ async fn a_failed_save_is_repeated() {
 }
 
 #[tokio::test]
+async fn an_unsaved_cursor_is_loaded_before_the_saved_one() {
+    let table = Arc::new(Table::default());
+    let cursors = Cursors::new(Box::new(TableStore(table.clone())));
+    cursors.advance(&topic("a"), at(7, 1));
+    cursors.flush().await.unwrap();
+    table.broken.store(true, Ordering::Relaxed);
+    cursors.advance(&topic("a"), at(7, 2));
+    cursors.advance(&topic("b"), at(7, 3));
+    cursors.flush().await.unwrap_err();
+    let loaded = cursors.load(&[topic("a"), topic("c")]).await.unwrap();
+    assert_eq!(loaded, HashMap::from([(topic("a"), at(7, 2))]));
+}
+
+#[tokio::test]
 async fn an_invalid_item_is_refused() {
     let table = Arc::new(Table::default());
     table

@@ -50,6 +50,9 @@ const MANAGED: [(&str, &[&str]); 4] = [
     ),
 ];
 
+/// Ends the name under which a bridge exports its managed policy for workflows.
+const WORKFLOW_LOGS: &str = "-WorkflowLogs";
+
 /// SAM's policy templates: parameter, service, prefix of the parameter's value in the ARN, actions.
 type Made = (
     &'static str,
@@ -207,6 +210,9 @@ impl<'a, 's> Reader<'a, 's> {
         if written.get("Statement").is_some() {
             return self.document(pointer);
         }
+        if self.is_workflow_logs(written) {
+            return;
+        }
         let resolved = self.template.resolver.value(written);
         if let Some(name) = resolved.as_str() {
             return self.managed(name, pointer);
@@ -220,6 +226,13 @@ impl<'a, 's> Reader<'a, 's> {
             return self.statements(document, pointer);
         }
         self.made(&resolved);
+    }
+
+    /// Whether this is the bridge's policy for the logs and traces of workflows, which allows nothing else.
+    fn is_workflow_logs(&self, written: &Value) -> bool {
+        let export = written.get("Fn::ImportValue");
+        let export = export.and_then(|export| self.template.resolver.text(export));
+        export.is_some_and(|export| export.ends_with(WORKFLOW_LOGS))
     }
 
     fn managed(&mut self, name: &str, pointer: &str) {

@@ -1,12 +1,13 @@
 //! The calls of a function, by its binary, variables and routes. Every call in src/bin and src/adapters belongs here.
 
 use crate::config::RoutesSource;
+use crate::tools::check::another;
 use crate::tools::check::functions::{Function, Part, property};
 use crate::tools::check::machines::Machine;
 use crate::tools::check::routes::Route;
 use crate::tools::check::secrets::looks_secret;
 use crate::tools::check::template::{Template, is_unresolved};
-use crate::tools::template::{ACCOUNT, REGION};
+use crate::tools::template::{ACCOUNT, REGION, below};
 
 pub struct Need {
     pub action: &'static str,
@@ -61,6 +62,7 @@ pub fn of(
                 "it writes dead letters of messages without a target",
             );
             needs.targets(routes);
+            needs.targets_of_others();
         }
         Part::Redrive => {
             needs.queue(
@@ -79,10 +81,15 @@ pub fn of(
                 "it writes dead letters of messages that no target took",
             );
             needs.targets(routes);
+            needs.targets_of_others();
         }
         Part::Completion => {
             needs.secret("MOMENTO_SECRET_ID", "it publishes with this key");
-            needs.table("dynamodb:UpdateItem", "it records publications");
+            needs.table(
+                "LEDGER_TABLE",
+                "dynamodb:UpdateItem",
+                "it records publications",
+            );
             needs.queue(
                 "DEAD_LETTER_QUEUE_URL",
                 "sqs:SendMessage",
@@ -95,6 +102,11 @@ pub fn of(
             );
             needs.bucket();
             needs.executions(routes, machines);
+            needs.of_others(
+                "states:DescribeExecution",
+                another::execution(),
+                "it looks up executions of other stacks' workflows whose events came without their input",
+            );
         }
         Part::Sweep => {
             for action in [
@@ -102,7 +114,7 @@ pub fn of(
                 "dynamodb:BatchGetItem",
                 "dynamodb:PutItem",
             ] {
-                needs.table(action, "it finds lost ends by the ledger");
+                needs.table("LEDGER_TABLE", action, "it finds lost ends by the ledger");
             }
             needs.queue(
                 "COMPLETIONS_QUEUE_URL",
@@ -115,6 +127,19 @@ pub fn of(
                 "it reads the queue depth",
             );
             needs.lists(routes);
+            needs.of_others(
+                "states:ListExecutions",
+                another::machine(),
+                "it looks for lost ends of other stacks' workflows",
+            );
+        }
+        Part::Routes => {
+            needs.path();
+            needs.table(
+                "ROUTES_TABLE",
+                "dynamodb:PutItem",
+                "it writes the collected routes there",
+            );
         }
         Part::Canary => {
             needs.secret("MOMENTO_SECRET_ID", "it publishes with this key");
@@ -181,12 +206,76 @@ impl Needs<'_, '_> {
         self.add("secretsmanager:GetSecretValue", Some(arn), why, "");
     }
 
-    fn table(&mut self, action: &'static str, why: &str) {
-        let Some(name) = self.function.variable("LEDGER_TABLE") else {
+    fn table(&mut self, variable: &str, action: &'static str, why: &str) {
+        let Some(name) = self.function.variable(variable) else {
             return;
         };
         let arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}");
         self.add(action, Some(arn), why, "");
+    }
+
+    /// The path of the parameters, and the parameters below it: the service asks for both.
+    fn path(&mut self) {
+        let Some(path) = self.function.variable("ROUTES_PATH") else {
+            return;
+        };
+        let path = path.trim_matches('/');
+        let arn = format!("arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{path}");
+        let why = "it collects the routes of other stacks there";
+        for arn in [format!("{arn}/one"), arn] {
+            self.add("ssm:GetParametersByPath", Some(arn), why, "");
+        }
+    }
+
+    /// A call on the state machines of other stacks, if the function has their routes.
+    fn of_others(&mut self, action: &'static str, resource: String, why: &str) {
+        if !self.function.has_collected() {
+            return;
+        }
+        let shown = match resource.contains(":execution:") {
+            true => format!("executions of {}", another::MACHINES),
+            false => another::MACHINES.to_owned(),
+        };
+        self.all.push(Need {
+            action,
+            resource: Some(resource),
+            shown,
+            why: why.to_owned(),
+            pointer: String::new(),
+        });
+    }
+
+    /// The calls to targets of routes in other stacks: their workflows, the default bus, and the buses that a parameter of the
+    /// template lists.
+    fn targets_of_others(&mut self) {
+        let machine = another::machine;
+        let starts = "it starts workflows of other stacks";
+        self.of_others("states:StartExecution", machine(), starts);
+        let stops = "it stops executions for routes of other stacks";
+        self.of_others("states:StopExecution", another::execution(), stops);
+        let answers = "it answers tasks for routes of other stacks";
+        self.of_others("states:SendTaskSuccess", machine(), answers);
+        self.of_others("states:SendTaskFailure", machine(), answers);
+        if !self.function.has_collected() {
+            return;
+        }
+        let puts = "it puts events there for routes of other stacks";
+        let default = bus_arn("default");
+        self.add("events:PutEvents", Some(default), puts, "");
+        for parameter in ["EventBusArns", "EventBusNames"] {
+            let value = &self.template.value()["Parameters"][parameter];
+            if value.is_null() {
+                continue;
+            }
+            let listed = serde_json::json!({ "Ref": parameter });
+            let listed = self.template.resolver.value(&listed);
+            let buses = listed.as_array().into_iter().flatten();
+            let buses = buses.filter_map(|bus| bus.as_str());
+            for bus in buses.filter(|bus| !bus.is_empty() && !is_unresolved(bus)) {
+                let at = below("/Parameters", parameter);
+                self.add("events:PutEvents", Some(bus_arn(bus)), puts, &at);
+            }
+        }
     }
 
     fn bucket(&mut self) {
@@ -220,12 +309,16 @@ impl Needs<'_, '_> {
             }
             let to = &route.value["to"];
             if let Some(bus) = to["eventBus"].as_str().filter(|bus| !is_unresolved(bus)) {
-                let arn = match bus.starts_with("arn:") {
-                    true => bus.to_owned(),
-                    false => format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus}"),
-                };
                 let why = format!("route `{}` puts events there", route.name());
-                self.add("events:PutEvents", Some(arn), why, &at);
+                self.add("events:PutEvents", Some(bus_arn(bus)), why, &at);
+            }
+            let stopped = to["stop"]["route"].as_str();
+            let stopped = stopped.and_then(|name| routes.iter().find(|other| other.name() == name));
+            let machine = stopped.and_then(Route::machine);
+            if let Some(machine) = machine.filter(|machine| !is_unresolved(machine)) {
+                let why = format!("route `{}` stops them", route.name());
+                let execution = execution(machine);
+                self.add("states:StopExecution", Some(execution), why, &at);
             }
             if to["resume"].is_object() {
                 // Only the message knows the waiting state machine.
@@ -262,17 +355,13 @@ impl Needs<'_, '_> {
             {
                 continue;
             }
-            let executions = format!(
-                "{}:execution",
-                arn.replacen(":stateMachine:", ":execution:", 1)
-            );
             let why = format!(
                 "it looks up the executions of route `{}` whose events came without their input",
                 route.name()
             );
             self.add(
                 "states:DescribeExecution",
-                Some(executions),
+                Some(execution(arn)),
                 why,
                 &route.target(),
             );
@@ -308,6 +397,10 @@ impl Needs<'_, '_> {
                     );
                 }
             }
+        }
+        if function.has_collected() {
+            let why = "it reads the routes of other stacks there";
+            self.table("ROUTES_TABLE", "dynamodb:GetItem", why);
         }
         if let Some(RoutesSource::Parameter(name)) =
             function.variable("ROUTES").map(RoutesSource::of)
@@ -347,6 +440,19 @@ impl Needs<'_, '_> {
             }
         }
     }
+}
+
+fn bus_arn(bus: &str) -> String {
+    match bus.starts_with("arn:") {
+        true => bus.to_owned(),
+        false => format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus}"),
+    }
+}
+
+/// The ARN of one execution of a state machine.
+fn execution(machine: &str) -> String {
+    let executions = machine.replacen(":stateMachine:", ":execution:", 1);
+    format!("{executions}:execution")
 }
 
 /// A resource as findings show it: its logical id in the template, or else its ARN.

@@ -16,7 +16,7 @@ use crate::tools::check::finding::Severity;
 use crate::tools::check::findings::Findings;
 use crate::tools::check::machines::Machine;
 use crate::tools::check::template::{Template, is_unresolved};
-use crate::tools::template::{ACCOUNT, REGION, STACK};
+use crate::tools::template::{ACCOUNT, REGION};
 
 /// Optimized integrations whose action, with a capital letter, is IAM's.
 const SAME: [&str; 13] = [
@@ -108,7 +108,11 @@ pub fn check(template: &Template, machines: &[Machine], findings: &mut Findings)
         let definition = filled(&template.resolver.value(definition), &substitutions);
         tasks(template, &definition, &owned, &mut needs);
         let mut seen = BTreeSet::new();
-        for need in needs.iter().filter(|need| !covers(&role, need, &owned)) {
+        let stack = template.resolver.stack();
+        for need in needs
+            .iter()
+            .filter(|need| !covers(&role, need, &owned, stack))
+        {
             if !seen.insert((&need.action, &need.resource)) {
                 continue;
             }
@@ -285,7 +289,7 @@ fn unqualified(function: &str) -> String {
     parts.join(":")
 }
 
-fn covers(role: &Role, need: &Need, owned: &Owned) -> bool {
+fn covers(role: &Role, need: &Need, owned: &Owned, stack: &str) -> bool {
     let names = need.resource.iter().flat_map(|arn| {
         // CloudFormation builds names from the id and the stack's name; a version counts as the function.
         let before = owned
@@ -294,7 +298,7 @@ fn covers(role: &Role, need: &Need, owned: &Owned) -> bool {
         let made = before.map(|(before, id)| {
             [
                 format!("{before}{id}-0AbCdEfGhIjK"),
-                format!("{before}{STACK}-{id}-0AbCdEfGhIjK"),
+                format!("{before}{stack}-{id}-0AbCdEfGhIjK"),
             ]
         });
         let known = [arn.clone(), format!("{arn}:1")];

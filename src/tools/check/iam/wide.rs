@@ -3,6 +3,8 @@
 use super::grants::Grant;
 use super::needs::{Need, shown};
 use super::{allows, covers};
+use crate::domain::inbound::routes::Glob;
+use crate::tools::check::another;
 use crate::tools::check::code::Code;
 use crate::tools::check::machines::Machine;
 use crate::tools::check::template::{Template, is_unresolved};
@@ -87,6 +89,14 @@ pub fn problem(
             format!("`{action}` on `{resource}`, a wildcard; name the resources"),
         ));
     }
+    if is_of_neighbour(resource) {
+        return Some((
+            Code::IamTooWide,
+            format!(
+                "`{action}` on `{resource}`, which covers the workflows of stacks whose names begin like this one's, too; end the prefix with `_`"
+            ),
+        ));
+    }
     if of_action.is_empty() && !is_log {
         return Some((
             Code::IamUnneeded,
@@ -97,8 +107,11 @@ pub fn problem(
         ));
     }
     if any_will_do {
-        // For tasks, any state machine of the template.
-        let known = machines.iter().any(|machine| machine.arn == *resource)
+        // For tasks, any state machine of the template, or those of other stacks.
+        let glob = Glob::new(resource);
+        let of_others = |need: &Need| need.resource.is_some() && covers(grant, need);
+        let known = machines.iter().any(|machine| glob.matches(&machine.arn))
+            || of_action.iter().copied().any(of_others)
             || resource == "*"
             || !machines_arn(resource);
         return (!known).then(|| (Code::IamUnneeded, format!("`{action}` on `{resource}`, which is not a state machine of this template; remove the statement")));
@@ -120,18 +133,36 @@ pub fn problem(
     })
 }
 
+/// Whether a wildcard takes in the state machines of another bridge, but not all.
+fn is_of_neighbour(resource: &str) -> bool {
+    let execution = resource.contains(":execution:");
+    let neighbour = match execution {
+        true => {
+            format!("{}:one", another::neighbour()).replacen(":stateMachine:", ":execution:", 1)
+        }
+        false => another::neighbour(),
+    };
+    resource.contains('*') && Glob::new(resource).matches(&neighbour)
+}
+
 fn machines_arn(resource: &str) -> bool {
     resource.contains(":stateMachine:")
 }
 
 /// Whether a wildcard replaces a name.
 fn is_wide(service: &str, action: &str, resource: &str) -> bool {
-    // The services name executions and log streams.
-    let inner = allows(action, "states:DescribeExecution") || service == "logs";
-    let named = match inner {
-        true => resource.strip_suffix(":*").unwrap_or(resource),
-        false => resource,
+    // The services name executions and log streams, and a path has parameters below it.
+    let executions = ["states:DescribeExecution", "states:StopExecution"];
+    let inner = service == "logs" || executions.iter().any(|known| allows(action, known));
+    let named = if inner {
+        resource.strip_suffix(":*")
+    } else if allows(action, "ssm:GetParametersByPath") {
+        let path = resource.strip_suffix("/*");
+        path.filter(|path| !path.ends_with(":parameter"))
+    } else {
+        None
     };
+    let named = named.unwrap_or(resource);
     if service == "s3" {
         return resource.contains('*') && !resource.contains("/workflow-bridge/");
     }

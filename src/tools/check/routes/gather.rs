@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::collected::Collected;
 use super::{Route, piece};
 use crate::config::RoutesSource;
 use crate::tools::check::functions::Function;
@@ -27,10 +28,15 @@ pub enum Content {
     Unknown,
 }
 
-/// The document in the parameter `Routes`, and those in the functions' variable `ROUTES`.
-pub fn documents(template: &Template, functions: &[Function]) -> Vec<Document> {
+/// The document in the parameter `Routes`, unless a bridge collects it, and those in the functions' variable `ROUTES`.
+pub fn documents(
+    template: &Template,
+    functions: &[Function],
+    collected: &[Collected],
+) -> Vec<Document> {
     let mut pointers = Vec::new();
-    if template.resource("Routes").is_some() {
+    let is_collected = |id: &str| collected.iter().any(|one| one.parameter.id == id);
+    if template.resource("Routes").is_some() && !is_collected("Routes") {
         pointers.push("/Resources/Routes/Properties/Value".to_owned());
     }
     for function in functions {
@@ -106,15 +112,18 @@ fn read(template: &Template, pointer: &str) -> Option<Document> {
                 Route {
                     value: template.resolver.value(written),
                     pointer,
+                    bridge: None,
                 }
             }
             None if places => Route {
                 pointer: below(&inside, i),
                 value: value.clone(),
+                bridge: None,
             },
             None => Route {
                 pointer: pointer.to_owned(),
                 value: value.clone(),
+                bridge: None,
             },
         });
     }

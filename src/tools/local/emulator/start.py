@@ -27,7 +27,17 @@ import urllib.request
 
 sys.dont_write_bytecode = True  # nothing appears beside the sources
 import stand_ins  # noqa: E402
-from corrections import event_bridge, functions, logs, queues, step_functions, tables, tasks, templates  # noqa: E402
+from corrections import (  # noqa: E402
+    event_bridge,
+    functions,
+    logs,
+    parameters,
+    queues,
+    step_functions,
+    tables,
+    tasks,
+    templates,
+)
 
 sys.dont_write_bytecode = False
 
@@ -61,18 +71,29 @@ def main():
     # Only now, because ministack reads its environment while it is imported.
     from ministack import app
     from ministack.core import iam_evaluator, lambda_runtime, responses, router
-    from ministack.services import cloudwatch_logs, dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions, translate
+    from ministack.services import (
+        cloudwatch_logs,
+        dynamodb,
+        eventbridge,
+        lambda_svc,
+        s3,
+        sqs,
+        ssm,
+        stepfunctions,
+        translate,
+    )
     from ministack.services.cloudformation import provisioners
 
     logging.getLogger("kms").setLevel(logging.ERROR)  # it would warn of an unneeded package
     step_functions.correct(stepfunctions, eventbridge)
     tasks.correct(stepfunctions)
     event_bridge.correct(eventbridge)
+    parameters.correct(ssm, eventbridge)
     functions.correct(lambda_svc, iam_evaluator, responses, settings)
     queues.correct(sqs, lambda_svc)
     tables.correct(dynamodb)
     logs.correct(cloudwatch_logs, lambda_runtime)
-    templates.correct(provisioners, dynamodb, s3)
+    templates.correct(provisioners, dynamodb, s3, eventbridge)
     stand_ins.put(app, router, responses, stepfunctions, translate)
 
     threading.Thread(target=announce, args=(port, quiet_stdout()), daemon=True).start()

@@ -68,33 +68,57 @@ pub(super) fn create_caches(topics: &TopicsServer, routes: &Routes) -> Result<()
     Ok(())
 }
 
-/// Creates one webhook per topic of the routes: the webhook function finds all routes of a message. A pattern covered by
-/// another one would deliver twice.
-pub(super) fn put_webhooks(
-    topics: &TopicsServer,
-    routes: &Routes,
-    url: &str,
-    secret: &str,
-) -> Result<(), WebhookError> {
-    let enabled = || {
-        let enabled = routes.iter().filter(|route| route.enabled);
-        enabled.map(|route| &route.from)
-    };
-    for from in enabled() {
-        let (cache, topic) = (from.cache.as_str(), from.topic.as_str());
-        if enabled().any(|other| other != from && other.covers(cache, topic)) {
-            continue;
-        }
-        let webhook = Webhook {
-            cache: cache.to_owned(),
-            topic: topic.to_owned(),
+/// The webhooks of the routes, which come and go with them.
+pub(super) struct RouteWebhooks {
+    url: String,
+    secret: String,
+    /// The names of those put so far.
+    names: BTreeSet<String>,
+}
+
+impl RouteWebhooks {
+    pub fn new(url: &str, secret: &str) -> Self {
+        Self {
             url: url.to_owned(),
             secret: secret.to_owned(),
-            host: None,
-        };
-        topics.put_webhook(&format!("{cache}/{topic}"), webhook)?;
+            names: BTreeSet::new(),
+        }
     }
-    Ok(())
+
+    /// Puts a webhook for each new topic of the routes, and deletes those of topics that are gone: the webhook function finds
+    /// all routes of a message. A pattern covered by another one would deliver twice.
+    pub fn follow(&mut self, topics: &TopicsServer, routes: &Routes) -> Result<(), WebhookError> {
+        let enabled = || {
+            let enabled = routes.iter().filter(|route| route.enabled);
+            enabled.map(|route| &route.from)
+        };
+        let mut wanted = BTreeSet::new();
+        for from in enabled() {
+            let (cache, topic) = (from.cache.as_str(), from.topic.as_str());
+            if enabled().any(|other| other != from && other.covers(cache, topic)) {
+                continue;
+            }
+            let name = format!("{cache}/{topic}");
+            if !self.names.contains(&name) {
+                let webhook = Webhook {
+                    cache: cache.to_owned(),
+                    topic: topic.to_owned(),
+                    url: self.url.clone(),
+                    secret: self.secret.clone(),
+                    host: None,
+                };
+                topics.put_webhook(&name, webhook)?;
+                self.names.insert(name.clone());
+            }
+            wanted.insert(name);
+        }
+        // Last: a message is delivered twice rather than not at all.
+        for gone in self.names.difference(&wanted) {
+            topics.delete_webhook(gone);
+        }
+        self.names = wanted;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -145,5 +169,40 @@ mod tests {
         let server = on(TopicsPort::Free).await.unwrap();
         create_caches(&server, &routes).unwrap();
         assert_eq!(server.caches(), ["audit", "chat", "demo", "replies"]);
+    }
+
+    #[tokio::test]
+    async fn the_webhooks_follow_the_routes() {
+        let routes = |topics: &[&str]| {
+            let routes = topics.iter().enumerate().map(|(number, topic)| {
+                serde_json::json!({
+                    "name": format!("r{number}"), "from": {"cache": "demo", "topic": topic},
+                    "to": {"stateMachine": "arn:aws:states:eu-west-1:123456789012:stateMachine:M"},
+                })
+            });
+            let routes: Vec<_> = routes.collect();
+            Routes::parse(&serde_json::json!({ "routes": routes }).to_string()).unwrap()
+        };
+        let server = on(TopicsPort::Free).await.unwrap();
+        let mut webhooks = RouteWebhooks::new("http://127.0.0.1:1/", "secret");
+        let own = Webhook {
+            cache: "demo".to_owned(),
+            topic: "own".to_owned(),
+            url: "http://127.0.0.1:1/".to_owned(),
+            secret: "secret".to_owned(),
+            host: None,
+        };
+        server.put_webhook("own", own).unwrap();
+        let steps: [(&[&str], &[&str]); 5] = [
+            (&["a", "b"], &["demo/a", "demo/b", "own"]),
+            (&["b", "c"], &["demo/b", "demo/c", "own"]),
+            (&["b", "c", "*"], &["demo/*", "own"]),
+            (&["c"], &["demo/c", "own"]),
+            (&[], &["own"]),
+        ];
+        for (topics, expected) in steps {
+            webhooks.follow(&server, &routes(topics)).unwrap();
+            assert_eq!(server.webhooks(), expected);
+        }
     }
 }

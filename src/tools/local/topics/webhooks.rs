@@ -136,6 +136,12 @@ impl Webhooks {
         Ok(())
     }
 
+    pub(super) fn names(&self) -> Vec<String> {
+        let registered = self.registered.read();
+        let registered = registered.unwrap_or_else(PoisonError::into_inner);
+        registered.keys().cloned().collect()
+    }
+
     pub(super) fn delete(&self, name: &str) -> bool {
         let registered = self.registered.write();
         let mut registered = registered.unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,10 @@ use crate::domain::inbound::routes::unqualified;
 
 pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "us-east-1";
+/// The stack of the bridge.
 pub const STACK: &str = "workflow-bridge";
+/// The stack of a workflow beside its bridge's.
+pub const WORKFLOW_STACK: &str = "workflow";
 
 /// A type of resource: the property with its name, the service and the prefix of the name in its ARN, and whether `Ref`
 /// gives the ARN.
@@ -41,7 +44,7 @@ impl Resolver<'_> {
             "AWS::Partition" => Some("aws"),
             "AWS::Region" => Some(REGION),
             "AWS::AccountId" => Some(ACCOUNT),
-            "AWS::StackName" => Some(STACK),
+            "AWS::StackName" => Some(self.stack),
             "AWS::URLSuffix" => Some("amazonaws.com"),
             _ => None,
         };
@@ -152,7 +155,7 @@ impl Resolver<'_> {
         let named = named.and_then(|name| self.inner(name, depth + 1));
         named.as_ref().and_then(text).unwrap_or_else(|| match kind {
             // Policies match rules by the prefix of their names: the stack's.
-            "AWS::Events::Rule" => format!("{STACK}-{id}"),
+            "AWS::Events::Rule" => format!("{}-{id}", self.stack),
             _ => id.to_owned(),
         })
     }

@@ -36,6 +36,25 @@ pub const PLAYS: &[Play] = &[
         ],
     },
     Play {
+        name: "order",
+        about: "an order starts by its number, asks for its payment, and is paid",
+        done: "the order was announced, paid and done",
+        steps: &[
+            publish("orders", r#"{"orderId": 4711, "amount": 12.5}"#),
+            receive("order-status", "the announcement", |text| {
+                text.contains("RUNNING")
+            }),
+            receive("order-payment-due", "the question", |text| {
+                text.contains("4711")
+            }),
+            Step::Answer {
+                topic: "order-payments",
+                make: paid,
+            },
+            receive("order-done", "the paid order", |text| text.contains("paid")),
+        ],
+    },
+    Play {
         name: "store",
         about: "a message becomes an item of a table, once",
         done: "a message was stored, and the reply confirms it",
@@ -112,6 +131,12 @@ pub const PLAYS: &[Play] = &[
 fn yes(question: &str) -> String {
     let question: Value = serde_json::from_str(question).unwrap_or_default();
     json!({"token": question["token"], "answer": {"approved": true, "by": "Ada"}}).to_string()
+}
+
+/// The payment of an order, by its token.
+fn paid(question: &str) -> String {
+    let question: Value = serde_json::from_str(question).unwrap_or_default();
+    json!({"token": question["token"], "payment": {"by": "card"}}).to_string()
 }
 
 const fn publish(topic: &'static str, text: &'static str) -> Step {

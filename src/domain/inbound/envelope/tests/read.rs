@@ -11,7 +11,10 @@ fn written(fields: Value) -> (String, String) {
         route(json!({"reply": {"topics": ["out"]}})),
     );
     let name = execution_name(&route.name, &message);
-    (name, ExecutionInput::envelope(&message, &route).to_json())
+    (
+        name,
+        ExecutionInput::envelope(&message, &route, None).to_json(),
+    )
 }
 
 fn with(input: &str, pointer: &str, value: Value) -> String {

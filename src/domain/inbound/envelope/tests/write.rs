@@ -8,7 +8,7 @@ use crate::domain::inbound::message::tests::message;
 use crate::domain::inbound::routes::tests::{MACHINE, route};
 
 fn envelope(message: &TopicMessage, route: &Route) -> String {
-    ExecutionInput::envelope(message, route).to_json()
+    ExecutionInput::envelope(message, route, None).to_json()
 }
 
 fn payload(message: &TopicMessage) -> String {
@@ -189,7 +189,7 @@ fn the_length_of_an_input_over_a_limit_is_exact() {
     for text in ["", "a", "{}", "[1]", "\u{0}", "\"\"\"", &"ü\n".repeat(4000)] {
         let message = message(json!({ "text": text }));
         for input in [
-            ExecutionInput::envelope(&message, &route),
+            ExecutionInput::envelope(&message, &route, None),
             ExecutionInput::payload(&message),
         ] {
             let length = input.to_json().len();
@@ -224,7 +224,7 @@ proptest! {
             json!({"reply": {"topics": ["out"], "format": "envelope"}}),
         ] {
             let route = route(reply);
-            let input = ExecutionInput::envelope(&m, &route);
+            let input = ExecutionInput::envelope(&m, &route, None);
             let text = expected(&m, &route);
             prop_assert!(text.len() <= input.bound());
             prop_assert_eq!(input.to_json(), text);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::ReadRoute;
 use super::reader::Reader;
-use crate::domain::inbound::routes::{Input, Route, Target};
+use crate::domain::inbound::routes::{Input, Route, Target, Template};
 
 /// Begins the text about a loop.
 pub const LOOP: &str = "expected no topic that a route listens to";
@@ -22,10 +22,11 @@ impl Reader {
         else {
             return;
         };
-        let all = [
+        let all: [(_, &[Template]); 4] = [
             ("reply.cache", std::slice::from_ref(&reply.cache)),
             ("reply.topics", &reply.topics),
             ("reply.failures", &reply.failures),
+            ("reply.started", &reply.started),
         ];
         if reply.asked.is_some() {
             self.problem(
@@ -86,14 +87,16 @@ impl Reader {
         }
     }
 
-    /// The name of an execution begins with its route's, and the route of a `payload` result is found by it.
+    /// The name of an execution begins with its route's, and the route of a `payload` result is found by it. A key may
+    /// contain anything, so that names of keyed executions need the same.
     pub(super) fn check_names(&mut self, routes: &[ReadRoute]) {
         for (route, _) in routes {
             for (other, _) in routes {
                 let same = route.to.state_machine() == other.to.state_machine();
                 let payload = route.takes_payload() || other.takes_payload();
+                let keyed = route.key().is_some() || other.key().is_some();
                 let begins = other.name.strip_prefix(&route.name);
-                if payload && same && begins.is_some_and(|rest| rest.starts_with('-')) {
+                if (payload || keyed) && same && begins.is_some_and(|rest| rest.starts_with('-')) {
                     self.route = Some(other.name.clone());
                     self.problem(
                         "name",

@@ -1,9 +1,14 @@
 //! The key `to` of a route.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
+use super::ReadRoute;
 use super::reader::Reader;
-use crate::domain::inbound::routes::{FieldPath, Input, Resume, Target, Template};
+use crate::domain::inbound::routes::{
+    FieldPath, Input, Resume, Stop, Target, Template, unqualified,
+};
 
 /// Most characters in the ARN of a state machine, by StartExecution's model.
 pub const ARN_MAX: usize = 256;
@@ -20,9 +25,10 @@ impl Reader {
             fields.optional("stateMachine"),
             fields.optional("eventBus"),
             fields.optional("resume"),
+            fields.optional("stop"),
         ];
         let target = match given {
-            [Some(arn), None, None] => {
+            [Some(arn), None, None, None] => {
                 let arn = self.state_machine("to.stateMachine", arn);
                 let input = match fields.optional("input") {
                     None => Some(Input::Envelope),
@@ -30,10 +36,15 @@ impl Reader {
                     Some(Value::String(s)) if s == "payload" => Some(Input::Payload),
                     Some(other) => self.unexpected("to.input", "`envelope` or `payload`", other),
                 };
+                let key = match fields.optional("key") {
+                    None => Some(None),
+                    Some(value) => self.path("to.key", value).map(Some),
+                };
                 arn.zip(input)
-                    .map(|(arn, input)| Target::StateMachine { arn, input })
+                    .zip(key)
+                    .map(|((arn, input), key)| Target::StateMachine { arn, input, key })
             }
-            [None, Some(bus), None] => {
+            [None, Some(bus), None, None] => {
                 let name = self.event_bus(bus);
                 let source = fields
                     .optional("source")
@@ -50,14 +61,15 @@ impl Reader {
                         detail_type,
                     })
             }
-            [None, None, Some(value)] => self.resume(value),
+            [None, None, Some(value), None] => self.resume(value),
+            [None, None, None, Some(value)] => self.stop(value),
             _ => {
                 // These belong to one of the targets, which may only be misspelt.
-                for key in ["input", "source", "detailType"] {
+                for key in ["input", "key", "source", "detailType"] {
                     fields.optional(key);
                 }
                 let found = given.iter().flatten().count();
-                self.problem("to", format!("expected exactly one of `stateMachine`, `eventBus` and `resume`, found {found} of them"));
+                self.problem("to", format!("expected exactly one of `stateMachine`, `eventBus`, `resume` and `stop`, found {found} of them"));
                 None
             }
         };
@@ -84,6 +96,60 @@ impl Reader {
             output: output?,
             error: error?,
         }))
+    }
+
+    fn stop(&mut self, value: &Value) -> Option<Target> {
+        let mut fields = self.object("to.stop", value)?;
+        let route = fields
+            .required(self, "route")
+            .and_then(|v| self.text("to.stop.route", v).map(str::to_owned));
+        let key = fields
+            .required(self, "key")
+            .and_then(|v| self.path("to.stop.key", v));
+        let mut optional = |reader: &mut Self, name: &'static str| match fields.optional(name) {
+            None => Some(None),
+            Some(value) => reader.path(&format!("to.stop.{name}"), value).map(Some),
+        };
+        let error = optional(self, "error");
+        let cause = optional(self, "cause");
+        fields.finish(self);
+        Some(Target::Stop(Stop {
+            route: route?,
+            state_machine: String::new(),
+            key: key?,
+            error: error?,
+            cause: cause?,
+        }))
+    }
+
+    /// Fills in the state machine of each route that stops executions of another one.
+    pub(super) fn resolve_stops(&mut self, routes: &mut [ReadRoute]) {
+        let keyed = |(route, _): &ReadRoute| match &route.to {
+            Target::StateMachine {
+                arn, key: Some(_), ..
+            } => Some((route.name.clone(), unqualified(arn).to_owned())),
+            _ => None,
+        };
+        let keyed: HashMap<String, String> = routes.iter().filter_map(keyed).collect();
+        for (route, _) in routes {
+            let Target::Stop(stop) = &mut route.to else {
+                continue;
+            };
+            match keyed.get(&stop.route) {
+                Some(arn) => stop.state_machine.clone_from(arn),
+                None => {
+                    self.route = Some(route.name.clone());
+                    self.problem(
+                        "to.stop.route",
+                        format!(
+                            "expected a route of this document to a state machine with a `key`, found `{}`; name one, or give it a `key`",
+                            stop.route
+                        ),
+                    );
+                    self.route = None;
+                }
+            }
+        }
     }
 
     pub(super) fn path(&mut self, key: &str, value: &Value) -> Option<FieldPath> {

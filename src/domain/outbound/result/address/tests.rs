@@ -29,7 +29,7 @@ fn started(route: &Value, fields: &Value) -> (String, String) {
     let input = if route.takes_payload() {
         ExecutionInput::payload(&message)
     } else {
-        ExecutionInput::envelope(&message, route)
+        ExecutionInput::envelope(&message, route, None)
     };
     (execution_name(&route.name, &message), input.to_json())
 }

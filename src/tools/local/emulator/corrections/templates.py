@@ -1,9 +1,12 @@
-"""CloudFormation: properties that the emulator would silently ignore."""
+"""CloudFormation: properties that the emulator would silently ignore, and rules that EventBridge refuses."""
 
+import json
 from xml.sax.saxutils import escape
 
+LONGEST_RULE_NAME = 64
 
-def correct(provisioners, dynamodb, s3):
+
+def correct(provisioners, dynamodb, s3, eventbridge):
     def time_to_live(name, properties):
         setting = properties.get("TimeToLiveSpecification")
         if setting:
@@ -21,6 +24,28 @@ def correct(provisioners, dynamodb, s3):
 
     extend(provisioners, "AWS::DynamoDB::Table", time_to_live)
     extend(provisioners, "AWS::S3::Bucket", bucket_settings)
+    check_new_rules(provisioners, eventbridge)
+
+
+def check_new_rules(provisioners, eventbridge):
+    """Refuses new rules as PutRule does."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"]
+    create = handlers["create"]
+
+    def creating(logical_id, properties, *rest, **named):
+        name, pattern = properties.get("Name") or "", properties.get("EventPattern")
+        if len(name) > LONGEST_RULE_NAME:
+            raise ValueError(
+                f"1 validation error detected: Value '{name}' at 'name' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {LONGEST_RULE_NAME}"
+            )
+        if pattern:
+            _, reason = eventbridge._parse_pattern_text(pattern if isinstance(pattern, str) else json.dumps(pattern))
+            if reason:
+                raise ValueError(f"Event pattern is not valid. Reason: {reason}")
+        return create(logical_id, properties, *rest, **named)
+
+    handlers["create"] = creating
 
 
 def extend(provisioners, kind, more):

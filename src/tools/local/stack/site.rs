@@ -1,0 +1,132 @@
+//! The account where a bridge's stacks are deployed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::workflow;
+use crate::tools::local::aws::Account;
+use crate::tools::local::build::Binaries;
+use crate::tools::local::deploy::{self, Deployed};
+use crate::tools::local::emulator::Emulator;
+use crate::tools::template;
+
+pub(super) struct Site {
+    /// Other stacks may share it.
+    pub emulator: Arc<Emulator>,
+    pub account: Account,
+    /// The name of the bridge's stack.
+    pub bridge: String,
+    /// The cache of the shipped routes.
+    pub cache: String,
+    binaries: Binaries,
+    /// For code and templates.
+    bucket: String,
+}
+
+impl Site {
+    /// Makes the bucket.
+    pub async fn new(
+        emulator: Arc<Emulator>,
+        account: Account,
+        bridge: String,
+        cache: String,
+        binaries: Binaries,
+    ) -> Result<Self> {
+        // Bucket names are unique across accounts.
+        let bucket = format!("{}-{}", bridge.to_lowercase(), account.id());
+        account.create_bucket(&bucket).await?;
+        Ok(Self {
+            emulator,
+            account,
+            bridge,
+            cache,
+            binaries,
+            bucket,
+        })
+    }
+
+    /// Deploys the bridge.
+    pub async fn deploy_bridge(
+        &self,
+        mut template: Value,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Deployed> {
+        self.upload_code(&mut template).await?;
+        let (account, bridge) = (&self.account, &self.bridge);
+        deploy::create(account, bridge, &self.bucket, &template, parameters).await
+    }
+
+    /// Deploys a workflow.
+    pub async fn deploy(&self, name: &str, template: &Value) -> Result<Deployed> {
+        let (stack, template, parameters) = self.prepare(name, template).await?;
+        deploy::create(&self.account, &stack, &self.bucket, &template, &parameters)
+            .await
+            .with_context(|| format!("cannot deploy the stack `{stack}`"))
+    }
+
+    /// Updates the stack of a workflow.
+    pub async fn update(&self, name: &str, template: &Value) -> Result<Deployed> {
+        let (stack, template, parameters) = self.prepare(name, template).await?;
+        deploy::update(&self.account, &stack, &self.bucket, &template, &parameters)
+            .await
+            .with_context(|| format!("cannot update the stack `{stack}`"))
+    }
+
+    /// Deletes the stack of a workflow.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        let stack = self.stack_of(name);
+        let deleted = deploy::delete(&self.account, &stack).await;
+        deleted.with_context(|| format!("cannot delete the stack `{stack}`"))
+    }
+
+    /// The name of a workflow's stack.
+    pub fn stack_of(&self, workflow: &str) -> String {
+        format!("{}-{workflow}", self.bridge)
+    }
+
+    /// The stack, the template and the parameters of a workflow.
+    async fn prepare(
+        &self,
+        name: &str,
+        template: &Value,
+    ) -> Result<(String, Value, BTreeMap<String, String>)> {
+        let mut template = template.clone();
+        self.upload_code(&mut template).await?;
+        let values = [
+            ("Bridge", self.bridge.as_str()),
+            ("CacheName", self.cache.as_str()),
+        ];
+        let parameters = workflow::parameters(&template, &values);
+        Ok((self.stack_of(name), template, parameters))
+    }
+
+    /// Packs and uploads each function's binary and points the template to it.
+    async fn upload_code(&self, template: &mut Value) -> Result<()> {
+        let mut uploaded = Vec::new();
+        for (function, binary) in template::functions(template)? {
+            let Some(program) = self.binaries.get(&binary) else {
+                let known: Vec<_> = self
+                    .binaries
+                    .keys()
+                    .map(|name| format!("`{name}`"))
+                    .collect();
+                bail!(
+                    "function `{function}` of the template runs the binary `{binary}`: expected one of {}",
+                    known.join(", ")
+                );
+            };
+            let package = self.emulator.package(program).await?;
+            if !uploaded.contains(&package.key) {
+                self.account
+                    .put_object(&self.bucket, &package.key, package.zip.clone())
+                    .await?;
+                uploaded.push(package.key.clone());
+            }
+            template::set_code(template, &function, &self.bucket, &package.key);
+        }
+        Ok(())
+    }
+}
