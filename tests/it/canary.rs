@@ -159,7 +159,7 @@ fn a_failed_workflow_is_reported() {
     RUNTIME.block_on(async {
         let edit = |template: &mut Value| {
             impatient(template);
-            let machine = &mut template["Resources"]["CanaryStateMachine"]["Properties"];
+            let machine = &mut template["Resources"]["CanaryWorkflow"]["Properties"];
             machine.as_object_mut().unwrap().remove("DefinitionUri");
             machine["Definition"] =
                 json!({"StartAt": "No", "States": {"No": {"Type": "Fail", "Error": "Example.Broken"}}});

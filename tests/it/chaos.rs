@@ -153,9 +153,9 @@ async fn run(messages: u64, seed: u64) -> Report {
         sent.taken.len()
     );
 
-    settle(stack, &["UppercaseStateMachine"]).await;
+    settle(stack, &["UppercaseWorkflow"]).await;
     replay_unparked(stack).await;
-    settle(stack, &["UppercaseStateMachine"]).await;
+    settle(stack, &["UppercaseWorkflow"]).await;
     let before_sweep = distinct(&publications.on("uppercase-out"));
     // In a long run the sweep's schedule fires too: a pass cut off by a fault resumes first and sees nothing newer.
     // On a busy machine a pass over thousands of executions takes several invocations.
@@ -165,7 +165,7 @@ async fn run(messages: u64, seed: u64) -> Report {
             break;
         }
         invoke(stack, "SweepFunction").await;
-        settle(stack, &["UppercaseStateMachine"]).await;
+        settle(stack, &["UppercaseWorkflow"]).await;
     }
     let published = publications.on("uppercase-out");
     let mut report = Report {
@@ -263,7 +263,7 @@ async fn send(
 async fn check(report: &mut Report, stack: &Stack, sent: &Sent, published: &[String]) {
     let mut problems = Vec::new();
     let mut names: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for execution in executions(stack, "UppercaseStateMachine").await {
+    for execution in executions(stack, "UppercaseWorkflow").await {
         let Some(number) = sequence_in_name(&execution.name, "uppercase") else {
             problems.push(format!(
                 "an execution of an unknown message: {}",

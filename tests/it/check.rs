@@ -1,6 +1,7 @@
 //! The findings of `bridge check`: tests/fixtures/check has a case for each kind.
 
 mod definitions;
+mod local;
 mod mutations;
 
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use workflow_bridge::tools::check::{Code, Severity, check};
+use workflow_bridge::tools::check::{Code, Severity, StackCode, check};
 use workflow_bridge::tools::console::Style;
 
 fn root() -> &'static Path {
@@ -82,15 +83,23 @@ fn codes(findings: &[String]) -> Vec<String> {
     codes.map(str::to_owned).collect()
 }
 
-/// Applies a patch to base.yaml and returns the expected findings.
-fn patched(case: &Path, folder: &Path) -> Vec<String> {
-    for name in ["base.yaml", "base.asl.json"] {
+/// The templates that patches change: the first is that of a patch for a definition alone.
+const TEMPLATES: [&str; 3] = ["base.yaml", "collected.yaml", "workflow.yaml"];
+
+/// Applies a patch, and returns the changed template with its expected findings.
+fn patched(case: &Path, folder: &Path) -> (PathBuf, Vec<String>) {
+    for name in TEMPLATES.into_iter().chain(["base.asl.json"]) {
         fs::copy(fixtures().join(name), folder.join(name)).unwrap();
     }
     let text = fs::read_to_string(case).unwrap();
     let mut expected = Vec::new();
+    let mut template = TEMPLATES[0];
     for part in text.split("@@ ").skip(1) {
         let (name, lines) = part.split_once('\n').unwrap();
+        template = TEMPLATES
+            .into_iter()
+            .find(|known| *known == name)
+            .unwrap_or(template);
         let of = |mark: char| {
             lines
                 .lines()
@@ -114,7 +123,7 @@ fn patched(case: &Path, folder: &Path) -> Vec<String> {
                 .map(str::to_owned),
         );
     }
-    expected
+    (folder.join(template), expected)
 }
 
 #[test]
@@ -123,8 +132,8 @@ fn every_mistake_is_found_at_its_line() {
     let mut seen = BTreeSet::new();
     let mut cases = 0;
     for case in files("patches") {
-        let expected = patched(&case, &scratch.0);
-        let found = found(&scratch.0.join("base.yaml"));
+        let (file, expected) = patched(&case, &scratch.0);
+        let found = found(&file);
         assert_eq!(found, expected, "{}", case.display());
         assert!(
             !found.is_empty(),
@@ -164,7 +173,7 @@ fn every_mistake_is_found_at_its_line() {
             cases += 1;
         }
     }
-    assert!(cases >= 60, "{cases}");
+    assert!(cases >= 95, "{cases}");
     let unseen: Vec<_> = Code::ALL
         .iter()
         .map(|code| code.name())
@@ -173,18 +182,40 @@ fn every_mistake_is_found_at_its_line() {
     assert!(unseen.is_empty(), "no case shows {unseen:?}");
 }
 
+/// The template of the bridge, and that of each example.
+fn shipped() -> Vec<PathBuf> {
+    let examples = fs::read_dir(root().join("examples")).unwrap();
+    let templates = examples.map(|example| example.unwrap().path().join("template.yaml"));
+    let mut files: Vec<_> = templates.filter(|file| file.exists()).collect();
+    assert!(files.len() >= 7, "{files:?}");
+    files.sort();
+    files.insert(0, root().join("template.yaml"));
+    files
+}
+
 #[test]
 fn sound_files_give_no_findings() {
-    let shipped = ["template.yaml", "relay.yaml"].map(|name| root().join(name));
     let sound = files("sound")
         .into_iter()
         .filter(|file| !file.to_string_lossy().ends_with(".asl.json"));
-    for file in shipped
+    let templates = TEMPLATES.map(|name| fixtures().join(name));
+    for file in shipped()
         .into_iter()
+        .chain([root().join("relay.yaml")])
         .chain(sound)
-        .chain([fixtures().join("base.yaml")])
+        .chain(templates)
     {
         assert_eq!(found(&file), Vec::<String>::new(), "{}", file.display());
+    }
+}
+
+#[test]
+fn the_workflow_of_each_example_is_checked() {
+    for file in shipped().into_iter().skip(1) {
+        let checked = check(&file).checked;
+        assert!(checked.routes > 0, "{}: {checked:?}", file.display());
+        let starts = !file.to_string_lossy().contains("on-the-bus");
+        assert_eq!(checked.machines, usize::from(starts), "{}", file.display());
     }
 }
 
@@ -199,7 +230,9 @@ fn the_documented_codes_are_the_existing_ones() {
         .map(|(name, _)| name)
         .filter(|name| name.starts_with(char::is_lowercase))
         .collect();
-    let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+    let known = Code::ALL.iter().map(|code| code.name());
+    let known = known.chain(StackCode::ALL.iter().map(|code| code.name()));
+    let known: BTreeSet<_> = known.collect();
     assert_eq!(documented, known);
 }
 
@@ -310,4 +343,52 @@ fn the_command_reports_all_findings_at_once() {
         code == 1 && out.contains("nowhere.yaml:1:1: file-unreadable: "),
         "{out}"
     );
+}
+
+#[test]
+fn several_files_are_checked_at_once() {
+    let files = shipped();
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.strip_prefix(root()).unwrap().to_str().unwrap())
+        .collect();
+    let (code, out) = bridge(&names, root());
+    assert_eq!((code, out.lines().count()), (0, names.len()), "{out}");
+    for (line, name) in out.lines().zip(&names) {
+        assert!(line.starts_with(&format!("✓ {name}: nothing")), "{line}");
+    }
+
+    let mixed = ["../workflow.yaml", "loops.json", "many-problems.json"];
+    let (code, out) = bridge(&mixed, &fixtures().join("routes"));
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.starts_with("✓ ../workflow.yaml: nothing to mend in 3 routes and 1 state machine\n\nloops.json:6:16: route-loop: ")
+            && out.contains("\n\nmany-problems.json:4:15: route-unparsable: ")
+            && out.ends_with("\n\n✗ 10 errors in 2 files; docs/check.md explains each code\n"),
+        "{out}"
+    );
+    let arguments = ["--json", mixed[0], mixed[1], mixed[2]];
+    let (_, out) = bridge(&arguments, &fixtures().join("routes"));
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["errors"], 10, "{json:#}");
+    assert_eq!(json["checked"]["state_machines"], 1);
+    let files = json["findings"].as_array().unwrap().iter();
+    let files: BTreeSet<_> = files.map(|finding| finding["file"].as_str()).collect();
+    assert_eq!(files.len(), 2);
+}
+
+#[test]
+fn a_stack_and_files_are_not_checked_at_once() {
+    for arguments in [
+        &["--stack", "x", "template.yaml"][..],
+        &["--local", "template.yaml"],
+        &["--stack", "x", "--local"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_bridge"))
+            .arg("check")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
 }

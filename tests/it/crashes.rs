@@ -12,7 +12,7 @@ use crate::messages::{
 };
 use crate::proxy::{Fault, Span};
 
-const MACHINE: &str = "UppercaseStateMachine";
+const MACHINE: &str = "UppercaseWorkflow";
 const PUBLISH: &str = "/cache_client.pubsub.Pubsub/Publish";
 /// Longer than any caller waits, which leaves time to kill the caller.
 const SLOW: Fault = Fault::Delay(Duration::from_secs(3));

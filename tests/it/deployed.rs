@@ -1,9 +1,13 @@
 //! The shipped template with a few more workflows and routes, deployed once.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use workflow_bridge::tools::local::{Options, Stack};
+use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::local::{Options, Stack, Workflow};
 use workflow_bridge::tools::template::{add_resource, add_routes, add_state_machine};
 
 pub use crate::shared::{RUNTIME, SOON, binaries};
@@ -17,11 +21,61 @@ pub async fn stack() -> &'static Stack {
         options.edit = Box::new(extend);
         // Tests share topics: a subscription must not start with another test's message.
         options.limits.replay = 0;
-        Stack::start(options)
+        options.with = SHIPPED.map(example).into();
+        start(options)
             .await
             .unwrap_or_else(|e| panic!("the stack does not start: {e:#}"))
     };
     STACK.get_or_init(start).await
+}
+
+/// Starts the stack, and deploys the workflows with variants beside it.
+async fn start(options: Options) -> Result<Stack> {
+    let stack = Stack::start(options).await?;
+    let variants = EXTENDED.map(
+        async |(name, extend): (&str, fn(&mut Value) -> Result<()>)| {
+            let mut template = Workflow::read(&example(name))?.template;
+            extend(&mut template)?;
+            stack.deploy(name, &template).await
+        },
+    );
+    try_join_all(variants).await?;
+    stack.collected().await?;
+    Ok(stack)
+}
+
+/// The examples deployed as they are.
+const SHIPPED: [&str; 5] = [
+    "approve",
+    "express-enrich",
+    "on-the-bus",
+    "order",
+    "translate-chat",
+];
+
+/// The examples with variants.
+const EXTENDED: [(&str, fn(&mut Value) -> Result<()>); 3] = [
+    ("count", crate::workflows::count::extend),
+    ("enqueue", crate::workflows::enqueue::extend),
+    ("store", crate::workflows::store::extend),
+];
+
+/// The directory of an example.
+pub fn example(name: &str) -> PathBuf {
+    let root = Workspace::find().expect("the clone is found");
+    root.root().join("examples").join(name)
+}
+
+/// The physical id of a resource in the stack of the bridge or of an example; `example/id` names the example.
+pub fn resource(stack: &Stack, id: &str) -> String {
+    if let Some((name, id)) = id.split_once('/') {
+        return stack.resource_of(name, id).unwrap();
+    }
+    let own = stack.resource(id).map(str::to_owned).ok();
+    let examples = SHIPPED.into_iter().chain(EXTENDED.map(|(name, _)| name));
+    let mut of_examples = examples.filter_map(|name| stack.resource_of(name, id).ok());
+    own.or_else(|| of_examples.next())
+        .unwrap_or_else(|| panic!("no stack has a resource `{id}`"))
 }
 
 /// Adds workflows, routes and a consumer of events to the shipped template.
@@ -83,7 +137,7 @@ fn extend(template: &mut Value) -> Result<()> {
         route
     };
     let to_bus = json!({"eventBus": "default"});
-    let uppercase = json!({"stateMachine": reference("UppercaseStateMachine")});
+    let uppercase = json!({"stateMachine": reference("UppercaseWorkflow")});
     let more = [
         route("bus", "bus-*", to_bus.clone()),
         replying(
@@ -150,6 +204,5 @@ fn extend(template: &mut Value) -> Result<()> {
             json!({"topics": ["orders-out"]}),
         ),
     ];
-    add_routes(template, &more)?;
-    crate::workflows::extend(template)
+    add_routes(template, &more)
 }

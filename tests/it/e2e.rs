@@ -319,7 +319,7 @@ fn a_message_delivered_many_times_starts_one_execution() {
                 assert_eq!(answer["id"], again.1["id"]);
             }
             assert_eq!(
-                executions_named("UppercaseStateMachine", &format!("-{number}-")).await,
+                executions_named("UppercaseWorkflow", &format!("-{number}-")).await,
                 1
             );
         }
@@ -363,10 +363,7 @@ fn forged_and_stale_requests_start_nothing() {
         stale["publish_timestamp"] = json!(stale["publish_timestamp"].as_i64().unwrap() - 61_000);
         let (status, answer) = post(&stale.to_string()).await;
         assert_eq!((status, &answer["code"]), (403, &json!("stale")));
-        assert_eq!(
-            executions_named("UppercaseStateMachine", "-880001-").await,
-            0
-        );
+        assert_eq!(executions_named("UppercaseWorkflow", "-880001-").await, 0);
     });
 }
 

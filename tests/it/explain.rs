@@ -138,7 +138,19 @@ fn routes_come_from_a_template_or_a_file() {
         &[
             "`template.yaml`, with made-up ARNs",
             "✓ uppercase\n",
-            "stateMachine:UppercaseStateMachine",
+            "stateMachine:workflow-bridge_uppercase",
+        ],
+    );
+    let workflow = "examples/approve/template.yaml";
+    let question = event.replace("uppercase-in", "approve-in");
+    let text = explained(&question, &["--template", workflow]);
+    has(
+        &text,
+        &[
+            "`examples/approve/template.yaml`, with made-up ARNs",
+            "✓ approve\n",
+            "stateMachine:workflow-bridge_approve",
+            "✗ approve-answers: topic: expected `approve-answers`",
         ],
     );
     let text = explained(&event, &["--routes", "tests/fixtures/routes.json"]);

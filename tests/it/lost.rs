@@ -12,7 +12,7 @@ use crate::messages::{
     invoke, post, quicken, settle, until,
 };
 
-const MACHINES: [&str; 2] = ["UppercaseStateMachine", "SecondTimeStateMachine"];
+const MACHINES: [&str; 2] = ["UppercaseWorkflow", "SecondTimeStateMachine"];
 
 /// A workflow that fails until it is redriven.
 fn with_second_time(template: &mut Value) -> Result<()> {

@@ -13,7 +13,7 @@ use workflow_bridge::domain::inbound::signature::sign;
 use workflow_bridge::tools::local::Stack;
 use workflow_bridge::tools::local::topics::{TopicsEvent, broker::Value as Published};
 
-use crate::deployed::{SOON, stack};
+use crate::deployed::{SOON, resource, stack};
 use crate::faulty::FaultyStack;
 
 /// The timeout for a condition, so that no test hangs.
@@ -260,7 +260,7 @@ pub async fn executions(stack: &Stack, machine: &str) -> Vec<Execution> {
     loop {
         let call = sfn
             .list_executions()
-            .state_machine_arn(stack.resource(machine).unwrap())
+            .state_machine_arn(resource(stack, machine))
             .max_results(1000)
             .set_next_token(token);
         let page = call.send().await.unwrap();
@@ -280,7 +280,7 @@ pub async fn executions(stack: &Stack, machine: &str) -> Vec<Execution> {
 pub async fn deliver_end_events(stack: &Stack, enabled: bool) {
     let events = aws_sdk_eventbridge::Client::new(stack.account().config());
     // The physical id of a rule may be `bus|name`.
-    let id = stack.resource("UppercaseEnds").unwrap();
+    let id = stack.resource("WorkflowEnds").unwrap();
     let name = id.rsplit(['|', '/']).next().unwrap();
     if enabled {
         events.enable_rule().name(name).send().await.unwrap();

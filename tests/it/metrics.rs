@@ -163,20 +163,20 @@ async fn run(messages: u64) {
     send(stack, third..third + third / 4, &mut seen).await;
     faulty.heal().unwrap();
     send(stack, third + third / 4..messages - 20, &mut seen).await;
-    settle(stack, &["UppercaseStateMachine"]).await;
+    settle(stack, &["UppercaseWorkflow"]).await;
     let http = reqwest::Client::new();
     for body in repeats {
         seen.answer(post_signed(&http, stack, stack.signing_secret(), &body).await);
     }
     deliver_end_events(stack, false).await;
     send(stack, messages - 20..messages, &mut seen).await;
-    settle(stack, &["UppercaseStateMachine"]).await;
+    settle(stack, &["UppercaseWorkflow"]).await;
     deliver_end_events(stack, true).await;
     let before_sweep = publications.on("uppercase-out").len();
     invoke(stack, "SweepFunction").await;
-    settle(stack, &["UppercaseStateMachine"]).await;
+    settle(stack, &["UppercaseWorkflow"]).await;
 
-    let executions = executions(stack, "UppercaseStateMachine").await;
+    let executions = executions(stack, "UppercaseWorkflow").await;
     let started = i64::try_from(executions.len()).unwrap();
     assert!(
         executions

@@ -114,7 +114,7 @@ fn a_message_causes_the_documented_calls_and_lines() {
         ] {
             send(stack, topic).await;
             publications.wait(reply, messages).await;
-            settle(stack, &["UppercaseStateMachine"]).await;
+            settle(stack, &["UppercaseWorkflow"]).await;
             let after = calls(&faulty);
             for ((operation, before), (_, after)) in before.iter().zip(&after) {
                 let factor = match *operation {

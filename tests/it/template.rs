@@ -1,6 +1,7 @@
 //! The numbers in the shipped template agree with the code.
 
 use serde_json::Value;
+use workflow_bridge::config::RepeatSettings;
 use workflow_bridge::tools::local::workspace::Workspace;
 use workflow_bridge::tools::template;
 
@@ -31,15 +32,20 @@ fn waits(receives: u64, longest: u64) -> u64 {
 #[test]
 fn a_queues_retention_outlasts_the_retries() {
     let template = shipped();
-    for (queue, function, receives, longest) in [
-        ("ParkedQueue", "RedriveFunction", "ParkedReceives", 7200),
+    let unset = |_: &str| None;
+    for (queue, function, repeats) in [
+        (
+            "ParkedQueue",
+            "RedriveFunction",
+            RepeatSettings::parked(&unset),
+        ),
         (
             "CompletionsQueue",
             "CompletionFunction",
-            "ResultReceives",
-            1800,
+            RepeatSettings::results(&unset),
         ),
     ] {
+        let (receives, longest) = (u64::from(repeats.max_receives), repeats.longest.as_secs());
         let of_queue = |name| number(&template, &format!("/Resources/{queue}/Properties/{name}"));
         let retention = of_queue("MessageRetentionPeriod");
         let within = number(
@@ -49,12 +55,11 @@ fn a_queues_retention_outlasts_the_retries() {
         // As Lambda's documentation recommends.
         assert!(of_queue("VisibilityTimeout") >= 6 * within, "{queue}");
         // The bridge writes dead letters; if it cannot, SQS moves the record, and before its retention ends.
-        let parameter = |name| number(&template, &format!("/Parameters/{receives}/{name}"));
         let backstop = of_queue("RedrivePolicy/maxReceiveCount");
-        assert!(parameter("MaxValue") < backstop, "{queue}");
+        assert!(receives < backstop, "{queue}");
         assert!(waits(backstop, longest) < retention, "{queue}");
         // "About ten days", with jitter that shortens waits by up to a quarter.
-        let days = waits(parameter("Default"), longest) * 7 / 8;
+        let days = waits(receives, longest) * 7 / 8;
         assert!((10 * DAY..11 * DAY).contains(&days), "{queue}: {days} s");
     }
 }

@@ -17,7 +17,7 @@ use crate::messages::{
 };
 use crate::proxy::{Fault, Proxy, Span};
 
-const MACHINE: &str = "UppercaseStateMachine";
+const MACHINE: &str = "UppercaseWorkflow";
 const NO_ID: &str = "00000000000000000000000000000000";
 
 /// A folder in which the command line finds this running local stack.

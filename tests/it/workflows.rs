@@ -1,21 +1,12 @@
 //! The shipped workflows in the deployed stack: input, output and failures.
 
 mod approve;
-mod count;
-mod enqueue;
+pub mod count;
+pub mod enqueue;
 mod express_enrich;
 mod listener;
 mod on_the_bus;
+mod order;
 mod running;
-mod store;
+pub mod store;
 mod translate_chat;
-
-use anyhow::Result;
-use serde_json::Value;
-
-/// Adds variants of the shipped workflows that meet faults.
-pub fn extend(template: &mut Value) -> Result<()> {
-    count::extend(template)?;
-    enqueue::extend(template)?;
-    store::extend(template)
-}

@@ -22,6 +22,7 @@ pub fn binaries() -> Binaries {
         ("completion", env!("CARGO_BIN_EXE_completion")),
         ("sweep", env!("CARGO_BIN_EXE_sweep")),
         ("canary", env!("CARGO_BIN_EXE_canary")),
+        ("routes", env!("CARGO_BIN_EXE_routes")),
     ];
     built
         .map(|(name, path)| (name.to_owned(), path.into()))

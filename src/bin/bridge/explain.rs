@@ -24,7 +24,7 @@ const TEMPLATE: &str = "template.yaml";
 /// Calls nothing: no account, no network, no running stack. Shows the name and the input of each execution, byte for byte with `--json`, and the topics of its results. Signature and age decide nothing here.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge explain --event body.json                   # with the routes of ./template.yaml\n  cargo bridge explain --event letter.json --routes routes.json\n  aws sqs receive-message --queue-url \"$DEAD_LETTER_QUEUE_URL\" | cargo bridge explain --event -\n  cargo bridge explain --event body.json --json | jq -r '.routes[].does.input // empty'\n\nThe exit code is 0 when the message could be explained, even if no route takes it."
+    after_help = "Examples:\n  cargo bridge explain --event body.json                   # with the routes of ./template.yaml\n  cargo bridge explain --event body.json --template examples/count/template.yaml\n  cargo bridge explain --event letter.json --routes routes.json\n  aws sqs receive-message --queue-url \"$DEAD_LETTER_QUEUE_URL\" | cargo bridge explain --event -\n  cargo bridge explain --event body.json --json | jq -r '.routes[].does.input // empty'\n\nThe exit code is 0 when the message could be explained, even if no route takes it."
 )]
 pub struct Explain {
     /// File with the message, or `-` for standard input: a webhook's body, a Lambda function's event with such a body, or a letter of the parking or dead-letter queue
@@ -35,7 +35,7 @@ pub struct Explain {
     #[arg(long, value_name = "FILE", conflicts_with = "template")]
     routes: Option<PathBuf>,
 
-    /// Template with the routes, read with the defaults of its parameters; ARNs are made up [default: template.yaml]
+    /// Template with the routes, of a bridge or of a workflow's stack, read with the defaults of its parameters; ARNs are made up [default: template.yaml]
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
 

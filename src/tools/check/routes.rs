@@ -40,6 +40,12 @@ impl Route {
         !self.value["reply"].is_null()
     }
 
+    /// Whether it announces starts.
+    pub fn announces(&self) -> bool {
+        let topics = self.value["reply"]["started"].as_array();
+        topics.is_some_and(|topics| !topics.is_empty())
+    }
+
     /// The unqualified ARN of its state machine.
     pub fn machine(&self) -> Option<&str> {
         self.value["to"]["stateMachine"].as_str().map(unqualified)

@@ -152,12 +152,11 @@ impl Wanted {
             return None;
         }
         let id = machine.map_or(arn, |machine| machine.resource.id);
-        let started = route.value["reply"]["started"].as_array();
         Some(Self {
             arn: arn.to_owned(),
             shown: format!("`{id}`, which route `{}` starts", route.name()),
             subject: format!("route `{}`", route.name()),
-            announced: started.is_some_and(|topics| !topics.is_empty()),
+            announced: route.announces(),
             pointer: route.target(),
         })
     }
@@ -248,6 +247,15 @@ fn ends(
         let at = rule.resource.property("EventPattern/detail/status");
         findings.add(template.source, &at, Code::RuleStatuses, text);
     }
+}
+
+/// The rules of a template that take the start of a state machine's executions.
+pub fn of_starts<'s>(template: &Template<'s>, machine: &str) -> Vec<Resource<'s>> {
+    let start = status_change(machine, RUNNING);
+    let rules = template.of_type("AWS::Events::Rule");
+    let rules = rules.map(|rule| read(template, rule));
+    let rules = rules.filter(|rule| matches(rule, &start));
+    rules.map(|rule| rule.resource).collect()
 }
 
 /// Whether a rule takes the ends of another bridge's state machines.

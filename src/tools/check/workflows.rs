@@ -1,4 +1,4 @@
-//! The state machines of routes that a bridge of another stack collects: the bridge knows them by their names.
+//! The state machines and rules of routes that a bridge of another stack collects: the bridge knows them by their names.
 
 use serde_json::Value;
 
@@ -8,11 +8,15 @@ use super::functions::Function;
 use super::iam::many;
 use super::machines::Machine;
 use super::routes::Route;
+use super::rules;
 use super::template::{Template, is_unresolved};
 use crate::domain::inbound::routes::Glob;
 
 /// The properties with the name of a state machine.
 const NAMES: [&str; 2] = ["Name", "StateMachineName"];
+
+/// Ends the name under which a bridge exports the queue of its completion.
+const COMPLETIONS_QUEUE: &str = "-CompletionsQueue";
 
 pub fn check(
     template: &Template,
@@ -27,6 +31,10 @@ pub fn check(
         let (Some(bridge), Some(arn)) = (bridge, route.machine()) else {
             continue;
         };
+        let express = machines.iter().any(|one| one.arn == arn && one.express);
+        if route.announces() && arn.starts_with("arn:") && !express {
+            starts(template, route, arn, findings);
+        }
         let name = arn.rsplit(':').next().unwrap_or_default();
         let is_known = arn.starts_with("arn:") && !is_unresolved(name) && !is_unresolved(bridge);
         if !is_known || name.starts_with(&format!("{bridge}_")) || is_granted(template, arn) {
@@ -56,6 +64,39 @@ pub fn check(
                 findings.warn(template.source, &route.target(), Code::WorkflowName, text);
             }
         }
+    }
+}
+
+/// Checks that a rule brings the starts of a route's executions to the bridge, whose own rule takes ends only.
+fn starts(template: &Template, route: &Route, arn: &str, findings: &mut Findings) {
+    let rules = rules::of_starts(template, arn);
+    let mut leading = rules.iter().filter_map(|rule| {
+        let targets = rule.value["Properties"]["Targets"].as_array();
+        let mut exports = targets.into_iter().flatten().filter_map(|target| {
+            let export = target["Arn"].get("Fn::ImportValue")?;
+            let export = template.resolver.text(export)?;
+            Some(export.strip_suffix(COMPLETIONS_QUEUE)?.to_owned())
+        });
+        Some((rule, exports.next()?))
+    });
+    let Some((rule, bridge)) = leading.next() else {
+        let text = format!(
+            "route `{}`: expected a rule that brings the starts of its executions to the bridge's queue, because of `reply.started`, found none: no start would be announced; add one for the status RUNNING with the target `!ImportValue` of `${{Bridge}}{COMPLETIONS_QUEUE}`, as in examples/order/template.yaml",
+            route.name()
+        );
+        let at = format!("{}/reply/started", route.pointer);
+        findings.warn(template.source, &at, Code::RuleMissing, text);
+        return;
+    };
+    let arn = template.arn(rule.id).unwrap_or_default();
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    if !is_unresolved(name) && !is_unresolved(&bridge) && !name.starts_with(&format!("{bridge}_")) {
+        let text = format!(
+            "rule `{}`: expected a name that begins with `{bridge}_`, found another: the bridge's queue takes no events of this rule; set `Name: !Sub ${{Bridge}}_<workflow>-starts`",
+            rule.id
+        );
+        let at = rule.property("Name");
+        findings.add(template.source, &at, Code::RuleNotAllowed, text);
     }
 }
 

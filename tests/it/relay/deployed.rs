@@ -15,7 +15,7 @@ use crate::messages::{deliver_end_events, until};
 /// Messages of each topic in the server's history.
 pub const REMEMBERED: usize = 40;
 /// The state machine of all routes.
-pub const MACHINE: &str = "UppercaseStateMachine";
+pub const MACHINE: &str = "UppercaseWorkflow";
 
 static STACK: OnceCell<Stack> = OnceCell::const_new();
 

@@ -16,7 +16,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::tools::template::add_routes;
+use workflow_bridge::tools::template::add_resource;
 
 use super::listener::Listener;
 use super::running::{
@@ -31,31 +31,32 @@ use crate::messages::post_signed;
 const AT_ONCE: usize = 8;
 
 pub fn extend(template: &mut Value) -> Result<()> {
-    add_variant(template, "count", "CountAskedStateMachine", |definition| {
+    add_variant(template, "CountAskedStateMachine", |definition| {
         ask_instead(definition, "Count", "count-asked");
         definition["States"]["Again"]["Seconds"] = json!(1);
     })?;
-    add_variant(template, "count", "CountHotStateMachine", |definition| {
+    add_variant(template, "CountHotStateMachine", |definition| {
         ask_instead(definition, "Count", "count-hot");
         definition["States"]["Again"]["Seconds"] = json!(1);
         definition["TimeoutSeconds"] = json!(3);
     })?;
-    add_variant(template, "count", "CountTwiceStateMachine", |definition| {
+    add_variant(template, "CountTwiceStateMachine", |definition| {
         let states = &mut definition["States"];
         states["Once"] = states["Count"].clone();
         states["Once"]["Next"] = json!("Count");
         definition["StartAt"] = json!("Once");
     })?;
-    add_variant(template, "count", "CountUnreadStateMachine", |definition| {
+    add_variant(template, "CountUnreadStateMachine", |definition| {
         ask_instead(definition, "Totals", "count-unread");
     })?;
-    let machine = json!({"stateMachine": {"Ref": "CountStateMachine"}});
-    let from = json!({"cache": "demo", "topic": "tally-*"});
-    let reply = json!({"topics": ["tallied"]});
-    add_routes(
-        template,
-        &[json!({"name": "tally", "from": from, "to": machine, "reply": reply})],
-    )
+    let route = json!({
+        "name": "tally", "from": {"cache": "demo", "topic": "tally-*"},
+        "to": {"stateMachine": {"Ref": "Workflow"}}, "reply": {"topics": ["tallied"]},
+    });
+    let name = json!({"Fn::Sub": "/workflow-bridge/${Bridge}/routes/tally"});
+    let properties = json!({"Name": name, "Type": "String", "Value": {"Fn::ToJsonString": route}});
+    let parameter = json!({"Type": "AWS::SSM::Parameter", "Properties": properties});
+    add_resource(template, "TallyRoute", parameter)
 }
 
 /// The value of a counter; `None` before the first count.
@@ -83,7 +84,7 @@ fn a_message_counts_for_its_topic_and_for_its_token() {
             );
         }
         let first = message("count-first", "count-topic", 1, "x");
-        let reply = run("CountStateMachine", &first, "count-first").await;
+        let reply = run("count/Workflow", &first, "count-first").await;
         let topic = json!({"name": "count-topic", "events": 1});
         let token = json!({"id": "mo", "events": total("token demo/mo").await});
         assert_eq!(
@@ -165,7 +166,7 @@ async fn tally(count: u64) {
         let (id, topic) = (&reply["id"], &reply["topic"]["name"]);
         let mut again = message(id.as_str().unwrap(), topic.as_str().unwrap(), 0, "x");
         again["token_id"] = reply["token"]["id"].clone();
-        let reply = run("CountStateMachine", &again, "tallied-again").await;
+        let reply = run("count/Workflow", &again, "tallied-again").await;
         assert_eq!(reply["repeat"], true, "{reply}");
     }
     for (counter, expected) in expected {
@@ -225,7 +226,7 @@ const CANCELLED: &str = "DynamoDb.TransactionCanceledException";
 fn a_cancelled_transaction_is_retried_then_fails_the_execution() {
     RUNTIME.block_on(async {
         let counted = message("count-counted", "count-asked", 1, "x");
-        run("CountStateMachine", &counted, "count-counted").await;
+        run("count/Workflow", &counted, "count-counted").await;
 
         let mut asked = Listener::on("count-asked").await;
         let mut replies = Listener::on("count-asked-out").await;

@@ -9,7 +9,7 @@ use super::listener::Listener;
 use super::running::{
     add_variant, answer, ask_instead, message, retries, retry_every_second, run, start,
 };
-use crate::deployed::{RUNTIME, stack};
+use crate::deployed::{RUNTIME, resource, stack};
 use crate::e2e::round_trip;
 use crate::messages::until;
 
@@ -22,26 +22,16 @@ pub fn extend(template: &mut Value) -> Result<()> {
     ] {
         let queue = json!({"Type": "AWS::SQS::Queue", "Properties": queue});
         add_resource(template, &format!("{id}Queue"), queue)?;
-        add_variant(template, "enqueue", &format!("{id}StateMachine"), |_| ())?;
+        add_variant(template, &format!("{id}StateMachine"), |_| ())?;
         template["Resources"][format!("{id}StateMachine")]["Properties"]["DefinitionSubstitutions"] =
             json!({"QueueUrl": {"Ref": format!("{id}Queue")}});
     }
-    add_variant(
-        template,
-        "enqueue",
-        "EnqueueThrottledStateMachine",
-        |definition| {
-            ask_instead(definition, "Send", "enqueue-throttled");
-        },
-    )?;
-    add_variant(
-        template,
-        "enqueue",
-        "EnqueueNowhereStateMachine",
-        |definition| {
-            retry_every_second(definition, "Send");
-        },
-    )?;
+    add_variant(template, "EnqueueThrottledStateMachine", |definition| {
+        ask_instead(definition, "Send", "enqueue-throttled");
+    })?;
+    add_variant(template, "EnqueueNowhereStateMachine", |definition| {
+        retry_every_second(definition, "Send");
+    })?;
     template["Resources"]["EnqueueNowhereStateMachine"]["Properties"]["DefinitionSubstitutions"] =
         json!({"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/no-such.fifo"});
     Ok(())
@@ -56,7 +46,7 @@ async fn receive(queue: &str) -> Option<Message> {
     let stack = stack().await;
     let call = sqs(stack)
         .receive_message()
-        .queue_url(stack.resource(queue).unwrap())
+        .queue_url(resource(stack, queue))
         .visibility_timeout(600)
         .message_system_attribute_names(Name::All);
     call.send().await.unwrap().messages?.pop()
@@ -66,7 +56,7 @@ async fn delete(queue: &str, message: &Message) {
     let stack = stack().await;
     let call = sqs(stack)
         .delete_message()
-        .queue_url(stack.resource(queue).unwrap())
+        .queue_url(resource(stack, queue))
         .receipt_handle(message.receipt_handle().unwrap());
     call.send().await.unwrap();
 }

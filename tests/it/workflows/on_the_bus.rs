@@ -4,13 +4,13 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use workflow_bridge::tools::local::Stack;
 
-use crate::deployed::{RUNTIME, SOON, stack};
+use crate::deployed::{RUNTIME, SOON, resource, stack};
 use crate::e2e::{message, post};
 
 /// Removes and returns the next event of the queue.
 async fn taken(stack: &Stack) -> Value {
     let client = aws_sdk_sqs::Client::new(stack.account().config());
-    let queue = stack.resource("OnTheBusQueue").unwrap();
+    let queue = &resource(stack, "OnTheBusQueue");
     let receive = async {
         loop {
             let call = client.receive_message().queue_url(queue);
@@ -73,18 +73,14 @@ fn undeliverable_events_go_to_a_dead_letter_queue() {
         let client = aws_sdk_sqs::Client::new(stack.account().config());
         let attribute = async |queue: &str, name: QueueAttributeName| {
             let call = client.get_queue_attributes().attribute_names(name.clone());
-            let output = call
-                .queue_url(stack.resource(queue).unwrap())
-                .send()
-                .await
-                .unwrap();
+            let output = call.queue_url(resource(stack, queue)).send().await.unwrap();
             output.attributes().unwrap()[&name].clone()
         };
         let dead = attribute("OnTheBusDeadLetterQueue", QueueAttributeName::QueueArn).await;
         let policy = attribute("OnTheBusQueue", QueueAttributeName::RedrivePolicy).await;
         assert!(policy.contains(&dead), "{policy}");
         let client = aws_sdk_eventbridge::Client::new(stack.account().config());
-        let rule = stack.resource("OnTheBusRule").unwrap();
+        let rule = resource(stack, "OnTheBusRule");
         let name = rule.rsplit('/').next().unwrap();
         let targets = client
             .list_targets_by_rule()

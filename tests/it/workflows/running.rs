@@ -17,23 +17,14 @@ use workflow_bridge::tools::local::workspace::Workspace;
 use workflow_bridge::tools::template::add_state_machine;
 
 use super::listener::Listener;
-use crate::deployed::stack;
+use crate::deployed::{resource, stack};
 
-/// Adds the shipped state machine of `workflow` with a changed definition.
-pub fn add_variant(
-    template: &mut Value,
-    workflow: &str,
-    id: &str,
-    change: impl FnOnce(&mut Value),
-) -> Result<()> {
-    let file = format!("statemachines/{workflow}.asl.json");
-    let text = std::fs::read_to_string(Workspace::find()?.root().join(file))?;
-    let mut definition = serde_json::from_str(&text)?;
+/// Adds the state machine of an example's template with a changed definition.
+pub fn add_variant(template: &mut Value, id: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
+    let shipped = template["Resources"]["Workflow"]["Properties"].clone();
+    let mut definition = shipped["Definition"].clone();
     change(&mut definition);
     add_state_machine(template, id, "STANDARD", definition)?;
-    let (first, rest) = workflow.split_at(1);
-    let shipped = format!("{}{rest}StateMachine", first.to_uppercase());
-    let shipped = &template["Resources"][shipped]["Properties"];
     let substitutions = shipped.get("DefinitionSubstitutions").cloned();
     template["Resources"][id]["Properties"]["DefinitionSubstitutions"] =
         substitutions.context("expected substitutions in the shipped state machine, found none")?;
@@ -88,7 +79,7 @@ pub async fn start(machine: &str, message: &Value, topic: &str) -> String {
     let bridge = json!({"version": 1, "route": "by-hand", "reply": null});
     let call = aws_sdk_sfn::Client::new(stack.account().config())
         .start_execution()
-        .state_machine_arn(stack.resource(machine).unwrap())
+        .state_machine_arn(resource(stack, machine))
         .name(format!(
             "by-hand-{}",
             STARTED.fetch_add(1, Ordering::Relaxed)
@@ -160,7 +151,7 @@ pub async fn item(table: &str, id: &str) -> Option<BTreeMap<String, AttributeVal
     let stack = stack().await;
     let call = aws_sdk_dynamodb::Client::new(stack.account().config())
         .get_item()
-        .table_name(stack.resource(table).unwrap())
+        .table_name(resource(stack, table))
         .key("id", AttributeValue::S(id.to_owned()))
         .consistent_read(true);
     let found = call.send().await.unwrap().item?;

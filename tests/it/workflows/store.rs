@@ -15,22 +15,12 @@ const THROTTLED: (&str, &str) = (
 );
 
 pub fn extend(template: &mut Value) -> Result<()> {
-    add_variant(
-        template,
-        "store",
-        "StoreThrottledStateMachine",
-        |definition| {
-            ask_instead(definition, "Store", "store-throttled");
-        },
-    )?;
-    add_variant(
-        template,
-        "store",
-        "StoreNowhereStateMachine",
-        |definition| {
-            definition["States"]["Store"]["Arguments"]["TableName"] = json!("no-such-table");
-        },
-    )
+    add_variant(template, "StoreThrottledStateMachine", |definition| {
+        ask_instead(definition, "Store", "store-throttled");
+    })?;
+    add_variant(template, "StoreNowhereStateMachine", |definition| {
+        definition["States"]["Store"]["Arguments"]["TableName"] = json!("no-such-table");
+    })
 }
 
 /// The item with this ID, as JSON.
@@ -70,7 +60,7 @@ fn a_message_with_few_fields_is_stored_unchanged() {
         binary["text"] = json!(null);
         binary["binary"] = json!("AAEC");
         binary["token_id"] = json!(null);
-        let reply = run("StoreStateMachine", &binary, "store-binary-out").await;
+        let reply = run("store/Workflow", &binary, "store-binary-out").await;
         let expected = json!({
             "id": "store-binary", "cache": "demo", "topic": "t", "topic_sequence_number": 0,
             "event_timestamp": 1_704_296_470_564_u64, "binary": "AAEC",
@@ -86,7 +76,7 @@ fn a_repeated_message_succeeds_and_changes_nothing() {
         let mut replies = Listener::on("store-again").await;
         let first = message("store-again", "t", 3, "first");
         for _ in 0..20 {
-            start("StoreStateMachine", &first, "store-again").await;
+            start("store/Workflow", &first, "store-again").await;
         }
         let mut repeats = 0;
         for _ in 0..20 {
@@ -96,7 +86,7 @@ fn a_repeated_message_succeeds_and_changes_nothing() {
         }
         assert_eq!(repeats, 19);
         let other = message("store-again", "t", 3, "other");
-        let reply = run("StoreStateMachine", &other, "store-again-other").await;
+        let reply = run("store/Workflow", &other, "store-again-other").await;
         assert_eq!(reply["repeat"], true);
         assert_eq!(stored("store-again").await["text"], "first");
     });
