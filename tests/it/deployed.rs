@@ -200,7 +200,7 @@ fn extend(template: &mut Value) -> Result<()> {
             json!({"stateMachine": reference("ExpressStateMachine")}),
         ),
         replying(
-            json!({"name": "orders", "from": {"cache": "demo", "topic": "orders-in"}, "where": {"json": {"kind": ["order"]}}, "to": uppercase}),
+            json!({"name": "wholesale", "from": {"cache": "demo", "topic": "orders-in"}, "where": {"json": {"kind": ["order"]}}, "to": uppercase}),
             json!({"topics": ["orders-out"]}),
         ),
     ];

@@ -1,12 +1,13 @@
 //! Step Functions.
 
+use std::time::SystemTime;
+
 use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::ExecutionListItem;
 
 use super::fault::{fault, unproven};
-use crate::clock::now_ms;
 use crate::domain::fault::Fault;
 use crate::domain::ports::{
     Answer, Described, ExecutionPage, Executions, Listed, Listing, NewExecution, Resumed, Started,
@@ -84,7 +85,7 @@ impl Tasks for StepFunctions {
 impl Stopping for StepFunctions {
     fn stop<'a>(&'a self, request: &'a StopRequest) -> Answer<'a, Stopped> {
         Box::pin(async move {
-            let now = now_ms();
+            let now = ms(&DateTime::from(SystemTime::now()));
             let call = self
                 .0
                 .stop_execution()

@@ -5,12 +5,14 @@ mod letters;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use workflow_bridge::adapters::aws::routes_table::RoutesTable;
 use workflow_bridge::adapters::aws::ssm::load_routes;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::RoutesSource;
 use workflow_bridge::domain::inbound::routes::Routes;
+use workflow_bridge::domain::ports::CompiledRoutes as _;
 use workflow_bridge::tools::console::{Progress, Style};
 use workflow_bridge::tools::trace::gather::{Question, gather};
 use workflow_bridge::tools::trace::history::History;
@@ -66,6 +68,14 @@ impl Trace {
         };
         let step = progress.step(&format!("looking for it at {}", place.name));
         let (routes, unread) = routes(&place).await;
+        let mut known = routes.iter().flat_map(Routes::iter);
+        if let Subject::Key(key) = &subject
+            && !known.any(|route| route.key().is_some())
+        {
+            bail!(Subject::unknown(&format!(
+                "`{key}`, and no route has a key"
+            )));
+        }
         let output = |name: &str| place.outputs.get(name).cloned().unwrap_or_default();
         let groups = Part::LOGGING.into_iter();
         let groups = groups.filter_map(|part| Some((part, stack.log_group(part)?.to_owned())));
@@ -125,8 +135,24 @@ async fn routes(place: &Place) -> (Option<Routes>, Option<Unanswered>) {
                 .to_owned(),
         );
     };
-    match load_routes(&RoutesSource::Parameter(parameter.clone()), &place.config).await {
-        Ok(routes) => (Some(routes), None),
-        Err(error) => unread(error.to_string()),
+    let own = match load_routes(&RoutesSource::Parameter(parameter.clone()), &place.config).await {
+        Ok(routes) => routes,
+        Err(error) => return unread(error.to_string()),
+    };
+    match collected(place).await {
+        Ok(collected) => (Some(own.and(&collected)), None),
+        Err(error) => {
+            let source = "the routes of other stacks".to_owned();
+            (Some(own), Some(Unanswered { source, error }))
+        }
     }
+}
+
+/// The routes of other stacks.
+async fn collected(place: &Place) -> Result<Routes, String> {
+    let table = place.outputs.get("LedgerTableName").cloned();
+    let table = RoutesTable::new(&place.config, table.unwrap_or_default());
+    let compiled = table.load(true).await.map_err(|fault| fault.to_string())?;
+    let document = compiled.unwrap_or_default().document;
+    Routes::parse(&document).map_err(|problems| problems.to_string())
 }

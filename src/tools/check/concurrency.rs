@@ -75,15 +75,17 @@ fn takes<'a>(template: &Template, function: &Function<'a>) -> Takes<'a> {
     }
     let triggers = triggers::of(template, function);
     let is_invoked = triggers.schedules > 0 || !triggers.patterns.is_empty();
-    let queues = function.reads.iter().map(|reads| reads.most);
-    let most = queues.sum::<Option<u64>>();
+    let mut queues = function.reads.iter();
+    let most = queues.try_fold(u64::from(is_invoked), |sum, reads| {
+        Some(sum.saturating_add(reads.most?))
+    });
     let limit = function.reads.first().map(|reads| match reads.most {
         Some(_) => format!("{}/ScalingConfig/MaximumConcurrency", reads.pointer),
         None => reads.pointer.clone(),
     });
     Takes {
         id,
-        most: most.map(|most| most + u64::from(is_invoked)),
+        most,
         pointer: limit.unwrap_or(pointer),
     }
 }

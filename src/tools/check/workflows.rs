@@ -58,7 +58,7 @@ pub fn check(
             }
             None => {
                 let text = format!(
-                    "route `{}`: expected a state machine whose name begins with `{bridge}_`, found `{arn}`, which the bridge's own statements and rule do not cover; make sure that its functions may call this one and that a rule brings its ends, or give it such a name",
+                    "route `{}`: expected a state machine whose name begins with `{bridge}_`, found `{arn}`, which the bridge's own statements and rule do not cover; allow its functions to call this one and add a rule for its ends, as docs/routes.md shows, or give it such a name",
                     route.name()
                 );
                 findings.warn(template.source, &route.target(), Code::WorkflowName, text);

@@ -151,9 +151,8 @@ impl<'t> Resolver<'t> {
                 let items = self.inner(&argument[1], depth)?;
                 let items = items.as_array()?.iter().map(text);
                 let items = items.collect::<Option<Vec<_>>>();
-                // With LanguageExtensions, the separator may be a function.
-                let by = self.inner(&argument[0], depth)?;
-                by.as_str()
+                argument[0]
+                    .as_str()
                     .zip(items)
                     .map(|(by, items)| items.join(by).into())
             }
@@ -292,8 +291,8 @@ Resources:
             ("{a: !Ref AWS::NoValue}", "{}"),
             ("!Join ['-', !Ref Names]", "\"a-b\""),
             (
-                "!Split [',', !Join [!Sub ',${AWS::Region}/', ['', !Join [!Sub ',${AWS::Region}/', !Ref Names]]]]",
-                r#"["","us-east-1/a","us-east-1/b"]"#,
+                "!Split [',', !Sub ['bus/${All}', {All: !Join [',bus/', !Ref Names]}]]",
+                r#"["bus/a","bus/b"]"#,
             ),
             ("!Select [1, !Split [',', 'a,b']]", "\"b\""),
             ("!Select [7, [a]]", "\"unresolved.FnSelect7a\""),

@@ -17,7 +17,7 @@ use super::subject::Subject;
 use super::verdict::verdicts;
 use super::words::time;
 use crate::domain::fault::Fault;
-use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name};
+use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name, keyed_execution_name};
 use crate::domain::inbound::routes::{Routes, Target};
 use crate::tools::letters::{DeadQueue, Origin};
 
@@ -102,6 +102,7 @@ impl Gathering<'_> {
                 ..Known::default()
             }],
             Subject::Execution { arn, name } => vec![self.of_execution(arn.as_deref(), name).await],
+            Subject::Key(key) => self.of_key(key).await,
             Subject::Number {
                 cache,
                 topic,
@@ -133,6 +134,23 @@ impl Gathering<'_> {
             self.window.since = self.window.since.min(started_at - LOOK_BACK_MS);
         }
         known
+    }
+
+    /// The messages that started the executions of a key, one for each keyed route.
+    async fn of_key(&mut self, key: &str) -> Vec<Known> {
+        let routes = self.question.routes.into_iter().flat_map(Routes::iter);
+        let names = routes.filter_map(|route| {
+            let machine = route.key().and(route.to.state_machine())?;
+            let name = keyed_execution_name(&route.name, key);
+            Some((execution_arn(machine, &name), name))
+        });
+        let names: Vec<_> = names.collect();
+        let mut found = Vec::new();
+        for (arn, name) in names {
+            let known = self.of_execution(Some(&arn), &name).await;
+            found.extend((!known.runs.is_empty()).then_some(known));
+        }
+        found
     }
 
     /// One message for each id with this number in the webhook's log, or else in the dead letters.

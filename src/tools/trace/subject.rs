@@ -22,10 +22,13 @@ pub enum Subject {
         arn: Option<String>,
         name: String,
     },
+    /// The business key of keyed routes.
+    Key(String),
 }
 
 impl Subject {
-    /// Reads an id (16 to 32 hex digits), `cache/topic/number` or `cache/topic#number`, or an execution's ARN or name.
+    /// Reads an id (16 to 32 hex digits), `cache/topic/number` or `cache/topic#number`, or an execution's ARN or name. Any
+    /// other text is a key.
     ///
     /// # Errors
     ///
@@ -46,27 +49,30 @@ impl Subject {
         if id_in_name(&name).is_some() {
             return Ok(Self::Execution { arn: None, name });
         }
-        let found = match text.len() {
-            0 => "nothing".to_owned(),
-            length if hex => format!("{length} digits"),
-            _ => format!("`{text}`"),
-        };
-        Err(format!(
+        match text {
+            "" => Err(Self::unknown("nothing")),
+            key => Ok(Self::Key(key.to_owned())),
+        }
+    }
+
+    /// The error for a text that is a key at most, where no route has one.
+    pub fn unknown(found: &str) -> String {
+        format!(
             "expected {EXPECTED}, found {found}: ids are in the webhook's answer and in its log, numbers and names in the Step Functions console"
-        ))
+        )
     }
 
     /// The first 16 digits of the message's id, where they are known.
     pub fn digits(&self) -> Option<&str> {
         match self {
             Self::Id(id) => id.get(..NAME_ID_DIGITS),
-            Self::Number { .. } => None,
+            Self::Number { .. } | Self::Key(_) => None,
             Self::Execution { name, .. } => id_in_name(name),
         }
     }
 }
 
-const EXPECTED: &str = "a message id (16 to 32 hex digits), `cache/topic/number`, or the ARN or name of an execution (`route-topic-number-16 hex digits`)";
+const EXPECTED: &str = "a message id (16 to 32 hex digits), `cache/topic/number`, the ARN or name of an execution (`route-topic-number-16 hex digits`), or the key of a route with `to.key`";
 
 fn of_arn(arn: &str) -> Result<Subject, String> {
     let parts: Vec<&str> = arn.split(':').collect();
@@ -140,6 +146,9 @@ mod tests {
             ),
             (arn, execution(Some(arn), "r-t-1-0123456789abcdef")),
             (express, execution(Some(express), "r-t-1-0123456789abcdef")),
+            ("4711", Subject::Key("4711".into())),
+            ("hello", Subject::Key("hello".into())),
+            (&format!("{ID}0"), Subject::Key(format!("{ID}0"))),
         ] {
             assert_eq!(Subject::parse(text), Ok(subject), "{text}");
         }
@@ -150,9 +159,6 @@ mod tests {
     fn any_other_text_is_refused() {
         for (text, part) in [
             ("", "found nothing"),
-            ("0123", "found 4 digits"),
-            (&format!("{ID}0"), "found 33 digits"),
-            ("hello", "found `hello`"),
             ("demo/in", "with a number at its end"),
             ("demo/in/x", "with a number at its end"),
             ("demo//7", "with a number at its end"),

@@ -1,12 +1,12 @@
 //! The executions of a message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Gathering;
 use crate::domain::inbound::envelope::own_envelope;
-use crate::domain::inbound::execution_name::execution_name_of;
+use crate::domain::inbound::execution_name::{execution_name_of, is_named_after};
 use crate::domain::inbound::message::TopicMessage;
-use crate::domain::inbound::routes::unqualified;
+use crate::domain::inbound::routes::{Routes, unqualified};
 use crate::domain::outbound::ledger::ledger_id;
 use crate::tools::letters::Origin;
 use crate::tools::trace::assemble::{Known, assemble};
@@ -31,10 +31,29 @@ impl Gathering<'_> {
                 started.entry(route.to_owned()).or_insert(event.at);
             }
         }
+        // The webhook's line names the executions of keys.
+        let named = known
+            .lines
+            .iter()
+            .filter_map(|line| line.text("executions"));
+        let named: Vec<String> = named
+            .flat_map(str::split_whitespace)
+            .map(str::to_owned)
+            .collect();
+        for name in &named {
+            for (_, machine) in self.machines(|route| is_named_after(name, route)) {
+                arns.entry(execution_arn(&machine, name)).or_default();
+            }
+        }
+        let routes = self.question.routes.into_iter().flat_map(Routes::iter);
+        let keyed: BTreeSet<&str> = routes
+            .filter(|route| route.key().is_some())
+            .map(|route| route.name.as_str())
+            .collect();
         let place = (head.topic.as_deref(), head.number, head.id.as_deref());
         if let (Some(topic), Some(number), Some(id)) = place {
             for (route, machine) in self.machines(|_| true) {
-                if let Some(at) = started.get(&route) {
+                if let Some(at) = started.get(&route).filter(|_| !keyed.contains(&*route)) {
                     let name = execution_name_of(&route, topic, number, id);
                     arns.insert(execution_arn(&machine, &name), Some(*at));
                 }
