@@ -18,6 +18,17 @@ const NAME_MAX: usize = 32;
 /// The file of a stack's template.
 pub const TEMPLATE: &str = "template.yaml";
 
+/// The default name of the bridge's stack.
+pub const BRIDGE: &str = "workflow-bridge";
+
+/// The workflows of the bridge's own stack.
+const TAKEN: [&str; 2] = ["canary", "uppercase"];
+
+/// Stand for the new name and for the command of the deployment while the other names change: a new name may contain an old
+/// one.
+const NAME: char = '\u{0}';
+const COMMAND: char = '\u{1}';
+
 macro_rules! examples {
     ($($name:literal, $definition:expr;)+) => {
         &[("uppercase", include_str!("scaffold/uppercase.yaml"), Some(definition!("uppercase"))),
@@ -121,38 +132,64 @@ fn copy(name: &str, like: &str) -> Result<(String, Option<String>)> {
         bail!("expected one of {}, found `{like}`{hint}", names.join(", "));
     };
     let renaming = Renaming::new(name, like, &template::parse(text)?);
+    let lines = text.split_inclusive('\n');
+    let lines = lines.map(|line| match line.starts_with("#     sam deploy ") {
+        true => format!("#     {COMMAND}\n"),
+        false => line.to_owned(),
+    });
     // Names of state machines and rules, which begin with the bridge's, and places of files.
-    let text = text
+    let text = lines
+        .collect::<String>()
         .replace(
             &format!("${{Bridge}}_{like}"),
-            &format!("${{Bridge}}_{name}"),
+            &format!("${{Bridge}}_{NAME}"),
         )
         .replace(
             &format!("../../statemachines/{like}.asl.json"),
-            &format!("{name}.asl.json"),
-        )
-        .replace(
-            &format!("examples/{like}/template.yaml"),
-            &format!("{name}/template.yaml"),
+            &format!("{NAME}.asl.json"),
         )
         .replace(
             "# In the clone's folder, beside",
             "# In the folder above, beside",
         );
-    let definition = definition.map(|text| renaming.definition(text));
-    Ok((renaming.template(&text), definition))
+    let text = renaming
+        .template(&text)
+        .replace(NAME, name)
+        .replace(COMMAND, &deployment(name, name));
+    Ok((text, definition.map(|text| renaming.definition(text))))
+}
+
+/// The command that deploys the stack of the workflow `name` in `folder`.
+pub fn deployment(folder: &str, name: &str) -> String {
+    // A stack's name has no underscore.
+    let stack = name.replace('_', "-");
+    format!(
+        "sam deploy -t {folder}/{TEMPLATE} --stack-name {BRIDGE}-{stack} --resolve-s3 --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
+    )
+}
+
+/// A name as a YAML text: quoted where it would be something else, as `on` and `007` would.
+fn scalar(name: &str) -> String {
+    match template::parse(name) {
+        Ok(Value::String(_)) => name.to_owned(),
+        _ => format!("\"{name}\""),
+    }
 }
 
 /// A route to an existing state machine.
 fn existing(name: &str, arn: &str) -> String {
     // Quoted: an ARN may be anything here, and the routes' own check judges it.
     let arn = Value::from(arn);
+    let (route, command) = (scalar(name), deployment(name, name));
     format!(
         r#"AWSTemplateFormatVersion: "2010-09-09"
 Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]
 Description: "workflow-bridge: a route to an existing state machine"
 
 # The bridge's stack needs permissions and a rule for state machines without the prefix `<bridge>_`: docs/routes.md.
+# In the folder above, beside a deployed bridge:
+#
+#     {command}
 
 Parameters:
   Bridge: {{Type: String, Default: workflow-bridge, Description: Name of the bridge's stack}}
@@ -166,7 +203,7 @@ Resources:
       Type: String
       Value:
         Fn::ToJsonString:
-          name: {name}
+          name: {route}
           from: {{cache: !Ref CacheName, topic: {name}-in}}
           to: {{stateMachine: {arn}}}
           reply: {{topics: [{name}-out], failures: [{name}-failed]}}
@@ -176,15 +213,20 @@ Resources:
 
 /// Checks a name for all its uses: a folder, a state machine, a route, topics.
 fn check_name(name: &str) -> Result<()> {
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
-    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let dashes = name.contains("--") || name.ends_with('-');
-    if begins && name.chars().all(legal) && !dashes && name.len() <= NAME_MAX {
-        return Ok(());
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    // Commands would take `-x` for an option.
+    let option = name.starts_with('-');
+    if option || !name.chars().all(legal) || !(1..=NAME_MAX).contains(&name.len()) {
+        bail!(
+            "expected a name of 1 to {NAME_MAX} characters of `A-Za-z0-9_-` without a leading `-`, such as `my-workflow`, found `{name}`"
+        );
     }
-    bail!(
-        "expected a name of 1 to {NAME_MAX} characters such as `my-workflow` (`a-z`, `0-9` and single `-` between them, a letter first), found `{name}`"
-    )
+    if TAKEN.contains(&name) {
+        bail!(
+            "expected a new name, found `{name}`: the bridge has a workflow of that name; choose another"
+        );
+    }
+    Ok(())
 }
 
 /// The texts, alone or in a list, at a place of each route.

@@ -7,6 +7,7 @@ The tests beside this file cover its corrections to the emulator. Run all of the
 in the virtual environment of `src/tools/local/emulator/requirements.txt`, on Linux.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -94,7 +95,10 @@ class Process(unittest.TestCase):
         emulator = Emulator(self.state)
         self.addCleanup(emulator.close)
         folder = f"/proc/{emulator.process.pid}/fd"
-        opened = {os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
+        opened = set()
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                opened.add(os.readlink(f"{folder}/{name}"))
         listening = []
         for table in ("tcp", "tcp6"):
             for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

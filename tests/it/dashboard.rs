@@ -162,6 +162,10 @@ fn the_local_stack_deploys_it_as_in_the_template() {
 
         let described = call("DescribeAlarms", json!({})).await;
         let deployed = described["MetricAlarms"].as_array().unwrap();
+        // That of a workflow's stack has no fixed name.
+        let is_of_bridge =
+            |alarm: &&Value| !alarm["AlarmName"].as_str().unwrap().contains("OnTheBus");
+        let deployed: Vec<_> = deployed.iter().filter(is_of_bridge).cloned().collect();
         let widgets = body["widgets"].as_array().unwrap();
         let widget = widgets
             .iter()
@@ -171,7 +175,7 @@ fn the_local_stack_deploys_it_as_in_the_template() {
             list.iter().map(of).collect()
         };
         assert_eq!(
-            arns(deployed, &|alarm| alarm["AlarmArn"]
+            arns(&deployed, &|alarm| alarm["AlarmArn"]
                 .as_str()
                 .unwrap()
                 .to_owned()),
@@ -180,7 +184,7 @@ fn the_local_stack_deploys_it_as_in_the_template() {
             })
         );
         for alarm in deployed {
-            assert_eq!(alarms::problems(alarm), [] as [String; 0]);
+            assert_eq!(alarms::problems(&alarm), [] as [String; 0]);
             let quiet = alarm["AlarmActions"].as_array().is_none_or(Vec::is_empty);
             assert!(quiet, "{alarm}");
         }

@@ -1,16 +1,13 @@
 //! The shipped template with a few more workflows and routes, deployed once.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use workflow_bridge::tools::local::workspace::Workspace;
 use workflow_bridge::tools::local::{Options, Stack, Workflow};
 use workflow_bridge::tools::template::{add_resource, add_routes, add_state_machine};
 
-pub use crate::shared::{RUNTIME, SOON, binaries};
+pub use crate::shared::{RUNTIME, SOON, binaries, example};
 
 /// One stack for all tests; each test uses topics of its own.
 static STACK: OnceCell<Stack> = OnceCell::const_new();
@@ -59,12 +56,6 @@ const EXTENDED: [(&str, fn(&mut Value) -> Result<()>); 3] = [
     ("enqueue", crate::workflows::enqueue::extend),
     ("store", crate::workflows::store::extend),
 ];
-
-/// The directory of an example.
-pub fn example(name: &str) -> PathBuf {
-    let root = Workspace::find().expect("the clone is found");
-    root.root().join("examples").join(name)
-}
 
 /// The physical id of a resource in the stack of the bridge or of an example; `example/id` names the example.
 pub fn resource(stack: &Stack, id: &str) -> String {

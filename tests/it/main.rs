@@ -24,6 +24,7 @@ mod lambda;
 mod lambda_bench;
 mod layers;
 mod ledger;
+mod live_routes;
 mod lost;
 mod messages;
 mod metrics;

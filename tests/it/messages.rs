@@ -45,8 +45,17 @@ pub fn quicken(template: &mut Value) -> Result<()> {
 ///
 /// Under load the emulator's first start of a function can fail, which looks like an answer of the webhook.
 pub async fn deploy(edit: impl FnOnce(&mut Value) -> Result<()> + Send + 'static) -> FaultyStack {
+    deploy_with(&[], edit).await
+}
+
+/// As [`deploy`], with examples beside the template.
+pub async fn deploy_with(
+    examples: &[&str],
+    edit: impl FnOnce(&mut Value) -> Result<()> + Send + 'static,
+) -> FaultyStack {
     let emulator = Arc::clone(stack().await.emulator());
-    let faulty = FaultyStack::start(emulator, &QUICK, edit).await.unwrap();
+    let faulty = FaultyStack::start_with(emulator, examples, &QUICK, edit).await;
+    let faulty = faulty.unwrap();
     let http = reqwest::Client::new();
     until("a webhook that answers", async || {
         let unsigned = http.post(faulty.stack.webhook_url()).body("{}");

@@ -164,13 +164,17 @@ fn a_missing_file_is_named() {
             "cannot use the template (`--template` names another): cannot read `nope.yaml`",
         ),
         (
+            &["local", "--once", "--with", "nope"],
+            "expected a directory with a `template.yaml`, found none in `nope`: name one such as `examples/count`",
+        ),
+        (
             &["explain", "--event", "body.json"],
             "expected the routes in `template.yaml`, found no such file: pass `--routes FILE`",
         ),
         (&["draw", "nope.asl.json"], "cannot read `nope.asl.json`"),
         (
             &["new", "shout", "--like", "nope"],
-            "found `nope`: take one of `uppercase`",
+            "expected one of `uppercase`, `approve`",
         ),
     ] {
         Try::new(arguments).ends(1, &[expected]);

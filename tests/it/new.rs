@@ -54,6 +54,7 @@ fn it_writes_one_folder_and_refuses_a_taken_name() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
     for part in [
+        "# in ",
         "# would write shout/template.yaml:\n",
         "# would write shout/shout.asl.json:\n",
         "\"StartAt\"",
@@ -65,11 +66,14 @@ fn it_writes_one_folder_and_refuses_a_taken_name() {
     let output = folder.make(&["shout"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
+    let here = folder.0.canonicalize().unwrap();
+    let beginning = format!("In {}:\n  + shout/template.yaml\n", here.display());
+    assert!(printed.starts_with(&beginning), "{printed}");
     for part in [
-        "cargo bridge local --with shout",
-        "cargo bridge tail shout-out",
-        "cargo bridge publish shout-in hello",
-        "sam deploy --stack-name workflow-bridge-shout",
+        "  cargo bridge local --with shout\n",
+        "  cargo bridge tail shout-out\n",
+        "  cargo bridge publish shout-in hello\n",
+        "  sam deploy -t shout/template.yaml --stack-name workflow-bridge-shout --resolve-s3 --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND\n",
     ] {
         assert!(printed.contains(part), "{printed}");
     }
@@ -85,7 +89,8 @@ fn it_writes_one_folder_and_refuses_a_taken_name() {
         assert_eq!(text(&output.stdout), "");
     };
     refused(&["shout"], "expected no `shout` in this folder, found one");
-    refused(&["Shout"], "expected a name of 1 to 32 characters");
+    refused(&["shout.it"], "expected a name of 1 to 32 characters");
+    refused(&["uppercase"], "the bridge has a workflow of that name");
     refused(&["mine", "--like", "stroe"], "did you mean `store`?");
     refused(
         &["mine", "--arn", "arn:aws:sqs:x"],
@@ -95,14 +100,61 @@ fn it_writes_one_folder_and_refuses_a_taken_name() {
 }
 
 #[test]
+fn it_writes_only_below_the_folder_that_it_is_started_in() {
+    let folder = Folder::new("new-dir");
+    let workflows = folder.0.join("workflows");
+    fs::create_dir(&workflows).unwrap();
+    fs::create_dir(folder.0.join("here")).unwrap();
+    let make = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+        command.arg("new").args(arguments);
+        command.current_dir(folder.0.join("here")).output().unwrap()
+    };
+    let elsewhere = workflows.to_str().unwrap();
+    std::os::unix::fs::symlink(&workflows, folder.0.join("here/link")).unwrap();
+    for dir in ["..", elsewhere, "link", "../workflows", "none"] {
+        let output = make(&["shout", "--dir", dir]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(
+            error.contains("folder") && error.contains("`--dir`"),
+            "{error}"
+        );
+    }
+    assert_eq!(fs::read_dir(&workflows).unwrap().count(), 0);
+
+    let output = folder.make(&["shout", "--dir", "workflows"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    for part in [
+        "  + workflows/shout/template.yaml\n",
+        "cargo bridge local --with workflows/shout\n",
+        "sam deploy -t workflows/shout/template.yaml --stack-name workflow-bridge-shout ",
+    ] {
+        assert!(printed.contains(part), "{printed}");
+    }
+    assert!(workflows.join("shout/shout.asl.json").is_file());
+}
+
+#[test]
 fn a_route_to_an_existing_state_machine_names_the_missing_rights() {
     let folder = Folder::new("new-arn");
-    let arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:Orders:live";
+    let machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:";
+    let output = folder.make(&["ours", "--arn", &format!("{machine}workflow-bridge_ours")]);
+    let printed = text(&output.stdout);
+    assert!(
+        printed.contains("sam deploy") && !printed.contains("states:"),
+        "{printed}"
+    );
+
+    let arn = &format!("{machine}Orders:live");
     let output = folder.make(&["orders", "--arn", arn]);
     let printed = text(&output.stdout);
     for part in [
-        "states:StartExecution on arn:aws:states:eu-west-1:123456789012:stateMachine:Orders\n",
-        "states:DescribeExecution on arn:aws:states:eu-west-1:123456789012:execution:Orders:*\n",
+        "{Effect: Allow, Action: states:StartExecution, Resource: \"arn:aws:states:eu-west-1:123456789012:stateMachine:Orders\"}\n",
+        "{Effect: Allow, Action: states:DescribeExecution, Resource: \"arn:aws:states:eu-west-1:123456789012:execution:Orders:*\"}\n",
+        "{Effect: Allow, Action: states:ListExecutions, Resource: \"arn:aws:states:eu-west-1:123456789012:stateMachine:Orders\"}\n",
+        "WorkflowEnds",
     ] {
         assert!(printed.contains(part), "{printed}");
     }
@@ -112,7 +164,7 @@ fn a_route_to_an_existing_state_machine_names_the_missing_rights() {
         template.contains(&format!("to: {{stateMachine: \"{arn}\"}}")),
         "{template}"
     );
-    assert_eq!(files.len(), 1);
+    assert_eq!(files.len(), 2, "a template for each route");
 }
 
 #[test]

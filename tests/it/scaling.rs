@@ -58,7 +58,9 @@ async fn deployed() -> FaultyStack {
     let workspace = Workspace::find().unwrap();
     let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
     let emulator = Arc::new(emulator.unwrap());
-    FaultyStack::start(emulator, &[], |_| Ok(())).await.unwrap()
+    let examples = ["express-enrich"];
+    let started = FaultyStack::start_with(emulator, &examples, &[], |_| Ok(())).await;
+    started.unwrap()
 }
 
 async fn send(stack: &Stack, topic: &str) {

@@ -13,7 +13,7 @@ use workflow_bridge::tools::template::{add_routes, add_state_machine};
 use crate::deployed::RUNTIME;
 use crate::faulty::Dependency;
 use crate::messages::{
-    body, deliver_end_events, deploy, executions, invoke, post, quicken, settle, until,
+    body, deliver_end_events, deploy_with, executions, invoke, post, quicken, settle, until,
 };
 use crate::proxy::{Fault, Proxy, Span};
 
@@ -134,7 +134,8 @@ async fn send(stack: &Stack, topic: &str, number: u64, text: &str) -> (String, S
 #[test]
 fn the_path_of_each_message_is_shown() {
     let test = async {
-        let faulty = deploy(with_echo).await;
+        let examples = ["express-enrich", "on-the-bus"];
+        let faulty = deploy_with(&examples, with_echo).await;
         let stack = &faulty.stack;
         let desk = Desk::of(Some(&stack.state(1)));
         let step_functions = faulty.proxy(Dependency::StepFunctions);
@@ -328,7 +329,7 @@ fn mistakes_name_their_remedy() {
         let desk = Desk::of(None);
         for (arguments, part) in [
             (
-                vec!["trace", "hello"],
+                vec!["trace", ""],
                 "expected a message id (16 to 32 hex digits)",
             ),
             (vec!["trace", "demo/in"], "such as `demo/uppercase-in/42`"),

@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use workflow_bridge::tools::local::{Emulator, Options, Stack};
 
-use super::binaries;
 use super::proxy::Proxy;
+use super::{binaries, example};
 
 /// A dependency of the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +56,16 @@ impl FaultyStack {
         variables: &[(&str, &str)],
         edit: impl FnOnce(&mut Value) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
+        Self::start_with(emulator, &[], variables, edit).await
+    }
+
+    /// Deploys examples beside the template.
+    pub async fn start_with(
+        emulator: Arc<Emulator>,
+        examples: &[&str],
+        variables: &[(&str, &str)],
+        edit: impl FnOnce(&mut Value) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
         let mut proxies = Vec::new();
         for _ in Dependency::ALL {
             proxies.push(Proxy::start(emulator.endpoint()).await?);
@@ -71,6 +81,7 @@ impl FaultyStack {
         }
         let momento = &proxies[Dependency::Momento as usize];
         let mut options = Options::new(binaries())?;
+        options.with = examples.iter().map(|name| example(name)).collect();
         let parameter = ("MomentoEndpoint".to_owned(), momento.endpoint());
         options.parameters.extend([parameter]);
         options.edit = Box::new(move |template| {

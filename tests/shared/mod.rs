@@ -3,16 +3,24 @@
 pub mod faulty;
 pub mod proxy;
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use workflow_bridge::tools::local::build::Binaries;
+use workflow_bridge::tools::local::workspace::Workspace;
 
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
 /// The timeout for a condition; no test measures time.
 pub const SOON: Duration = Duration::from_secs(60);
+
+/// The directory of an example.
+pub fn example(name: &str) -> PathBuf {
+    let workspace = Workspace::find().expect("the clone is found");
+    workspace.root().join("examples").join(name)
+}
 
 /// The functions built for this test run.
 pub fn binaries() -> Binaries {

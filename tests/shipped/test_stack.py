@@ -72,8 +72,8 @@ class RelayStack(Running):
 
     def relay(self, **parameters):
         """Deploys the relay with the placeholders filled in; returns its container and its two roles' statements."""
-        self.assertEqual({key for key, value in self.parameters.items() if value.isupper()}, {"ImageUri", "VpcId", "SubnetIds"})
-        own = {"ImageUri": DIGEST, "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2"}
+        self.assertEqual({key for key, value in self.parameters.items() if value.isupper()}, {"ImageUri", "ImageRepositoryArn", "VpcId", "SubnetIds"})
+        own = {"ImageUri": DIGEST, "ImageRepositoryArn": "", "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2"}
         # The emulator reads a parameter's number as text and would start the tasks.
         template = (ROOT / self.template).read_text().replace("DesiredCount: !Ref DesiredCount", "DesiredCount: 0")
         self.deploy(self.name, template, self.parameters | own | parameters)
@@ -109,6 +109,7 @@ class RelayStack(Running):
             {
                 "AWS_REGION": REGION,
                 "ROUTES": f"ssm:{self.first['RoutesParameter']}",
+                "ROUTES_TABLE": self.first["LedgerTableName"],
                 "WEBHOOK_URL": self.first["WebhookUrl"],
                 "SIGNING_SECRET_ID": self.first["SigningSecretId"],
                 "MOMENTO_ENDPOINT": "cell.example.com",
@@ -130,6 +131,7 @@ class RelayStack(Running):
         table = arn("dynamodb", "table/" + variables["RELAY_STATE"].removeprefix("dynamodb:"))
         self.assertEqual(table, self.client("dynamodb").describe_table(TableName=self.first["LedgerTableName"])["Table"]["TableArn"])
         cursors = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["relay#*"]}}
+        routes = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["relay#*", "routes"]}}
         gaps = {"StringEquals": {"events:source": "workflow-bridge", "events:detail-type": "Sequence Gap"}}
         self.assertEqual(
             task_role,
@@ -137,7 +139,7 @@ class RelayStack(Running):
                 ("ssm:GetParameter", parameter["ARN"]): None,
                 ("secretsmanager:GetSecretValue", variables["SIGNING_SECRET_ID"]): None,
                 ("secretsmanager:GetSecretValue", variables["MOMENTO_SECRET_ID"]): None,
-                ("dynamodb:GetItem", table): cursors,
+                ("dynamodb:GetItem", table): routes,
                 ("dynamodb:BatchGetItem", table): cursors,
                 ("dynamodb:PutItem", table): cursors,
                 ("events:PutEvents", arn("events", "event-bus/" + variables["GAP_EVENT_BUS"])): gaps,

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use workflow_bridge::domain::inbound::routes::unqualified;
 use workflow_bridge::tools::console::Style;
-use workflow_bridge::tools::scaffold::{Scaffold, Source, TEMPLATE, scaffold};
+use workflow_bridge::tools::scaffold::{BRIDGE, Scaffold, Source, TEMPLATE, deployment, scaffold};
 
 /// Make the stack of a workflow of your own
 ///
@@ -15,10 +16,10 @@ use workflow_bridge::tools::scaffold::{Scaffold, Source, TEMPLATE, scaffold};
 /// route, and its definition. The result deploys at once and does the same as the original, on topics of its own.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge new shout                            # a copy of uppercase\n  cargo bridge new orders --like order\n  cargo bridge new orders --arn arn:aws:states:eu-west-1:123456789012:stateMachine:Orders\n  cargo bridge new orders --dry-run\n\ndocs/workflows/README.md shows the purpose of each workflow. To undo it, delete the folder."
+    after_help = "Examples:\n  cargo bridge new shout                            # a copy of uppercase\n  cargo bridge new orders --like order\n  cargo bridge new orders --dir workflows           # makes workflows/orders\n  cargo bridge new orders --arn arn:aws:states:eu-west-1:123456789012:stateMachine:Orders\n  cargo bridge new orders --dry-run\n\ndocs/workflows/README.md shows the purpose of each workflow. To undo it, delete the folder."
 )]
 pub struct New {
-    /// Its name: lower-case letters and digits, with `-` between words
+    /// Its name: 1 to 32 letters, digits, `-` and `_`
     #[arg(value_name = "NAME")]
     name: String,
 
@@ -29,6 +30,10 @@ pub struct New {
     /// Make a route to this existing state machine, version or alias instead
     #[arg(long, value_name = "ARN", conflicts_with = "like")]
     arn: Option<String>,
+
+    /// Make the folder NAME in this one, which lies in the folder that the command is started in
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
 
     /// Print the files, and write nothing
     #[arg(long)]
@@ -42,71 +47,102 @@ impl New {
             None => Source::Like(&self.like),
         };
         let made = scaffold(&self.name, source)?;
+        let here = std::env::current_dir().and_then(|here| here.canonicalize());
+        let here = here.context("cannot find the current folder")?;
+        let folder = below(&here, &self.dir)?.join(&self.name);
         let mut out = std::io::stdout().lock();
         if self.dry_run {
+            writeln!(out, "# in {}", here.display())?;
             for (file, text) in &made.files {
-                writeln!(out, "# would write {}/{file}:\n{text}", self.name)?;
+                writeln!(out, "# would write {}/{file}:\n{text}", folder.display())?;
             }
             return Ok(0);
         }
-        write_all(Path::new(&self.name), &made)?;
-        self.explain(&mut out, &made)?;
+        write_all(&folder, &made)?;
+        writeln!(out, "In {}:", here.display())?;
+        self.explain(&mut out, &folder.display().to_string(), &made)?;
         Ok(0)
     }
 
-    fn explain(&self, out: &mut impl Write, made: &Scaffold) -> Result<()> {
+    /// Prints the files in `folder`, and the next commands.
+    fn explain(&self, out: &mut impl Write, folder: &str, made: &Scaffold) -> Result<()> {
         let style = Style::for_stdout();
-        let name = &self.name;
         for (file, _) in &made.files {
-            writeln!(out, "  {} {name}/{file}", style.good("+"))?;
+            writeln!(out, "  {} {folder}/{file}", style.good("+"))?;
         }
-        let mut command = |text: String| writeln!(out, "  {}", style.bold(text));
         if self.arn.is_none() {
-            command(String::new())?;
-            command(format!("cargo bridge local --with {name}"))?;
-            for topic in &made.outbound {
-                command(format!("cargo bridge tail {topic}"))?;
-            }
-            if let Some(topic) = made.inbound.first() {
-                command(format!("cargo bridge publish {topic} hello"))?;
+            let mut commands = vec![format!("local --with {folder}")];
+            let outbound = made.outbound.iter();
+            commands.extend(outbound.map(|topic| format!("tail {topic}")));
+            let inbound = made.inbound.first();
+            commands.extend(inbound.map(|topic| format!("publish {topic} hello")));
+            writeln!(
+                out,
+                "\nOn this machine, each in a terminal of its own, in a clone of workflow-bridge:"
+            )?;
+            for command in commands {
+                let command = style.bold(format_args!("cargo bridge {command}"));
+                writeln!(out, "  {command}")?;
             }
         }
         writeln!(
             out,
-            "\nBeside a bridge on AWS, whose stack is `workflow-bridge`:"
+            "\nOn AWS, beside a bridge whose stack is `{BRIDGE}` (`--parameter-overrides Bridge=STACK` for another):\n  {}",
+            style.bold(deployment(folder, &self.name))
         )?;
-        let deploy = [
-            format!("sam build -t {name}/{TEMPLATE}"),
-            format!(
-                "sam deploy --stack-name workflow-bridge-{name} --resolve-s3 --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
-            ),
-        ];
-        for text in deploy {
-            writeln!(out, "  {}", style.bold(text))?;
-        }
         match (made.definition(), &self.arn) {
             (Some(file), _) => writeln!(
                 out,
-                "\nThen make {name}/{file} do what you need; `cargo bridge draw {name}/{file}` shows it."
+                "\nThen make {folder}/{file} do what you need; `cargo bridge draw {folder}/{file}` shows it."
             )?,
-            (None, None) => writeln!(out, "\nThen change {name}/{TEMPLATE} to what you need.")?,
-            (None, Some(arn)) => outside(out, arn)?,
+            (None, None) => {
+                writeln!(out, "\nThen change {folder}/{TEMPLATE} to what you need.")?;
+            }
+            (None, Some(arn)) => outside(out, unqualified(arn))?,
         }
         Ok(())
     }
 }
 
+/// `dir` relative to `here`, which it lies in.
+fn below(here: &Path, dir: &Path) -> Result<PathBuf> {
+    let shown = dir.display();
+    let full = here.join(dir).canonicalize();
+    let full = full.with_context(|| {
+        format!("expected an existing folder for `--dir`, found `{shown}`: make it first")
+    })?;
+    match full.strip_prefix(here) {
+        Ok(below) => Ok(below.to_owned()),
+        Err(_) => bail!(
+            "expected a folder in `{}` for `--dir`, found `{shown}`: start the command in a folder above it",
+            here.display()
+        ),
+    }
+}
+
 /// What the bridge's stack needs for a state machine without its prefix.
-fn outside(out: &mut impl Write, arn: &str) -> Result<()> {
-    let machine = arn.split(':').take(7).collect::<Vec<_>>().join(":");
+fn outside(out: &mut impl Write, machine: &str) -> Result<()> {
+    let name = machine.rsplit(':').next().unwrap_or_default();
+    if name.starts_with(&format!("{BRIDGE}_")) {
+        return Ok(());
+    }
     let executions = machine.replacen(":stateMachine:", ":execution:", 1);
     writeln!(
         out,
-        "\nUnless the state machine's name begins with the bridge's stack and `_`, add to template.yaml:\n\
-         - WebhookRole, RedriveRole: states:StartExecution on {machine}\n\
-         - CompletionRole: states:DescribeExecution on {executions}:*\n\
-         - SweepRole: states:ListExecutions on {machine}\n\
-         - the rule WorkflowEnds, at stateMachineArn: {machine}"
+        r#"
+The bridge may start and hear only state machines whose names begin with its stack's and `_`. For this one, add to the bridge's
+template.yaml, as statements of the roles:
+
+  # WebhookRole and RedriveRole
+  - {{Effect: Allow, Action: states:StartExecution, Resource: "{machine}"}}
+  # CompletionRole
+  - {{Effect: Allow, Action: states:DescribeExecution, Resource: "{executions}:*"}}
+  # SweepRole
+  - {{Effect: Allow, Action: states:ListExecutions, Resource: "{machine}"}}
+
+and in the rule WorkflowEnds, to the list at stateMachineArn:
+
+  "{machine}""#
     )?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::scalar;
+
 /// Suffixes of topics beside a workflow's name.
 const DIRECTIONS: [&str; 2] = ["-in", "-out"];
 
@@ -11,6 +13,8 @@ pub struct Renaming {
     words: Vec<String>,
     like: String,
     name: String,
+    /// The new name as a value of its own in YAML.
+    scalar: String,
 }
 
 /// The kind of a text, for the names to replace in it.
@@ -46,6 +50,7 @@ impl Renaming {
             words,
             like: like.to_owned(),
             name: name.to_owned(),
+            scalar: scalar(name),
         }
     }
 
@@ -84,25 +89,26 @@ impl Renaming {
         let mut rest = text;
         let mut before = None;
         while let Some(c) = rest.chars().next() {
-            let found = match begins_here(before, kind) {
-                true => self.name_at(rest, before, kind),
+            let word = match begins_here(before, kind) {
+                true => self.word_at(rest, before, kind),
                 false => None,
             };
-            let (old, new) = found.unwrap_or((&rest[..c.len_utf8()], &rest[..c.len_utf8()]));
-            renamed += new;
+            let (old, after) = rest.split_at(word.map_or(c.len_utf8(), str::len));
+            let ends = after.is_empty() || after.starts_with(['\n', ',', '}']);
+            let is_value = kind == Kind::Values && renamed.ends_with(": ") && ends;
+            renamed += match word {
+                Some(_) if is_value => self.scalar.as_str(),
+                Some(_) => self.name.as_str(),
+                None => old,
+            };
             before = old.chars().next_back();
-            rest = &rest[old.len()..];
+            rest = after;
         }
         renamed
     }
 
-    /// The old name at the beginning of `rest`, and its new one.
-    fn name_at<'a>(
-        &'a self,
-        rest: &'a str,
-        before: Option<char>,
-        kind: Kind,
-    ) -> Option<(&'a str, &'a str)> {
+    /// The old name at the beginning of `rest`.
+    fn word_at(&self, rest: &str, before: Option<char>, kind: Kind) -> Option<&str> {
         let word = self.words.iter().find(|word| {
             let after = rest.strip_prefix(word.as_str());
             after.is_some_and(|after| {
@@ -112,7 +118,7 @@ impl Renaming {
                     && (joined || kind == Kind::Values)
             })
         });
-        word.map(|word| (word.as_str(), self.name.as_str()))
+        word.map(String::as_str)
     }
 }
 

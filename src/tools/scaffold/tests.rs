@@ -31,6 +31,11 @@ fn every_shipped_workflow_can_be_copied() {
         };
         assert_eq!(ids(&template), ids(&old), "{like}: the ids stay");
         assert!(text.contains("routes/my-copy"), "{like}: {text}");
+        let command = format!("#     {}\n\n", deployment("my-copy", "my-copy"));
+        assert!(text.contains(&command), "{like}: {text}");
+        for place in ["sam build", "examples/", "statemachines/", "clone"] {
+            assert!(!text.contains(place), "{like}: {place}");
+        }
         if let Some(file) = copy.definition() {
             assert_eq!(file, "my-copy.asl.json");
             assert!(
@@ -58,16 +63,49 @@ fn copies_have_no_findings() {
     let existing = "arn:aws:states:us-east-1:123456789012:stateMachine:workflow-bridge_mine";
     let sources = SHIPPED.iter().map(|(like, ..)| Source::Like(like));
     for source in sources.chain([Source::Existing(existing)]) {
-        let folder = Scratch::new();
-        for (name, text) in made("my-copy", source).files {
-            fs::write(folder.path().join(name), text).unwrap();
+        // The last ones are values other than texts in YAML.
+        for name in ["my-copy", "My_Copy", "_", "on", "null", "007", "1_000"] {
+            let folder = Scratch::new();
+            for (file, text) in made(name, source).files {
+                fs::write(folder.path().join(file), text).unwrap();
+            }
+            let report = check(&folder.path().join(TEMPLATE));
+            assert!(
+                report.findings.is_empty(),
+                "{name}, {source:?}: {:#?}",
+                report.findings
+            );
         }
-        let report = check(&folder.path().join(TEMPLATE));
-        assert!(
-            report.findings.is_empty(),
-            "{source:?}: {:#?}",
-            report.findings
-        );
+    }
+}
+
+#[test]
+fn a_new_name_may_contain_the_old_one() {
+    for (like, ..) in SHIPPED {
+        let name = format!("my-{like}-2");
+        let copy = made(&name, Source::Like(like));
+        let text = &copy.files[0].1;
+        assert!(!text.contains("my-my-"), "{like}: {text}");
+        assert!(!text.contains("-2-2"), "{like}: {text}");
+        if let Some(file) = copy.definition() {
+            for part in [format!("${{Bridge}}_{name}\n"), format!("Uri: {file}\n")] {
+                assert!(text.contains(&part), "{part}\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stack_has_a_name_without_underscores() {
+    let copy = made("my_copy", Source::Like("store"));
+    let text = &copy.files[0].1;
+    for part in [
+        "-t my_copy/template.yaml --stack-name workflow-bridge-my-copy ",
+        "Name: !Sub ${Bridge}_my_copy\n",
+        "routes/my_copy\n",
+        "topic: my_copy-in}",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
     }
 }
 
@@ -75,7 +113,7 @@ fn copies_have_no_findings() {
 fn the_copy_of_uppercase_reads_as_if_written_by_hand() {
     let copy = made("shout2", Source::Like("uppercase"));
     for part in [
-        "#     sam build -t shout2/template.yaml\n#     sam deploy --stack-name workflow-bridge-shout2\n",
+        "# In the folder above, beside a deployed bridge:\n#\n#     sam deploy -t shout2/template.yaml --stack-name workflow-bridge-shout2 --resolve-s3 ",
         "      Name: !Sub /workflow-bridge/${Bridge}/routes/shout2\n",
         "          name: shout2\n",
         "          from: {cache: !Ref CacheName, topic: shout2-in}\n",
@@ -131,9 +169,7 @@ fn topics_in_state_machines_are_renamed_and_words_are_not() {
 #[test]
 fn illegal_names_and_unknown_workflows_are_refused() {
     let long = "a".repeat(33);
-    for name in [
-        "", "-a", "a-", "a--b", "1a", "A", "a_b", "a b", "ä", "../a", &long,
-    ] {
+    for name in ["", "-a", "a b", "a.b", "ä", "../a", "a\n", &long] {
         let error = refused(name, Source::Like("uppercase"));
         assert!(
             error.starts_with("expected a name of 1 to 32 characters"),
@@ -141,6 +177,10 @@ fn illegal_names_and_unknown_workflows_are_refused() {
         );
     }
     made(&"a".repeat(32), Source::Like("uppercase"));
+    for name in TAKEN {
+        let error = refused(name, Source::Like("store"));
+        assert!(error.starts_with("expected a new name, found"), "{error}");
+    }
     let error = refused("a", Source::Like("aprove"));
     assert!(
         error.contains("found `aprove`; did you mean `approve`?"),
@@ -169,4 +209,33 @@ fn the_embedded_uppercase_is_the_shipped_one() {
         route
     };
     assert_eq!(route(&embedded, "Route"), route(&shipped, "UppercaseRoute"));
+    let machine = |template: &Value, id: &str| {
+        let mut machine = template["Resources"][id]["Properties"].clone();
+        for other in ["Name", "DefinitionUri", "Policies"] {
+            machine[other].take();
+        }
+        machine["Logging"]["Destinations"].take();
+        machine
+    };
+    assert_eq!(
+        machine(&embedded, "Workflow"),
+        machine(&shipped, "UppercaseWorkflow")
+    );
+}
+
+#[test]
+fn the_workflows_of_the_bridge_have_taken_names() {
+    let shipped = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml"));
+    let shipped = template::parse(shipped).unwrap();
+    let resources = shipped["Resources"].as_object().unwrap().values();
+    let kind = "AWS::Serverless::StateMachine";
+    let machines = resources.filter(|resource| resource["Type"] == kind);
+    let mut names: Vec<_> = machines
+        .map(|machine| {
+            let name = machine["Properties"]["Name"]["Fn::Sub"].as_str().unwrap();
+            name.strip_prefix("${AWS::StackName}_").unwrap()
+        })
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, TAKEN);
 }

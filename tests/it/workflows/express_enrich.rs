@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use workflow_bridge::tools::local::Stack;
 use workflow_bridge::tools::local::workspace::Workspace;
 
-use crate::deployed::{RUNTIME, SOON, stack};
+use crate::deployed::{RUNTIME, SOON, example, stack};
 use crate::e2e::{message, post};
 
 /// Posts a signed message `times` times and returns the answers on `enrich-out`.
@@ -162,23 +162,25 @@ fn an_answer_refused_by_the_bus_fails_with_a_clear_error() {
 
 #[test]
 fn bridge_local_refuses_a_reply_of_an_express_workflow() {
-    let workspace = Workspace::find().unwrap();
-    let shipped = std::fs::read_to_string(workspace.root().join("template.yaml")).unwrap();
-    let target = "            stateMachine: !Ref ExpressEnrichStateMachine\n";
-    let reply = format!("{target}          reply:\n            topics: [enrich-out]\n");
+    let root = Workspace::find().unwrap().root().to_owned();
+    let shipped = std::fs::read_to_string(example("express-enrich").join("template.yaml")).unwrap();
+    let target = "          to: {stateMachine: !Ref Workflow}\n";
+    let reply = format!("{target}          reply: {{topics: [enrich-out]}}\n");
     let changed = shipped.replacen(target, &reply, 1);
     assert_ne!(changed, shipped);
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("express-reply.yaml");
-    std::fs::write(&file, changed).unwrap();
+    let changed = changed.replace("../..", &root.display().to_string());
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("express-reply");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("template.yaml"), changed).unwrap();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_bridge"))
-        .args(["local", "--once", "--template"])
-        .arg(&file)
+        .args(["local", "--once", "--with"])
+        .arg(&directory)
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(
-        error.contains("express-reply.yaml")
+        error.contains("express-reply/template.yaml")
             && error.contains("route `enrich`: expected no `reply`"),
         "{error}"
     );

@@ -1,15 +1,18 @@
 """Step Functions: tasks that wait for an answer, and their time-outs."""
 
+import threading
+
 from . import is_json
 
 
 def correct(sfn):
     execute = sfn._execute_task
-    given = set()  # the tokens of all tasks
+    given = {}  # the tokens of all tasks, each with its execution
+    running = threading.local()
 
     class Tokens(type(sfn._task_tokens)):
         def __setitem__(self, token, task):
-            given.add(token)
+            given[token] = getattr(running, "execution", None)
             super().__setitem__(token, task)
 
     sfn._task_tokens = Tokens()
@@ -19,17 +22,20 @@ def correct(sfn):
         if isinstance(state.get("TimeoutSeconds"), str):
             seconds = sfn._jsonata_state_field(state, "TimeoutSeconds", "number", raw_input, context)
             state = {**state, "TimeoutSeconds": seconds}
+        running.execution = execution
         return execute(state, raw_input, execution, context)
 
     def answering(call):
-        """A task takes one answer: AWS separates used tokens from unknown ones."""
+        """A task takes one answer while its execution runs: AWS separates used tokens from unknown ones."""
 
         def answer(data):
             token = data.get("taskToken")
             task = sfn._task_tokens.get(token)
             if token not in given:
                 return sfn.error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)
-            if task is None or task["event"].is_set():
+            execution = given[token]
+            ended = execution is not None and execution.get("status") != "RUNNING"
+            if task is None or task["event"].is_set() or ended:
                 gone = "Task Timed Out: 'Provided task does not exist anymore'"
                 return sfn.error_response_json("TaskTimedOut", gone, 400)
             if "output" in data and not is_json(data["output"]):
