@@ -169,6 +169,16 @@ impl Cell<'_> {
         };
         let parked = async || Ok((self.lane.depth("ParkedQueue").await? > 0).then_some(()));
         match self.lasts {
+            // A redrive that has read the routes before delivers the message while the table fails.
+            Lasts::ForGood if self.lane.scene == Scene::Routes => {
+                let started = async || {
+                    let executions = self.lane.executions(&self.topic).await?;
+                    Ok((executions > 0).then_some(()))
+                };
+                until("the execution that the redrive starts", started).await?;
+                self.lane.heal()?;
+                Ok((format!("{place}, then execution"), self.arrives().await?))
+            }
             Lasts::Once | Lasts::AWhile => {
                 until("the letter in the parking queue", parked).await?;
                 self.lane.heal()?;

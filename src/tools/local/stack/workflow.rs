@@ -76,13 +76,14 @@ fn name(directory: &Path) -> Result<String> {
         .canonicalize()
         .with_context(|| format!("cannot find `{}`", directory.display()))?;
     let name = full.file_name().unwrap_or_default().to_string_lossy();
-    let is_valid = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if name.is_empty() || !name.chars().all(is_valid) {
         bail!(
-            "expected a directory whose name has only letters, digits and hyphens, since its stack has it too, found `{name}`: rename it"
+            "expected a directory whose name has only letters, digits, `-` and `_`, since its stack has it too, found `{name}`: rename it"
         );
     }
-    Ok(name.into_owned())
+    // An underscore cannot be in a stack's name.
+    Ok(name.replace('_', "-"))
 }
 
 /// The values of those parameters that a template has.
@@ -132,8 +133,11 @@ mod tests {
         assert!(error.contains("names of their own"), "{error}");
         let renamed = scratch.path().join("gr_eet");
         std::fs::rename(&directory, &renamed).unwrap();
-        let error = Workflow::read(&renamed).unwrap_err().to_string();
-        assert!(error.contains("`gr_eet`"), "{error}");
+        assert_eq!(Workflow::read(&renamed).unwrap().name, "gr-eet");
+        let odd = scratch.path().join("gr eet");
+        std::fs::rename(&renamed, &odd).unwrap();
+        let error = Workflow::read(&odd).unwrap_err().to_string();
+        assert!(error.contains("`gr eet`"), "{error}");
     }
 
     #[test]
