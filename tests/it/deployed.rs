@@ -29,13 +29,11 @@ pub async fn stack() -> &'static Stack {
 /// Starts the stack, and deploys the workflows with variants beside it.
 async fn start(options: Options) -> Result<Stack> {
     let stack = Stack::start(options).await?;
-    let variants = EXTENDED.map(
-        async |(name, extend): (&str, fn(&mut Value) -> Result<()>)| {
-            let mut template = Workflow::read(&example(name))?.template;
-            extend(&mut template)?;
-            stack.deploy(name, &template).await
-        },
-    );
+    let variants = EXTENDED.map(async |(name, extend): (&str, Extend)| {
+        let mut template = Workflow::read(&example(name))?.template;
+        extend(&mut template)?;
+        stack.deploy(name, &template).await
+    });
     try_join_all(variants).await?;
     stack.collected().await?;
     Ok(stack)
@@ -50,8 +48,11 @@ const SHIPPED: [&str; 5] = [
     "translate-chat",
 ];
 
+/// Adds variants to an example's template.
+type Extend = fn(&mut Value) -> Result<()>;
+
 /// The examples with variants.
-const EXTENDED: [(&str, fn(&mut Value) -> Result<()>); 3] = [
+const EXTENDED: [(&str, Extend); 3] = [
     ("count", crate::workflows::count::extend),
     ("enqueue", crate::workflows::enqueue::extend),
     ("store", crate::workflows::store::extend),
