@@ -33,6 +33,9 @@ WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY src src
+# `bridge new` has the workflows in it.
+COPY examples examples
+COPY statemachines statemachines
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
     cargo build --release --locked --features cli --bin bridge; \

@@ -55,6 +55,13 @@ class Image(unittest.TestCase):
         context(self.folder)
         [self.build] = re.findall(r"cargo build [^;]*", BUILD)
 
+    def test_the_texts_in_the_program_are_among_the_copied_files(self):
+        included = re.compile(r'include_str!\((?:concat!\()?"([^"]+)"')
+        for source in (self.folder / "src").rglob("*.rs"):
+            if "tests" not in source.parts and source.name != "tests.rs":
+                for path in included.findall(source.read_text()):
+                    self.assertTrue((source.parent / path).exists(), f"{source.relative_to(self.folder)}: {path}")
+
     def test_cargo_finds_the_program_in_the_copied_files(self):
         command = ["cargo", "metadata", "--offline", "--no-deps", "--format-version=1"]
         found = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
