@@ -22,7 +22,7 @@ use crate::domain::inbound::queues::Queues;
 use crate::domain::inbound::routes::{Routes, Target};
 use crate::domain::inbound::secrets::SecretCache;
 use crate::domain::ports::{
-    Answer, EventBus as _, Executions as _, NewEvent, Register as _, RoutesParameter,
+    Answer, EventBus as _, Executions as _, NO_ROUTES, NewEvent, Register as _, RoutesParameter,
 };
 use crate::entrypoints::http::Webhook;
 use crate::entrypoints::routes::Collector;
@@ -51,9 +51,6 @@ pub async fn webhook(config: WebhookConfig, aws: &SdkConfig) -> Result<Arc<Webho
     }))
 }
 
-/// A document without routes, in place of an absent `ROUTES`.
-const NO_ROUTES: &str = r#"{"routes":[]}"#;
-
 /// The routes of a function. Those of other stacks are not read yet: see [`LiveRoutes::warm_up`].
 ///
 /// # Errors
@@ -67,14 +64,15 @@ pub async fn live_routes(
         Some(source) => ssm::load_routes(source, aws).await?,
         None => Routes::parse(NO_ROUTES)?,
     };
-    let parameter = match &config.source {
-        Some(RoutesSource::Parameter(name)) => Some(Arc::new(SsmParameter::new(aws, name.clone()))),
-        _ => None,
-    };
     let table = config.table.clone();
     Ok(LiveRoutes::new(Sources {
         base,
-        parameter: parameter.map(|parameter| parameter as _),
+        parameter: match &config.source {
+            Some(RoutesSource::Parameter(name)) => {
+                Some(Arc::new(SsmParameter::new(aws, name.clone())))
+            }
+            _ => None,
+        },
         collected: table.map(|table| Arc::new(RoutesTable::new(aws, table)) as _),
         ttl: config.ttl,
         now_ms: clock::now_ms,

@@ -180,6 +180,9 @@ pub struct ParameterPage {
     pub next_token: Option<String>,
 }
 
+/// A document without routes.
+pub const NO_ROUTES: &str = r#"{"routes":[]}"#;
+
 /// The collected routes. The default is none, before the first collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiled {
@@ -195,7 +198,7 @@ impl Default for Compiled {
     fn default() -> Self {
         Self {
             version: 0,
-            document: r#"{"routes":[]}"#.to_owned(),
+            document: NO_ROUTES.to_owned(),
             parameters: BTreeMap::new(),
         }
     }

@@ -20,7 +20,7 @@ use crate::config::{Unrouted, WebhookSettings};
 use crate::domain::fault::Fault;
 use crate::domain::inbound::dispatch::{self, Delivered, Targets};
 use crate::domain::inbound::letter::{Letter, Reason};
-use crate::domain::inbound::live_routes::{LiveRoutes, Snapshot};
+use crate::domain::inbound::live_routes::LiveRoutes;
 use crate::domain::inbound::message::TopicMessage;
 use crate::domain::inbound::outcome::{Outcome, Progress};
 use crate::domain::inbound::queues::{self, Deadlines, Place, Queues};
@@ -256,10 +256,23 @@ impl Webhook {
             now_ms: (self.now_ms)(),
             progress,
         };
-        let snapshot = self.routes_for(delivered.message).await;
-        let matching = snapshot
+        let known = self.routes.current().await;
+        let matching = known
             .routes
             .matching_within(delivered.message, MATCHING_STEPS);
+        // A route may have come since the last read.
+        let is_unrouted = matching.as_ref().is_ok_and(Vec::is_empty);
+        let fresh;
+        let (snapshot, matching) = if self.routes.is_live() && (!known.complete || is_unrouted) {
+            let deadline = Instant::now() + ROUTES_WITHIN;
+            fresh = self.routes.fresh(deadline, ROUTES_AGE).await;
+            let matching = fresh
+                .routes
+                .matching_within(delivered.message, MATCHING_STEPS);
+            (&fresh, matching)
+        } else {
+            (&known, matching)
+        };
         let Ok(matching) = matching else {
             let letter = Letter::undecided(delivered.message, body, delivered.now_ms);
             let kept = queues::store(letter, Place::Parked, &self.queues, deadlines).await;
@@ -295,20 +308,6 @@ impl Webhook {
             deliveries,
             ..verdict
         }
-    }
-
-    /// The routes for a message: read again if they are old, or if none of them matches.
-    async fn routes_for(&self, message: &TopicMessage) -> Snapshot {
-        let snapshot = self.routes.current().await;
-        let is_unrouted = || {
-            let matching = snapshot.routes.matching_within(message, MATCHING_STEPS);
-            matching.is_ok_and(|matching| matching.is_empty())
-        };
-        if self.routes.is_live() && (!snapshot.complete || is_unrouted()) {
-            let deadline = Instant::now() + ROUTES_WITHIN;
-            return self.routes.fresh(deadline, ROUTES_AGE).await;
-        }
-        snapshot
     }
 
     async fn keep_unrouted(

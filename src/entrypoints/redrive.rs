@@ -197,15 +197,10 @@ impl Redrive {
             return self.park_anew(letter, message, deadlines).await;
         };
         let mut snapshot = self.routes.current().await;
-        let is_known = |snapshot: &Snapshot| {
-            let mut routes = snapshot.routes.iter();
-            routes.any(|route| route.name == *name && route.enabled)
-        };
-        if !is_known(&snapshot) {
+        if snapshot.routes.enabled(name).is_none() {
             snapshot = self.routes.fresh(deadlines.target, ROUTES_AGE).await;
         }
-        let mut routes = snapshot.routes.iter();
-        let Some(route) = routes.find(|route| route.name == *name && route.enabled) else {
+        let Some(route) = snapshot.routes.enabled(name) else {
             if !snapshot.is_current() {
                 return Tried::Waits(Snapshot::fault(), 0);
             }

@@ -127,6 +127,12 @@ impl Routes {
         self.0.iter()
     }
 
+    /// The enabled route of that name.
+    pub fn enabled(&self, name: &str) -> Option<&Route> {
+        self.iter()
+            .find(|route| route.enabled && route.name == name)
+    }
+
     /// These routes, then those of `more` with other names.
     pub fn and(&self, more: &Self) -> Self {
         let is_taken = |route: &&Route| self.iter().any(|own| own.name == route.name);

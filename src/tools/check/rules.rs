@@ -15,7 +15,8 @@ use crate::tools::template::{ACCOUNT, REGION};
 const STATUSES: [&str; 4] = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"];
 /// Of a start, which a route may announce.
 const RUNNING: &str = "RUNNING";
-const EVENT: [&str; 9] = [
+/// The fields of an event.
+pub const EVENT: [&str; 9] = [
     "version",
     "id",
     "detail-type",

@@ -5,22 +5,10 @@ use serde_json::{Value, json};
 use super::code::Code;
 use super::findings::Findings;
 use super::functions::{Function, Part};
+use super::rules::EVENT;
 use super::template::Template;
 use crate::domain::inbound::routes::Pattern;
 use crate::tools::template::{ACCOUNT, REGION};
-
-/// The fields of an event.
-const EVENT: [&str; 9] = [
-    "version",
-    "id",
-    "detail-type",
-    "source",
-    "account",
-    "time",
-    "region",
-    "resources",
-    "detail",
-];
 
 /// The changes of a parameter that concern its routes.
 const OPERATIONS: [&str; 3] = ["Create", "Update", "Delete"];

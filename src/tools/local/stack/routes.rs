@@ -16,7 +16,7 @@ use crate::config::RoutesSource;
 use crate::domain::inbound::collect::collect;
 use crate::domain::inbound::live_routes::{LiveRoutes, Sources};
 use crate::domain::inbound::routes::Routes;
-use crate::domain::ports::{Compiled, CompiledRoutes, Parameter, RouteParameters};
+use crate::domain::ports::{Compiled, CompiledRoutes, NO_ROUTES, Parameter, RouteParameters};
 use crate::tools::local::aws::Account;
 use crate::tools::local::topics::TopicsServer;
 
@@ -27,9 +27,6 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 const READ_EVERY: Duration = Duration::from_millis(500);
 /// The age after which the relay reads the routes again.
 const RELAY_TTL: Duration = Duration::from_secs(1);
-
-/// A document without routes, in place of an absent `ROUTES`.
-const NO_ROUTES: &str = r#"{"routes":[]}"#;
 
 /// Where the routes of a deployed bridge come from.
 pub(super) struct RouteSources {
