@@ -1,7 +1,6 @@
 //! The tools behind the subcommands of `bridge`, without arguments and output.
 
 pub mod check;
-pub mod console;
 pub mod drawing;
 pub mod explain;
 pub mod letters;
@@ -9,4 +8,5 @@ pub mod local;
 pub mod scaffold;
 pub mod schema;
 pub mod template;
+pub mod terminal;
 pub mod trace;

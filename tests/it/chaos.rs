@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use workflow_bridge::domain::inbound::execution_name::sequence_in_name;
 use workflow_bridge::domain::inbound::letter::Reason;
-use workflow_bridge::tools::console::Progress;
 use workflow_bridge::tools::local::workspace::Workspace;
 use workflow_bridge::tools::local::{Emulator, Stack};
 use workflow_bridge::tools::template::{add_resource, add_routes};
+use workflow_bridge::tools::terminal::Progress;
 
 use crate::deployed::RUNTIME;
 use crate::faulty::FaultyStack;

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use workflow_bridge::tools::check::{Code, Severity, StackCode, check};
-use workflow_bridge::tools::console::Style;
+use workflow_bridge::tools::terminal::Style;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

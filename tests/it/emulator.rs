@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use workflow_bridge::adapters::aws::objects::S3Objects;
 use workflow_bridge::domain::ports::Objects;
-use workflow_bridge::tools::console::Progress;
 use workflow_bridge::tools::local::python;
 use workflow_bridge::tools::local::workspace::Workspace;
 use workflow_bridge::tools::local::{Account, Emulator};
+use workflow_bridge::tools::terminal::Progress;
 
 #[tokio::test]
 async fn the_emulator_answers_as_aws_does() {

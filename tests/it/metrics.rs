@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::telemetry::metrics::Metric;
-use workflow_bridge::tools::console::Progress;
 use workflow_bridge::tools::local::{Emulator, Stack, workspace::Workspace};
 use workflow_bridge::tools::template::add_routes;
+use workflow_bridge::tools::terminal::Progress;
 
 use crate::chaos::setting;
 use crate::deployed::RUNTIME;

@@ -8,10 +8,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use workflow_bridge::tools::console::Progress;
 use workflow_bridge::tools::local::python;
 use workflow_bridge::tools::local::workspace::Workspace;
 use workflow_bridge::tools::template;
+use workflow_bridge::tools::terminal::Progress;
 
 use crate::deployed::RUNTIME;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use workflow_bridge::tools::console::Progress;
 use workflow_bridge::tools::local::workspace::Workspace;
 use workflow_bridge::tools::local::{Emulator, Stack};
+use workflow_bridge::tools::terminal::Progress;
 
 use crate::deployed::RUNTIME;
 use crate::faulty::{Dependency, FaultyStack};

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
-use workflow_bridge::tools::console::Progress;
 use workflow_bridge::tools::local::Emulator;
 use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::terminal::Progress;
 
 use self::cell::{Finding, Late, play};
 use self::lane::Lane;

@@ -11,8 +11,8 @@ use workflow_bridge::config::RoutesSource;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::tools::check::deployed::{self, Question, Sources, StepFunctionsMachines};
 use workflow_bridge::tools::check::{Report, Severity, check, shown, to_json};
-use workflow_bridge::tools::console::{Progress, Style};
 use workflow_bridge::tools::template::{STACK, bridge_of};
+use workflow_bridge::tools::terminal::{Progress, Style};
 
 use crate::replay::place::{Place, Where};
 

@@ -11,9 +11,9 @@ use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::RoutesSource;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::environment::environment;
-use workflow_bridge::tools::console::Style;
 use workflow_bridge::tools::explain::{Holder, Source, explain};
 use workflow_bridge::tools::template;
+use workflow_bridge::tools::terminal::Style;
 
 use crate::publish::read_stdin;
 

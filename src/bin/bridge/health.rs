@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use workflow_bridge::tools::console::preview;
+use workflow_bridge::tools::terminal::preview;
 
 /// Less than the 5 s of a container's health check (ECS), so that the reason is shown.
 const WITHIN: Duration = Duration::from_secs(3);

@@ -16,12 +16,12 @@ use serde_json::Value;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::routes::Target;
 use workflow_bridge::tools::check::check;
-use workflow_bridge::tools::console::{Progress, Style, preview, seconds};
 use workflow_bridge::tools::local::build;
 use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
 use workflow_bridge::tools::local::topics::MAX_NAME_BYTES;
 use workflow_bridge::tools::local::{Delivery, Emulator, Options, Stack, TopicsPort, Workflow};
 use workflow_bridge::tools::template;
+use workflow_bridge::tools::terminal::{Progress, Style, preview, seconds};
 
 /// Width of the shown beginning of a message.
 const PREVIEW: usize = 60;

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use workflow_bridge::tools::console::Style;
+use workflow_bridge::tools::terminal::Style;
 
 /// Set by a command that runs until a signal, once it is up: the signal is then its regular end.
 static RUNS_UNTIL_STOPPED: AtomicBool = AtomicBool::new(false);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use workflow_bridge::domain::inbound::routes::unqualified;
-use workflow_bridge::tools::console::Style;
 use workflow_bridge::tools::scaffold::{BRIDGE, Scaffold, Source, TEMPLATE, deployment, scaffold};
+use workflow_bridge::tools::terminal::Style;
 
 /// Make the stack of a workflow of your own
 ///

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
-use workflow_bridge::tools::console::{Progress, Style, seconds};
+use workflow_bridge::tools::terminal::{Progress, Style, seconds};
 
 use self::choice::Choice;
 use self::place::{Place, Where};

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::signature;
-use workflow_bridge::tools::console::{Style, preview, seconds};
+use workflow_bridge::tools::terminal::{Style, preview, seconds};
 
 use crate::connection::running_stack;
 use crate::publish::read_stdin;

@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use momento::topics::{SubscriptionValue, ValueKind};
 use serde_json::json;
 use tokio::sync::mpsc;
-use workflow_bridge::tools::console::preview;
 use workflow_bridge::tools::local::claim::{Claim, Resolver, Unresolved};
+use workflow_bridge::tools::terminal::preview;
 
 use crate::connection::Connection;
 

@@ -13,7 +13,7 @@ use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::RoutesSource;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::domain::ports::CompiledRoutes as _;
-use workflow_bridge::tools::console::{Progress, Style};
+use workflow_bridge::tools::terminal::{Progress, Style};
 use workflow_bridge::tools::trace::gather::{Question, gather};
 use workflow_bridge::tools::trace::history::History;
 use workflow_bridge::tools::trace::ledger::LedgerTable;

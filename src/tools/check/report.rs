@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::finding::{Finding, Severity};
 use super::findings::Findings;
-use crate::tools::console::Style;
+use crate::tools::terminal::Style;
 
 /// How many parts were checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::domain::inbound::letter::Letter;
 use crate::domain::inbound::message::TopicMessage;
 use crate::domain::inbound::signature::{self, Verified};
-use crate::tools::console::preview;
+use crate::tools::terminal::preview;
 
 /// A message and its holder.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::process::{Guarded, command, last_lines};
-use crate::tools::console::Progress;
+use crate::tools::terminal::Progress;
 
 /// Binary name to executable.
 pub type Binaries = BTreeMap<String, PathBuf>;

@@ -17,7 +17,7 @@ use super::package::{self, Package};
 use super::process::{Guarded, last_lines, watchful};
 use super::python;
 use super::workspace::{RunFolder, Workspace};
-use crate::tools::console::Progress;
+use crate::tools::terminal::Progress;
 
 /// The program that starts the emulator, and its modules.
 const PROGRAM: [(&str, &str); 13] = [

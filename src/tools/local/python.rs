@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 
 use super::process::{Guarded, command, last_lines};
 use super::workspace::{Workspace, lock_file};
-use crate::tools::console::Progress;
+use crate::tools::terminal::Progress;
 
 /// The environment's packages, with exact versions.
 const REQUIREMENTS: &str = include_str!("emulator/requirements.txt");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::model::{
     Event, Head, Report, RouteState, Run, State, StateEnd, Target, Trace, Verdict, What,
 };
-use crate::tools::console::{Style, preview, seconds};
+use crate::tools::terminal::{Style, preview, seconds};
 
 /// States shown of one execution, at most.
 const MOST_STATES: usize = 30;

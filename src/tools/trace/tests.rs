@@ -8,8 +8,8 @@ use self::world::{ARN, ID, World, line, short};
 use super::model::{Part, RouteState, What};
 use super::show::show;
 use crate::domain::inbound::letter::Reason;
-use crate::tools::console::Style;
 use crate::tools::letters::Dead;
+use crate::tools::terminal::Style;
 
 fn straight() -> World {
     World::default()

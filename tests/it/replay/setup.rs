@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 use aws_sdk_sqs::Client;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
-use workflow_bridge::tools::console::Progress;
 use workflow_bridge::tools::local::workspace::{RunFolder, State, Workspace};
 use workflow_bridge::tools::local::{Account, Emulator};
+use workflow_bridge::tools::terminal::Progress;
 
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 static EMULATOR: OnceCell<Emulator> = OnceCell::const_new();

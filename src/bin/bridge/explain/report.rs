@@ -5,10 +5,10 @@ mod words;
 use std::fmt::Write as _;
 
 use workflow_bridge::domain::inbound::routes::Format;
-use workflow_bridge::tools::console::{Style, preview};
 use workflow_bridge::tools::explain::{
     About, Address, Call, Explained, Explanation, Fate, Freshness, LetterFields,
 };
+use workflow_bridge::tools::terminal::{Style, preview};
 
 use words::{VALUE_WIDTH, age, indented, quoted, reasons, time};
 

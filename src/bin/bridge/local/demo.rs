@@ -11,10 +11,10 @@ use futures_util::stream::select_all;
 use futures_util::{Stream, StreamExt};
 use momento::TopicClient;
 use momento::topics::ValueKind;
-use workflow_bridge::tools::console::{Style, preview, seconds};
 use workflow_bridge::tools::local::Stack;
 use workflow_bridge::tools::local::flow::{Flow, Happening};
 use workflow_bridge::tools::local::process::last_lines;
+use workflow_bridge::tools::terminal::{Style, preview, seconds};
 
 use super::{PREVIEW, line};
 pub use plays::{ONCE, PLAYS};

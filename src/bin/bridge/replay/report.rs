@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use aws_smithy_types::date_time::{DateTime, Format};
 use serde_json::{Value, json};
-use workflow_bridge::tools::console::{Style, preview};
+use workflow_bridge::tools::terminal::{Style, preview};
 
 use super::run::{Fate, Tally};
 use workflow_bridge::tools::letters::{Dead, DeadQueue};

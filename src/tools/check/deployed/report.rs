@@ -9,7 +9,7 @@ use crate::domain::ports::ParameterState;
 use crate::tools::check::code::StackCode;
 use crate::tools::check::finding::Severity;
 use crate::tools::check::report::{coloured, count, counted, mark};
-use crate::tools::console::Style;
+use crate::tools::terminal::Style;
 
 /// One problem at a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]

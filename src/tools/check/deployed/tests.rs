@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::fault::Fault;
 use crate::domain::ports::{ParameterState, Refusal};
-use crate::tools::console::Style;
+use crate::tools::terminal::Style;
 
 /// The collected routes, or a fault.
 struct Table(Result<Option<Compiled>, Fault>);

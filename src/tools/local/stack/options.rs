@@ -7,11 +7,11 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::server::TopicsPort;
-use crate::tools::console::Progress;
 use crate::tools::local::aws::Account;
 use crate::tools::local::build::Binaries;
 use crate::tools::local::topics::{Limits, STABLE_API_KEY};
 use crate::tools::local::workspace::Workspace;
+use crate::tools::terminal::Progress;
 
 /// The default name of the bridge's stack.
 const NAME: &str = "workflow-bridge";
