@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
@@ -9,9 +10,11 @@ use axum::body::Bytes;
 use axum::routing::post;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use workflow_bridge::adapters::aws::dynamodb::DynamoLedger;
 use workflow_bridge::domain::fault::FaultKind;
 use workflow_bridge::domain::ports::{Begun, Ledger, Register};
+use workflow_bridge::domain::retry::{RetryPolicy, retry};
 use workflow_bridge::tools::local::aws::Account;
 
 use crate::deployed::{RUNTIME, stack};
@@ -160,8 +163,14 @@ fn a_hundred_ids_are_looked_up_together() {
     RUNTIME.block_on(async {
         let ledger = ledger(|| START).await;
         let ids: Vec<String> = (0..100).map(|_| fresh_id()).collect();
-        join_all(ids[..50].iter().map(|id| ledger.mark(id))).await;
-        let known = ledger.known(&ids).await.unwrap();
+        // Beside other tests, the emulator may be slow to accept fifty connections.
+        let policy = RetryPolicy::until(Instant::now() + Duration::from_secs(60));
+        let marks = ids[..50].iter().map(|id| retry(policy, || ledger.mark(id)));
+        for (marked, _) in join_all(marks).await {
+            marked.unwrap();
+        }
+        let (known, _) = retry(policy, || ledger.known(&ids)).await;
+        let known = known.unwrap();
         assert_eq!(known, ids[..50].iter().cloned().collect::<HashSet<_>>());
         assert!(ledger.known(&[]).await.unwrap().is_empty());
     });
