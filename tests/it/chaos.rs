@@ -191,7 +191,14 @@ async fn run(messages: u64, seed: u64) -> Report {
 /// Puts letters back that the dead-letter queue holds in place of a failed parking queue, as `bridge replay` does.
 async fn replay_unparked(stack: &Stack) {
     for letter in drain(stack, "DeadLetterQueue").await {
-        let is_parked = letter["reason"] == Reason::Unavailable.name();
+        let parked = [
+            Reason::Unavailable,
+            Reason::Undecided,
+            Reason::RoutesUnavailable,
+        ];
+        let is_parked = parked
+            .iter()
+            .any(|reason| letter["reason"] == reason.name());
         let queue = if is_parked {
             "ParkedQueue"
         } else {
