@@ -1,5 +1,6 @@
 //! Recording fakes of the ports, for unit tests.
 
+pub(crate) mod damage;
 #[cfg(feature = "cli")]
 pub mod scratch;
 

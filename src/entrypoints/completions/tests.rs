@@ -15,6 +15,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::xray::Tracer;
 use crate::testing::{Behaviour, World};
 
+mod damaged;
 mod fresh_routes;
 mod ledger;
 mod metrics;

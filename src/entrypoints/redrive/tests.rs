@@ -8,6 +8,8 @@ use crate::domain::inbound::message::tests::message;
 use crate::domain::inbound::routes::tests::{MACHINE, routes};
 use crate::testing::{Behaviour, FakeTable, Measured, World};
 
+mod damaged;
+
 fn redrive(world: &World, list: &[Value]) -> Redrive {
     Redrive {
         routes: LiveRoutes::fixed(routes(list)),
