@@ -298,6 +298,13 @@ impl FakeTable {
         }));
     }
 
+    /// Changes the version.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Compiled)) {
+        if let Some(Ok(compiled)) = &mut *self.answer.lock().unwrap() {
+            change(compiled);
+        }
+    }
+
     pub(crate) fn answers(&self, answer: Result<Compiled, Fault>) {
         *self.answer.lock().unwrap() = Some(answer);
     }

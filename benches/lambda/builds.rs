@@ -21,7 +21,7 @@ pub fn folder() -> PathBuf {
 pub fn all(names: &[Name]) -> Result<Vec<Subject>> {
     fs::create_dir_all(folder())?;
     let wants = |some: &[Name]| names.iter().any(|name| some.contains(name));
-    if wants(&[Name::Webhook, Name::Completion]) {
+    if wants(&[Name::Webhook, Name::WebhookCollected, Name::Completion]) {
         let bins = ["--bin", "webhook", "--bin", "completion"];
         cargo("shipped", Path::new(ROOT), &bins)?;
     }
@@ -59,7 +59,7 @@ fn peer(name: &str) -> PathBuf {
 
 fn subject(name: Name) -> Result<Subject> {
     let (program, script) = match name {
-        Name::Webhook | Name::Before => ("shipped/release/webhook", None),
+        Name::Webhook | Name::WebhookCollected | Name::Before => ("shipped/release/webhook", None),
         Name::Completion => ("shipped/release/completion", None),
         Name::Floor => ("floor/release/floor", None),
         Name::Afternoon => ("afternoon/release/webhook", None),

@@ -4,6 +4,7 @@
 //! cargo bench --features cli --bench lambda                             # about ten minutes, and the builds before
 //! cargo bench --features cli --bench lambda -- --quick --only webhook,floor
 //! cargo bench --features cli --bench lambda -- --starts 30 --json figures.json
+//! cargo bench --features cli --bench lambda -- --only webhook,webhook-collected       # the cost of collected routes
 //! cargo bench --features cli --bench lambda -- --only webhook --before /tmp/webhook   # the effect of a change
 //! cargo bench --features cli --bench lambda -- --compare one.json other.json          # whether two runs agree
 //! cargo bench --features cli --bench lambda -- --only --before /tmp/webhook --quick --profile /tmp/profile
@@ -16,6 +17,7 @@
 //! | subject | is |
 //! |---|---|
 //! | `webhook`, `completion` | the shipped functions, built as by SAM |
+//! | `webhook-collected` | the same, with a hundred routes of other stacks in its table; its ratios refer to `webhook` |
 //! | `floor` | a Lambda function in Rust that does nothing |
 //! | `afternoon`, `afternoon-completion` | the same jobs done plainly, with default features and the default profile |
 //! | `node`, `node-completion` | the same on Node.js, bundled with esbuild |

@@ -16,7 +16,7 @@ use crate::figures::Start;
 use crate::place::Place;
 use crate::runtime_api::RuntimeApi;
 use crate::stubs::{Aws, Service};
-use crate::subject::{Job, SMALL, Subject};
+use crate::subject::{Job, Name, SMALL, Subject};
 use crate::tls::Authority;
 
 /// Deadline of each step; under valgrind, everything takes fifty times as long.
@@ -124,6 +124,9 @@ impl World {
             .stderr(output.try_clone()?)
             .stdout(output)
             .kill_on_drop(true);
+        if subject.name == Name::WebhookCollected {
+            command.env("ROUTES_TABLE", "table");
+        }
         if let Some(tls) = tls {
             command
                 .env("AWS_CA_BUNDLE", &tls.own_root)

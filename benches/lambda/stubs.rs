@@ -17,6 +17,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::serving::{Answers, Server, serve};
 
+/// The number of collected routes.
+const COLLECTED: usize = 100;
+
 /// A host of AWS.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
@@ -131,7 +134,8 @@ impl Face {
                 json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})
             }
             (Service::Queues, "SendMessage") => json!({"MessageId": "1", "MD5OfMessageBody": "0"}),
-            (Service::Tables, "GetItem" | "PutItem" | "UpdateItem") => json!({}),
+            (Service::Tables, "GetItem") => json!({"Item": collected_routes()}),
+            (Service::Tables, "PutItem" | "UpdateItem") => json!({}),
             _ => {
                 let error = json!({"__type": "UnknownOperationException"});
                 return (StatusCode::BAD_REQUEST, error);
@@ -139,6 +143,21 @@ impl Face {
         };
         (StatusCode::OK, answer)
     }
+}
+
+/// The item with the collected routes: a hundred, of which none takes the messages.
+fn collected_routes() -> Value {
+    let routes = (0..COLLECTED).map(|i| {
+        json!({
+            "name": format!("workflow-{i}"), "from": {"cache": "chat", "topic": format!("workflow-{i}-in")},
+            "to": {"stateMachine": format!("arn:aws:states:us-east-1:123456789012:stateMachine:bridge_workflow-{i}")},
+            "reply": {"topics": [format!("workflow-{i}-out")], "failures": [format!("workflow-{i}-failed")]},
+        })
+    });
+    let document = json!({"routes": routes.collect::<Vec<_>>()}).to_string();
+    json!({
+        "id": {"S": "routes"}, "version": {"N": "1"}, "document": {"S": document}, "parameters": {"S": "{}"},
+    })
 }
 
 fn respond(status: StatusCode, answer: &Value) -> Response<Full<Bytes>> {

@@ -16,6 +16,8 @@ pub const LARGE: usize = 200_000;
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
     Webhook,
+    /// The same, with a hundred routes of other stacks.
+    WebhookCollected,
     /// A webhook built before a change.
     #[value(skip)]
     Before,
@@ -28,8 +30,9 @@ pub enum Name {
 }
 
 impl Name {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Webhook,
+        Self::WebhookCollected,
         Self::Floor,
         Self::Afternoon,
         Self::Node,
@@ -41,7 +44,11 @@ impl Name {
     pub fn job(self) -> Job {
         match self {
             Self::Floor => Job::Nothing,
-            Self::Webhook | Self::Before | Self::Afternoon | Self::Node => Job::Start,
+            Self::Webhook
+            | Self::WebhookCollected
+            | Self::Before
+            | Self::Afternoon
+            | Self::Node => Job::Start,
             Self::Completion | Self::AfternoonCompletion | Self::NodeCompletion => Job::Publish,
         }
     }

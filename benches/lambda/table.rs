@@ -140,6 +140,7 @@ fn of_targets(subjects: &[Subject], figures: &Figures) -> String {
 /// The reference of a subject's ratios.
 fn plain(name: Name) -> Name {
     match name {
+        Name::WebhookCollected => Name::Webhook,
         Name::Completion | Name::AfternoonCompletion | Name::NodeCompletion => {
             Name::AfternoonCompletion
         }

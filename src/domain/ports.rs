@@ -192,6 +192,8 @@ pub struct Compiled {
     pub document: String,
     /// The states of the parameters, by their names.
     pub parameters: BTreeMap<String, ParameterState>,
+    /// The names of refused routes that `ROUTES` had, too. Once `ROUTES` gives one up, the next collection takes it.
+    pub taken: Vec<String>,
 }
 
 impl Default for Compiled {
@@ -200,6 +202,7 @@ impl Default for Compiled {
             version: 0,
             document: NO_ROUTES.to_owned(),
             parameters: BTreeMap::new(),
+            taken: Vec::new(),
         }
     }
 }

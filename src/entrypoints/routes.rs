@@ -92,6 +92,7 @@ impl Collector {
             version,
             document,
             parameters,
+            ..
         } = compiled;
         let mut refused = 0;
         for (name, state) in parameters {

@@ -25,10 +25,12 @@ mod scalars;
 mod secrets;
 mod source;
 mod template;
+mod together;
 mod triggers;
 mod variables;
 mod workflows;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub use code::{Code, StackCode};
@@ -37,37 +39,75 @@ pub use findings::Findings;
 pub use report::{Checked, Report, shown, to_json};
 use source::Source;
 use template::Template;
+use together::Site;
 
 /// Checks a file: a bridge's template, that of a workflow in a stack of its own, or a routes document.
 ///
 /// A JSON object with `routes` at its top is a routes document; any other file is a template, with the state machines' files
 /// beside it. Findings show `path` as given. An unreadable file is a finding, too.
 pub fn check(path: &Path) -> Report {
-    let mut findings = Findings::default();
-    let checked = match Source::read(path, path.display().to_string()) {
-        Err(finding) => {
-            findings.found.push(finding);
-            Checked::default()
-        }
-        Ok(source)
-            if source.value.get("routes").is_some() && source.value.get("Resources").is_none() =>
-        {
-            Checked {
-                routes: routes::check_bare(&source, &mut findings),
-                ..Checked::default()
-            }
-        }
-        Ok(source) => check_template(&source, path, &mut findings),
-    };
+    let (findings, checked, _) = check_alone(path);
     Report::new(path.display().to_string(), findings, checked)
 }
 
-fn check_template(source: &Source, path: &Path, findings: &mut Findings) -> Checked {
+/// Checks each file, and compares the templates with each other: the report of a file has its findings beside the others.
+pub fn check_all(paths: &[impl AsRef<Path>]) -> Vec<Report> {
+    let mut known = BTreeSet::new();
+    let (mut files, mut sites) = (Vec::new(), Vec::new());
+    for path in paths.iter().map(AsRef::as_ref) {
+        let (findings, checked, site) = check_alone(path);
+        files.push((path.display().to_string(), findings, checked));
+        // A file named twice has no conflict with itself.
+        let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if known.insert(full) {
+            sites.extend(site);
+        }
+    }
+    let mut together = Findings::default();
+    together::check(&sites, &mut together);
+    let reports = files.into_iter().map(|(name, mut findings, checked)| {
+        let of_file = together
+            .found
+            .extract_if(.., |finding| finding.file == name);
+        findings.found.extend(of_file);
+        Report::new(name, findings, checked)
+    });
+    reports.collect()
+}
+
+/// Checks a file by itself. A template is returned for a comparison with others.
+fn check_alone(path: &Path) -> (Findings, Checked, Option<Site>) {
+    let mut findings = Findings::default();
+    let source = match Source::read(path, path.display().to_string()) {
+        Ok(source) => source,
+        Err(finding) => {
+            findings.found.push(finding);
+            return (findings, Checked::default(), None);
+        }
+    };
+    if source.value.get("routes").is_some() && source.value.get("Resources").is_none() {
+        let checked = Checked {
+            routes: routes::check_bare(&source, &mut findings),
+            ..Checked::default()
+        };
+        return (findings, checked, None);
+    }
     if !source.value["Resources"].is_object() {
         let text = "expected a template with `Resources` or a routes document with `routes`, found neither; name another file";
-        findings.add(source, "", Code::FileUnreadable, text);
-        return Checked::default();
+        findings.add(&source, "", Code::FileUnreadable, text);
+        return (findings, Checked::default(), None);
     }
+    let (checked, routes, names) = check_template(&source, path, &mut findings);
+    let site = Site::new(source, checked.functions > 0, routes, names);
+    (findings, checked, Some(site))
+}
+
+/// Checks a template; returns its routes, and the [names](together::fixed_names) of its state machines.
+fn check_template(
+    source: &Source,
+    path: &Path,
+    findings: &mut Findings,
+) -> (Checked, Vec<routes::Route>, Vec<(String, String)>) {
     let template = Template::new(source);
     references::check(&template, findings);
     parameters::check(&template, findings);
@@ -90,10 +130,12 @@ fn check_template(source: &Source, path: &Path, findings: &mut Findings) -> Chec
     iam::check(&template, &functions, &routes, &machines, findings);
     secrets::check(&template, &functions, findings);
     scalars::check(&template, &functions, &all, findings);
-    Checked {
+    let names = together::fixed_names(&machines, !functions.is_empty());
+    let checked = Checked {
         routes: all.len(),
         machines: machines.len(),
         functions: functions.len(),
         rules,
-    }
+    };
+    (checked, all, names)
 }

@@ -67,7 +67,7 @@ async fn compiled(stack: &Stack) -> Compiled {
 }
 
 /// Waits until the collection has refused this version of a parameter.
-async fn refused(stack: &Stack, name: &str, version: i64) -> ParameterState {
+pub async fn refused(stack: &Stack, name: &str, version: i64) -> ParameterState {
     let mut state = ParameterState::default();
     until("a refused parameter", async || {
         let mut found = compiled(stack).await.parameters;

@@ -49,6 +49,7 @@ mod template;
 mod tls;
 mod trace;
 mod triggers;
+mod upgrade;
 mod webhook;
 mod workflows;
 

@@ -83,8 +83,13 @@ pub async fn post_signed(
     secret: &str,
     body: &str,
 ) -> (u16, Value) {
+    post_to(http, stack.webhook_url(), secret, body).await
+}
+
+/// As [`post_signed`], to a webhook's URL.
+pub async fn post_to(http: &reqwest::Client, url: &str, secret: &str, body: &str) -> (u16, Value) {
     let request = http
-        .post(stack.webhook_url())
+        .post(url)
         .header("momento-signature", sign(secret, body.as_bytes()))
         .timeout(Duration::from_secs(20))
         .body(body.to_owned());

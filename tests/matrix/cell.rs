@@ -12,6 +12,9 @@ use crate::template::message;
 /// Momento's timeout.
 const IN_TIME: Duration = Duration::from_secs(5);
 
+/// A schedule of a minute collects within this time.
+const COLLECTED_WITHIN: Duration = Duration::from_secs(90);
+
 /// The outcome of a cell.
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -44,8 +47,8 @@ pub struct Late {
 ///
 /// When a guarantee is broken; [`Late`] for a late answer.
 pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result<Finding> {
-    lane.kill().await?;
     let topic = lane.topic(&format!("{}-{attempt}", crate::slug(kind, lasts)));
+    lane.prepare(&topic).await?;
     let cell = Cell {
         lane,
         lasts,
@@ -56,6 +59,14 @@ pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result
         delivered: lane.delivered(),
     };
     lane.fail(kind, lasts);
+    let added = added_route(&cell.topic);
+    if lane.scene == Scene::Parameters {
+        lane.add_route(&added).await?;
+        // The proxy does not count calls to a closed port.
+        if kind != Kind::Refuse || lasts == Lasts::Once {
+            lane.faulted(cell.calls).await?;
+        }
+    }
     let answer = lane.post(&cell.body).await?;
     let Answer {
         status, outcome, ..
@@ -75,22 +86,33 @@ pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result
         (503, _) => cell.not_accepted().await?,
         (200, "parked") => cell.parked().await?,
         // Parked whole.
-        (200, "accepted") if lane.scene == Scene::Routes => cell.parked().await?,
+        (200, "accepted") if matches!(lane.scene, Scene::Routes | Scene::NewRoute) => {
+            cell.parked().await?
+        }
+        (200, "unrouted") if lane.scene == Scene::Change => cell.unrouted().await?,
         (200, "started" | "duplicate" | "event_put") if lane.scene.is_outbound() => {
             cell.result().await?
         }
         (200, "started" | "duplicate" | "event_put") => {
             let place = cell.target();
             lane.heal()?;
-            (place.to_owned(), cell.arrives().await?)
+            let mut end = cell.arrives().await?;
+            if lane.scene == Scene::Parameters {
+                lane.collect().await?;
+                lane.collected(&added, COLLECTED_WITHIN).await?;
+                end.push_str("; the new route is collected after the fault");
+            }
+            (place.to_owned(), end)
         }
         _ => anyhow::bail!(
             "expected the message to be accepted or refused with 503, found {status} `{outcome}`"
         ),
     };
-    // The proxy does not count calls to a closed port.
+    // The proxy does not count calls to a closed port, and a lost event is no call.
     ensure!(
-        lane.calls().faulted > cell.calls.faulted || (kind == Kind::Refuse && lasts != Lasts::Once),
+        kind == Kind::NoEvent
+            || lane.calls().faulted > cell.calls.faulted
+            || (kind == Kind::Refuse && lasts != Lasts::Once),
         "expected a call that meets the fault, found none"
     );
     let outcome = match outcome.as_str() {
@@ -106,6 +128,11 @@ pub async fn play(lane: &Lane, kind: Kind, lasts: Lasts, attempt: u32) -> Result
         place,
         end,
     })
+}
+
+/// The topic of the route that a cell adds beside that of its message.
+fn added_route(topic: &str) -> String {
+    format!("a-{topic}")
 }
 
 struct Cell<'a> {
@@ -159,7 +186,7 @@ impl Cell<'_> {
 
     async fn parked(&self) -> Result<(String, String)> {
         let sure = match self.lane.scene {
-            Scene::Queue | Scene::Routes => false,
+            Scene::Queue | Scene::Routes | Scene::NewRoute => false,
             _ => self.executed(),
         };
         let place = if sure {
@@ -186,6 +213,23 @@ impl Cell<'_> {
             }
             Lasts::ForGood => self.given_up("DeadLetterQueue", place).await,
         }
+    }
+
+    /// A message before its route is collected.
+    async fn unrouted(&self) -> Result<(String, String)> {
+        let letters = self.lane.reasons("DeadLetterQueue").await?;
+        ensure!(
+            letters == ["unrouted"],
+            "expected a dead letter of the reason `unrouted`, found {letters:?}"
+        );
+        self.lane.collected(&self.topic, COLLECTED_WITHIN).await?;
+        self.lane.hear_changes(true).await?;
+        self.lane.replay("DeadLetterQueue").await?;
+        let end = self.arrives().await?;
+        Ok((
+            "dead letters; the schedule collects the route".to_owned(),
+            format!("replayed: {end}"),
+        ))
     }
 
     /// The fault meets the result, after the start of the execution.
@@ -239,6 +283,7 @@ impl Cell<'_> {
             "expected dead letters of the reason `gave_up`, found {reasons:?}"
         );
         self.lane.heal()?;
+        self.lane.pause().await;
         self.lane.replay(queue).await?;
         let end = self.arrives().await?;
         Ok((format!("{place}, then {name}"), format!("replayed: {end}")))

@@ -1,5 +1,7 @@
 //! A stack of its own for each scene, observed from outside, past the faults.
 
+mod routes;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -10,9 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use workflow_bridge::adapters::aws::routes_table::RoutesTable;
 use workflow_bridge::domain::inbound::signature::sign;
-use workflow_bridge::domain::ports::CompiledRoutes as _;
 use workflow_bridge::tools::local::topics::TopicsEvent;
 use workflow_bridge::tools::local::workspace::{RunFolder, Workspace};
 use workflow_bridge::tools::local::{Account, Emulator};
@@ -35,6 +35,9 @@ pub const QUEUES: [&str; 4] = [
 const TIMEOUT: Duration = Duration::from_secs(45);
 /// The interval for polling; shorter would overload the emulator.
 const POLL_EVERY: Duration = Duration::from_millis(200);
+
+/// The routes functions read again no sooner.
+const READ_EVERY: Duration = Duration::from_secs(3);
 
 /// Without a change for this long, all work is done: longer than an execution takes.
 const QUIET: Duration = Duration::from_secs(3);
@@ -67,7 +70,8 @@ pub struct Answer {
 
 impl Lane {
     pub async fn start(emulator: Arc<Emulator>, scene: Scene) -> Result<Self> {
-        let faulty = FaultyStack::start(emulator, &VARIABLES, edit).await?;
+        let faulty =
+            FaultyStack::start(emulator, &VARIABLES, move |template| edit(template, scene)).await?;
         let folder = std::env::temp_dir().join(format!("bridge-matrix-{}", Account::fresh_id()));
         let workspace = Workspace::new(Workspace::find()?.root(), &folder.join("bridge"))?;
         let run = workspace.run_folder()?;
@@ -90,22 +94,16 @@ impl Lane {
             let sqs = aws_sdk_sqs::Client::new(faulty.stack.account().config());
             watching.spawn(count_events(sqs, queue, Arc::clone(&arrived)));
         }
-        let table = faulty.stack.resource("LedgerTable")?.to_owned();
-        let table = RoutesTable::new(faulty.stack.account().config(), table);
-        let collected = async || {
-            let compiled = table.load(true).await?.unwrap_or_default();
-            let mut names = compiled.parameters.keys();
-            Ok(names.any(|name| name.ends_with(COLLECTED)).then_some(()))
-        };
-        until("the collected route", collected).await?;
-        Ok(Self {
+        let lane = Self {
             scene,
             faulty,
             arrived,
             folder,
             _run: run,
             _watching: watching,
-        })
+        };
+        lane.collected(COLLECTED, TIMEOUT).await?;
+        Ok(lane)
     }
 
     /// Sends a first message, which starts every function and proves that all works without faults.
@@ -124,7 +122,10 @@ impl Lane {
     pub fn topic(&self, name: &str) -> String {
         let prefix = match self.scene {
             Scene::Bus => "e",
-            Scene::Routes => "c",
+            // Of the collected route.
+            Scene::Routes | Scene::OldRoutes | Scene::Parameters => "c",
+            // Of the route that the cell adds.
+            Scene::NewRoute | Scene::Change if name != "first" => "n",
             _ => "m",
         };
         format!("{prefix}-{name}")
@@ -139,14 +140,14 @@ impl Lane {
             let target = self.faulty.proxy(Dependency::StepFunctions);
             target.fault(Fault::Status(503), Span::Until);
         }
+        let Some(fault) = kind.fault(self.scene) else {
+            return;
+        };
         match lasts {
-            Lasts::Once => {
-                self.proxy()
-                    .fault_of(self.scene.operation(), kind.fault(self.scene), Span::Once)
-            }
-            Lasts::AWhile | Lasts::ForGood => {
-                self.proxy().fault(kind.fault(self.scene), Span::Until)
-            }
+            Lasts::Once => self
+                .proxy()
+                .fault_of(self.scene.operation(), fault, Span::Once),
+            Lasts::AWhile | Lasts::ForGood => self.proxy().fault(fault, Span::Until),
         }
     }
 
@@ -185,8 +186,42 @@ impl Lane {
         sqs.of("ChangeMessageVisibility").reached
     }
 
+    /// Brings the function that meets the fault into its state before the message.
+    pub async fn prepare(&self, topic: &str) -> Result<()> {
+        match self.scene {
+            Scene::OldRoutes => self.pause().await,
+            Scene::NewRoute => {
+                // The webhook's read during the last cell is over, too: it goes on behind an answer.
+                self.pause().await;
+                self.add_route(topic).await?;
+                self.collected(topic, TIMEOUT).await?;
+            }
+            Scene::Parameters => return Ok(()),
+            Scene::Change => {
+                self.hear_changes(false).await?;
+                return self.add_route(topic).await;
+            }
+            _ => return self.kill().await,
+        }
+        Ok(())
+    }
+
+    /// Waits until functions read the routes again, which nothing shows: all retries here are within that time.
+    pub async fn pause(&self) {
+        if matches!(self.scene, Scene::OldRoutes | Scene::NewRoute) {
+            tokio::time::sleep(READ_EVERY).await;
+        }
+    }
+
+    /// Waits until a call has met the fault.
+    pub async fn faulted(&self, before: Tally) -> Result<()> {
+        let operation = self.scene.operation();
+        let met = async || Ok((self.calls().faulted > before.faulted).then_some(()));
+        until(&format!("a failing call of {operation}"), met).await
+    }
+
     /// Kills the function that meets the fault, so that the cell includes its start.
-    pub async fn kill(&self) -> Result<()> {
+    async fn kill(&self) -> Result<()> {
         let function = match self.scene {
             // The fault must not affect the webhook's own secret.
             Scene::ApiKey => "CompletionFunction",
@@ -364,16 +399,24 @@ impl Lane {
 }
 
 /// Polls until `look` returns a value.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    until_within(TIMEOUT, what, look).await
+}
+
+async fn until_within<T>(
+    within: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let began = Instant::now();
     loop {
         if let Some(found) = look().await? {
             return Ok(found);
         }
         ensure!(
-            began.elapsed() < TIMEOUT,
+            began.elapsed() < within,
             "expected {what} within {} s, found none",
-            TIMEOUT.as_secs()
+            within.as_secs()
         );
         tokio::time::sleep(POLL_EVERY).await;
     }

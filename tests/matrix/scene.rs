@@ -24,10 +24,13 @@ pub enum Kind {
     ResetMidBody,
     Partial,
     Delay,
+    Denied,
+    /// The change of a parameter causes no event.
+    NoEvent,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Refuse,
         Self::Hang,
         Self::Throttled,
@@ -38,10 +41,13 @@ impl Kind {
         Self::LostReply,
         Self::ResetMidBody,
         Self::Delay,
+        Self::Denied,
+        Self::NoEvent,
     ];
 
-    pub fn fault(self, scene: Scene) -> Fault {
-        match self {
+    /// The fault of a call; [`Self::NoEvent`] has none.
+    pub fn fault(self, scene: Scene) -> Option<Fault> {
+        Some(match self {
             Self::Refuse => Fault::Refuse,
             Self::Hang => Fault::Hang,
             Self::Throttled => Fault::Status(429),
@@ -52,7 +58,12 @@ impl Kind {
             Self::ResetMidBody => Fault::ResetMidBody,
             Self::Partial => Fault::PartialFailure,
             Self::Delay => Fault::Delay(scene.delay()),
-        }
+            Self::Denied => Fault::Refusal {
+                status: 400,
+                body: r#"{"__type": "AccessDeniedException", "message": "no"}"#.to_owned(),
+            },
+            Self::NoEvent => return None,
+        })
     }
 
     /// The name in the table.
@@ -69,6 +80,8 @@ impl Kind {
             Self::Partial => "partial failure",
             Self::Delay if scene.delay() == LONG_DELAY => "2 s late",
             Self::Delay => "0.5 s late",
+            Self::Denied => "denied",
+            Self::NoEvent => "event lost",
         }
     }
 
@@ -85,6 +98,8 @@ impl Kind {
             Self::ResetMidBody => "reset",
             Self::Partial => "partial",
             Self::Delay => "delay",
+            Self::Denied => "denied",
+            Self::NoEvent => "no-event",
         }
     }
 
@@ -133,18 +148,33 @@ pub enum Scene {
     Queue,
     SigningSecret,
     Routes,
+    /// The routes of a running webhook are older than the TTL.
+    OldRoutes,
+    /// A running webhook does not know the message's route yet.
+    NewRoute,
+    /// Parameter Store, while a route is collected.
+    Parameters,
+    /// The event that a route changed.
+    Change,
     ApiKey,
     Ledger,
     Topic,
 }
 
+/// The kinds of faults while a webhook runs.
+const OF_ROUTES: [Kind; 4] = [Kind::Refuse, Kind::Hang, Kind::Throttled, Kind::Denied];
+
 impl Scene {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Target,
         Self::Bus,
         Self::Queue,
         Self::SigningSecret,
         Self::Routes,
+        Self::OldRoutes,
+        Self::NewRoute,
+        Self::Parameters,
+        Self::Change,
         Self::ApiKey,
         Self::Ledger,
         Self::Topic,
@@ -152,12 +182,16 @@ impl Scene {
 
     pub fn cells(self) -> impl Iterator<Item = (Kind, Lasts)> {
         let kinds = Kind::ALL.into_iter();
-        let kinds = kinds.filter(move |kind| match kind {
-            Kind::Partial => self == Self::Bus,
-            Kind::StreamReset => self == Self::Topic,
+        let kinds = kinds.filter(move |kind| match (self, kind) {
+            (Self::OldRoutes | Self::NewRoute | Self::Parameters, kind) => OF_ROUTES.contains(kind),
+            (Self::Change, kind) => *kind == Kind::NoEvent,
+            (_, Kind::Denied | Kind::NoEvent) => false,
+            (_, Kind::Partial) => self == Self::Bus,
+            (_, Kind::StreamReset) => self == Self::Topic,
             _ => true,
         });
-        kinds.flat_map(|kind| Lasts::ALL.map(|lasts| (kind, lasts)))
+        let all = kinds.flat_map(|kind| Lasts::ALL.map(|lasts| (kind, lasts)));
+        all.filter(|(kind, lasts)| *kind != Kind::NoEvent || *lasts == Lasts::Once)
     }
 
     pub fn name(self) -> &'static str {
@@ -167,6 +201,10 @@ impl Scene {
             Self::Queue => "queue",
             Self::SigningSecret => "signing-secret",
             Self::Routes => "routes",
+            Self::OldRoutes => "old-routes",
+            Self::NewRoute => "new-route",
+            Self::Parameters => "parameters",
+            Self::Change => "change",
             Self::ApiKey => "api-key",
             Self::Ledger => "ledger",
             Self::Topic => "topic",
@@ -180,6 +218,18 @@ impl Scene {
             Self::Queue => "SQS: SendMessage, while Step Functions answers 503 all the time",
             Self::SigningSecret => "Secrets Manager: the signing secret, when a webhook starts",
             Self::Routes => "DynamoDB: the routes of other stacks, when a webhook starts",
+            Self::OldRoutes => {
+                "DynamoDB: the routes of other stacks, at a running webhook that has old ones"
+            }
+            Self::NewRoute => {
+                "DynamoDB: the routes of other stacks, at a running webhook that lacks the message's"
+            }
+            Self::Parameters => {
+                "Systems Manager: the parameters of routes, and a message of a known route meanwhile"
+            }
+            Self::Change => {
+                "EventBridge: the change of a parameter, and a message of its route before the next collection"
+            }
             Self::ApiKey => "Secrets Manager: Momento's API key, when a completion starts",
             Self::Ledger => "DynamoDB: the ledger",
             Self::Topic => "Momento: publishing the result",
@@ -199,7 +249,9 @@ impl Scene {
             Self::Bus => Dependency::EventBridge,
             Self::Queue => Dependency::Sqs,
             Self::SigningSecret | Self::ApiKey => Dependency::SecretsManager,
-            Self::Routes | Self::Ledger => Dependency::DynamoDb,
+            Self::Routes | Self::OldRoutes | Self::NewRoute | Self::Ledger => Dependency::DynamoDb,
+            // The lost event has no call.
+            Self::Parameters | Self::Change => Dependency::ParameterStore,
             Self::Topic => Dependency::Momento,
         }
     }
@@ -211,7 +263,8 @@ impl Scene {
             Self::Bus => "PutEvents",
             Self::Queue => "SendMessage",
             Self::SigningSecret | Self::ApiKey => "GetSecretValue",
-            Self::Routes => "GetItem",
+            Self::Routes | Self::OldRoutes | Self::NewRoute => "GetItem",
+            Self::Parameters | Self::Change => "GetParametersByPath",
             Self::Ledger => "UpdateItem",
             Self::Topic => "/cache_client.pubsub.Pubsub/Publish",
         }

@@ -111,12 +111,28 @@ fn cells(tables: &str) -> Page {
     page
 }
 
-/// Puts the tables between the markers of the page.
-pub fn write(page: &Path, tables: &str) -> Result<()> {
+/// Puts the tables between the markers of the page, in place of those of the same scenes.
+pub fn write(page: &Path, tables: &[String]) -> Result<()> {
     let text = std::fs::read_to_string(page)?;
-    let (before, _, after) = parts(&text).context("expected two markers in the page")?;
+    let (before, old, after) = parts(&text).context("expected two markers in the page")?;
+    let tables = beside(old, tables);
     let text = format!("{before}{MARKER}\n\n{tables}\n{MARKER}{after}");
     Ok(std::fs::write(page, text)?)
+}
+
+/// The new tables, and the old ones of all other scenes, in the scenes' order.
+fn beside(old: &str, new: &[String]) -> String {
+    let old = old.split("### ").skip(1);
+    let old: Vec<_> = old
+        .map(|table| format!("### {}\n", table.trim_end()))
+        .collect();
+    let tables = Scene::ALL.iter().filter_map(|scene| {
+        let head = format!("### {}\n", scene.title());
+        new.iter()
+            .chain(&old)
+            .find(|table| table.starts_with(&head))
+    });
+    tables.cloned().collect::<Vec<_>>().join("\n")
 }
 
 /// # Errors
@@ -190,4 +206,13 @@ fn equal_outcomes_share_a_row_and_milliseconds_are_ignored() {
     assert_eq!(*hangs, finding("b", 0).row());
     assert_eq!(timeless(&table(9)), timeless(&table(10)));
     assert_ne!(timeless(&text), timeless(&text.replace(" b ", " d ")));
+}
+
+#[test]
+fn a_table_is_written_in_place_of_the_old_one_of_its_scene() {
+    let table = |scene: Scene, row: &str| format!("### {}\n\n{HEAD}{row}\n", scene.title());
+    let old = [table(Scene::Target, "| a |"), table(Scene::Ledger, "| b |")];
+    let new = [table(Scene::Ledger, "| c |"), table(Scene::Bus, "| d |")];
+    let expected = [&old[0], &new[1], &new[0]].map(String::clone).join("\n");
+    assert_eq!(beside(&format!("\n\n{}\n", old.join("\n")), &new), expected);
 }

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::tools::template::{add_resource, add_routes};
 
+use crate::scene::Scene;
+
 /// Faults last for seconds here, so waits and invocations are short, too.
 pub const VARIABLES: [(&str, &str); 3] = [
     ("RETRY_AFTER_SECONDS", "1"),
@@ -15,8 +17,8 @@ const TIMEOUT_SECONDS: u64 = 8;
 /// The end of the name of the parameter with a collected route.
 pub const COLLECTED: &str = "collected";
 
-/// Adds a route to a workflow, one to the event bus, and a rule that passes the bus's events to a queue.
-pub fn edit(template: &mut Value) -> Result<()> {
+/// Changes the template for a scene: adds a route to a workflow, one to the event bus, and a rule that passes the bus's events to a queue.
+pub fn edit(template: &mut Value, scene: Scene) -> Result<()> {
     for (function, queue) in [
         ("RedriveFunction", "ParkedQueue"),
         ("CompletionFunction", "CompletionsQueue"),
@@ -24,6 +26,16 @@ pub fn edit(template: &mut Value) -> Result<()> {
         let resources = &mut template["Resources"];
         resources[function]["Properties"]["Timeout"] = json!(TIMEOUT_SECONDS);
         resources[queue]["Properties"]["VisibilityTimeout"] = json!(TIMEOUT_SECONDS + 1);
+    }
+    let routes = &mut template["Resources"]["RoutesFunction"]["Properties"];
+    routes["Timeout"] = json!(TIMEOUT_SECONDS);
+    if scene == Scene::Change {
+        // The shortest of EventBridge.
+        routes["Events"]["Schedule"]["Properties"]["Schedule"] = json!("rate(1 minute)");
+    }
+    if scene == Scene::OldRoutes {
+        let webhook = &mut template["Resources"]["WebhookFunction"]["Properties"];
+        webhook["Environment"]["Variables"]["ROUTES_TTL_SECONDS"] = json!("1");
     }
     // The sweep has a test of its own.
     template["Parameters"]["SweepMinutes"]["Default"] = json!(720);

@@ -18,9 +18,12 @@ pub enum Dependency {
     SecretsManager,
     DynamoDb,
     Momento,
+    /// Off the way of a message: only the collection of routes calls it.
+    ParameterStore,
 }
 
 impl Dependency {
+    /// On the way of a message.
     pub const ALL: [Self; 6] = [
         Self::StepFunctions,
         Self::EventBridge,
@@ -29,6 +32,11 @@ impl Dependency {
         Self::DynamoDb,
         Self::Momento,
     ];
+
+    /// Those with a proxy, in the order of the proxies.
+    fn proxied() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain([Self::ParameterStore])
+    }
 
     /// The variable with the service's endpoint for the AWS SDK; `None` for Momento.
     fn variable(self) -> Option<&'static str> {
@@ -39,6 +47,7 @@ impl Dependency {
             Self::SecretsManager => Some("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
             Self::DynamoDb => Some("AWS_ENDPOINT_URL_DYNAMODB"),
             Self::Momento => None,
+            Self::ParameterStore => Some("AWS_ENDPOINT_URL_SSM"),
         }
     }
 }
@@ -67,14 +76,14 @@ impl FaultyStack {
         edit: impl FnOnce(&mut Value) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         let mut proxies = Vec::new();
-        for _ in Dependency::ALL {
+        for _ in Dependency::proxied() {
             proxies.push(Proxy::start(emulator.endpoint()).await?);
         }
         let mut all: Vec<(String, String)> = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        for (dependency, proxy) in Dependency::ALL.iter().zip(&proxies) {
+        for (dependency, proxy) in Dependency::proxied().zip(&proxies) {
             if let Some(variable) = dependency.variable() {
                 all.push((variable.to_owned(), proxy.endpoint()));
             }

@@ -14,7 +14,7 @@ use crate::domain::ports::{Answer, Compiled, CompiledRoutes, ParameterState};
 /// The item's id, beside those of the ledger.
 const ID: &str = "routes";
 
-/// The table, with the partition key `id`. The item has `version`, `document` and `parameters`.
+/// The table, with the partition key `id`. The item has `version`, `document` and `parameters` and `taken`; earlier versions of the bridge wrote no `taken`.
 pub struct RoutesTable {
     client: Client,
     table: String,
@@ -48,6 +48,7 @@ impl CompiledRoutes for RoutesTable {
             let parameters = parameters.and_then(|json| {
                 serde_json::from_str::<BTreeMap<String, ParameterState>>(json).ok()
             });
+            let taken = text("taken").and_then(|json| serde_json::from_str(json).ok());
             let (Some(version), Some(document), Some(parameters)) =
                 (version, text("document"), parameters)
             else {
@@ -62,14 +63,16 @@ impl CompiledRoutes for RoutesTable {
                 version,
                 document: document.clone(),
                 parameters,
+                taken: taken.unwrap_or_default(),
             }))
         })
     }
 
     fn save<'a>(&'a self, compiled: &'a Compiled, previous: Option<u64>) -> Answer<'a, bool> {
         Box::pin(async move {
-            let parameters = serde_json::to_string(&compiled.parameters)
-                .map_err(|e| Fault::permanent("BadParameters", e.to_string()))?;
+            let bad = |e: serde_json::Error| Fault::permanent("BadParameters", e.to_string());
+            let parameters = serde_json::to_string(&compiled.parameters).map_err(bad)?;
+            let taken = serde_json::to_string(&compiled.taken).map_err(bad)?;
             let call = self
                 .client
                 .put_item()
@@ -77,7 +80,8 @@ impl CompiledRoutes for RoutesTable {
                 .item("id", AttributeValue::S(ID.to_owned()))
                 .item("version", AttributeValue::N(compiled.version.to_string()))
                 .item("document", AttributeValue::S(compiled.document.clone()))
-                .item("parameters", AttributeValue::S(parameters));
+                .item("parameters", AttributeValue::S(parameters))
+                .item("taken", AttributeValue::S(taken));
             let call = match previous {
                 None => call.condition_expression("attribute_not_exists(id)"),
                 Some(previous) => call

@@ -10,7 +10,7 @@ use workflow_bridge::adapters::aws::ssm::load_routes;
 use workflow_bridge::config::RoutesSource;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::tools::check::deployed::{self, Question, Sources, StepFunctionsMachines};
-use workflow_bridge::tools::check::{Report, Severity, check, shown, to_json};
+use workflow_bridge::tools::check::{Report, Severity, check_all, shown, to_json};
 use workflow_bridge::tools::template::{STACK, bridge_of};
 use workflow_bridge::tools::terminal::{Progress, Style};
 
@@ -20,7 +20,7 @@ const TEMPLATE: &str = "template.yaml";
 
 /// Find mistakes in templates before they are deployed, and in a deployed stack
 ///
-/// Checks the template of a bridge or of a workflow's stack, its routes and its state machines, as far as possible without an account. Prints one line per finding: file, line, column, code, expected, found and remedy. Takes a bare routes document, too: a JSON file with `routes`. With `--stack`, checks a deployed bridge: refused routes, missing state machines, open executions of removed workflows.
+/// Checks the template of a bridge or of a workflow's stack, its routes and its state machines, as far as possible without an account. Prints one line per finding: file, line, column, code, expected, found and remedy. Compares several templates with each other. Takes a bare routes document, too: a JSON file with `routes`. With `--stack`, checks a deployed bridge: refused routes, missing state machines, open executions of removed workflows.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cargo bridge check                    # template.yaml of this folder\n  cargo bridge check template.yaml examples/*/template.yaml\n  cargo bridge check routes.json        # a routes document by itself\n  cargo bridge check --json | jq -r '.findings[].code'\n  AWS_REGION=eu-west-1 cargo bridge check --stack workflow-bridge\n\nThe exit code is 1 when there is an error, and 0 with warnings alone. Parameters have their defaults; values that depend on one without a default are not judged. docs/check.md explains each code.\n\nOn AWS, region and credentials come from the environment (AWS_REGION, AWS_ACCESS_KEY_ID, …) or from a profile with plain keys; for every other way to sign in:\n  eval \"$(aws configure export-credentials --format env)\"\n\n`--stack` needs: cloudformation:DescribeStacks; ssm:GetParameter on the routes; dynamodb:GetItem on the ledger; states:ListStateMachines, states:DescribeStateMachine and states:ListExecutions. It changes nothing."
@@ -57,7 +57,7 @@ impl Check {
             [] => vec![PathBuf::from(TEMPLATE)],
             files => files.to_vec(),
         };
-        let reports: Vec<Report> = files.iter().map(|file| check(file)).collect();
+        let reports = check_all(&files);
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{:#}", to_json(&reports))?;

@@ -71,6 +71,7 @@ pub fn collect(
         let used = goods.get(name);
         used.is_none_or(|used| used.version != good.version || used.routes != good.routes)
     });
+    let mut taken = Vec::new();
     // A refused parameter may fit once another has changed: two that exchange a name, for example.
     loop {
         let count = wanted.len();
@@ -81,13 +82,18 @@ pub fn collect(
             .map(|(name, good, _)| (name.clone(), good.clone()))
             .collect();
         if wanted.is_empty() || wanted.len() == count {
-            for (name, _, problem) in left {
+            for (name, good, problem) in left {
+                let in_base = good.names().into_iter();
+                taken.extend(in_base.filter(|name| base.iter().any(|(other, _)| other == name)));
                 let parameter = parameters.iter().find(|parameter| parameter.name == name);
                 refused.extend(parameter.map(|parameter| (parameter.name.as_str(), problem)));
             }
             break;
         }
     }
+
+    taken.sort();
+    taken.dedup();
 
     let states = parameters.iter().map(|parameter| {
         let good = goods.get(&parameter.name);
@@ -106,6 +112,7 @@ pub fn collect(
         version: previous.map_or(0, |previous| previous.version),
         document: document(&[], &goods),
         parameters: states.collect(),
+        taken,
     };
     let changed = previous != Some(&compiled);
     if changed {

@@ -44,6 +44,10 @@ struct State {
     base_text: Option<String>,
     version: Option<u64>,
     collected: Option<Routes>,
+    /// See [`Compiled::taken`].
+    taken: Vec<String>,
+    /// A name was given up by `ROUTES`, and not collected since.
+    lags: bool,
     routes: Arc<Routes>,
     /// The number of reads so far.
     begun_reads: u64,
@@ -64,7 +68,8 @@ pub struct Snapshot {
     pub routes: Arc<Routes>,
     /// The collected routes were read at least once.
     pub complete: bool,
-    /// The last read failed, so a newer route may be missing.
+    /// A newer route may be missing: the last read failed, or a route on its way from `ROUTES` to a parameter was not
+    /// collected yet.
     pub outdated: bool,
 }
 
@@ -78,7 +83,7 @@ impl Snapshot {
     pub fn fault() -> Fault {
         Fault::transient(
             "RoutesUnavailable",
-            "expected to read the collected routes from the table, found no answer",
+            "expected the current routes of other stacks in the table, found no answer or an older collection",
         )
     }
 }
@@ -118,6 +123,8 @@ impl LiveRoutes {
                 base_text: None,
                 version: None,
                 collected: None,
+                taken: Vec::new(),
+                lags: false,
                 begun_reads: 0,
                 ended_read: 0,
                 begun: read,
@@ -188,7 +195,7 @@ impl LiveRoutes {
         Snapshot {
             routes: state.routes.clone(),
             complete: self.collected.is_none() || state.collected.is_some(),
-            outdated: state.failed,
+            outdated: state.failed || state.lags,
         }
     }
 
@@ -305,13 +312,17 @@ impl State {
         consistent: bool,
     ) -> Result<(), Failure> {
         let Compiled {
-            version, document, ..
+            version,
+            document,
+            taken,
+            ..
         } = read.map_err(Failure::Fault)?;
         // A read that is not consistent may return an older version.
         let known = self.version;
         if known.is_none_or(|known| known < version || (consistent && known != version)) {
             self.collected = Some(Routes::parse(&document).map_err(Failure::Problems)?);
             self.version = Some(version);
+            self.taken = taken;
             self.merge();
         }
         Ok(())
@@ -322,6 +333,14 @@ impl State {
             Some(collected) => self.base.and(collected),
             None => self.base.clone(),
         });
+        let has = |name: &String| self.base.iter().any(|route| route.name == *name);
+        self.lags = !self.taken.iter().all(has);
+        if self.lags {
+            tracing::warn!(
+                version = self.version,
+                "routes on their way from ROUTES to a parameter are not collected yet; what no other route takes waits"
+            );
+        }
     }
 }
 

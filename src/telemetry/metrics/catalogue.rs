@@ -72,7 +72,7 @@ metrics! {
     Accepted = "accepted", Count, [];
     /// Messages without a matching route.
     Unrouted = "unrouted", Count, [];
-    /// Messages parked whole, and results returned to their queue, because the routes of other stacks could not be read.
+    /// Messages parked whole, and results returned to their queue, because the current routes of other stacks could not be read.
     RoutesUnavailable = "routes_unavailable", Count, [];
     /// Parameters refused at a collection of routes.
     RouteRefused = "route_refused", Count, [];

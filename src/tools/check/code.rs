@@ -36,6 +36,8 @@ codes! {
     RouteParameter "route-parameter",
     WorkflowName "workflow-name",
     ReplyOfExpress "reply-of-express",
+    MachineTwice "machine-twice",
+    BridgeDiffers "bridge-differs",
     DefinitionMissing "definition-missing",
     AslUnknownState "asl-unknown-state",
     AslUnreachable "asl-unreachable",

@@ -15,6 +15,9 @@ use super::template::{Resource, Template, did_you_mean, listed};
 use crate::domain::inbound::routes::unqualified;
 use crate::tools::template::{Place, below};
 
+/// The properties with the name of a state machine.
+pub const NAMES: [&str; 2] = ["Name", "StateMachineName"];
+
 pub struct Machine<'s> {
     pub resource: Resource<'s>,
     /// Unqualified.

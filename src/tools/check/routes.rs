@@ -4,6 +4,8 @@ mod collected;
 mod gather;
 mod matching;
 
+pub use matching::covers;
+
 use collected::Collected;
 use gather::Content;
 use serde_json::Value;
@@ -225,15 +227,8 @@ fn parse(
     routes: &[Route],
     findings: &mut Findings,
 ) {
-    let mut readable = document.clone();
-    if !routes.is_empty() {
-        readable["routes"] = routes.iter().map(|route| known(&route.value)).collect();
-    }
-    let Err(problems) = Routes::parse(&readable.to_string()) else {
-        return;
-    };
     let mut twice = Vec::new();
-    for problem in problems.0 {
+    for problem in problems_in(document, routes) {
         let at = match place(&problem, routes, &mut twice) {
             Some(route) => format!("{}{}", route.pointer, path(&problem.key)),
             None => format!("{pointer}{}", path(&problem.key)),
@@ -244,6 +239,20 @@ fn parse(
         };
         findings.add(source, &at, code, problem.to_string());
     }
+}
+
+/// The problems of routes, as the functions find them.
+pub fn problems(routes: &[Route]) -> Vec<Problem> {
+    problems_in(&serde_json::json!({ "routes": [] }), routes)
+}
+
+fn problems_in(document: &Value, routes: &[Route]) -> Vec<Problem> {
+    let mut readable = document.clone();
+    if !routes.is_empty() {
+        readable["routes"] = routes.iter().map(|route| known(&route.value)).collect();
+    }
+    let read = Routes::parse(&readable.to_string());
+    read.err().map_or_else(Vec::new, |problems| problems.0)
 }
 
 /// The route of a problem. A duplicate name is a problem of the second route, then of the third.
@@ -282,7 +291,7 @@ fn known(route: &Value) -> Value {
 }
 
 /// The JSON pointer of a key's path such as `reply.topics[0]` or `where.json["a b"]`.
-fn path(key: &str) -> String {
+pub fn path(key: &str) -> String {
     let mut pointer = String::new();
     let mut rest = key;
     while !rest.is_empty() {

@@ -6,14 +6,11 @@ use super::code::Code;
 use super::findings::Findings;
 use super::functions::Function;
 use super::iam::many;
-use super::machines::Machine;
+use super::machines::{Machine, NAMES};
 use super::routes::Route;
 use super::rules;
 use super::template::{Template, is_unresolved};
 use crate::domain::inbound::routes::Glob;
-
-/// The properties with the name of a state machine.
-const NAMES: [&str; 2] = ["Name", "StateMachineName"];
 
 /// Ends the name under which a bridge exports the queue of its completion.
 const COMPLETIONS_QUEUE: &str = "-CompletionsQueue";

@@ -49,6 +49,8 @@ pub struct Stack {
     deployed: Deployed,
     /// The stacks of workflows, by the workflows' names.
     workflows: Mutex<BTreeMap<String, Deployed>>,
+    /// The parameters of the bridge.
+    parameters: BTreeMap<String, String>,
     sources: Arc<RouteSources>,
     known: watch::Receiver<Known>,
     webhook_url: String,
@@ -162,12 +164,24 @@ impl Stack {
             site,
             deployed,
             workflows: Mutex::new(deploying.into_iter().collect()),
+            parameters,
             sources,
             known,
             webhook_url,
             signing_secret,
             api_key,
         })
+    }
+
+    /// Updates the bridge to another template, whose definitions are in place. Its functions keep their URL and names.
+    ///
+    /// # Errors
+    ///
+    /// When the update fails, or changes nothing.
+    pub async fn update_bridge(&mut self, template: Value) -> Result<()> {
+        let webhook = webhook_function(&template, &self.deployed)?.to_owned();
+        self.deployed = self.site.update_bridge(template, &self.parameters).await?;
+        self.sources.reread(self.account(), &webhook).await
     }
 
     /// Deploys a workflow's template beside the bridge. Its routes are in use once they are [collected](Self::collected).

@@ -169,6 +169,26 @@ fn a_taken_name_is_refused_and_never_displaces_its_owner() {
 }
 
 #[test]
+fn a_name_given_up_by_the_variable_goes_to_the_waiting_parameter() {
+    let base = format!("{{\"routes\":[{}]}}", route("a", "a-in", "a-out"));
+    let parameters = [plain("a", 1), plain("b", 1), parameter("c", 1, "{}")];
+    let before = collect(&base, None, &parameters).unwrap().compiled;
+    assert_eq!(
+        (names(&before), &before.taken),
+        (vec!["b".to_owned()], &vec!["a".to_owned()])
+    );
+    let after = collect(BASE, Some(&before), &parameters).unwrap().compiled;
+    assert_eq!(names(&after), ["a", "b"]);
+    assert!(after.taken.is_empty());
+    // And back.
+    let back = collect(&base, Some(&after), &parameters).unwrap().compiled;
+    assert_eq!(
+        (names(&back), &back.taken),
+        (vec!["b".to_owned()], &before.taken)
+    );
+}
+
+#[test]
 fn a_loop_between_stacks_refuses_the_newer_route() {
     let first = next(None, &[plain("a", 1)]);
     let looping = parameter("b", 1, route("b", "a-out", "b-out"));

@@ -189,6 +189,29 @@ async fn a_document_with_problems_leaves_the_last_one_in_use() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_route_that_moves_from_the_variable_to_a_parameter_is_awaited() {
+    let table = Arc::new(FakeTable::default());
+    let collected = |version, routes: &[&str], taken: &[&str]| {
+        table.has(version, routes);
+        table.change(|compiled| compiled.taken = taken.iter().map(ToString::to_string).collect());
+    };
+    // Before the move.
+    collected(1, &["a"], &["base"]);
+    let before = live(&table);
+    before.warm_up(soon()).await;
+    assert!(before.known().is_current());
+    // A function with the new variable, before the next collection and after it.
+    let moved = table.beside(routes(&["other"]));
+    moved.warm_up(soon()).await;
+    let snapshot = moved.known();
+    assert!(snapshot.complete && snapshot.outdated, "{snapshot:?}");
+    collected(2, &["a", "base"], &[]);
+    let snapshot = moved.fresh(soon(), Duration::ZERO).await;
+    assert_eq!(names(&snapshot), "other a base");
+    assert!(snapshot.is_current());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_older_version_counts_in_a_consistent_read_only() {
     let table = Arc::new(FakeTable::default());
     table.has(5, &["a"]);

@@ -83,6 +83,7 @@ fn compiled(routes: &[Value], parameters: &[(&str, ParameterState)]) -> Compiled
         parameters: parameters
             .map(|(name, state)| ((*name).to_owned(), state.clone()))
             .collect(),
+        ..Compiled::default()
     }
 }
 

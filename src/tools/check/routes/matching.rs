@@ -70,7 +70,7 @@ pub fn check(source: &Source, routes: &[Route], findings: &mut Findings) {
 }
 
 /// Whether `wide` sends every message of `narrow` to the same target; false in doubt.
-fn covers(wide: &Route, narrow: &Route) -> bool {
+pub fn covers(wide: &Route, narrow: &Route) -> bool {
     let from = |route: &Route, key: &str| route.value["from"][key].as_str().map(str::to_owned);
     let all_names =
         ["cache", "topic"]

@@ -1,10 +1,11 @@
 //! The routes of a running stack: those of the bridge, and those collected from the stacks of workflows.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -30,11 +31,15 @@ const RELAY_TTL: Duration = Duration::from_secs(1);
 
 /// Where the routes of a deployed bridge come from.
 pub(super) struct RouteSources {
-    /// The document of `ROUTES`.
-    document: String,
-    base: Routes,
+    base: Mutex<Arc<Base>>,
     /// `None` for a bridge that collects no routes.
     collection: Option<Collection>,
+}
+
+/// The routes of `ROUTES`.
+struct Base {
+    document: String,
+    routes: Routes,
 }
 
 struct Collection {
@@ -47,6 +52,7 @@ struct Collection {
 pub(in crate::tools::local) struct Known {
     /// Of the collected ones.
     version: u64,
+    base: Arc<Base>,
     pub routes: Arc<Routes>,
 }
 
@@ -54,32 +60,36 @@ impl RouteSources {
     /// The sources that a function's variables name. `path` has the parameters of the stacks of workflows.
     pub async fn of(account: &Account, function: &str, path: String) -> Result<Self> {
         let variables = account.function_variables(function).await?;
-        let text = |name: &str| variables[name].as_str();
-        let (source, table) = (text("ROUTES"), text("ROUTES_TABLE"));
-        let document = match (source, table) {
-            (Some(text), _) => ssm::document(&RoutesSource::of(text), account.config()).await?,
-            (None, Some(_)) => NO_ROUTES.to_owned(),
-            (None, None) => bail!(
-                "expected the variable `ROUTES` or `ROUTES_TABLE` at the webhook function, found neither"
-            ),
-        };
-        let base = Routes::parse(&document)?;
+        let table = variables["ROUTES_TABLE"].as_str();
+        let base = Base::of(account, &variables).await?;
         let collection = table.map(|table| Collection {
             table: Arc::new(RoutesTable::new(account.config(), table.to_owned())),
             parameters: SsmParameters::new(account.config(), path),
         });
         Ok(Self {
-            document,
-            base,
+            base: Mutex::new(Arc::new(base)),
             collection,
         })
+    }
+
+    /// Reads the variable `ROUTES` again, after an update of the bridge.
+    pub async fn reread(&self, account: &Account, function: &str) -> Result<()> {
+        let variables = account.function_variables(function).await?;
+        let base = Arc::new(Base::of(account, &variables).await?);
+        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = base;
+        Ok(())
+    }
+
+    fn base(&self) -> Arc<Base> {
+        let base = self.base.lock();
+        Arc::clone(&base.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The routes for a relay, which reads them by itself.
     pub fn live(&self) -> Arc<LiveRoutes> {
         let table = self.collection.as_ref().map(|collection| &collection.table);
         LiveRoutes::new(Sources {
-            base: self.base.clone(),
+            base: self.base().routes.clone(),
             parameter: None,
             collected: table.map(|table| Arc::clone(table) as Arc<dyn CompiledRoutes>),
             ttl: RELAY_TTL,
@@ -100,7 +110,7 @@ impl RouteSources {
         let mut open = Vec::new();
         let wait = async {
             loop {
-                match collection.state(&self.document).await? {
+                match collection.state(&self.base().document).await? {
                     Ok(version) => return anyhow::Ok(version),
                     Err(differing) => open = differing,
                 }
@@ -124,10 +134,28 @@ impl RouteSources {
             None => Compiled::default(),
         };
         let collected = Routes::parse(&compiled.document)?;
+        let base = self.base();
         Ok(Known {
             version: compiled.version,
-            routes: Arc::new(self.base.and(&collected)),
+            routes: Arc::new(base.routes.and(&collected)),
+            base,
         })
+    }
+}
+
+impl Base {
+    /// The routes that a function's variables name.
+    async fn of(account: &Account, variables: &Value) -> Result<Self> {
+        let text = |name: &str| variables[name].as_str();
+        let document = match (text("ROUTES"), text("ROUTES_TABLE")) {
+            (Some(text), _) => ssm::document(&RoutesSource::of(text), account.config()).await?,
+            (None, Some(_)) => NO_ROUTES.to_owned(),
+            (None, None) => bail!(
+                "expected the variable `ROUTES` or `ROUTES_TABLE` at the webhook function, found neither"
+            ),
+        };
+        let routes = Routes::parse(&document)?;
+        Ok(Self { document, routes })
     }
 }
 
@@ -219,7 +247,10 @@ impl Follower {
 
     async fn refresh(&mut self, known: &watch::Sender<Known>) -> Result<()> {
         let now = self.sources.read().await?;
-        let is_known = known.borrow().version == now.version;
+        let is_known = {
+            let known = known.borrow();
+            known.version == now.version && Arc::ptr_eq(&known.base, &now.base)
+        };
         if !is_known {
             self.apply(&now.routes)?;
             known.send_replace(now);

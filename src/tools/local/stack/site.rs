@@ -59,6 +59,17 @@ impl Site {
         deploy::create(account, bridge, &self.bucket, &template, parameters).await
     }
 
+    /// Updates the bridge.
+    pub async fn update_bridge(
+        &self,
+        mut template: Value,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Deployed> {
+        self.upload_code(&mut template).await?;
+        let (account, bridge) = (&self.account, &self.bridge);
+        deploy::update(account, bridge, &self.bucket, &template, parameters).await
+    }
+
     /// Deploys a workflow.
     pub async fn deploy(&self, name: &str, template: &Value) -> Result<Deployed> {
         let (stack, template, parameters) = self.prepare(name, template).await?;
