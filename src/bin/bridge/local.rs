@@ -17,6 +17,7 @@ use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::routes::Target;
 use workflow_bridge::tools::check::check;
 use workflow_bridge::tools::local::build;
+use workflow_bridge::tools::local::code::{self, Code};
 use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
 use workflow_bridge::tools::local::topics::MAX_NAME_BYTES;
 use workflow_bridge::tools::local::{Delivery, Emulator, Options, Stack, TopicsPort, Workflow};
@@ -149,12 +150,17 @@ fn warn(templates: &[PathBuf]) {
     }
 }
 
-/// Reads a template and refuses mistakes that prevent a deployment; the binaries of its functions.
+/// Refuses mistakes in a template that prevent a deployment; the bridge's binaries of its functions.
 fn binaries(template: &Value, file: &Path) -> Result<Vec<String>> {
     let name = || format!("`{}`", file.display());
     template::check_replies(template).with_context(name)?;
-    let functions = template::functions(template).with_context(name)?;
-    Ok(functions.into_iter().map(|(_, binary)| binary).collect())
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let functions = code::functions(template, folder).with_context(name)?;
+    let binaries = functions.into_iter().filter_map(|(_, code)| match code {
+        Code::Bridge(binary) => Some(binary),
+        _ => None,
+    });
+    Ok(binaries.collect())
 }
 
 impl Local {

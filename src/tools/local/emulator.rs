@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Mutex;
 
+use super::code::Workshop;
 use super::package::{self, Package};
 use super::process::{Guarded, last_lines, watchful};
 use super::python;
@@ -84,6 +85,7 @@ pub struct Emulator {
     endpoint: String,
     log: PathBuf,
     packages: Mutex<HashMap<PathBuf, Arc<Package>>>,
+    workshop: Workshop,
     run: RunFolder,
 }
 
@@ -100,6 +102,10 @@ impl Emulator {
             endpoint: format!("http://127.0.0.1:{port}"),
             log: log_path(run.path()),
             packages: Mutex::default(),
+            workshop: Workshop {
+                python,
+                folder: workspace.dir().join("functions"),
+            },
             run,
         })
     }
@@ -140,6 +146,11 @@ impl Emulator {
         let package = Arc::new(tokio::task::spawn_blocking(move || package::pack(&path)).await??);
         packages.insert(program.to_owned(), Arc::clone(&package));
         Ok(package)
+    }
+
+    /// Makes the packages of a workflow's own functions.
+    pub(super) fn workshop(&self) -> &Workshop {
+        &self.workshop
     }
 }
 

@@ -80,6 +80,12 @@ fn fingerprint(python: &Python, requirements: &str) -> String {
     hex::encode(&digest.as_ref()[..6])
 }
 
+/// An interpreter that is new enough, for tests.
+#[cfg(test)]
+pub async fn interpreter() -> Result<PathBuf> {
+    Ok(find().await?.executable)
+}
+
 async fn find() -> Result<Python> {
     let mut old = None;
     for name in NAMES {

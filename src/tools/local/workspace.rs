@@ -191,7 +191,8 @@ impl Drop for RunFolder {
     }
 }
 
-fn is_crate(dir: &Path) -> bool {
+/// Whether a folder is a clone of workflow-bridge.
+pub fn is_crate(dir: &Path) -> bool {
     fs::read_to_string(dir.join("Cargo.toml"))
         .is_ok_and(|text| text.lines().any(|line| line.trim() == PACKAGE))
 }
