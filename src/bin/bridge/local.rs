@@ -122,16 +122,14 @@ fn demos() -> String {
     format!("{intro}:{}", plays.collect::<String>())
 }
 
-/// The directories of workflows, with that of the demonstration.
-fn directories(mut with: Vec<PathBuf>, example: Option<PathBuf>) -> Vec<PathBuf> {
-    if let Some(example) = example {
-        let same =
-            |directory: &PathBuf| directory.canonicalize().ok() == example.canonicalize().ok();
+/// Adds directories of workflows, each once.
+fn add(with: &mut Vec<PathBuf>, more: impl IntoIterator<Item = PathBuf>) {
+    for directory in more {
+        let same = |known: &PathBuf| known.canonicalize().ok() == directory.canonicalize().ok();
         if !with.iter().any(same) {
-            with.push(example);
+            with.push(directory);
         }
     }
-    with
 }
 
 /// Prints the findings of `bridge check`. The emulator accepts most of them, so they do not stop the start.
@@ -192,7 +190,16 @@ impl Local {
         }
         let example = self.demo.and_then(demo::Play::example);
         let example = example.map(|name| options.workspace.root().join("examples").join(name));
-        options.with = directories(self.with, example);
+        if let Some(project) = options.workspace.project() {
+            let clone = options.workspace.root().display();
+            eprintln!("In {}, beside the bridge of {clone}", project.display());
+        }
+        // In a project, its own workflow comes first, once it has one.
+        options
+            .with
+            .retain(|directory| Workflow::file(directory).is_ok());
+        add(&mut options.with, self.with);
+        add(&mut options.with, example);
         let bridge = template::read(&options.template)
             .context("cannot use the template (`--template` names another)")?;
         let mut names = binaries(&bridge, &options.template)?;
