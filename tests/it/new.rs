@@ -31,15 +31,17 @@ impl Folder {
 
     /// All files by name, for comparison.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let folders = fs::read_dir(&self.0).unwrap();
-        let folders = folders.map(|entry| entry.unwrap().path());
-        let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
-        let files = files.map(|entry| entry.unwrap().path());
-        let read = |file: PathBuf| {
-            let text = fs::read(&file).unwrap();
-            (file.strip_prefix(&self.0).unwrap().to_owned(), text)
-        };
-        files.map(read).collect()
+        let (mut open, mut files) = (vec![self.0.clone()], BTreeMap::new());
+        while let Some(path) = open.pop() {
+            match fs::read_dir(&path) {
+                Ok(entries) => open.extend(entries.map(|entry| entry.unwrap().path())),
+                Err(_) => {
+                    let name = path.strip_prefix(&self.0).unwrap().to_owned();
+                    files.insert(name, fs::read(&path).unwrap());
+                }
+            }
+        }
+        files
     }
 }
 
