@@ -23,6 +23,7 @@
 pub mod aws;
 pub mod build;
 pub mod claim;
+pub mod code;
 mod deploy;
 mod emulator;
 pub mod flow;

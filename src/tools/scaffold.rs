@@ -3,6 +3,8 @@
 //! The shipped workflows are part of the program, so that it works in any folder. They are edited as text, to keep comments
 //! and layout.
 
+mod project;
+mod removal;
 mod renaming;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +12,8 @@ use serde_json::Value;
 
 use super::template;
 use crate::domain::inbound::routes::Routes;
+pub use project::{alias, project};
+pub use removal::{Left, Removal, removal};
 use renaming::Renaming;
 
 /// Characters in a name, at most: the limit of a route's name.
@@ -47,6 +51,7 @@ const SHIPPED: &[(&str, &str, Option<&str>)] = examples! {
     "approve", Some(definition!("approve"));
     "count", Some(definition!("count"));
     "enqueue", Some(definition!("enqueue"));
+    "enrich-with-lambda", Some(definition!("enrich-with-lambda"));
     "express-enrich", Some(definition!("express-enrich"));
     "on-the-bus", None;
     "order", Some(definition!("order"));
@@ -54,11 +59,36 @@ const SHIPPED: &[(&str, &str, Option<&str>)] = examples! {
     "translate-chat", Some(definition!("translate-chat"));
 };
 
+/// The shipped workflow with a function.
+const WITH_FUNCTION: &str = "enrich-with-lambda";
+
+/// The file and the text of its function, in each language.
+const PYTHON: (&str, &str) = (
+    "function/app.py",
+    include_str!("../../examples/enrich-with-lambda/function/app.py"),
+);
+const NODE: (&str, &str) = ("function/index.mjs", include_str!("scaffold/index.mjs"));
+
+/// Replace the runtime and the handler of the shipped function.
+const IN_NODE: [(&str, &str); 2] = [
+    ("Runtime: python3.13", "Runtime: nodejs22.x"),
+    ("Handler: app.handler", "Handler: index.handler"),
+];
+
+/// The language of a new function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    Python,
+    Node,
+}
+
 /// What a new workflow is made of.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     /// The name of a shipped workflow.
     Like(&'a str),
+    /// The shipped workflow with a function, in a language.
+    Function(Language),
     /// The ARN of a state machine.
     Existing(&'a str),
 }
@@ -72,13 +102,15 @@ pub struct Scaffold {
     pub inbound: Vec<String>,
     /// The topics that it publishes to: those of its replies, and those written out in the state machine.
     pub outbound: Vec<String>,
+    /// A message that it takes.
+    pub sample: &'static str,
 }
 
 impl Scaffold {
     /// The file of its definition; none for a route alone.
     pub fn definition(&self) -> Option<&str> {
         let mut names = self.files.iter().map(|(name, _)| name.as_str());
-        names.find(|name| *name != TEMPLATE)
+        names.find(|name| name.ends_with(".asl.json"))
     }
 }
 
@@ -89,9 +121,24 @@ impl Scaffold {
 /// When the name is illegal, the source is unknown, or the route of an existing state machine is invalid.
 pub fn scaffold(name: &str, source: Source<'_>) -> Result<Scaffold> {
     check_name(name)?;
+    let source = match source {
+        Source::Like(WITH_FUNCTION) => Source::Function(Language::Python),
+        other => other,
+    };
     let (text, definition) = match source {
         Source::Like(like) => copy(name, like)?,
+        Source::Function(Language::Python) => copy(name, WITH_FUNCTION)?,
+        Source::Function(Language::Node) => {
+            let (text, definition) = copy(name, WITH_FUNCTION)?;
+            let replaced = |text: String, (python, node): (&str, &str)| text.replace(python, node);
+            (IN_NODE.into_iter().fold(text, replaced), definition)
+        }
         Source::Existing(arn) => (existing(name, arn), None),
+    };
+    let function = match source {
+        Source::Function(Language::Python) => Some(PYTHON),
+        Source::Function(Language::Node) => Some(NODE),
+        Source::Like(_) | Source::Existing(_) => None,
     };
     let template = template::parse(&text).context("cannot read the new template")?;
     let document = template::routes_document(&template).context("cannot read the new routes")?;
@@ -109,10 +156,15 @@ pub fn scaffold(name: &str, source: Source<'_>) -> Result<Scaffold> {
         published(&serde_json::from_str(&text)?, &mut outbound);
         files.push((format!("{name}.asl.json"), text));
     }
+    files.extend(function.map(|(file, text)| (file.to_owned(), text.to_owned())));
     Ok(Scaffold {
         files,
         inbound: texts(&routes, "/from/topic"),
         outbound,
+        sample: match function {
+            Some(_) => r#"'{"customer": "ada"}'"#,
+            None => "hello",
+        },
     })
 }
 

@@ -1,5 +1,6 @@
 //! The deployment template as data: read from YAML, with the changes of `sam package`.
 
+mod code;
 mod places;
 mod replies;
 mod resolve;
@@ -12,6 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 
+pub use code::{LocalCode, local_code, place_code, set_code};
 pub use places::{Place, Places, Problem, Written, below, parse_json};
 pub use replies::{check_replies, reply_of_express};
 pub use resolve::{ACCOUNT, PIECE, REGION, Resolver, STACK, UNRESOLVED, WORKFLOW_STACK, text};
@@ -27,16 +29,29 @@ pub fn read(path: &Path) -> Result<Value> {
     parse(&text).map_err(|problem| anyhow!("`{}` {problem}", path.display()))
 }
 
-/// The functions built from a binary of this crate: logical id and binary name.
+/// The binaries of the bridge's functions.
+pub const BINARIES: [&str; 6] = [
+    "webhook",
+    "redrive",
+    "completion",
+    "sweep",
+    "routes",
+    "canary",
+];
+
+/// The functions built from the bridge's binaries: logical id and binary name.
 pub fn functions(template: &Value) -> Result<Vec<(String, String)>> {
-    let functions = of_type(template, "AWS::Serverless::Function")?.map(|(id, resource)| {
-        let binary = resource
-            .pointer("/Metadata/BuildProperties/Binary")
-            .and_then(Value::as_str)
-            .with_context(|| format!("function `{id}`: expected the name of a binary in `Metadata.BuildProperties.Binary`, found none"))?;
-        Ok((id.clone(), binary.to_owned()))
-    });
-    functions.collect()
+    let functions = of_type(template, "AWS::Serverless::Function")?;
+    let built = functions.filter_map(|(id, function)| Some((id.clone(), binary(function)?)));
+    let ours = built.filter(|(_, binary)| BINARIES.contains(binary));
+    Ok(ours.map(|(id, binary)| (id, binary.to_owned())).collect())
+}
+
+/// The name of the binary that `sam build` makes for a function.
+pub fn binary(function: &Value) -> Option<&str> {
+    function
+        .pointer("/Metadata/BuildProperties/Binary")?
+        .as_str()
 }
 
 /// Replaces each state machine's `DefinitionUri`, relative to `folder`, by its definition.
@@ -69,12 +84,6 @@ fn definition(file: &Path) -> Result<Value> {
     let name = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
     serde_json::from_str(&text).with_context(|| format!("expected JSON in `{name}`"))
-}
-
-/// Sets the location of a function's code.
-pub fn set_code(template: &mut Value, function: &str, bucket: &str, key: &str) {
-    template["Resources"][function]["Properties"]["CodeUri"] =
-        json!({ "Bucket": bucket, "Key": key });
 }
 
 /// Adds routes to the routes document: each a parameter of its own, which the resource `Routes` names.
@@ -181,24 +190,19 @@ mod tests {
     }
 
     #[test]
-    fn functions_name_their_binaries() {
+    fn the_functions_of_the_bridge_name_their_binaries() {
         let mut template = template();
         assert_eq!(
             functions(&template).unwrap(),
             [("Webhook".to_owned(), "webhook".to_owned())]
         );
-        set_code(&mut template, "Webhook", "code", "k.zip");
-        assert_eq!(
-            template["Resources"]["Webhook"]["Properties"]["CodeUri"],
-            json!({"Bucket": "code", "Key": "k.zip"})
-        );
 
-        template["Resources"]["Webhook"]["Metadata"] = Value::Null;
-        let error = functions(&template).unwrap_err().to_string();
-        assert!(
-            error.contains("`Webhook`") && error.contains("BuildProperties.Binary"),
-            "{error}"
-        );
+        // One without a binary, and one with a binary of its own crate.
+        for own in [Value::Null, json!({"BuildProperties": {"Binary": "mine"}})] {
+            template["Resources"]["Webhook"]["Metadata"] = own;
+            assert!(functions(&template).unwrap().is_empty());
+        }
+        assert!(functions(&Value::Null).is_err());
     }
 
     #[test]

@@ -40,8 +40,9 @@ async fn start(options: Options) -> Result<Stack> {
 }
 
 /// The examples deployed as they are.
-const SHIPPED: [&str; 5] = [
+const SHIPPED: [&str; 6] = [
     "approve",
+    "enrich-with-lambda",
     "express-enrich",
     "on-the-bus",
     "order",

@@ -31,15 +31,17 @@ impl Folder {
 
     /// All files by name, for comparison.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let folders = fs::read_dir(&self.0).unwrap();
-        let folders = folders.map(|entry| entry.unwrap().path());
-        let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
-        let files = files.map(|entry| entry.unwrap().path());
-        let read = |file: PathBuf| {
-            let text = fs::read(&file).unwrap();
-            (file.strip_prefix(&self.0).unwrap().to_owned(), text)
-        };
-        files.map(read).collect()
+        let (mut open, mut files) = (vec![self.0.clone()], BTreeMap::new());
+        while let Some(path) = open.pop() {
+            match fs::read_dir(&path) {
+                Ok(entries) => open.extend(entries.map(|entry| entry.unwrap().path())),
+                Err(_) => {
+                    let name = path.strip_prefix(&self.0).unwrap().to_owned();
+                    files.insert(name, fs::read(&path).unwrap());
+                }
+            }
+        }
+        files
     }
 }
 
@@ -165,6 +167,85 @@ fn a_route_to_an_existing_state_machine_names_the_missing_rights() {
         "{template}"
     );
     assert_eq!(files.len(), 2, "a template for each route");
+}
+
+#[test]
+fn a_removal_takes_only_what_new_wrote() {
+    let folder = Folder::new("new-removed");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+        command.args(arguments).current_dir(&folder.0);
+        let output = command.output().unwrap();
+        (
+            output.status.code(),
+            text(&output.stdout) + &text(&output.stderr),
+        )
+    };
+    let arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:Orders:live";
+    for options in [
+        &[][..],
+        &["--like", "count"],
+        &["--function", "python"],
+        &["--function", "node"],
+        &["--arn", arn],
+    ] {
+        let made = [&["new", "gone"], options].concat();
+        assert_eq!(run(&made).0, Some(0));
+        let files = folder.files();
+        let (code, printed) = run(&["remove", "gone", "--dry-run"]);
+        assert_eq!(code, Some(0), "{printed}");
+        assert!(
+            printed.contains("# would remove gone/template.yaml\n"),
+            "{printed}"
+        );
+        assert_eq!(folder.files(), files, "nothing was removed");
+        let (code, printed) = run(&["remove", "gone"]);
+        assert_eq!(code, Some(0), "{printed}");
+        assert!(
+            printed.contains("  - gone/template.yaml\n") && printed.contains("  - gone\n"),
+            "{printed}"
+        );
+        assert!(!folder.0.join("gone").exists(), "{options:?}");
+    }
+
+    // A change and a file of another name.
+    run(&["new", "kept", "--function", "python"]);
+    let function = folder.0.join("kept/function");
+    fs::write(function.join("app.py"), "mine").unwrap();
+    fs::write(function.join("more.py"), "mine").unwrap();
+    let (code, printed) = run(&["remove", "kept"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        printed.contains("found changes in `function/app.py`") && printed.contains("--force"),
+        "{printed}"
+    );
+    assert!(
+        folder.0.join("kept/template.yaml").is_file(),
+        "nothing was removed"
+    );
+    let (code, printed) = run(&["remove", "kept", "--force"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("kept/function/more.py stays"), "{printed}");
+    assert!(!function.join("app.py").exists() && function.join("more.py").is_file());
+
+    for (arguments, part) in [
+        (&["remove", "kept"][..], "found no `template.yaml`"),
+        (
+            &["remove", "none"],
+            "expected the folder `none`, found none",
+        ),
+        (
+            &["remove", "../new-removed"],
+            "expected a name of 1 to 32 characters",
+        ),
+        (&["remove", "kept", "--dir", ".."], "`--dir`"),
+    ] {
+        let (code, printed) = run(arguments);
+        assert_eq!(code, Some(1), "{printed}");
+        assert!(printed.contains(part), "{printed}");
+    }
+    std::os::unix::fs::symlink("kept", folder.0.join("link")).unwrap();
+    assert!(run(&["remove", "link"]).1.contains("a symbolic link"));
 }
 
 #[test]

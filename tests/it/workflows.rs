@@ -3,6 +3,7 @@
 mod approve;
 pub mod count;
 pub mod enqueue;
+mod enrich_with_lambda;
 mod express_enrich;
 mod listener;
 mod on_the_bus;

@@ -30,14 +30,14 @@ impl Draw {
     pub fn run(self) -> Result<i32> {
         let workspace = Workspace::find()?;
         let files = match self.files.is_empty() {
-            true => all(&workspace.root().join("statemachines"))?,
+            true => all(&workspace.folder().join("statemachines"))?,
             false => self.files,
         };
         let mut out = std::io::stdout().lock();
         let mut stale = false;
         for file in &files {
             let shown = file
-                .strip_prefix(workspace.root())
+                .strip_prefix(workspace.folder())
                 .unwrap_or(file)
                 .display();
             let text =
@@ -46,7 +46,7 @@ impl Draw {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             let name = name.strip_suffix(".asl.json").unwrap_or(&name);
             let page = format!("docs/workflows/{name}.md");
-            let path = workspace.root().join(&page);
+            let path = workspace.folder().join(&page);
             let before = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

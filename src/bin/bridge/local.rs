@@ -17,6 +17,7 @@ use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::routes::Target;
 use workflow_bridge::tools::check::check;
 use workflow_bridge::tools::local::build;
+use workflow_bridge::tools::local::code::{self, Code};
 use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
 use workflow_bridge::tools::local::topics::MAX_NAME_BYTES;
 use workflow_bridge::tools::local::{Delivery, Emulator, Options, Stack, TopicsPort, Workflow};
@@ -121,16 +122,14 @@ fn demos() -> String {
     format!("{intro}:{}", plays.collect::<String>())
 }
 
-/// The directories of workflows, with that of the demonstration.
-fn directories(mut with: Vec<PathBuf>, example: Option<PathBuf>) -> Vec<PathBuf> {
-    if let Some(example) = example {
-        let same =
-            |directory: &PathBuf| directory.canonicalize().ok() == example.canonicalize().ok();
+/// Adds directories of workflows, each once.
+fn add(with: &mut Vec<PathBuf>, more: impl IntoIterator<Item = PathBuf>) {
+    for directory in more {
+        let same = |known: &PathBuf| known.canonicalize().ok() == directory.canonicalize().ok();
         if !with.iter().any(same) {
-            with.push(example);
+            with.push(directory);
         }
     }
-    with
 }
 
 /// Prints the findings of `bridge check`. The emulator accepts most of them, so they do not stop the start.
@@ -149,12 +148,17 @@ fn warn(templates: &[PathBuf]) {
     }
 }
 
-/// Reads a template and refuses mistakes that prevent a deployment; the binaries of its functions.
+/// Refuses mistakes in a template that prevent a deployment; the bridge's binaries of its functions.
 fn binaries(template: &Value, file: &Path) -> Result<Vec<String>> {
     let name = || format!("`{}`", file.display());
     template::check_replies(template).with_context(name)?;
-    let functions = template::functions(template).with_context(name)?;
-    Ok(functions.into_iter().map(|(_, binary)| binary).collect())
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let functions = code::functions(template, folder).with_context(name)?;
+    let binaries = functions.into_iter().filter_map(|(_, code)| match code {
+        Code::Bridge(binary) => Some(binary),
+        _ => None,
+    });
+    Ok(binaries.collect())
 }
 
 impl Local {
@@ -186,7 +190,16 @@ impl Local {
         }
         let example = self.demo.and_then(demo::Play::example);
         let example = example.map(|name| options.workspace.root().join("examples").join(name));
-        options.with = directories(self.with, example);
+        if let Some(project) = options.workspace.project() {
+            let clone = options.workspace.root().display();
+            eprintln!("In {}, beside the bridge of {clone}", project.display());
+        }
+        // In a project, its own workflow comes first, once it has one.
+        options
+            .with
+            .retain(|directory| Workflow::file(directory).is_ok());
+        add(&mut options.with, self.with);
+        add(&mut options.with, example);
         let bridge = template::read(&options.template)
             .context("cannot use the template (`--template` names another)")?;
         let mut names = binaries(&bridge, &options.template)?;

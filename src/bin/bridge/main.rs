@@ -5,11 +5,13 @@ mod connection;
 mod draw;
 mod explain;
 mod health;
+mod init;
 mod listen;
 mod local;
 mod new;
 mod publish;
 mod relay;
+mod remove;
 mod replay;
 mod schema;
 mod secret;
@@ -66,6 +68,8 @@ enum Command {
     Check(check::Check),
     Draw(draw::Draw),
     New(new::New),
+    Remove(remove::Remove),
+    Init(init::Init),
     Schema(schema::Schema),
 }
 
@@ -106,6 +110,8 @@ async fn run(cli: Cli) -> Result<i32> {
         Command::Check(command) => command.run().await,
         Command::Draw(command) => command.run(),
         Command::New(command) => command.run(),
+        Command::Remove(command) => command.run(),
+        Command::Init(command) => command.run(),
         Command::Schema(command) => command.run(),
     }
 }

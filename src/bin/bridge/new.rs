@@ -5,9 +5,11 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use workflow_bridge::domain::inbound::routes::unqualified;
-use workflow_bridge::tools::scaffold::{BRIDGE, Scaffold, Source, TEMPLATE, deployment, scaffold};
+use workflow_bridge::tools::scaffold::{
+    BRIDGE, Language, Scaffold, Source, TEMPLATE, deployment, scaffold,
+};
 use workflow_bridge::tools::terminal::Style;
 
 /// Make the stack of a workflow of your own
@@ -16,7 +18,7 @@ use workflow_bridge::tools::terminal::Style;
 /// route, and its definition. The result deploys at once and does the same as the original, on topics of its own.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge new shout                            # a copy of uppercase\n  cargo bridge new orders --like order\n  cargo bridge new orders --dir workflows           # makes workflows/orders\n  cargo bridge new orders --arn arn:aws:states:eu-west-1:123456789012:stateMachine:Orders\n  cargo bridge new orders --dry-run\n\ndocs/workflows/README.md shows the purpose of each workflow. To undo it, delete the folder."
+    after_help = "Examples:\n  cargo bridge new shout                            # a copy of uppercase\n  cargo bridge new orders --like order\n  cargo bridge new orders --dir workflows           # makes workflows/orders\n  cargo bridge new orders --arn arn:aws:states:eu-west-1:123456789012:stateMachine:Orders\n  cargo bridge new orders --function python        # with a Lambda function\n  cargo bridge new orders --dry-run\n\ndocs/workflows/README.md shows the purpose of each workflow. `cargo bridge remove NAME` undoes it; `cargo bridge init DIR` makes a project outside of the clone."
 )]
 pub struct New {
     /// Its name: 1 to 32 letters, digits, `-` and `_`
@@ -27,8 +29,12 @@ pub struct New {
     #[arg(long, value_name = "WORKFLOW", default_value = "uppercase")]
     like: String,
 
+    /// Copy `enrich-with-lambda`, with its function in this language
+    #[arg(long, value_name = "LANGUAGE", conflicts_with = "like")]
+    function: Option<In>,
+
     /// Make a route to this existing state machine, version or alias instead
-    #[arg(long, value_name = "ARN", conflicts_with = "like")]
+    #[arg(long, value_name = "ARN", conflicts_with_all = ["like", "function"])]
     arn: Option<String>,
 
     /// Make the folder NAME in this one, which lies in the folder that the command is started in
@@ -40,11 +46,28 @@ pub struct New {
     dry_run: bool,
 }
 
+/// The language of a function.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum In {
+    Python,
+    Node,
+}
+
+impl In {
+    pub fn source(self) -> Source<'static> {
+        Source::Function(match self {
+            Self::Python => Language::Python,
+            Self::Node => Language::Node,
+        })
+    }
+}
+
 impl New {
     pub fn run(self) -> Result<i32> {
-        let source = match &self.arn {
-            Some(arn) => Source::Existing(arn),
-            None => Source::Like(&self.like),
+        let source = match (&self.arn, self.function) {
+            (Some(arn), _) => Source::Existing(arn),
+            (None, Some(language)) => language.source(),
+            (None, None) => Source::Like(&self.like),
         };
         let made = scaffold(&self.name, source)?;
         let here = std::env::current_dir().and_then(|here| here.canonicalize());
@@ -75,7 +98,7 @@ impl New {
             let outbound = made.outbound.iter();
             commands.extend(outbound.map(|topic| format!("tail {topic}")));
             let inbound = made.inbound.first();
-            commands.extend(inbound.map(|topic| format!("publish {topic} hello")));
+            commands.extend(inbound.map(|topic| format!("publish {topic} {}", made.sample)));
             writeln!(
                 out,
                 "\nOn this machine, each in a terminal of its own, in a clone of workflow-bridge:"
@@ -105,7 +128,7 @@ impl New {
 }
 
 /// `dir` relative to `here`, which it lies in.
-fn below(here: &Path, dir: &Path) -> Result<PathBuf> {
+pub fn below(here: &Path, dir: &Path) -> Result<PathBuf> {
     let shown = dir.display();
     let full = here.join(dir).canonicalize();
     let full = full.with_context(|| {
@@ -156,11 +179,18 @@ fn write_all(folder: &Path, made: &Scaffold) -> Result<()> {
         }
         made => made.with_context(|| format!("cannot create `{shown}`"))?,
     }
-    for (file, text) in &made.files {
-        if let Err(error) = fs::write(folder.join(file), text) {
-            let _ = fs::remove_dir_all(folder);
-            return Err(error).with_context(|| format!("cannot write `{shown}/{file}`"));
-        }
+    write_files(folder, &made.files).inspect_err(|_| {
+        let _ = fs::remove_dir_all(folder);
+    })
+}
+
+/// Writes files into a folder, and the folders in their names.
+pub fn write_files(folder: &Path, files: &[(String, String)]) -> Result<()> {
+    for (file, text) in files {
+        let path = folder.join(file);
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        made.and_then(|()| fs::write(&path, text))
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Mutex;
 
+use super::code::Workshop;
 use super::package::{self, Package};
 use super::process::{Guarded, last_lines, watchful};
 use super::python;
@@ -20,7 +21,7 @@ use super::workspace::{RunFolder, Workspace};
 use crate::tools::terminal::Progress;
 
 /// The program that starts the emulator, and its modules.
-const PROGRAM: [(&str, &str); 13] = [
+const PROGRAM: [(&str, &str); 14] = [
     ("start.py", include_str!("emulator/start.py")),
     ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
@@ -52,6 +53,10 @@ const PROGRAM: [(&str, &str); 13] = [
         include_str!("emulator/corrections/queues.py"),
     ),
     (
+        "corrections/runtimes.py",
+        include_str!("emulator/corrections/runtimes.py"),
+    ),
+    (
         "corrections/step_functions.py",
         include_str!("emulator/corrections/step_functions.py"),
     ),
@@ -80,6 +85,7 @@ pub struct Emulator {
     endpoint: String,
     log: PathBuf,
     packages: Mutex<HashMap<PathBuf, Arc<Package>>>,
+    workshop: Workshop,
     run: RunFolder,
 }
 
@@ -96,6 +102,10 @@ impl Emulator {
             endpoint: format!("http://127.0.0.1:{port}"),
             log: log_path(run.path()),
             packages: Mutex::default(),
+            workshop: Workshop {
+                python,
+                folder: workspace.dir().join("functions"),
+            },
             run,
         })
     }
@@ -136,6 +146,11 @@ impl Emulator {
         let package = Arc::new(tokio::task::spawn_blocking(move || package::pack(&path)).await??);
         packages.insert(program.to_owned(), Arc::clone(&package));
         Ok(package)
+    }
+
+    /// Makes the packages of a workflow's own functions.
+    pub(super) fn workshop(&self) -> &Workshop {
+        &self.workshop
     }
 }
 

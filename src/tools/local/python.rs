@@ -43,16 +43,23 @@ struct Python {
 /// looks complete.
 pub async fn environment(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
     let python = find().await?;
-    let home = workspace
-        .dir()
-        .join(format!("venv-{}", fingerprint(&python, REQUIREMENTS)));
-    let interpreter = home.join("bin/python");
-    if interpreter.exists() {
+    let name = format!("venv-{}", fingerprint(&python, REQUIREMENTS));
+    let interpreter = |folder: &Path| folder.join(&name).join("bin/python");
+    let installed = workspace.installed();
+    let mut installed = installed.iter().map(|folder| interpreter(folder));
+    if let Some(interpreter) = installed.find(|one| one.exists()) {
         return Ok(interpreter);
     }
 
-    let step =
-        progress.step("installing the AWS emulator into target/bridge (once, about a minute)");
+    let home = workspace.dir().join(&name);
+    let interpreter = interpreter(workspace.dir());
+    let place = match workspace.project() {
+        Some(_) => ".workflow-bridge",
+        None => "target/bridge",
+    };
+    let step = progress.step(&format!(
+        "installing the AWS emulator into {place} (once, about a minute)"
+    ));
     let lock = lock_file(&home.with_extension("lock"))?;
     let _lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
         .await?
@@ -69,7 +76,7 @@ pub async fn environment(workspace: &Workspace, progress: &Progress) -> Result<P
         std::fs::rename(&draft, &home)
             .with_context(|| format!("cannot create `{}`", home.display()))?;
     }
-    step.done("installed the AWS emulator into target/bridge");
+    step.done(&format!("installed the AWS emulator into {place}"));
     Ok(interpreter)
 }
 
@@ -78,6 +85,12 @@ fn fingerprint(python: &Python, requirements: &str) -> String {
     let environment = format!("{python:?}\n{requirements}");
     let digest = digest(&SHA256, environment.as_bytes());
     hex::encode(&digest.as_ref()[..6])
+}
+
+/// An interpreter that is new enough, for tests.
+#[cfg(test)]
+pub async fn interpreter() -> Result<PathBuf> {
+    Ok(find().await?.executable)
 }
 
 async fn find() -> Result<Python> {

@@ -95,6 +95,7 @@ impl Stack {
         (options.edit)(&mut template).context("cannot edit the template")?;
         let folder = options.template.parent().unwrap_or_else(|| ".".as_ref());
         template::inline_definitions(&mut template, folder)?;
+        template::place_code(&mut template, folder)?;
         let signing_secret = random_secret();
         let endpoint = topics.endpoint();
         let own = [

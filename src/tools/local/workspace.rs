@@ -1,4 +1,5 @@
-//! The local stack's folder: `target/bridge` beside the crate's `Cargo.toml`.
+//! The local stack's folder: `target/bridge` beside the crate's `Cargo.toml`, or `.workflow-bridge` in a project outside of the
+//! clone.
 //!
 //! A held lock file marks the folder of a living process: the system releases the lock when the process ends, even by a
 //! crash. Process ids are in folder names for people only.
@@ -22,6 +23,8 @@ const RUN_PREFIX: &str = "run-";
 pub struct Workspace {
     root: PathBuf,
     dir: PathBuf,
+    /// The folder of a project outside of the clone.
+    project: Option<PathBuf>,
 }
 
 /// The addresses and secrets of a running local stack, for other commands. Kept in a file of mode 0600.
@@ -51,17 +54,43 @@ pub struct RunFolder {
 }
 
 impl Workspace {
-    /// Finds the crate upwards from the current directory.
+    /// The file of a project that names the clone on this machine.
+    pub const CONNECTION: &'static str = ".workflow-bridge/clone";
+
+    /// Finds the crate, or a project connected with one, upwards from the current directory.
     pub fn find() -> Result<Self> {
         let here = std::env::current_dir().context("cannot find the current directory")?;
-        let Some(root) = here.ancestors().find(|dir| is_crate(dir)) else {
-            bail!(
-                "expected to be run inside a clone of workflow-bridge, found none in `{}` or above it: change into the clone first",
-                here.display(),
-            );
-        };
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-        Self::new(root, &root.join(target).join("bridge"))
+        Self::above(&here)
+    }
+
+    fn above(here: &Path) -> Result<Self> {
+        for dir in here.ancestors() {
+            if is_crate(dir) {
+                return Self::new(dir, &shared(dir));
+            }
+            let connection = dir.join(Self::CONNECTION);
+            if let Ok(root) = fs::read_to_string(&connection) {
+                let root = Path::new(root.trim_end());
+                if !is_crate(root) {
+                    bail!(
+                        "expected a clone of workflow-bridge in `{}`, which `{}` names, found none: run `cargo bridge init {}` in the clone",
+                        root.display(),
+                        connection.display(),
+                        dir.display(),
+                    );
+                }
+                let scratch = connection.parent().unwrap_or(dir);
+                let project = Some(dir.to_owned());
+                return Ok(Self {
+                    project,
+                    ..Self::new(root, scratch)?
+                });
+            }
+        }
+        bail!(
+            "expected to be run inside a clone of workflow-bridge or a project of `cargo bridge init`, found none in `{}` or above it: change into the clone first",
+            here.display(),
+        );
     }
 
     /// A workspace for the crate in `root` that writes to `dir`.
@@ -70,7 +99,23 @@ impl Workspace {
         Ok(Self {
             root: root.to_owned(),
             dir: dir.to_owned(),
+            project: None,
         })
+    }
+
+    /// The folder of a project outside of the clone; `None` in the clone.
+    pub fn project(&self) -> Option<&Path> {
+        self.project.as_deref()
+    }
+
+    /// The project, or the clone: the folder that the commands work on.
+    pub fn folder(&self) -> &Path {
+        self.project().unwrap_or(&self.root)
+    }
+
+    /// The folders with the emulator: the clone's, if it is installed there, and its own.
+    pub(super) fn installed(&self) -> [PathBuf; 2] {
+        [shared(&self.root), self.dir.clone()]
     }
 
     /// The crate's folder, with `Cargo.toml` and `template.yaml`.
@@ -78,7 +123,7 @@ impl Workspace {
         &self.root
     }
 
-    /// `target/bridge`.
+    /// `target/bridge`, or `.workflow-bridge` of a project.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -191,7 +236,14 @@ impl Drop for RunFolder {
     }
 }
 
-fn is_crate(dir: &Path) -> bool {
+/// The local stack's folder of a clone.
+fn shared(root: &Path) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    root.join(target).join("bridge")
+}
+
+/// Whether a folder is a clone of workflow-bridge.
+pub fn is_crate(dir: &Path) -> bool {
     fs::read_to_string(dir.join("Cargo.toml"))
         .is_ok_and(|text| text.lines().any(|line| line.trim() == PACKAGE))
 }
@@ -273,6 +325,33 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_project_names_its_clone() {
+        let scratch = Scratch::new();
+        let project = scratch.path().join("mine");
+        let inner = project.join("function");
+        fs::create_dir_all(&inner).unwrap();
+        fs::create_dir(project.join(".workflow-bridge")).unwrap();
+        let connect = |text: &str| fs::write(project.join(Workspace::CONNECTION), text).unwrap();
+        let clone = Path::new(env!("CARGO_MANIFEST_DIR"));
+        connect(&format!("{}\n", clone.display()));
+        let workspace = Workspace::above(&inner).unwrap();
+        assert_eq!(workspace.root(), clone);
+        assert_eq!(workspace.project(), Some(project.as_path()));
+        assert_eq!(workspace.folder(), project);
+        assert_eq!(workspace.dir(), project.join(".workflow-bridge"));
+
+        connect("/no/such/clone\n");
+        let error = Workspace::above(&inner).unwrap_err().to_string();
+        assert!(
+            error.contains("`/no/such/clone`") && error.contains("cargo bridge init"),
+            "{error}"
+        );
+        let own = Workspace::above(&clone.join("src")).unwrap();
+        assert_eq!((own.root(), own.project()), (clone, None));
+        assert_eq!(own.folder(), clone);
     }
 
     #[test]

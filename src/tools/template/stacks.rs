@@ -20,8 +20,7 @@ pub fn is_of_workflow(template: &Value) -> bool {
         resource["Type"] == "AWS::SSM::Parameter" && name.to_string().contains(ROUTES_ROOT)
     };
     let is_function = |resource: &Value| {
-        let binary = resource.pointer("/Metadata/BuildProperties/Binary");
-        binary.is_some()
+        super::binary(resource).is_some_and(|name| super::BINARIES.contains(&name))
     };
     resources().any(|(_, resource)| is_named(resource))
         && !resources().any(|(_, resource)| is_function(resource))
@@ -54,10 +53,14 @@ mod tests {
         .unwrap();
         let mut both = workflow.clone();
         both["Resources"]["F"] = parse("Metadata: {BuildProperties: {Binary: webhook}}").unwrap();
+        // A function of its own crate.
+        let mut own = workflow.clone();
+        own["Resources"]["F"] = parse("Metadata: {BuildProperties: {Binary: mine}}").unwrap();
         let other =
             parse("Resources: {R: {Type: AWS::SSM::Parameter, Properties: {Name: /a}}}").unwrap();
         for (template, stack) in [
             (workflow, "workflow"),
+            (own, "workflow"),
             (both, "workflow-bridge"),
             (other, "workflow-bridge"),
             (Value::Null, "workflow-bridge"),

@@ -33,6 +33,7 @@ from corrections import (  # noqa: E402
     logs,
     parameters,
     queues,
+    runtimes,
     step_functions,
     tables,
     tasks,
@@ -90,6 +91,7 @@ def main():
     event_bridge.correct(eventbridge)
     parameters.correct(ssm, eventbridge)
     functions.correct(lambda_svc, iam_evaluator, responses, settings)
+    runtimes.correct(lambda_runtime, lambda_svc, settings)
     queues.correct(sqs, lambda_svc)
     tables.correct(dynamodb)
     logs.correct(cloudwatch_logs, lambda_runtime)

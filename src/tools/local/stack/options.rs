@@ -62,14 +62,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// The shipped template with these binaries, on free ports, without progress output.
+    /// The shipped template with these binaries, on free ports, without progress output; in a project, with its workflow.
     pub fn new(binaries: Binaries) -> Result<Self> {
         let workspace = Workspace::find()?;
         Ok(Self {
             name: NAME.to_owned(),
             account: None,
             template: workspace.root().join("template.yaml"),
-            with: Vec::new(),
+            with: Vec::from_iter(workspace.project().map(PathBuf::from)),
             workspace,
             binaries,
             cache: "demo".to_owned(),

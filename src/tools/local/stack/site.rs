@@ -1,6 +1,7 @@
 //! The account where a bridge's stacks are deployed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -9,8 +10,10 @@ use serde_json::Value;
 use super::workflow;
 use crate::tools::local::aws::Account;
 use crate::tools::local::build::Binaries;
+use crate::tools::local::code::{self, Code};
 use crate::tools::local::deploy::{self, Deployed};
 use crate::tools::local::emulator::Emulator;
+use crate::tools::local::package::Package;
 use crate::tools::template;
 
 pub(super) struct Site {
@@ -114,30 +117,35 @@ impl Site {
         Ok((self.stack_of(name), template, parameters))
     }
 
-    /// Packs and uploads each function's binary and points the template to it.
+    /// Packs and uploads the code of each function and points the template to it.
     async fn upload_code(&self, template: &mut Value) -> Result<()> {
         let mut uploaded = Vec::new();
-        for (function, binary) in template::functions(template)? {
-            let Some(program) = self.binaries.get(&binary) else {
-                let known: Vec<_> = self
-                    .binaries
-                    .keys()
-                    .map(|name| format!("`{name}`"))
-                    .collect();
-                bail!(
-                    "function `{function}` of the template runs the binary `{binary}`: expected one of {}",
-                    known.join(", ")
-                );
-            };
-            let package = self.emulator.package(program).await?;
+        for (id, code) in code::functions(template, Path::new(""))? {
+            let package = self.package(&code).await;
+            let package = package.with_context(|| format!("function `{id}`"))?;
             if !uploaded.contains(&package.key) {
                 self.account
                     .put_object(&self.bucket, &package.key, package.zip.clone())
                     .await?;
                 uploaded.push(package.key.clone());
             }
-            template::set_code(template, &function, &self.bucket, &package.key);
+            template::set_code(template, &id, &self.bucket, &package.key);
         }
         Ok(())
+    }
+
+    async fn package(&self, code: &Code) -> Result<Arc<Package>> {
+        let Code::Bridge(binary) = code else {
+            return Ok(Arc::new(self.emulator.workshop().package(code).await?));
+        };
+        let Some(program) = self.binaries.get(binary) else {
+            let known = self.binaries.keys().map(|name| format!("`{name}`"));
+            let known: Vec<_> = known.collect();
+            bail!(
+                "its binary is `{binary}`: expected one of {}",
+                known.join(", ")
+            );
+        };
+        self.emulator.package(program).await
     }
 }

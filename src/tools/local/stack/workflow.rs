@@ -16,7 +16,7 @@ const TEMPLATE: &str = "template.yaml";
 pub struct Workflow {
     /// The directory's name.
     pub name: String,
-    /// With the definitions of its state machines in place.
+    /// With the definitions of its state machines in place, and the places of its functions' code absolute.
     pub template: Value,
 }
 
@@ -46,6 +46,8 @@ impl Workflow {
         let file = Self::file(directory)?;
         let mut template = template::read(&file)?;
         template::inline_definitions(&mut template, directory)
+            .with_context(|| format!("`{}`", file.display()))?;
+        template::place_code(&mut template, directory)
             .with_context(|| format!("`{}`", file.display()))?;
         let name = name(directory)?;
         Ok(Self { name, template })

@@ -113,6 +113,17 @@ pub const PLAYS: &[Play] = &[
         ],
     },
     Play {
+        name: "enrich-with-lambda",
+        about: "a Python function looks up what the message lacks",
+        done: "a message came back with what the function found",
+        steps: &[
+            publish("enrich-with-lambda-in", r#"{"customer": "ada"}"#),
+            receive("enrich-with-lambda-out", "the enriched message", |text| {
+                text.contains("gold")
+            }),
+        ],
+    },
+    Play {
         name: "on-the-bus",
         about: "a message becomes an event, and a rule puts it into a queue",
         done: "a message came out of the queue as an event",
