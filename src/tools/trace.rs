@@ -5,6 +5,7 @@
 
 pub mod assemble;
 pub mod context;
+pub mod failure;
 pub mod gather;
 pub mod history;
 pub mod ledger;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::{Result, anyhow, bail};
+use aws_config::SdkConfig;
 use clap::Args;
 use workflow_bridge::adapters::aws::routes_table::RoutesTable;
 use workflow_bridge::adapters::aws::ssm::load_routes;
@@ -67,7 +68,7 @@ impl Trace {
             Progress::shown()
         };
         let step = progress.step(&format!("looking for it at {}", place.name));
-        let (routes, unread) = routes(&place).await;
+        let (routes, unread) = routes(&place.config, &place.outputs).await;
         let mut known = routes.iter().flat_map(Routes::iter);
         if let Subject::Key(key) = &subject
             && !known.any(|route| route.key().is_some())
@@ -124,22 +125,25 @@ fn stack(place: &Place) -> Stack {
 }
 
 /// The functions' routes; without them, the report has the rest.
-async fn routes(place: &Place) -> (Option<Routes>, Option<Unanswered>) {
+pub async fn routes(
+    config: &SdkConfig,
+    outputs: &BTreeMap<String, String>,
+) -> (Option<Routes>, Option<Unanswered>) {
     let unread = |error: String| {
         let source = "the routes".to_owned();
         (None, Some(Unanswered { source, error }))
     };
-    let Some(parameter) = place.outputs.get("RoutesParameter") else {
+    let Some(parameter) = outputs.get("RoutesParameter") else {
         return unread(
             "expected an output `RoutesParameter`, found none: deploy this version's template.yaml"
                 .to_owned(),
         );
     };
-    let own = match load_routes(&RoutesSource::Parameter(parameter.clone()), &place.config).await {
+    let own = match load_routes(&RoutesSource::Parameter(parameter.clone()), config).await {
         Ok(routes) => routes,
         Err(error) => return unread(error.to_string()),
     };
-    match collected(place).await {
+    match collected(config, outputs).await {
         Ok(collected) => (Some(own.and(&collected)), None),
         Err(error) => {
             let source = "the routes of other stacks".to_owned();
@@ -149,9 +153,12 @@ async fn routes(place: &Place) -> (Option<Routes>, Option<Unanswered>) {
 }
 
 /// The routes of other stacks.
-async fn collected(place: &Place) -> Result<Routes, String> {
-    let table = place.outputs.get("LedgerTableName").cloned();
-    let table = RoutesTable::new(&place.config, table.unwrap_or_default());
+async fn collected(
+    config: &SdkConfig,
+    outputs: &BTreeMap<String, String>,
+) -> Result<Routes, String> {
+    let table = outputs.get("LedgerTableName").cloned();
+    let table = RoutesTable::new(config, table.unwrap_or_default());
     let compiled = table.load(true).await.map_err(|fault| fault.to_string())?;
     let document = compiled.unwrap_or_default().document;
     Routes::parse(&document).map_err(|problems| problems.to_string())

@@ -1,7 +1,7 @@
 //! The account where a bridge's stacks are deployed.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -21,9 +21,14 @@ pub(super) struct Site {
     pub bridge: String,
     /// The cache of the shipped routes.
     pub cache: String,
-    binaries: Binaries,
+    /// Exchanged when functions are built again.
+    binaries: Mutex<Binaries>,
     /// For code and templates.
     bucket: String,
+    /// The keys of the packages in the bucket.
+    uploaded: Mutex<BTreeSet<String>>,
+    /// The key of each executable that a stack runs.
+    running: Mutex<BTreeMap<String, String>>,
 }
 
 impl Site {
@@ -43,8 +48,10 @@ impl Site {
             account,
             bridge,
             cache,
-            binaries,
+            binaries: Mutex::new(binaries),
             bucket,
+            uploaded: Mutex::default(),
+            running: Mutex::default(),
         })
     }
 
@@ -57,6 +64,19 @@ impl Site {
         self.upload_code(&mut template).await?;
         let (account, bridge) = (&self.account, &self.bridge);
         deploy::create(account, bridge, &self.bucket, &template, parameters).await
+    }
+
+    /// Updates the stack of the bridge.
+    pub async fn update_bridge(
+        &self,
+        mut template: Value,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Deployed> {
+        self.upload_code(&mut template).await?;
+        let (account, bridge) = (&self.account, &self.bridge);
+        deploy::update(account, bridge, &self.bucket, &template, parameters)
+            .await
+            .with_context(|| format!("cannot update the stack `{bridge}`"))
     }
 
     /// Deploys a workflow.
@@ -103,28 +123,56 @@ impl Site {
         Ok((self.stack_of(name), template, parameters))
     }
 
+    /// The executables of the functions.
+    pub fn binaries(&self) -> Binaries {
+        let binaries = self.binaries.lock();
+        binaries.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Uses these executables from the next update on.
+    pub fn set_binaries(&self, built: Binaries) {
+        let binaries = self.binaries.lock();
+        *binaries.unwrap_or_else(PoisonError::into_inner) = built;
+    }
+
+    /// The executables whose content differs from the last uploaded one.
+    pub async fn changed_binaries(&self) -> Result<BTreeSet<String>> {
+        let mut changed = BTreeSet::new();
+        for (name, program) in self.binaries() {
+            let package = self.emulator.package(&program).await?;
+            let running = self.running.lock();
+            let running = running.unwrap_or_else(PoisonError::into_inner);
+            if running.get(&name).is_some_and(|key| *key != package.key) {
+                changed.insert(name);
+            }
+        }
+        Ok(changed)
+    }
+
     /// Packs and uploads each function's binary and points the template to it.
     async fn upload_code(&self, template: &mut Value) -> Result<()> {
-        let mut uploaded = Vec::new();
+        let binaries = self.binaries();
         for (function, binary) in template::functions(template)? {
-            let Some(program) = self.binaries.get(&binary) else {
-                let known: Vec<_> = self
-                    .binaries
-                    .keys()
-                    .map(|name| format!("`{name}`"))
-                    .collect();
+            let Some(program) = binaries.get(&binary) else {
+                let known: Vec<_> = binaries.keys().map(|name| format!("`{name}`")).collect();
                 bail!(
                     "function `{function}` of the template runs the binary `{binary}`: expected one of {}",
                     known.join(", ")
                 );
             };
             let package = self.emulator.package(program).await?;
-            if !uploaded.contains(&package.key) {
+            let uploaded = || self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_there = uploaded().contains(&package.key);
+            if !is_there {
                 self.account
                     .put_object(&self.bucket, &package.key, package.zip.clone())
                     .await?;
-                uploaded.push(package.key.clone());
+                uploaded().insert(package.key.clone());
             }
+            let running = self.running.lock();
+            let mut running = running.unwrap_or_else(PoisonError::into_inner);
+            running.insert(binary, package.key.clone());
+            drop(running);
             template::set_code(template, &function, &self.bucket, &package.key);
         }
         Ok(())
