@@ -8,6 +8,7 @@ pub mod context;
 pub mod failure;
 pub mod gather;
 pub mod history;
+pub mod latest;
 pub mod ledger;
 pub mod lines;
 pub mod links;

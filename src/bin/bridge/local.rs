@@ -25,7 +25,6 @@ use workflow_bridge::tools::local::{
 };
 use workflow_bridge::tools::template;
 use workflow_bridge::tools::terminal::{Progress, Style, preview, seconds};
-use workflow_bridge::tools::trace::model::Failure;
 
 /// Width of the shown beginning of a message.
 const PREVIEW: usize = 60;
@@ -354,7 +353,7 @@ fn edit(style: Style, edited: &Edited) -> String {
             let refused = format!("not updated: {errors} errors above");
             (style.bad("✗"), refused)
         }
-        Outcome::Failed(why) => (style.bad("✗"), format!("not updated: {why}")),
+        Outcome::Failed(why) => (style.bad("✗"), format!("not updated, the stack is as before: {why}")),
     };
     let stack = edited.stack.as_ref();
     let stack = stack.map_or(String::new(), |stack| format!("  {stack}"));
@@ -441,14 +440,11 @@ pub fn line(style: Style, happening: &Happening) -> String {
                 "RUNNING" => style.dim(status),
                 _ => style.bad(format_args!("✗ {status}")),
             };
-            let mut failure = failure.as_deref().map_or(String::new(), |text| {
-                format!("  {}", preview(text, usize::MAX))
-            });
-            let place = failed.as_ref().map(Failure::words);
-            if let Some(words) = place {
-                let words = style.bad(preview(&words, usize::MAX));
-                failure = format!("  failed {words}{failure}");
-            }
+            let place = failed.as_ref().map(|failed| format!("failed {}", failed.words()));
+            let why = [place.as_ref(), failure.as_ref()].into_iter().flatten();
+            let why: String = why
+                .map(|text| format!("\n               {}", style.bad(preview(text, usize::MAX))))
+                .collect();
             let at = failed.as_ref().and_then(|failed| failed.state.as_deref());
             let at = states.iter().rposition(|state| Some(state.as_str()) == at);
             let states = states.iter().enumerate();
@@ -460,7 +456,7 @@ pub fn line(style: Style, happening: &Happening) -> String {
                 .collect();
             let states = states.join(" → ");
             format!(
-                "    execution  {name}  {shown}{failure}  {states}  {}",
+                "    execution  {name}  {shown}  {states}  {}{why}",
                 style.dim(seconds(*took))
             )
         }

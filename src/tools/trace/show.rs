@@ -396,13 +396,13 @@ fn when(after_ms: Option<i64>, at: i64) -> String {
 }
 
 /// `2026-01-31 09:30:00.123` in UTC.
-fn moment(ms: i64) -> String {
+pub(super) fn moment(ms: i64) -> String {
     let text = super::words::time(ms);
     let text = text.trim_end_matches('Z').replace('T', " ");
     format!("{text}.{:03} UTC", ms.rem_euclid(1000))
 }
 
 /// On one line, without characters that move the cursor.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     preview(text, usize::MAX)
 }

@@ -151,7 +151,7 @@ impl Gathering<'_> {
 }
 
 /// The ARN of an execution.
-pub(super) fn execution_arn(machine: &str, name: &str) -> String {
+pub(in crate::tools::trace) fn execution_arn(machine: &str, name: &str) -> String {
     let arn = unqualified(machine).replacen(":stateMachine:", ":execution:", 1);
     format!("{arn}:{name}")
 }
