@@ -353,7 +353,10 @@ fn edit(style: Style, edited: &Edited) -> String {
             let refused = format!("not updated: {errors} errors above");
             (style.bad("✗"), refused)
         }
-        Outcome::Failed(why) => (style.bad("✗"), format!("not updated, the stack is as before: {why}")),
+        Outcome::Failed(why) => (
+            style.bad("✗"),
+            format!("not updated, the stack is as before: {why}"),
+        ),
     };
     let stack = edited.stack.as_ref();
     let stack = stack.map_or(String::new(), |stack| format!("  {stack}"));
@@ -440,7 +443,9 @@ pub fn line(style: Style, happening: &Happening) -> String {
                 "RUNNING" => style.dim(status),
                 _ => style.bad(format_args!("✗ {status}")),
             };
-            let place = failed.as_ref().map(|failed| format!("failed {}", failed.words()));
+            let place = failed
+                .as_ref()
+                .map(|failed| format!("failed {}", failed.words()));
             let why = [place.as_ref(), failure.as_ref()].into_iter().flatten();
             let why: String = why
                 .map(|text| format!("\n               {}", style.bad(preview(text, usize::MAX))))

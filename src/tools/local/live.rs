@@ -31,6 +31,8 @@ use source::Source;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The same for Rust sources, which an editor saves in several files.
 const LOOK_AT_CODE_EVERY: Duration = Duration::from_secs(1);
+/// The age of collected routes after which functions read them again.
+const ROUTES_TTL: Duration = Duration::from_secs(1);
 /// File names in a line, at most.
 const MOST_NAMES: usize = 3;
 
@@ -76,11 +78,12 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// Lets functions read collected routes that are a second old again, so that an edited route is in use soon.
+/// Lets functions read collected routes again that are a second old, so that an edited route is in use soon.
 pub fn read_routes_often(template: &mut Value) -> Result<()> {
     let variables = template.pointer_mut("/Globals/Function/Environment/Variables");
     if let Some(variables) = variables.and_then(Value::as_object_mut) {
-        variables.insert("ROUTES_TTL_SECONDS".to_owned(), "1".into());
+        let seconds = ROUTES_TTL.as_secs().to_string();
+        variables.insert("ROUTES_TTL_SECONDS".to_owned(), seconds.into());
     }
     Ok(())
 }
@@ -315,7 +318,12 @@ impl Follower {
             }
         }
         if self.stack.collects() {
+            let before = self.stack.routes();
             self.stack.collected().await?;
+            if !Arc::ptr_eq(&before, &self.stack.routes()) {
+                // A warm function knows the routes of its last read.
+                tokio::time::sleep(ROUTES_TTL).await;
+            }
         }
         Ok(Some(words.join(", ")))
     }
