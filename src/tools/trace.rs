@@ -5,8 +5,10 @@
 
 pub mod assemble;
 pub mod context;
+pub mod failure;
 pub mod gather;
 pub mod history;
+pub mod latest;
 pub mod ledger;
 pub mod lines;
 pub mod links;

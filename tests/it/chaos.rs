@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use workflow_bridge::domain::inbound::execution_name::sequence_in_name;
 use workflow_bridge::domain::inbound::letter::Reason;
 use workflow_bridge::tools::local::workspace::Workspace;
-use workflow_bridge::tools::local::{Emulator, Stack};
+use workflow_bridge::tools::local::{Emulator, Port, Stack};
 use workflow_bridge::tools::template::{add_resource, add_routes};
 use workflow_bridge::tools::terminal::Progress;
 
@@ -111,7 +111,7 @@ async fn run(messages: u64, seed: u64) -> Report {
     let began = Instant::now();
     // An emulator of its own, so that other tests put no load on it.
     let workspace = Workspace::find().unwrap();
-    let emulator = Emulator::start(&workspace, 0, &Progress::silent())
+    let emulator = Emulator::start(&workspace, Port::Free, &Progress::silent())
         .await
         .unwrap();
     let faulty = FaultyStack::start(Arc::new(emulator), &QUICK, |template| {

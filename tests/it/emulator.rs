@@ -8,7 +8,7 @@ use workflow_bridge::adapters::aws::objects::S3Objects;
 use workflow_bridge::domain::ports::Objects;
 use workflow_bridge::tools::local::python;
 use workflow_bridge::tools::local::workspace::Workspace;
-use workflow_bridge::tools::local::{Account, Emulator};
+use workflow_bridge::tools::local::{Account, Emulator, Port};
 use workflow_bridge::tools::terminal::Progress;
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn unittest(folder: &'static str) {
 #[tokio::test]
 async fn a_presigned_url_gives_access_to_its_object() {
     let workspace = Workspace::find().unwrap();
-    let emulator = Emulator::start(&workspace, 0, &Progress::silent())
+    let emulator = Emulator::start(&workspace, Port::Free, &Progress::silent())
         .await
         .unwrap();
     let account = Account::new(emulator.endpoint(), &Account::fresh_id());

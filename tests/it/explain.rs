@@ -64,6 +64,36 @@ fn has(text: &str, lines: &[&str]) {
 }
 
 #[test]
+fn a_message_is_made_up_from_topic_and_text() {
+    let explain = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_bridge"))
+            .arg("explain")
+            .args(arguments)
+            .env("ROUTES", ROUTES)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap()
+    };
+    let message = ["--topic", "orders/1", "--text", r#"{"kind":"order"}"#];
+    let output = explain(&message);
+    let text = String::from_utf8(output.stdout).unwrap();
+    has(
+        &text,
+        &["cache `demo`, topic `orders/1`, number 1", "✓ orders\n"],
+    );
+    let output = explain(&[&message[..], &["--cache", "Demo"]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    has(&text, &["cache `Demo`", "✓ audit\n"]);
+    for arguments in [
+        &message[..2],
+        &[][..],
+        &["--event", "-", "--topic", "t", "--text", "x"],
+    ] {
+        assert_eq!(explain(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
 fn the_text_lists_matching_routes_and_why_others_do_not_match() {
     let text = explained(
         &body(r#"{"kind":"order","n":9007199254740993,"reply_to":"elsewhere"}"#).to_string(),

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::telemetry::metrics::Metric;
-use workflow_bridge::tools::local::{Emulator, Stack, workspace::Workspace};
+use workflow_bridge::tools::local::{Emulator, Port, Stack, workspace::Workspace};
 use workflow_bridge::tools::template::add_routes;
 use workflow_bridge::tools::terminal::Progress;
 
@@ -135,7 +135,7 @@ fn metrics_match_the_outcomes() {
 async fn run(messages: u64) {
     // An emulator of its own, so that its logs have no other lines.
     let workspace = Workspace::find().unwrap();
-    let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
+    let emulator = Emulator::start(&workspace, Port::Free, &Progress::silent()).await;
     let emulator = Arc::new(emulator.unwrap());
     let (address, segments) = daemon().await;
     let traced = [

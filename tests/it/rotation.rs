@@ -26,7 +26,7 @@ fn no_message_with_a_valid_signature_is_refused() {
         let faulty = deploy(quicken).await;
         let stack = &faulty.stack;
         let publications = Publications::of(stack);
-        let old_key = stack.state(0).api_key;
+        let old_key = stack.functions_key().to_owned();
         let new_key = local_api_key();
 
         let began = std::time::Instant::now();

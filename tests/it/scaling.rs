@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use workflow_bridge::tools::local::workspace::Workspace;
-use workflow_bridge::tools::local::{Emulator, Stack};
+use workflow_bridge::tools::local::{Emulator, Port, Stack};
 use workflow_bridge::tools::terminal::Progress;
 
 use crate::deployed::RUNTIME;
@@ -56,7 +56,7 @@ const HANDLED: &str = "handled a batch";
 /// A stack in an emulator of its own.
 async fn deployed() -> FaultyStack {
     let workspace = Workspace::find().unwrap();
-    let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
+    let emulator = Emulator::start(&workspace, Port::Free, &Progress::silent()).await;
     let emulator = Arc::new(emulator.unwrap());
     let examples = ["express-enrich"];
     let started = FaultyStack::start_with(emulator, &examples, &[], |_| Ok(())).await;

@@ -21,7 +21,7 @@ const MACHINE: &str = "UppercaseWorkflow";
 const NO_ID: &str = "00000000000000000000000000000000";
 
 /// A folder in which the command line finds this running local stack.
-struct Desk {
+pub struct Desk {
     folder: PathBuf,
     _run: Option<RunFolder>,
 }
@@ -33,7 +33,7 @@ impl Drop for Desk {
 }
 
 impl Desk {
-    fn of(state: Option<&State>) -> Self {
+    pub fn of(state: Option<&State>) -> Self {
         let folder = std::env::temp_dir().join(format!("bridge-trace-{}", Account::fresh_id()));
         let root = Workspace::find().unwrap().root().to_owned();
         let workspace = Workspace::new(&root, &folder.join("bridge")).unwrap();
@@ -45,7 +45,15 @@ impl Desk {
         Self { folder, _run: run }
     }
 
-    async fn run(&self, arguments: &[&str]) -> Output {
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        tokio::task::spawn_blocking(move || command.output())
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
             command.env_remove(name);
@@ -56,22 +64,21 @@ impl Desk {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_CONFIG_FILE", "/nonexistent")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+            .env_remove("MOMENTO_API_KEY")
+            .env_remove("MOMENTO_ENDPOINT")
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::null());
-        tokio::task::spawn_blocking(move || command.output())
-            .await
-            .unwrap()
-            .unwrap()
+        command
     }
 
-    async fn json(&self, message: &str) -> Value {
+    pub async fn json(&self, message: &str) -> Value {
         let output = self.run(&["trace", "--json", message]).await;
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
     /// Waits until the first message has this state and these events; returns it.
-    async fn stands(&self, message: &str, state: &str, happened: &[&str]) -> Value {
+    pub async fn stands(&self, message: &str, state: &str, happened: &[&str]) -> Value {
         let mut found = Value::Null;
         until(&format!("`{state}` after {happened:?}"), async || {
             let report = self.json(message).await;
@@ -88,7 +95,7 @@ impl Desk {
     }
 
     /// The text output; printed with `--nocapture`.
-    async fn text(&self, message: &str) -> String {
+    pub async fn text(&self, message: &str) -> String {
         let output = self.run(&["trace", message]).await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();

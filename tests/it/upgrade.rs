@@ -315,7 +315,7 @@ impl Traffic {
 }
 
 /// Updates the bridge while messages come in.
-async fn deploy(bridge: &mut Stack, traffic: &mut Traffic, deployment: Deployment) {
+async fn deploy(bridge: &Stack, traffic: &mut Traffic, deployment: Deployment) {
     let ended = AtomicBool::new(false);
     let before = traffic.number;
     let sending = async {
@@ -324,7 +324,7 @@ async fn deploy(bridge: &mut Stack, traffic: &mut Traffic, deployment: Deploymen
         }
     };
     let updating = async {
-        bridge.update_bridge(template(deployment)).await.unwrap();
+        bridge.update_bridge(&template(deployment)).await.unwrap();
         ended.store(true, Ordering::Relaxed);
     };
     tokio::join!(sending, updating);
@@ -356,7 +356,7 @@ fn the_documented_upgrade_loses_no_message_and_no_result() {
             Ok(())
         });
         let emulator = Arc::clone(stack().await.emulator());
-        let mut bridge = Stack::start_in(emulator, options).await.unwrap();
+        let bridge = Stack::start_in(emulator, options).await.unwrap();
         let mut traffic = Traffic::of(&bridge);
         let kept = [
             "ParkedQueue",
@@ -366,8 +366,8 @@ fn the_documented_upgrade_loses_no_message_and_no_result() {
         ];
         let kept = kept.map(|id| (id, bridge.resource(id).unwrap().to_owned()));
         traffic.send().await;
-        deploy(&mut bridge, &mut traffic, Deployment::Queues).await;
-        deploy(&mut bridge, &mut traffic, Deployment::Both).await;
+        deploy(&bridge, &mut traffic, Deployment::Queues).await;
+        deploy(&bridge, &mut traffic, Deployment::Both).await;
         for workflow in ["Hold", "Bare"] {
             let name = workflow.to_lowercase();
             let own = own_stack(workflow);
@@ -375,7 +375,7 @@ fn the_documented_upgrade_loses_no_message_and_no_result() {
             // The route's name is taken until the next deployment.
             refused(&bridge, &name, 1).await;
         }
-        deploy(&mut bridge, &mut traffic, Deployment::Moved).await;
+        deploy(&bridge, &mut traffic, Deployment::Moved).await;
         invoke(&bridge, "RoutesFunction").await;
         bridge.collected().await.unwrap();
         traffic.send().await;
@@ -393,7 +393,7 @@ fn the_documented_upgrade_loses_no_message_and_no_result() {
         )
         .await;
         settle(&bridge, &["UppercaseWorkflow"]).await;
-        deploy(&mut bridge, &mut traffic, Deployment::New).await;
+        deploy(&bridge, &mut traffic, Deployment::New).await;
         bridge.collected().await.unwrap();
         traffic.send().await;
         traffic.answer().await;

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
-use workflow_bridge::tools::local::Emulator;
 use workflow_bridge::tools::local::workspace::Workspace;
+use workflow_bridge::tools::local::{Emulator, Port};
 use workflow_bridge::tools::terminal::Progress;
 
 use self::cell::{Finding, Late, play};
@@ -148,7 +148,7 @@ fn each_fault_gives_a_true_answer_in_time_and_the_message_arrives() {
         let file = workspace.root().join("docs/reliability.md");
         let page = (!writing).then(|| table::read(&file).unwrap());
         // An emulator of its own: dozens of hanging functions would block other tests.
-        let emulator = Emulator::start(&workspace, 0, &Progress::silent()).await;
+        let emulator = Emulator::start(&workspace, Port::Free, &Progress::silent()).await;
         let emulator = Arc::new(emulator.unwrap());
         let wanted = |scene: &Scene| -> Vec<_> {
             let cells = scene.cells().filter(|(kind, lasts)| {

@@ -35,13 +35,15 @@ pub struct Connection {
 }
 
 /// An endpoint, with its API key and a cache.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     endpoint: String,
     api_key: String,
     pub cache: String,
     /// For people: "the local stack" or the endpoint.
     pub name: String,
+    /// The running local stack, if this is its endpoint.
+    pub local: Option<State>,
 }
 
 impl Connection {
@@ -86,10 +88,11 @@ impl Connection {
                 }
             })?;
             return Ok(Place {
-                endpoint: state.topics_endpoint,
-                api_key: state.api_key,
-                cache: self.cache.clone().unwrap_or(state.cache),
+                endpoint: state.topics_endpoint.clone(),
+                api_key: state.api_key.clone(),
+                cache: self.cache.clone().unwrap_or(state.cache.clone()),
                 name: "the local stack".to_owned(),
+                local: Some(state),
             });
         };
         let cache = self.cache.clone().with_context(|| {
@@ -100,6 +103,7 @@ impl Connection {
             endpoint,
             api_key,
             cache,
+            local: None,
         })
     }
 }
@@ -122,14 +126,18 @@ impl Place {
         MomentoEndpoint::parse(&self.endpoint).map_err(|text| anyhow!(text))
     }
 
-    /// Waits until a plain `http://` endpoint refuses connections. The SDK's subscriptions would retry for ever, without a
-    /// pause; Momento itself comes back, a local stack does not.
+    /// Waits until a plain `http://` endpoint refuses connections: a local server stopped.
     pub async fn gone(&self) {
-        let Some(address) = self.endpoint.strip_prefix("http://") else {
-            return std::future::pending().await;
-        };
-        while tokio::net::TcpStream::connect(address).await.is_ok() {
+        while self.is_there().await {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Whether a plain `http://` endpoint takes connections; any other one does.
+    pub async fn is_there(&self) -> bool {
+        match self.endpoint.strip_prefix("http://") {
+            None => true,
+            Some(address) => tokio::net::TcpStream::connect(address).await.is_ok(),
         }
     }
 }
@@ -169,6 +177,8 @@ mod tests {
             account: String::new(),
             webhook_url: String::new(),
             signing_secret: String::new(),
+            console: None,
+            relay: false,
             outputs: Default::default(),
         })
     }
@@ -211,7 +221,8 @@ mod tests {
                 endpoint: "e".into(),
                 api_key: "k".into(),
                 cache: "c".into(),
-                name: "`e`".into()
+                name: "`e`".into(),
+                local: None,
             }
         );
         let place = connection(Some("c"), Some("f"), false)

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::config::RoutesSource;
+use workflow_bridge::domain::inbound::message::Value;
+use workflow_bridge::domain::inbound::message::delivery::DeliveryBody;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::environment::environment;
 use workflow_bridge::tools::explain::{Holder, Source, explain};
@@ -24,12 +26,30 @@ const TEMPLATE: &str = "template.yaml";
 /// Calls nothing: no account, no network, no running stack. Shows the name and the input of each execution, byte for byte with `--json`, and the topics of its results. Signature and age decide nothing here.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge explain --event body.json                   # with the routes of ./template.yaml\n  cargo bridge explain --event body.json --template examples/count/template.yaml\n  cargo bridge explain --event letter.json --routes routes.json\n  aws sqs receive-message --queue-url \"$DEAD_LETTER_QUEUE_URL\" | cargo bridge explain --event -\n  cargo bridge explain --event body.json --json | jq -r '.routes[].does.input // empty'\n\nThe exit code is 0 when the message could be explained, even if no route takes it."
+    override_usage = "cargo bridge explain [OPTIONS] --topic <TOPIC> --text <TEXT>\n       cargo bridge explain [OPTIONS] --event <FILE>",
+    after_help = "Examples:\n  cargo bridge explain --topic uppercase-in --text hello\n  cargo bridge explain --event body.json                   # with the routes of ./template.yaml\n  cargo bridge explain --event body.json --template examples/count/template.yaml\n  cargo bridge explain --event letter.json --routes routes.json\n  aws sqs receive-message --queue-url \"$DEAD_LETTER_QUEUE_URL\" | cargo bridge explain --event -\n  cargo bridge explain --event body.json --json | jq -r '.routes[].does.input // empty'\n\nThe exit code is 0 when the message could be explained, even if no route takes it."
 )]
 pub struct Explain {
     /// File with the message, or `-` for standard input: a webhook's body, a Lambda function's event with such a body, or a letter of the parking or dead-letter queue
-    #[arg(long, value_name = "FILE")]
-    event: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "topic",
+        conflicts_with_all = ["topic", "text"]
+    )]
+    event: Option<PathBuf>,
+
+    /// Topic of a message to make up
+    #[arg(long, requires = "text")]
+    topic: Option<String>,
+
+    /// Text of that message
+    #[arg(long, requires = "topic", allow_hyphen_values = true)]
+    text: Option<String>,
+
+    /// Cache of that message [default: demo]
+    #[arg(long, value_name = "NAME", requires = "topic")]
+    cache: Option<String>,
 
     /// File with the routes document [default: the variable ROUTES, else the template's]
     #[arg(long, value_name = "FILE", conflicts_with = "template")]
@@ -47,11 +67,14 @@ pub struct Explain {
 impl Explain {
     pub async fn run(self) -> Result<i32> {
         let (routes, from) = self.routes()?;
-        let (bytes, name) = match self.event.as_os_str() == "-" {
-            true => (read_stdin().await?, "standard input".to_owned()),
-            false => {
-                let name = format!("`{}`", self.event.display());
-                let bytes = std::fs::read(&self.event).with_context(|| {
+        let (bytes, name) = match &self.event {
+            None => (self.made_up(), "the message".to_owned()),
+            Some(event) if event.as_os_str() == "-" => {
+                (read_stdin().await?, "standard input".to_owned())
+            }
+            Some(event) => {
+                let name = format!("`{}`", event.display());
+                let bytes = std::fs::read(event).with_context(|| {
                     format!("cannot read the message in {name}: name the file that holds it, or `-` for standard input")
                 })?;
                 (bytes, name)
@@ -75,6 +98,21 @@ impl Explain {
             write!(out, "{text}")?;
         }
         Ok(0)
+    }
+
+    /// The body of a message with this topic and text, the first of its topic, published now.
+    fn made_up(&self) -> Vec<u8> {
+        let body = DeliveryBody {
+            cache: self.cache.as_deref().unwrap_or("demo"),
+            topic: self.topic.as_deref().unwrap_or_default(),
+            event_timestamp: now_ms(),
+            publish_timestamp: now_ms(),
+            topic_sequence_number: 1,
+            sequence_page: None,
+            token_id: "",
+            value: Value::Text(self.text.clone().unwrap_or_default()),
+        };
+        body.to_json()
     }
 
     /// The routes, and their origin for people.

@@ -1,15 +1,15 @@
 //! `bridge local`: the whole system on this machine.
 
 mod demo;
+mod keys;
 
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use momento::CredentialProvider;
 use serde_json::Value;
@@ -19,8 +19,11 @@ use workflow_bridge::tools::check::check;
 use workflow_bridge::tools::local::build;
 use workflow_bridge::tools::local::code::{self, Code};
 use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
+use workflow_bridge::tools::local::live::{self, Edited, Edits, Outcome, Watched};
 use workflow_bridge::tools::local::topics::MAX_NAME_BYTES;
-use workflow_bridge::tools::local::{Delivery, Emulator, Options, Stack, TopicsPort, Workflow};
+use workflow_bridge::tools::local::{
+    Account, Delivery, Emulator, Options, Port, Stack, Workflow, is_free,
+};
 use workflow_bridge::tools::template;
 use workflow_bridge::tools::terminal::{Progress, Style, preview, seconds};
 
@@ -69,24 +72,23 @@ pub struct Local {
     #[arg(long, value_name = "PORT")]
     topics_port: Option<u16>,
 
-    /// Port of the AWS emulator [default: a free one]
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 0,
-        hide_default_value = true
-    )]
-    aws_port: u16,
+    /// Port of the AWS emulator, 0 for a free one [default: 4566; a free one when it is taken]
+    #[arg(long, value_name = "PORT")]
+    aws_port: Option<u16>,
+
+    /// Build the functions again, and swap the changed ones, whenever the clone's Rust code changes [default: with `r` and Enter]
+    #[arg(long)]
+    watch_code: bool,
 }
 
 /// Refuses a taken port now rather than after the build.
 fn free(option: &str, port: u16) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    listener.map(drop).with_context(|| {
-        format!(
+    if !is_free(port) {
+        bail!(
             "expected port {port} of this machine to be free for `{option}`: choose another, or leave it out for a free one"
-        )
-    })
+        );
+    }
+    Ok(())
 }
 
 fn cache_name(name: &str) -> Result<String, String> {
@@ -174,17 +176,16 @@ impl Local {
         if self.relay {
             options.delivery = Delivery::Relay;
         }
-        if let Some(port) = self.topics_port {
-            free("--topics-port", port)?;
+        for (option, port) in [
+            ("--topics-port", self.topics_port),
+            ("--aws-port", self.aws_port),
+        ] {
+            port.map_or(Ok(()), |port| free(option, port))?;
         }
-        free("--aws-port", self.aws_port)?;
-        options.topics_port = match self.topics_port {
-            None => TopicsPort::DEFAULT,
-            Some(0) => TopicsPort::Free,
-            Some(port) => TopicsPort::Exact(port),
-        };
-        let wanted = options.topics_port;
-        options.aws_port = self.aws_port;
+        options.topics_port = Port::of(self.topics_port, Port::TOPICS);
+        options.aws_port = Port::of(self.aws_port, Port::AWS);
+        let wanted = [options.topics_port, options.aws_port];
+        options.edit = Box::new(live::read_routes_often);
         if let Some(template) = self.template {
             options.template = template;
         }
@@ -222,7 +223,16 @@ impl Local {
         );
         options.binaries =
             build::build(options.workspace.root(), &names, &options.progress).await?;
-        let stack = Stack::start_in(emulator, options).await?;
+        options.account = Some(Account::new(emulator.endpoint(), Account::DEFAULT_ID));
+        let watched = Watched {
+            template: options.template.clone(),
+            with: options.with.clone(),
+            edit: live::read_routes_often,
+            root: options.workspace.root().to_owned(),
+            code: self.watch_code,
+            progress: options.progress,
+        };
+        let stack = Arc::new(Stack::start_in(emulator, options).await?);
         let ended = stack.emulator().ended();
         let once = self.once.then(|| play(demo::ONCE).ok()).flatten();
         if let Some(play) = self.demo.or(once) {
@@ -236,16 +246,18 @@ impl Local {
             .run()
             .publish_state(&stack.state(now_ms().unsigned_abs()))?;
         let flow = Flow::watch(&stack);
+        let edits = Edits::of(Arc::clone(&stack), watched).await?;
         introduce(&stack, wanted, began)?;
+        keys::listen(edits.builds());
         crate::RUNS_UNTIL_STOPPED.store(true, Ordering::Relaxed);
         tokio::select! {
-            result = show(flow) => result,
+            result = show(flow, edits) => result,
             error = ended => Err(error),
         }
     }
 }
 
-fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
+fn introduce(stack: &Stack, wanted: [Port; 2], began: Instant) -> Result<()> {
     let style = Style::for_stdout();
     let state = stack.state(0);
     let mut out = std::io::stdout().lock();
@@ -256,12 +268,12 @@ fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
         seconds(began.elapsed())
     )?;
     let port = stack.topics().port();
-    let taken = match wanted {
-        TopicsPort::Preferred(wanted) if wanted != port => {
+    let [topics_port, aws_port] = wanted;
+    let taken = topics_port
+        .replaced_by(port)
+        .map_or(String::new(), |wanted| {
             format!("; port {wanted} is taken, so the SDKs' local mode needs port {port}")
-        }
-        _ => String::new(),
-    };
+        });
     writeln!(
         out,
         "  topics   {}  Momento SDKs and HTTP API{taken}",
@@ -274,9 +286,11 @@ fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
         _ => "",
     };
     writeln!(out, "  stacks   {}{hint}", stacks.join(", "))?;
+    let taken = aws_port.replaced_by(stack.emulator().port());
+    let taken = taken.map_or(String::new(), |wanted| format!("; port {wanted} is taken"));
     writeln!(
         out,
-        "  aws      {}  account {}",
+        "  aws      {}  account {}{taken}",
         state.aws_endpoint, state.account
     )?;
     writeln!(out, "  webhook  {}", state.webhook_url)?;
@@ -328,16 +342,45 @@ fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
 }
 
 /// Prints events until the stack stops.
-async fn show(mut flow: Flow) -> Result<i32> {
+async fn show(mut flow: Flow, mut edits: Edits) -> Result<i32> {
     let style = Style::for_stdout();
-    while let Some(happening) = flow.next().await {
-        writeln!(std::io::stdout(), "{}", line(style, &happening))?;
+    loop {
+        let text = tokio::select! {
+            Some(happening) = flow.next() => line(style, &happening),
+            Some(edited) = edits.next() => edit(style, &edited),
+            else => return Ok(0),
+        };
+        writeln!(std::io::stdout(), "{text}")?;
     }
-    Ok(0)
+}
+
+/// The findings after an edit, and one line on what became of it.
+fn edit(style: Style, edited: &Edited) -> String {
+    let report = edited.report.as_ref();
+    let mut text = report.map_or(String::new(), |report| report.shown(style));
+    let (mark, result) = match &edited.outcome {
+        Outcome::Live(words) => (style.good("✓"), format!("{words} updated")),
+        Outcome::Nothing => (style.dim("·"), "nothing to update".to_owned()),
+        Outcome::Refused(1) => (style.bad("✗"), "not updated: 1 error above".to_owned()),
+        Outcome::Refused(errors) => {
+            let refused = format!("not updated: {errors} errors above");
+            (style.bad("✗"), refused)
+        }
+        Outcome::Failed(why) => (
+            style.bad("✗"),
+            format!("not updated, the stack is as before: {why}"),
+        ),
+    };
+    let stack = edited.stack.as_ref();
+    let stack = stack.map_or(String::new(), |stack| format!("  {stack}"));
+    let took = style.dim(seconds(edited.took));
+    let files = style.bold(&edited.files);
+    text.push_str(&format!("{mark} edit  {files}{stack}  {result}  {took}"));
+    text
 }
 
 /// One line per event.
-fn line(style: Style, happening: &Happening) -> String {
+pub fn line(style: Style, happening: &Happening) -> String {
     match happening {
         Happening::Published {
             cache,
@@ -346,6 +389,7 @@ fn line(style: Style, happening: &Happening) -> String {
             bytes,
             text,
             direction,
+            meant,
         } => {
             let shown = text
                 .as_deref()
@@ -357,7 +401,7 @@ fn line(style: Style, happening: &Happening) -> String {
                 Direction::Out => format!("← {message}  {bytes}  {shown}"),
                 Direction::Neither => {
                     let message = style.bold(format_args!("{cache}/{topic}#{sequence}"));
-                    let note = style.dim("no route listens to this topic");
+                    let note = style.dim(format_args!("no route listens to this topic{meant}"));
                     format!("· {message}  {bytes}  {shown}  {note}")
                 }
             }
@@ -405,18 +449,32 @@ fn line(style: Style, happening: &Happening) -> String {
             took,
             states,
             failure,
+            failed,
         } => {
             let shown = match status.as_str() {
                 "SUCCEEDED" => style.good(status),
                 "RUNNING" => style.dim(status),
-                _ => style.bad(status),
+                _ => style.bad(format_args!("✗ {status}")),
             };
-            let failure = failure
-                .as_deref()
-                .map_or(String::new(), |text| format!("  {}", preview(text, 200)));
+            let place = failed
+                .as_ref()
+                .map(|failed| format!("failed {}", failed.words()));
+            let why = [place.as_ref(), failure.as_ref()].into_iter().flatten();
+            let why: String = why
+                .map(|text| format!("\n               {}", style.bad(preview(text, usize::MAX))))
+                .collect();
+            let at = failed.as_ref().and_then(|failed| failed.state.as_deref());
+            let at = states.iter().rposition(|state| Some(state.as_str()) == at);
+            let states = states.iter().enumerate();
+            let states: Vec<_> = states
+                .map(|(index, state)| match Some(index) == at {
+                    true => style.bad(format_args!("✗ {state}")),
+                    false => state.clone(),
+                })
+                .collect();
             let states = states.join(" → ");
             format!(
-                "    execution  {name}  {shown}{failure}  {states}  {}",
+                "    execution  {name}  {shown}  {states}  {}{why}",
                 style.dim(seconds(*took))
             )
         }

@@ -7,20 +7,27 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::signature;
+use workflow_bridge::tools::local::Account;
+use workflow_bridge::tools::local::executions::Executions;
+use workflow_bridge::tools::local::flow::{Caller, Happening, answered};
+use workflow_bridge::tools::local::workspace::State;
 use workflow_bridge::tools::terminal::{Style, preview, seconds};
 
 use crate::connection::running_stack;
+use crate::local::line;
 use crate::publish::read_stdin;
 use crate::secret::SecretSource;
+use crate::trace::routes;
 
 /// More than Momento's 5 s, so that a slow answer is shown, too.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// Sign a message and send it to a webhook URL
 ///
-/// Without `--url`, sends to the running local stack's webhook, signed with its secret; `--url` needs an option for the secret. Waits 30 s for the answer. The exit code is 0 for a 2xx answer, else 1.
+/// Without `--url`, sends to the running local stack's webhook, signed with its secret, and shows the executions that it starts; `--url` needs an option for the secret. Waits 30 s for the answer. The exit code is 0 for a 2xx answer, else 1.
 #[derive(Args)]
 #[command(
     override_usage = "cargo bridge send [OPTIONS] --topic <TOPIC> --text <TEXT>\n       cargo bridge send [OPTIONS] --body <FILE>",
@@ -62,7 +69,7 @@ pub struct Send {
 
 impl Send {
     pub async fn run(self) -> Result<i32> {
-        let (url, secret, cache) = self.destination()?;
+        let (url, secret, cache, stack) = self.destination()?;
         let body = match &self.body {
             Some(file) if file.as_os_str() == "-" => read_stdin().await?,
             Some(file) => {
@@ -74,6 +81,7 @@ impl Send {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(WITHIN)
             .build()?;
+        let place = place(&body);
         let started = Instant::now();
         let response = client
             .post(&url)
@@ -109,23 +117,34 @@ impl Send {
             }
             Err(_) => writeln!(out, "{}", preview(&text, 2_000))?,
         }
+        drop(out);
+        if let (Some(stack), Some((topic, number))) = (stack, place)
+            && status.is_success()
+        {
+            let answer = answered(
+                Caller::Momento,
+                &topic,
+                number,
+                started.elapsed(),
+                Ok((status.as_u16(), text)),
+            );
+            follow(&stack, answer, style).await?;
+        }
         Ok(i32::from(!status.is_success()))
     }
 
-    /// URL, secret and cache. The local stack's secret goes to its own webhook only.
-    fn destination(&self) -> Result<(String, String, String)> {
+    /// URL, secret and cache, and the local stack if it is its webhook. The local stack's secret goes to its own webhook only.
+    fn destination(&self) -> Result<(String, String, String, Option<State>)> {
         if let Some(url) = &self.url {
             let secret = self.secret.named()?.context("expected the signing secret for `--url`, found none: name it with `--secret-env` or `--secret-file`")?;
             let cache = self.cache.clone().unwrap_or_else(|| "demo".to_owned());
-            return Ok((url.clone(), secret, cache));
+            return Ok((url.clone(), secret, cache, None));
         }
         let stack = running_stack().context("no `--url`, so the local stack is used")?;
-        let secret = self.secret.named()?.unwrap_or(stack.signing_secret);
-        Ok((
-            stack.webhook_url,
-            secret,
-            self.cache.clone().unwrap_or(stack.cache),
-        ))
+        let own = || stack.signing_secret.clone();
+        let secret = self.secret.named()?.unwrap_or_else(own);
+        let cache = self.cache.clone().unwrap_or_else(|| stack.cache.clone());
+        Ok((stack.webhook_url.clone(), secret, cache, Some(stack)))
     }
 
     /// A body in Momento's form, with the current time.
@@ -141,6 +160,41 @@ impl Send {
             "text": self.text,
         }))?)
     }
+}
+
+/// The topic and number in a body.
+fn place(body: &[u8]) -> Option<(String, u64)> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let topic = body["topic"].as_str()?.to_owned();
+    Some((topic, body["topic_sequence_number"].as_u64()?))
+}
+
+/// Prints the webhook's line, and the executions that the local stack started for the message, each until it ends or takes long.
+async fn follow(stack: &State, answered: Happening, style: Style) -> Result<()> {
+    writeln!(std::io::stdout(), "{}", line(style, &answered))?;
+    let Happening::Answered {
+        topic,
+        sequence,
+        answer,
+        ..
+    } = &answered
+    else {
+        return Ok(());
+    };
+    let account = Account::new(&stack.aws_endpoint, &stack.account);
+    let (Some(routes), _) = routes(account.config(), &stack.outputs).await else {
+        return Ok(());
+    };
+    let executions = Executions::new(account.config());
+    let started = executions.started(&routes, answer, topic, *sequence);
+    for execution in started {
+        let (sender, mut happenings) = mpsc::unbounded_channel();
+        tokio::spawn(execution.follow(sender));
+        if let Ok(Some(happening)) = tokio::time::timeout(WITHIN, happenings.recv()).await {
+            writeln!(std::io::stdout(), "{}", line(style, &happening))?;
+        }
+    }
+    Ok(())
 }
 
 /// The text, if it is an HTTP URL.

@@ -1,6 +1,7 @@
 //! `bridge tail`: follow topics.
 
 use std::io::{IsTerminal, Write};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,16 @@ use futures_util::StreamExt;
 use momento::topics::{SubscriptionValue, ValueKind};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 use workflow_bridge::tools::local::claim::{Claim, Resolver, Unresolved};
 use workflow_bridge::tools::terminal::preview;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Place};
 
 /// Follow topics and print each message on a line
 ///
-/// With several topics, each line begins with its topic. Ends with Ctrl-C, after `--count` messages or after `--timeout` seconds.
+/// With several topics, each line begins with its topic. When the local stack stops, it waits for the next one and goes on there. Ends with Ctrl-C, after `--count` messages or after `--timeout` seconds.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cargo bridge tail uppercase-out\n  cargo bridge tail --json uppercase-out uppercase-failed | jq .text\n  cargo bridge tail --resolve uppercase-out                # large results in full\n  cargo bridge tail --count 1 --timeout 10 uppercase-out   # exit code 1 when nothing comes"
@@ -56,13 +59,81 @@ struct Received {
     resolved: Option<Result<String, Unresolved>>,
 }
 
+/// Open subscriptions at one place. Dropping them ends them.
+struct Subscriptions {
+    messages: mpsc::Receiver<Received>,
+    _readers: JoinSet<()>,
+}
+
+/// The time between two attempts to find a stack again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl Tail {
     pub async fn run(self) -> Result<i32> {
-        let place = self.connection.place()?;
+        let limit = self.timeout.map(Duration::try_from_secs_f64);
+        let limit = limit
+            .transpose()
+            .context("expected a number of seconds for `--timeout`")?;
+        let until = limit.map(|limit| Instant::now() + limit);
+        let mut place = self.connection.place()?;
+        let mut subscriptions = self.subscribe(&place).await?;
+        let topics = self.topics.join(", ");
+        eprintln!(
+            "following {topics} in cache `{}` at {}",
+            place.cache, place.name
+        );
+        let mut gone = gone(&place);
+        let mut seen = 0;
+        while self.count.is_none_or(|count| seen < count) {
+            tokio::select! {
+                Some(received) = subscriptions.messages.recv() => {
+                    self.print(&received)?;
+                    seen += 1;
+                }
+                () = &mut gone => {
+                    // The SDK would try again without a pause.
+                    drop(subscriptions);
+                    eprintln!("{} stopped; following {topics} again when it is back", place.name);
+                    tokio::select! {
+                        again = self.again() => (place, subscriptions) = again,
+                        () = at(until) => return self.end(seen),
+                    }
+                    gone = self::gone(&place);
+                    eprintln!("{} is back; following {topics}", place.name);
+                }
+                () = at(until) => return self.end(seen),
+            }
+        }
+        Ok(0)
+    }
+
+    /// The end of the time.
+    fn end(&self, seen: u64) -> Result<i32> {
+        match self.count {
+            Some(count) => bail!("expected {count} messages, found {seen} in the time given"),
+            None => Ok(0),
+        }
+    }
+
+    /// Waits until the place is there again, perhaps at another address.
+    async fn again(&self) -> (Place, Subscriptions) {
+        loop {
+            if let Ok(place) = self.connection.place()
+                && place.is_there().await
+                && let Ok(subscriptions) = self.subscribe(&place).await
+            {
+                return (place, subscriptions);
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    async fn subscribe(&self, place: &Place) -> Result<Subscriptions> {
         let client = place.client()?;
         let resolver = self.resolve.then(|| place.resolver()).transpose()?;
         let resolver = resolver.map(Arc::new);
-        let (sender, mut messages) = mpsc::channel::<Received>(64);
+        let (sender, messages) = mpsc::channel::<Received>(64);
+        let mut readers = JoinSet::new();
         for topic in self.topics.clone() {
             let subscribed = client.subscribe(&place.cache, &topic).await;
             let mut subscription = subscribed.map_err(|error| {
@@ -74,7 +145,7 @@ impl Tail {
                 )
             })?;
             let (sender, resolver) = (sender.clone(), resolver.clone());
-            tokio::spawn(async move {
+            readers.spawn(async move {
                 while let Some(item) = subscription.next().await {
                     let resolved = match &resolver {
                         Some(resolver) => resolve(resolver, &item).await,
@@ -92,41 +163,10 @@ impl Tail {
                 }
             });
         }
-        eprintln!(
-            "following {} in cache `{}` at {}",
-            self.topics.join(", "),
-            place.cache,
-            place.name
-        );
-
-        let limit = self.timeout.map(Duration::try_from_secs_f64);
-        let limit = limit
-            .transpose()
-            .context("expected a number of seconds for `--timeout`")?;
-        let timeout = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(timeout);
-        let gone = place.gone();
-        tokio::pin!(gone);
-        let mut seen = 0;
-        while self.count.is_none_or(|count| seen < count) {
-            tokio::select! {
-                Some(received) = messages.recv() => {
-                    self.print(&received)?;
-                    seen += 1;
-                }
-                () = &mut gone => bail!("{} is gone", place.name),
-                () = &mut timeout => match self.count {
-                    Some(count) => bail!("expected {count} messages, found {seen} in the time given"),
-                    None => break,
-                },
-            }
-        }
-        Ok(0)
+        Ok(Subscriptions {
+            messages,
+            _readers: readers,
+        })
     }
 
     fn print(&self, received: &Received) -> Result<()> {
@@ -176,6 +216,20 @@ impl Tail {
         }
         out.flush()?;
         Ok(())
+    }
+}
+
+/// Waits until the place is gone.
+fn gone(place: &Place) -> Pin<Box<dyn Future<Output = ()>>> {
+    let place = place.clone();
+    Box::pin(async move { place.gone().await })
+}
+
+/// Waits until then; for ever without a time.
+async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -21,7 +21,7 @@ const READ_WITHIN: Duration = Duration::from_secs(3);
 /// A message waits no longer for a read of old routes.
 const OLD_ROUTES_WAIT: Duration = Duration::from_millis(100);
 
-/// The pause after a read of old routes began, before the next one.
+/// The longest pause after a read of old routes began, before the next one.
 const READ_EVERY: Duration = Duration::from_secs(3);
 
 /// The routes of a running function.
@@ -172,8 +172,9 @@ impl LiveRoutes {
         self.known()
     }
 
-    /// The routes by a read that began less than `age` ago or after this call, if it ends before `deadline`.
+    /// The routes by a read that began less than `age` ago, and is not old, or after this call, if it ends before `deadline`.
     pub async fn fresh(self: &Arc<Self>, deadline: Instant, age: Duration) -> Snapshot {
+        let age = age.min(self.ttl);
         let earlier = self.state().begun_reads;
         let is_fresh = || {
             let state = self.state();
@@ -213,7 +214,7 @@ impl LiveRoutes {
             Some(instant.elapsed().max(Duration::from_millis(by_clock)))
         };
         age(state.read).is_none_or(|age| age >= self.ttl)
-            && age(state.begun).is_none_or(|age| age >= READ_EVERY)
+            && age(state.begun).is_none_or(|age| age >= READ_EVERY.min(self.ttl))
     }
 
     /// Begins a read, or joins the one under way. A read outlives its callers.

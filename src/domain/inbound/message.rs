@@ -192,6 +192,15 @@ impl MessageId {
 
     /// The id of a message on a known page, equal to the webhook's.
     pub fn of_page(cache: &str, topic: &str, page: u64, number: u64, value: &Value) -> Self {
+        Self::of_instance(cache, topic, page, number, value)
+    }
+
+    /// The id of a message delivered without a page, equal to the webhook's. `time` is its `event_timestamp`.
+    pub fn of_time(cache: &str, topic: &str, time: u64, number: u64, value: &Value) -> Self {
+        Self::of_instance(cache, topic, time, number, value)
+    }
+
+    fn of_instance(cache: &str, topic: &str, instance: u64, number: u64, value: &Value) -> Self {
         let decoded;
         let bytes = match value {
             Value::Text(text) => text.as_bytes(),
@@ -200,7 +209,7 @@ impl MessageId {
                 &decoded
             }
         };
-        Self::new(cache, topic, number, &page.to_string(), bytes)
+        Self::new(cache, topic, number, &instance.to_string(), bytes)
     }
 
     pub fn as_str(&self) -> &str {

@@ -41,6 +41,9 @@ impl Account {
         }
     }
 
+    /// The account of unknown access keys, such as `test`: that of `bridge local`, where tools for AWS find its stacks.
+    pub const DEFAULT_ID: &'static str = "000000000000";
+
     /// A random account id, for an account of its own.
     pub fn fresh_id() -> String {
         rand::random_range(100_000_000_000_u64..1_000_000_000_000).to_string()

@@ -137,10 +137,14 @@ async fn settled(client: &Client, stack: &str, done: &StackStatus) -> Result<Sta
                     tokio::time::sleep(POLL_EVERY).await;
                 }
                 status => {
-                    let reason = found.stack_status_reason().unwrap_or("no reason given");
+                    let reason = found.stack_status_reason().unwrap_or_default();
+                    let reason = match reason {
+                        "" => String::new(),
+                        reason => format!(" ({reason})"),
+                    };
                     let status = status.map_or("no status", StackStatus::as_str);
                     bail!(
-                        "expected the stack to become {}, found {status} ({reason})\n{}",
+                        "expected the stack to become {}, found {status}{reason}\n{}",
                         done.as_str(),
                         failures(client, stack).await
                     );

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
@@ -15,13 +15,14 @@ use tokio::sync::Mutex;
 
 use super::code::Workshop;
 use super::package::{self, Package};
+use super::port::{Port, is_free};
 use super::process::{Guarded, last_lines, watchful};
 use super::python;
 use super::workspace::{RunFolder, Workspace};
 use crate::tools::terminal::Progress;
 
 /// The program that starts the emulator, and its modules.
-const PROGRAM: [(&str, &str); 14] = [
+const PROGRAM: [(&str, &str); 15] = [
     ("start.py", include_str!("emulator/start.py")),
     ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
@@ -35,6 +36,10 @@ const PROGRAM: [(&str, &str); 14] = [
     (
         "corrections/executions.py",
         include_str!("emulator/corrections/executions.py"),
+    ),
+    (
+        "corrections/expressions.py",
+        include_str!("emulator/corrections/expressions.py"),
     ),
     (
         "corrections/functions.py",
@@ -83,23 +88,35 @@ pub struct Emulator {
     // Before the folder: fields are dropped in this order.
     process: Mutex<Guarded>,
     endpoint: String,
+    port: u16,
     log: PathBuf,
-    packages: Mutex<HashMap<PathBuf, Arc<Package>>>,
+    /// By program and the time of its last change.
+    packages: Mutex<HashMap<(PathBuf, SystemTime), Arc<Package>>>,
     workshop: Workshop,
     run: RunFolder,
 }
 
 impl Emulator {
-    /// Starts an emulator on 127.0.0.1 and waits until it answers; `port` 0 takes a free one.
-    pub async fn start(workspace: &Workspace, port: u16, progress: &Progress) -> Result<Self> {
+    /// Starts an emulator on 127.0.0.1 and waits until it answers.
+    pub async fn start(workspace: &Workspace, port: Port, progress: &Progress) -> Result<Self> {
         let python = python::environment(workspace, progress).await?;
         let run = workspace.run_folder()?;
         let step = progress.step("starting the AWS emulator");
-        let (process, port) = launch(&python, run.path(), port).await?;
+        let (process, port) = match port {
+            Port::Free => launch(&python, run.path(), 0).await?,
+            Port::Exact(port) => launch(&python, run.path(), port).await?,
+            Port::Preferred(port) if !is_free(port) => launch(&python, run.path(), 0).await?,
+            // Another process may have taken it in between.
+            Port::Preferred(port) => match launch(&python, run.path(), port).await {
+                Err(_) if !is_free(port) => launch(&python, run.path(), 0).await?,
+                launched => launched?,
+            },
+        };
         step.done("started the AWS emulator");
         Ok(Self {
             process: Mutex::new(process),
             endpoint: format!("http://127.0.0.1:{port}"),
+            port,
             log: log_path(run.path()),
             packages: Mutex::default(),
             workshop: Workshop {
@@ -113,6 +130,10 @@ impl Emulator {
     /// `http://127.0.0.1:<port>`
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The folder of this run.
@@ -136,15 +157,20 @@ impl Emulator {
         tail(&self.log)
     }
 
-    /// The deployment package of a program, packed once for all stacks.
+    /// The deployment package of a program, packed once for all stacks until the program is built again.
     pub(super) async fn package(&self, program: &Path) -> Result<Arc<Package>> {
+        let built = fs::metadata(program).and_then(|file| file.modified());
+        let built = built
+            .with_context(|| format!("cannot read the Lambda binary `{}`", program.display()))?;
+        let version = (program.to_owned(), built);
         let mut packages = self.packages.lock().await;
-        if let Some(package) = packages.get(program) {
+        if let Some(package) = packages.get(&version) {
             return Ok(Arc::clone(package));
         }
+        packages.retain(|(of, _), _| of != program);
         let path = program.to_owned();
         let package = Arc::new(tokio::task::spawn_blocking(move || package::pack(&path)).await??);
-        packages.insert(program.to_owned(), Arc::clone(&package));
+        packages.insert(version, Arc::clone(&package));
         Ok(package)
     }
 

@@ -1,6 +1,6 @@
 //! The whole system on this machine: topics, emulator, the bridge's template, and the templates of workflows beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,11 +13,12 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::aws::Account;
+use super::build::Binaries;
 use super::deploy::Deployed;
 use super::emulator::Emulator;
 use super::functions;
 use super::relay::Relay;
-use super::topics::TopicsServer;
+use super::topics::{TopicsServer, local_api_key};
 use super::workspace::State;
 use crate::adapters::momento::topics;
 use crate::config::MomentoEndpoint;
@@ -35,7 +36,6 @@ pub use options::{Delivery, Edit, Options};
 pub(super) use routes::Known;
 use routes::{Follower, RouteSources};
 use server::RouteWebhooks;
-pub use server::TopicsPort;
 use site::Site;
 pub use workflow::Workflow;
 
@@ -46,16 +46,28 @@ pub struct Stack {
     following: JoinSet<()>,
     topics: Arc<TopicsServer>,
     site: Site,
+    /// As first deployed: an update leaves the ids of resources as they are.
     deployed: Deployed,
-    /// The stacks of workflows, by the workflows' names.
-    workflows: Mutex<BTreeMap<String, Deployed>>,
-    /// The parameters of the bridge.
+    bridge: Mutex<Running>,
+    /// Further parameters of the bridge's template.
     parameters: BTreeMap<String, String>,
+    /// The stacks of workflows, by the workflows' names.
+    workflows: Mutex<BTreeMap<String, Running>>,
     sources: Arc<RouteSources>,
     known: watch::Receiver<Known>,
     webhook_url: String,
     signing_secret: String,
     api_key: String,
+    /// The API key of the functions, which tells their publications from those of others.
+    functions_key: String,
+}
+
+/// One stack after its last change.
+#[derive(Clone, Debug)]
+struct Running {
+    deployed: Deployed,
+    /// With the definitions of its state machines in place, and without the places of its functions' code.
+    template: Value,
 }
 
 impl fmt::Debug for Stack {
@@ -98,27 +110,27 @@ impl Stack {
         template::place_code(&mut template, folder)?;
         let signing_secret = random_secret();
         let endpoint = topics.endpoint();
-        let own = [
-            ("CacheName", options.cache.as_str()),
-            ("MomentoEndpoint", endpoint.as_str()),
-            ("Architecture", architecture()),
-        ];
-        let mut parameters = workflow::parameters(&template, &own);
-        parameters.extend(options.parameters);
+        let own = parameters(&template, &options.cache, &endpoint, &options.parameters);
         let path = format!("{ROUTES_ROOT}{}/routes/", options.name);
         let (name, cache, binaries) = (options.name, options.cache, options.binaries);
         let site = Site::new(emulator, account, name, cache, binaries).await?;
-        let deployed = site.deploy_bridge(template.clone(), &parameters).await?;
+        let deployed = site.deploy_bridge(template.clone(), &own).await?;
         let account = &site.account;
         put_secret(account, &deployed, "SigningSecret", &signing_secret).await?;
-        put_secret(account, &deployed, "MomentoSecret", &api_key).await?;
+        let functions_key = local_api_key();
+        topics.put_bridge_key(&functions_key);
+        put_secret(account, &deployed, "MomentoSecret", &functions_key).await?;
 
         let webhook_url = webhook_url(&site.emulator, &deployed)?;
         let webhook = webhook_function(&template, &deployed)?;
         let sources = Arc::new(RouteSources::of(account, webhook, path).await?);
         let deploying = workflows.iter().map(|Workflow { name, template }| {
             let site = &site;
-            async move { anyhow::Ok((name.clone(), site.deploy(name, template).await?)) }
+            let template = template.clone();
+            async move {
+                let deployed = site.deploy(name, &template).await?;
+                anyhow::Ok((name.clone(), Running { deployed, template }))
+            }
         });
         let deploying = try_join_all(deploying).await?;
         if !deploying.is_empty() {
@@ -163,26 +175,20 @@ impl Stack {
             following,
             topics,
             site,
+            bridge: Mutex::new(Running {
+                deployed: deployed.clone(),
+                template,
+            }),
             deployed,
+            parameters: options.parameters,
             workflows: Mutex::new(deploying.into_iter().collect()),
-            parameters,
             sources,
             known,
             webhook_url,
             signing_secret,
             api_key,
+            functions_key,
         })
-    }
-
-    /// Updates the bridge to another template, whose definitions are in place. Its functions keep their URL and names.
-    ///
-    /// # Errors
-    ///
-    /// When the update fails, or changes nothing.
-    pub async fn update_bridge(&mut self, template: Value) -> Result<()> {
-        let webhook = webhook_function(&template, &self.deployed)?.to_owned();
-        self.deployed = self.site.update_bridge(template, &self.parameters).await?;
-        self.sources.reread(self.account(), &webhook).await
     }
 
     /// Deploys a workflow's template beside the bridge. Its routes are in use once they are [collected](Self::collected).
@@ -192,7 +198,7 @@ impl Stack {
     /// When the deployment fails: it lists each failed resource with its reason.
     pub async fn deploy(&self, name: &str, template: &Value) -> Result<Deployed> {
         let deployed = self.site.deploy(name, template).await?;
-        self.workflows().insert(name.to_owned(), deployed.clone());
+        self.keep(name, &deployed, template);
         Ok(deployed)
     }
 
@@ -203,8 +209,68 @@ impl Stack {
     /// When the update fails, or changes nothing.
     pub async fn update(&self, name: &str, template: &Value) -> Result<Deployed> {
         let deployed = self.site.update(name, template).await?;
-        self.workflows().insert(name.to_owned(), deployed.clone());
+        self.keep(name, &deployed, template);
         Ok(deployed)
+    }
+
+    /// Updates the stack of the bridge to a template with the definitions of its state machines in place. Its own routes are in
+    /// use at once.
+    ///
+    /// # Errors
+    ///
+    /// When the update fails: the stack is then as before. When it changes nothing. When it moved the webhook, which only a new
+    /// start follows.
+    pub async fn update_bridge(&self, template: &Value) -> Result<()> {
+        let (cache, endpoint) = (self.cache(), self.topics.endpoint());
+        let parameters = parameters(template, cache, &endpoint, &self.parameters);
+        let updated = self.site.update_bridge(template.clone(), &parameters);
+        let updated = updated.await?;
+        let account = &self.site.account;
+        for (secret, value) in [
+            ("SigningSecret", &self.signing_secret),
+            ("MomentoSecret", &self.functions_key),
+        ] {
+            if updated.resources.get(secret) != self.deployed().resources.get(secret) {
+                put_secret(account, &updated, secret, value).await?;
+            }
+        }
+        let url = webhook_url(&self.site.emulator, &updated)?;
+        *self.bridge() = Running {
+            deployed: updated,
+            template: template.clone(),
+        };
+        if url != self.webhook_url {
+            bail!("the update gave the webhook another URL: restart `bridge local`");
+        }
+        self.sources.read_own(account).await
+    }
+
+    /// The stack of the bridge after its last update.
+    pub fn deployed(&self) -> Deployed {
+        self.bridge().deployed.clone()
+    }
+
+    /// The template of the bridge or of a workflow after the last change of its stack.
+    pub(super) fn template(&self, workflow: Option<&str>) -> Option<Value> {
+        match workflow {
+            None => Some(self.bridge().template.clone()),
+            Some(name) => Some(self.workflows().get(name)?.template.clone()),
+        }
+    }
+
+    /// The executables of the functions.
+    pub fn binaries(&self) -> Binaries {
+        self.site.binaries()
+    }
+
+    /// Runs these executables from the next update on.
+    pub fn set_binaries(&self, built: Binaries) {
+        self.site.set_binaries(built);
+    }
+
+    /// The executables whose content differs from the deployed one.
+    pub(super) async fn changed_binaries(&self) -> Result<BTreeSet<String>> {
+        self.site.changed_binaries().await
     }
 
     /// Deletes the stack of a workflow.
@@ -225,10 +291,27 @@ impl Stack {
     /// When a parameter is refused: it has the problem. When the routes are not collected in time: it names the missing ones.
     pub async fn collected(&self) -> Result<()> {
         let version = self.sources.collected().await?;
-        routes::until(&self.known, version).await
+        routes::until(&self.known, &self.sources, version).await
     }
 
-    fn workflows(&self) -> MutexGuard<'_, BTreeMap<String, Deployed>> {
+    /// Whether the bridge collects the routes of other stacks.
+    pub(super) fn collects(&self) -> bool {
+        self.sources.collects()
+    }
+
+    fn keep(&self, workflow: &str, deployed: &Deployed, template: &Value) {
+        let running = Running {
+            deployed: deployed.clone(),
+            template: template.clone(),
+        };
+        self.workflows().insert(workflow.to_owned(), running);
+    }
+
+    fn bridge(&self) -> MutexGuard<'_, Running> {
+        self.bridge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn workflows(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
         let workflows = self.workflows.lock();
         workflows.unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,6 +352,11 @@ impl Stack {
         &self.site.bridge
     }
 
+    /// The name of a workflow's stack.
+    pub fn stack_of(&self, workflow: &str) -> String {
+        self.site.stack_of(workflow)
+    }
+
     /// The names of all stacks, the bridge's first.
     pub fn stacks(&self) -> Vec<String> {
         let workflows = self.workflows();
@@ -278,12 +366,12 @@ impl Stack {
             .collect()
     }
 
-    /// The outputs of the bridge.
+    /// The outputs of the bridge, as first deployed.
     pub fn outputs(&self) -> &BTreeMap<String, String> {
         &self.deployed.outputs
     }
 
-    /// The physical id of a resource of the bridge (for most kinds, the value of `!Ref`).
+    /// The physical id of a resource of the bridge, as first deployed (for most kinds, the value of `!Ref`).
     pub fn resource(&self, logical_id: &str) -> Result<&str> {
         self.deployed
             .resources
@@ -307,7 +395,7 @@ impl Stack {
                 }
             )
         })?;
-        let resource = deployed.resources.get(logical_id);
+        let resource = deployed.deployed.resources.get(logical_id);
         resource.cloned().with_context(|| {
             format!(
                 "expected a resource `{logical_id}` in the template of the workflow `{workflow}`, found none"
@@ -334,6 +422,11 @@ impl Stack {
         &self.signing_secret
     }
 
+    /// The Momento API key of the functions.
+    pub fn functions_key(&self) -> &str {
+        &self.functions_key
+    }
+
     /// The logs of functions and workflows so far, one event a line.
     pub async fn logs(&self) -> Result<String> {
         self.account().logs().await
@@ -358,7 +451,9 @@ impl Stack {
             account: self.account().id().to_owned(),
             webhook_url: self.webhook_url.clone(),
             signing_secret: self.signing_secret.clone(),
-            outputs: self.deployed.outputs.clone(),
+            console: None,
+            relay: self.relay.is_some(),
+            outputs: self.deployed().outputs,
         }
     }
 
@@ -371,6 +466,23 @@ impl Stack {
             topics.shutdown().await;
         }
     }
+}
+
+/// The parameters of the bridge's template: those that the stack sets itself, and further ones.
+fn parameters(
+    template: &Value,
+    cache: &str,
+    momento: &str,
+    further: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let own = [
+        ("CacheName", cache),
+        ("MomentoEndpoint", momento),
+        ("Architecture", architecture()),
+    ];
+    let mut parameters = workflow::parameters(template, &own);
+    parameters.extend(further.clone());
+    parameters
 }
 
 /// The emulator's address of the Function URL `https://<id>.lambda-url.<region>.on.aws/`.

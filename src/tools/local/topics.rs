@@ -32,13 +32,14 @@ mod refusal;
 mod service;
 mod webhooks;
 
-use broker::{Broker, Message, Value};
+use broker::{Broker, Message, Publisher, Value};
 use caches::Caches;
+pub use http::{NUMBER, PAGE, TIME};
 use items::Items;
 pub use keys::{STABLE_API_KEY, local_api_key};
 pub use limits::Limits;
 pub use refusal::Refusal;
-use service::{Publisher, Service};
+use service::Service;
 use webhooks::Webhooks;
 pub use webhooks::{DeliveryOutcome, Webhook, WebhookError};
 
@@ -124,6 +125,7 @@ impl TopicsServer {
         let webhooks = Webhooks::new(options.webhook_timeout, events.clone());
         let service = Arc::new(Service {
             keys: RwLock::new(options.keys),
+            bridge_key: RwLock::default(),
             keyless: address.ip().is_loopback(),
             caches: Caches::new(options.caches),
             heartbeat_interval: options.heartbeat_interval,
@@ -191,7 +193,8 @@ impl TopicsServer {
         value: impl Into<Value>,
     ) -> Result<(), Refusal> {
         self.service
-            .publish(cache, topic, value.into(), Publisher(None))
+            .publish(cache, topic, value.into(), Publisher::default())
+            .map(drop)
     }
 
     /// Creates a cache, unless it exists.
@@ -216,6 +219,13 @@ impl TopicsServer {
         let keys = self.service.keys.write();
         let mut keys = keys.unwrap_or_else(PoisonError::into_inner);
         keys.insert(key.into(), token_id);
+    }
+
+    /// Accepts the key of the bridge's functions from now on, which marks their publications ([`Message::by_bridge`]).
+    pub fn put_bridge_key(&self, key: &str) {
+        let bridge = self.service.bridge_key.write();
+        *bridge.unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());
+        self.put_key(key, None);
     }
 
     /// Refuses an API key from now on; `false` if it was not accepted before. Open subscriptions go on.

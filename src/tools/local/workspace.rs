@@ -41,6 +41,12 @@ pub struct State {
     pub account: String,
     pub webhook_url: String,
     pub signing_secret: String,
+    /// The console's address with its token, where one is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
+    /// Whether a relay delivers the messages, in place of webhooks.
+    #[serde(default)]
+    pub relay: bool,
     /// The template's outputs; empty in the state of an older version.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
@@ -277,6 +283,8 @@ mod tests {
             account: "000000000001".into(),
             webhook_url: "http://127.0.0.1:2/x/".into(),
             signing_secret: "secret".into(),
+            console: None,
+            relay: false,
             outputs: BTreeMap::new(),
         }
     }

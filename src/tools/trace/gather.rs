@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
-use self::runs::execution_arn;
+pub(super) use self::runs::execution_arn;
 use super::assemble::{Known, assemble};
 use super::context::Context;
 use super::lines::Line;

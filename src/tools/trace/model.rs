@@ -170,12 +170,25 @@ pub struct Run {
     pub stopped_at: Option<i64>,
     pub redrives: u32,
     pub error: Option<String>,
-    /// May quote a payload: only with `--payloads`.
+    /// Where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// May quote a payload: only with `--payloads`, or of the local stack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     pub states: Vec<State>,
     /// The ledger's entry on its end: `publishing`, `waiting`, `queued` or `done`; null without one.
     pub ledger: Option<Entry>,
+}
+
+/// The place of a failure in a definition. It has no payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    pub state: Option<String>,
+    /// The state's field with the expression, such as `Arguments/Detail`.
+    pub field: Option<String>,
+    /// The JSONata expression or the JSONPath that failed.
+    pub expression: Option<String>,
 }
 
 /// The ledger's entry on an end.
@@ -233,6 +246,8 @@ pub struct Verdict {
 pub enum RouteState {
     /// Its result is published.
     Published {
+        /// How the workflow ended, where known.
+        status: Option<String>,
         /// None where only the ledger has it.
         at: Option<i64>,
         to: Vec<String>,

@@ -281,6 +281,16 @@ fn states(text: &mut String, run: &Run, origin: i64, relative: bool, style: Styl
             }
         }
     }
+    if let Some(failure) = &run.failure {
+        let words = format!("failed {}", shown(&failure.words()));
+        let _ = writeln!(
+            text,
+            "{:>12}  {:<PART_WIDTH$}  {}",
+            "",
+            "",
+            style.bad(words)
+        );
+    }
     if let Some(more) = run
         .states
         .len()
@@ -314,11 +324,25 @@ fn state_line(state: &State, style: Style) -> String {
         .error
         .as_deref()
         .map_or(String::new(), |error| format!("  {}", shown(error)));
-    format!("· {}{took}{end}{retries}{error}", shown(&state.name))
+    let (mark, name) = match state.end {
+        StateEnd::Failed => (style.bad("✗"), style.bad(shown(&state.name))),
+        _ => ("·".to_owned(), shown(&state.name)),
+    };
+    format!("{mark} {name}{took}{end}{retries}{error}")
 }
 
 fn verdict(text: &mut String, verdict: &Verdict, style: Style) {
     let (mark, colour): (_, fn(Style, &str) -> String) = match &verdict.state {
+        RouteState::Published {
+            status: Some(status),
+            ..
+        }
+        | RouteState::Silent { status, .. }
+        | RouteState::Unpublished { status, .. }
+            if status != "SUCCEEDED" =>
+        {
+            ("✗", |s, t| s.bad(t))
+        }
         RouteState::Published { .. }
         | RouteState::Silent { .. }
         | RouteState::OnTheBus { .. }
@@ -372,13 +396,13 @@ fn when(after_ms: Option<i64>, at: i64) -> String {
 }
 
 /// `2026-01-31 09:30:00.123` in UTC.
-fn moment(ms: i64) -> String {
+pub(super) fn moment(ms: i64) -> String {
     let text = super::words::time(ms);
     let text = text.trim_end_matches('Z').replace('T', " ");
     format!("{text}.{:03} UTC", ms.rem_euclid(1000))
 }
 
 /// On one line, without characters that move the cursor.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     preview(text, usize::MAX)
 }

@@ -134,6 +134,7 @@ fn apply(states: &mut Vec<(Option<String>, RouteState)>, event: &Event, context:
             let done = !published.is_empty() || outcome == "published";
             let state = if done {
                 RouteState::Published {
+                    status: Some(status.clone()),
                     at: Some(at),
                     to: published.clone(),
                     claims: claims.unwrap_or(0),
@@ -211,6 +212,7 @@ fn ran(run: &Run, at: i64, route: Option<&str>, context: &Context<'_>) -> RouteS
         .is_some_and(|entry| entry.state == "done")
     {
         return RouteState::Published {
+            status: Some(status),
             at: None,
             to: Vec::new(),
             claims: 0,

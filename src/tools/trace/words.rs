@@ -37,20 +37,30 @@ pub fn sentence(
         )
     };
     match state {
-        RouteState::Published { at, to, claims } => {
+        RouteState::Published {
+            status,
+            at,
+            to,
+            claims,
+        } => {
             let to = if to.is_empty() {
                 String::new()
             } else {
                 format!(" to {}", to.join(", "))
             };
+            let failed = status.as_deref().filter(|status| *status != "SUCCEEDED");
+            let failed = failed.map_or(String::new(), |status| {
+                format!("the workflow ended as {status}; its failure is ")
+            });
             let Some(at) = at else {
-                return "published, according to the ledger; time and topics are in the log of the completion".to_owned();
+                return failed
+                    + "published, according to the ledger; time and topics are in the log of the completion";
             };
             let claim = match claims {
                 0 => "",
                 _ => ", as a claim: the value is stored beside the topic",
             };
-            format!("published{to} {}{claim}", after(*at))
+            format!("{failed}published{to} {}{claim}", after(*at))
         }
         RouteState::Running { since } => format!(
             "the workflow has been running for {}",

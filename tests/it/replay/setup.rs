@@ -9,7 +9,7 @@ use aws_sdk_sqs::Client;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use workflow_bridge::tools::local::workspace::{RunFolder, State, Workspace};
-use workflow_bridge::tools::local::{Account, Emulator};
+use workflow_bridge::tools::local::{Account, Emulator, Port};
 use workflow_bridge::tools::terminal::Progress;
 
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
@@ -39,7 +39,7 @@ impl Drop for Setup {
 async fn emulator() -> &'static Emulator {
     let start = || async {
         let workspace = Workspace::find().unwrap();
-        Emulator::start(&workspace, 0, &Progress::silent())
+        Emulator::start(&workspace, Port::Free, &Progress::silent())
             .await
             .unwrap_or_else(|e| panic!("the emulator does not start: {e:#}"))
     };
@@ -69,6 +69,8 @@ impl Setup {
             account: account.id().to_owned(),
             webhook_url: String::new(),
             signing_secret: String::new(),
+            console: None,
+            relay: false,
             outputs: urls.clone(),
         };
         run.publish_state(&state).unwrap();

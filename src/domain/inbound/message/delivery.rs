@@ -53,10 +53,11 @@ mod tests {
             };
             let message = parse(body.to_json()).unwrap();
             assert_eq!(message.value, value);
-            if let Some(page) = page {
-                let id = MessageId::of_page("chat", "room-281", page, 1, &value);
-                assert_eq!(message.id, id);
-            }
+            let id = match page {
+                Some(page) => MessageId::of_page("chat", "room-281", page, 1, &value),
+                None => MessageId::of_time("chat", "room-281", 1704296470564, 1, &value),
+            };
+            assert_eq!(message.id, id);
             assert_eq!(message.sequence_page, page);
             assert_eq!(message.token_id.as_deref(), Some("mo"));
         }

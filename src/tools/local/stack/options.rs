@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::server::TopicsPort;
 use crate::tools::local::aws::Account;
 use crate::tools::local::build::Binaries;
+use crate::tools::local::port::Port;
 use crate::tools::local::topics::{Limits, STABLE_API_KEY};
 use crate::tools::local::workspace::Workspace;
 use crate::tools::terminal::Progress;
@@ -52,9 +52,8 @@ pub struct Options {
     pub delivery: Delivery,
     /// Limits of the Topics server.
     pub limits: Limits,
-    pub topics_port: TopicsPort,
-    /// 0 takes a free port.
-    pub aws_port: u16,
+    pub topics_port: Port,
+    pub aws_port: Port,
     /// Template parameters beyond those the stack sets itself.
     pub parameters: BTreeMap<String, String>,
     pub edit: Edit,
@@ -77,8 +76,8 @@ impl Options {
             api_key: STABLE_API_KEY.to_owned(),
             delivery: Delivery::Webhooks,
             limits: Limits::default(),
-            topics_port: TopicsPort::Free,
-            aws_port: 0,
+            topics_port: Port::Free,
+            aws_port: Port::Free,
             parameters: BTreeMap::new(),
             edit: Box::new(|_| Ok(())),
             progress: Progress::silent(),

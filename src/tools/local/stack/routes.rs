@@ -1,7 +1,7 @@
 //! The routes of a running stack: those of the bridge, and those collected from the stacks of workflows.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -17,7 +17,9 @@ use crate::config::RoutesSource;
 use crate::domain::inbound::collect::collect;
 use crate::domain::inbound::live_routes::{LiveRoutes, Sources};
 use crate::domain::inbound::routes::Routes;
-use crate::domain::ports::{Compiled, CompiledRoutes, NO_ROUTES, Parameter, RouteParameters};
+use crate::domain::ports::{
+    Answer, Compiled, CompiledRoutes, NO_ROUTES, Parameter, RouteParameters, RoutesParameter,
+};
 use crate::tools::local::aws::Account;
 use crate::tools::local::topics::TopicsServer;
 
@@ -31,13 +33,18 @@ const RELAY_TTL: Duration = Duration::from_secs(1);
 
 /// Where the routes of a deployed bridge come from.
 pub(super) struct RouteSources {
-    base: Mutex<Arc<Base>>,
+    /// The function with the variables.
+    function: String,
+    own: RwLock<Arc<Own>>,
     /// `None` for a bridge that collects no routes.
     collection: Option<Collection>,
 }
 
-/// The routes of `ROUTES`.
-struct Base {
+/// The routes of the bridge itself.
+struct Own {
+    /// How often they were read before.
+    reads: u64,
+    /// The document of `ROUTES`.
     document: String,
     routes: Routes,
 }
@@ -52,7 +59,8 @@ struct Collection {
 pub(in crate::tools::local) struct Known {
     /// Of the collected ones.
     version: u64,
-    base: Arc<Base>,
+    /// Of the bridge's own.
+    reads: u64,
     pub routes: Arc<Routes>,
 }
 
@@ -60,37 +68,40 @@ impl RouteSources {
     /// The sources that a function's variables name. `path` has the parameters of the stacks of workflows.
     pub async fn of(account: &Account, function: &str, path: String) -> Result<Self> {
         let variables = account.function_variables(function).await?;
-        let table = variables["ROUTES_TABLE"].as_str();
-        let base = Base::of(account, &variables).await?;
-        let collection = table.map(|table| Collection {
+        let own = Own::read(account, &variables, 0).await?;
+        let collection = variables["ROUTES_TABLE"].as_str().map(|table| Collection {
             table: Arc::new(RoutesTable::new(account.config(), table.to_owned())),
             parameters: SsmParameters::new(account.config(), path),
         });
         Ok(Self {
-            base: Mutex::new(Arc::new(base)),
+            function: function.to_owned(),
+            own: RwLock::new(Arc::new(own)),
             collection,
         })
     }
 
-    /// Reads the variable `ROUTES` again, after an update of the bridge.
-    pub async fn reread(&self, account: &Account, function: &str) -> Result<()> {
-        let variables = account.function_variables(function).await?;
-        let base = Arc::new(Base::of(account, &variables).await?);
-        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = base;
+    /// Reads the bridge's own routes again, after an update of its stack.
+    pub async fn read_own(&self, account: &Account) -> Result<()> {
+        let variables = account.function_variables(&self.function).await?;
+        let own = Own::read(account, &variables, self.own().reads + 1).await?;
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
         Ok(())
     }
 
-    fn base(&self) -> Arc<Base> {
-        let base = self.base.lock();
-        Arc::clone(&base.unwrap_or_else(PoisonError::into_inner))
+    pub fn collects(&self) -> bool {
+        self.collection.is_some()
+    }
+
+    fn own(&self) -> Arc<Own> {
+        Arc::clone(&self.own.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The routes for a relay, which reads them by itself.
-    pub fn live(&self) -> Arc<LiveRoutes> {
+    pub fn live(self: &Arc<Self>) -> Arc<LiveRoutes> {
         let table = self.collection.as_ref().map(|collection| &collection.table);
         LiveRoutes::new(Sources {
-            base: self.base().routes.clone(),
-            parameter: None,
+            base: self.own().routes.clone(),
+            parameter: Some(Arc::clone(self) as Arc<dyn RoutesParameter>),
             collected: table.map(|table| Arc::clone(table) as Arc<dyn CompiledRoutes>),
             ttl: RELAY_TTL,
             now_ms,
@@ -110,7 +121,7 @@ impl RouteSources {
         let mut open = Vec::new();
         let wait = async {
             loop {
-                match collection.state(&self.base().document).await? {
+                match collection.state(&self.own().document).await? {
                     Ok(version) => return anyhow::Ok(version),
                     Err(differing) => open = differing,
                 }
@@ -134,18 +145,30 @@ impl RouteSources {
             None => Compiled::default(),
         };
         let collected = Routes::parse(&compiled.document)?;
-        let base = self.base();
+        let own = self.own();
         Ok(Known {
             version: compiled.version,
-            routes: Arc::new(base.routes.and(&collected)),
-            base,
+            reads: own.reads,
+            routes: Arc::new(own.routes.and(&collected)),
         })
+    }
+
+    /// Whether these are the routes of the last read and of this version, or later ones.
+    fn are_in(&self, known: &Known, version: u64) -> bool {
+        known.version >= version && known.reads >= self.own().reads
     }
 }
 
-impl Base {
-    /// The routes that a function's variables name.
-    async fn of(account: &Account, variables: &Value) -> Result<Self> {
+/// For the relay, in place of the parameter of `ROUTES=ssm:…`.
+impl RoutesParameter for RouteSources {
+    fn read(&self) -> Answer<'_, String> {
+        Box::pin(async { Ok(self.own().document.clone()) })
+    }
+}
+
+impl Own {
+    /// Reads the routes that a function's variables name.
+    async fn read(account: &Account, variables: &Value, reads: u64) -> Result<Self> {
         let text = |name: &str| variables[name].as_str();
         let document = match (text("ROUTES"), text("ROUTES_TABLE")) {
             (Some(text), _) => ssm::document(&RoutesSource::of(text), account.config()).await?,
@@ -155,7 +178,11 @@ impl Base {
             ),
         };
         let routes = Routes::parse(&document)?;
-        Ok(Self { document, routes })
+        Ok(Self {
+            reads,
+            document,
+            routes,
+        })
     }
 }
 
@@ -249,7 +276,7 @@ impl Follower {
         let now = self.sources.read().await?;
         let is_known = {
             let known = known.borrow();
-            known.version == now.version && Arc::ptr_eq(&known.base, &now.base)
+            (known.version, known.reads) == (now.version, now.reads)
         };
         if !is_known {
             self.apply(&now.routes)?;
@@ -267,10 +294,14 @@ impl Follower {
     }
 }
 
-/// Waits until the known routes are at least of a version.
-pub(super) async fn until(known: &watch::Receiver<Known>, version: u64) -> Result<()> {
+/// Waits until the known routes are those of the last read, and at least of a version.
+pub(super) async fn until(
+    known: &watch::Receiver<Known>,
+    sources: &RouteSources,
+    version: u64,
+) -> Result<()> {
     let mut known = known.clone();
-    let wait = known.wait_for(|known| known.version >= version);
+    let wait = known.wait_for(|known| sources.are_in(known, version));
     let waited = tokio::time::timeout(COLLECTED_WITHIN, wait).await;
     let waited = waited.context("expected the Topics server to follow the routes, it does not")?;
     waited

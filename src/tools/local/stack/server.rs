@@ -7,26 +7,12 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result};
 
 use crate::domain::inbound::routes::Routes;
+use crate::tools::local::port::Port;
 use crate::tools::local::topics::{Limits, TopicsOptions, TopicsServer, Webhook, WebhookError};
-
-/// The port of the Topics server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TopicsPort {
-    /// A free one.
-    Free,
-    /// This one, or a free one when it is taken.
-    Preferred(u16),
-    Exact(u16),
-}
-
-impl TopicsPort {
-    /// The port of the local mode of Momento's SDKs (`forMomentoLocal`).
-    pub const DEFAULT: Self = Self::Preferred(8080);
-}
 
 /// Starts the Topics server on `port`, or on a free one where that is allowed.
 pub(super) async fn start(
-    port: TopicsPort,
+    port: Port,
     api_key: &str,
     caches: BTreeSet<String>,
     limits: Limits,
@@ -40,11 +26,11 @@ pub(super) async fn start(
             ..TopicsOptions::default()
         })
     };
-    let (TopicsPort::Preferred(wanted) | TopicsPort::Exact(wanted)) = port else {
+    let (Port::Preferred(wanted) | Port::Exact(wanted)) = port else {
         return on(0).await.context("cannot start the local Topics server");
     };
     match (on(wanted).await, port) {
-        (Err(error), TopicsPort::Preferred(_)) if error.kind() == ErrorKind::AddrInUse => {
+        (Err(error), Port::Preferred(_)) if error.kind() == ErrorKind::AddrInUse => {
             on(0).await.context("cannot start the local Topics server")
         }
         (started, _) => started.with_context(|| format!("cannot start the local Topics server on port {wanted}; is it taken? `--topics-port` names another, without it a free one is used")),
@@ -128,7 +114,7 @@ mod tests {
     use super::*;
     use crate::tools::local::topics::STABLE_API_KEY;
 
-    async fn on(port: TopicsPort) -> Result<TopicsServer> {
+    async fn on(port: Port) -> Result<TopicsServer> {
         let caches = BTreeSet::from(["demo".to_owned()]);
         start(port, STABLE_API_KEY, caches, Limits::default()).await
     }
@@ -137,15 +123,15 @@ mod tests {
     async fn a_taken_port_is_replaced_unless_it_is_exact() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = on(TopicsPort::Exact(port)).await.err().unwrap();
+        let error = on(Port::Exact(port)).await.err().unwrap();
         assert!(format!("{error:#}").contains("`--topics-port` names another"));
-        let server = on(TopicsPort::Preferred(port)).await.unwrap();
+        let server = on(Port::Preferred(port)).await.unwrap();
         assert_ne!(server.port(), port);
         server.shutdown().await;
         drop(taken);
-        let server = on(TopicsPort::Preferred(port)).await.unwrap();
+        let server = on(Port::Preferred(port)).await.unwrap();
         assert_eq!(server.port(), port);
-        let second = on(TopicsPort::Preferred(port)).await.unwrap();
+        let second = on(Port::Preferred(port)).await.unwrap();
         assert_ne!(second.port(), port);
     }
 
@@ -166,7 +152,7 @@ mod tests {
             route("d", "chat", unknown),
         ]});
         let routes = Routes::parse(&routes.to_string()).unwrap();
-        let server = on(TopicsPort::Free).await.unwrap();
+        let server = on(Port::Free).await.unwrap();
         create_caches(&server, &routes).unwrap();
         assert_eq!(server.caches(), ["audit", "chat", "demo", "replies"]);
     }
@@ -183,7 +169,7 @@ mod tests {
             let routes: Vec<_> = routes.collect();
             Routes::parse(&serde_json::json!({ "routes": routes }).to_string()).unwrap()
         };
-        let server = on(TopicsPort::Free).await.unwrap();
+        let server = on(Port::Free).await.unwrap();
         let mut webhooks = RouteWebhooks::new("http://127.0.0.1:1/", "secret");
         let own = Webhook {
             cache: "demo".to_owned(),

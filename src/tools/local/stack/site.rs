@@ -1,8 +1,8 @@
 //! The account where a bridge's stacks are deployed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -24,9 +24,14 @@ pub(super) struct Site {
     pub bridge: String,
     /// The cache of the shipped routes.
     pub cache: String,
-    binaries: Binaries,
+    /// Exchanged when functions are built again.
+    binaries: Mutex<Binaries>,
     /// For code and templates.
     bucket: String,
+    /// The keys of the packages in the bucket.
+    uploaded: Mutex<BTreeSet<String>>,
+    /// The key of each executable that a stack runs.
+    running: Mutex<BTreeMap<String, String>>,
 }
 
 impl Site {
@@ -46,8 +51,10 @@ impl Site {
             account,
             bridge,
             cache,
-            binaries,
+            binaries: Mutex::new(binaries),
             bucket,
+            uploaded: Mutex::default(),
+            running: Mutex::default(),
         })
     }
 
@@ -62,7 +69,7 @@ impl Site {
         deploy::create(account, bridge, &self.bucket, &template, parameters).await
     }
 
-    /// Updates the bridge.
+    /// Updates the stack of the bridge.
     pub async fn update_bridge(
         &self,
         mut template: Value,
@@ -70,7 +77,9 @@ impl Site {
     ) -> Result<Deployed> {
         self.upload_code(&mut template).await?;
         let (account, bridge) = (&self.account, &self.bridge);
-        deploy::update(account, bridge, &self.bucket, &template, parameters).await
+        deploy::update(account, bridge, &self.bucket, &template, parameters)
+            .await
+            .with_context(|| format!("cannot update the stack `{bridge}`"))
     }
 
     /// Deploys a workflow.
@@ -117,17 +126,49 @@ impl Site {
         Ok((self.stack_of(name), template, parameters))
     }
 
+    /// The executables of the functions.
+    pub fn binaries(&self) -> Binaries {
+        let binaries = self.binaries.lock();
+        binaries.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Uses these executables from the next update on.
+    pub fn set_binaries(&self, built: Binaries) {
+        let binaries = self.binaries.lock();
+        *binaries.unwrap_or_else(PoisonError::into_inner) = built;
+    }
+
+    /// The executables whose content differs from the last uploaded one.
+    pub async fn changed_binaries(&self) -> Result<BTreeSet<String>> {
+        let mut changed = BTreeSet::new();
+        for (name, program) in self.binaries() {
+            let package = self.emulator.package(&program).await?;
+            let running = self.running.lock();
+            let running = running.unwrap_or_else(PoisonError::into_inner);
+            if running.get(&name).is_some_and(|key| *key != package.key) {
+                changed.insert(name);
+            }
+        }
+        Ok(changed)
+    }
+
     /// Packs and uploads the code of each function and points the template to it.
     async fn upload_code(&self, template: &mut Value) -> Result<()> {
-        let mut uploaded = Vec::new();
         for (id, code) in code::functions(template, Path::new(""))? {
             let package = self.package(&code).await;
             let package = package.with_context(|| format!("function `{id}`"))?;
-            if !uploaded.contains(&package.key) {
+            let uploaded = || self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_there = uploaded().contains(&package.key);
+            if !is_there {
                 self.account
                     .put_object(&self.bucket, &package.key, package.zip.clone())
                     .await?;
-                uploaded.push(package.key.clone());
+                uploaded().insert(package.key.clone());
+            }
+            if let Code::Bridge(binary) = code {
+                let running = self.running.lock();
+                let mut running = running.unwrap_or_else(PoisonError::into_inner);
+                running.insert(binary, package.key.clone());
             }
             template::set_code(template, &id, &self.bucket, &package.key);
         }
@@ -138,8 +179,9 @@ impl Site {
         let Code::Bridge(binary) = code else {
             return Ok(Arc::new(self.emulator.workshop().package(code).await?));
         };
-        let Some(program) = self.binaries.get(binary) else {
-            let known = self.binaries.keys().map(|name| format!("`{name}`"));
+        let binaries = self.binaries();
+        let Some(program) = binaries.get(binary) else {
+            let known = binaries.keys().map(|name| format!("`{name}`"));
             let known: Vec<_> = known.collect();
             bail!(
                 "its binary is `{binary}`: expected one of {}",

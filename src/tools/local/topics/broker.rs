@@ -69,8 +69,18 @@ pub struct Message {
     pub value: Value,
     /// The id in the publisher's token, if any.
     pub token_id: Option<String>,
+    /// Whether the bridge's functions published it.
+    pub by_bridge: bool,
     /// Time of publication, in milliseconds since the epoch.
     pub at_ms: u64,
+}
+
+/// A publisher with a valid key.
+#[derive(Default)]
+pub(super) struct Publisher {
+    pub token_id: Option<String>,
+    /// Whether the key is that of the bridge's functions.
+    pub is_bridge: bool,
 }
 
 /// A subscriber missed messages, or the topic started a new page.
@@ -159,14 +169,14 @@ impl Broker {
 
     /// Appends a message to its topic and wakes the subscribers. `published` sees every message in the order of the
     /// topic; it runs under the lock, so it must be quick.
-    pub fn publish(
+    pub(super) fn publish(
         &self,
         cache: &str,
         topic: &str,
         value: Value,
-        token_id: Option<String>,
+        publisher: Publisher,
         published: impl FnOnce(&Arc<Message>),
-    ) -> Result<(), BrokerError> {
+    ) -> Result<Arc<Message>, BrokerError> {
         let mut state = self.lock();
         let entry = state.topic(&self.limits, cache, topic)?;
         let message = Arc::new(Message {
@@ -175,7 +185,8 @@ impl Broker {
             sequence: entry.next,
             page: entry.page,
             value,
-            token_id,
+            token_id: publisher.token_id,
+            by_bridge: publisher.is_bridge,
             at_ms: now_ms(),
         });
         entry.next += 1;
@@ -191,7 +202,7 @@ impl Broker {
         }
         entry.changed.send_replace(());
         published(&message);
-        Ok(())
+        Ok(message)
     }
 
     /// Opens a subscription at `position`; dropping it ends it.

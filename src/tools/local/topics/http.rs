@@ -3,7 +3,8 @@
 //!
 //! Beyond the document: a `Content-Type` other than `application/octet-stream` means text (the document's own examples use
 //! `curl -d`, which sends a form); a poll without position (0 and 0) begins as a subscription without one; a poll that timed
-//! out answers with its position as a discontinuity, so that the next poll misses nothing. In the document's example the
+//! out answers with its position as a discontinuity, so that the next poll misses nothing; the answer to a publication has the
+//! message's place in headers ([`NUMBER`], [`PAGE`], [`TIME`]). In the document's example the
 //! `new_topic_sequence` of a discontinuity is the number of the message after it.
 
 pub(super) mod items;
@@ -26,6 +27,12 @@ use super::service::Service;
 
 /// Bytes read of a request body before its refusal as too large, so that most clients see the answer.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The message's sequence number, in the answer to its publication.
+pub const NUMBER: &str = "x-topic-sequence-number";
+/// The page of the number.
+pub const PAGE: &str = "x-topic-sequence-page";
+/// When the message was published, in ms since the epoch.
+pub const TIME: &str = "x-event-timestamp";
 /// Messages in one answer to a poll.
 const MAX_POLL_ITEMS: usize = 256;
 
@@ -53,7 +60,7 @@ async fn publish(
     parameters: Parameters<PublishParameters>,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, HttpRefusal> {
+) -> Result<impl IntoResponse, HttpRefusal> {
     let Query(parameters) = parameters.map_err(HttpRefusal::bad_request)?;
     let publisher = service.authorize(key(&headers, parameters.token.as_deref())?)?;
     let Path((cache, topic)) = names.map_err(HttpRefusal::bad_request)?;
@@ -69,8 +76,13 @@ async fn publish(
         })?;
         Value::Text(text)
     };
-    service.publish(&cache, &topic, value, publisher)?;
-    Ok(StatusCode::NO_CONTENT)
+    let message = service.publish(&cache, &topic, value, publisher)?;
+    let place = [
+        (NUMBER, message.sequence.to_string()),
+        (PAGE, message.page.to_string()),
+        (TIME, message.at_ms.to_string()),
+    ];
+    Ok((StatusCode::NO_CONTENT, place))
 }
 
 /// Whether the media type is `application/octet-stream`, in any case and with any parameters.

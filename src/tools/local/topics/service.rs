@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use tokio::sync::broadcast;
 
-use super::broker::{Broker, BrokerError, Message, Position, Subscriber, Value};
+use super::broker::{Broker, BrokerError, Message, Position, Publisher, Subscriber, Value};
 use super::caches::Caches;
 use super::items::{Items, Name};
 use super::refusal::{Refusal, check_name};
@@ -17,6 +17,7 @@ use crate::domain::outbound::claims::MAX_ITEM_TTL;
 
 pub(super) struct Service {
     pub keys: RwLock<BTreeMap<String, Option<String>>>,
+    pub bridge_key: RwLock<Option<String>>,
     /// A gRPC call without a key is accepted: the server listens on loopback.
     pub keyless: bool,
     pub caches: Caches,
@@ -28,21 +29,23 @@ pub(super) struct Service {
     pub events: broadcast::Sender<TopicsEvent>,
 }
 
-/// The token id of a publisher with a valid key.
-pub(super) struct Publisher(pub Option<String>);
-
 impl Service {
     pub fn authorize(&self, key: Option<&str>) -> Result<Publisher, Refusal> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let token_id = key.and_then(|key| keys.get(key));
-        let token_id = token_id.ok_or(Refusal::Unauthorized)?;
-        Ok(Publisher(token_id.clone()))
+        let token_id = token_id.ok_or(Refusal::Unauthorized)?.clone();
+        let bridge = self.bridge_key.read();
+        let bridge = bridge.unwrap_or_else(PoisonError::into_inner);
+        Ok(Publisher {
+            token_id,
+            is_bridge: bridge.is_some() && key == bridge.as_deref(),
+        })
     }
 
     /// As [`Self::authorize`]; the local mode of Momento's SDKs sends an empty key, or none.
     pub fn authorize_sdk(&self, key: Option<&str>) -> Result<Publisher, Refusal> {
         match key {
-            None | Some("") if self.keyless => Ok(Publisher(None)),
+            None | Some("") if self.keyless => Ok(Publisher::default()),
             key => self.authorize(key),
         }
     }
@@ -59,7 +62,7 @@ impl Service {
         topic: &str,
         value: Value,
         publisher: Publisher,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Arc<Message>, Refusal> {
         self.check_names(cache, topic)?;
         if value.bytes() > MAX_VALUE_BYTES {
             return Err(Refusal::TooLarge(value.bytes()));
@@ -71,7 +74,7 @@ impl Service {
         };
         Ok(self
             .broker
-            .publish(cache, topic, value, publisher.0, published)?)
+            .publish(cache, topic, value, publisher, published)?)
     }
 
     pub fn subscribe(

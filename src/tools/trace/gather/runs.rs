@@ -10,7 +10,7 @@ use crate::domain::inbound::routes::{Routes, unqualified};
 use crate::domain::outbound::ledger::ledger_id;
 use crate::tools::letters::Origin;
 use crate::tools::trace::assemble::{Known, assemble};
-use crate::tools::trace::model::Run;
+use crate::tools::trace::model::{Failure, Run};
 use crate::tools::trace::sources::Execution;
 use crate::tools::trace::verdict::taken_by;
 
@@ -109,14 +109,17 @@ impl Gathering<'_> {
                 token_id: message.token_id,
             });
         }
+        let failure = Failure::of(&execution.status, &states, execution.cause.as_deref());
+        let shows_cause = self.question.payloads || self.question.stack.local.is_some();
         let run = Run {
             arn: arn.to_owned(),
             name,
+            failure,
             status: execution.status,
             stopped_at: execution.stopped_at,
             redrives: execution.redrives,
             error: execution.error,
-            cause: execution.cause.filter(|_| self.question.payloads),
+            cause: execution.cause.filter(|_| shows_cause),
             states,
             ledger,
         };
@@ -148,7 +151,7 @@ impl Gathering<'_> {
 }
 
 /// The ARN of an execution.
-pub(super) fn execution_arn(machine: &str, name: &str) -> String {
+pub(in crate::tools::trace) fn execution_arn(machine: &str, name: &str) -> String {
     let arn = unqualified(machine).replacen(":stateMachine:", ":execution:", 1);
     format!("{arn}:{name}")
 }

@@ -7,6 +7,8 @@ import re
 import threading
 import time
 
+from . import expressions
+
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
 LISTED = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
@@ -29,6 +31,7 @@ def redriving(execution, stamp=lambda iso: iso):
 
 
 def correct(sfn, qualifiers):
+    expressions.correct(sfn)
     handle, listed = sfn.handle_request, sfn._list_executions
 
     def run_execution(arn):
@@ -104,7 +107,13 @@ def correct(sfn, qualifiers):
         """Runs one state: its output, and the name of the next one."""
         kind = state.get("Type")
         details = {"name": name, "input": json.dumps(current)}
-        sfn._add_event(execution, f"{kind}StateEntered", {"stateEnteredEventDetails": details})
+        event = sfn._add_event(execution, f"{kind}StateEntered", {"stateEnteredEventDetails": details})
+        try:
+            return run(execution, state, kind, current, context)
+        except sfn._ExecutionError as error:
+            raise expressions.located(sfn, error, execution, state, name, event["id"]) from None
+
+    def run(execution, state, kind, current, context):
         if kind == "Succeed":
             current = sfn._apply_input_path(state, current, context)
             return sfn._apply_output_path(state, current, context), None

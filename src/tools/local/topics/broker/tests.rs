@@ -6,7 +6,7 @@ fn broker(limits: Limits) -> Arc<Broker> {
 
 fn publish(broker: &Broker, topic: &str, text: &str) {
     broker
-        .publish("demo", topic, text.into(), None, |_| ())
+        .publish("demo", topic, text.into(), Publisher::default(), |_| ())
         .unwrap();
 }
 
@@ -219,7 +219,7 @@ async fn subscribers_and_watched_topics_are_bounded() {
     let held = at(&broker, 0, 0);
     let refused = broker.subscribe("demo", "t", Position::default());
     assert_eq!(refused.err(), Some(BrokerError::TooManySubscribers));
-    let refused = broker.publish("demo", "u", "x".into(), None, |_| ());
+    let refused = broker.publish("demo", "u", "x".into(), Publisher::default(), |_| ());
     assert_eq!(refused, Err(BrokerError::TooManyTopics));
     drop(held);
     publish(&broker, "u", "x");
@@ -232,6 +232,6 @@ async fn closing_ends_subscriptions_and_refuses_messages() {
     let waiting = tokio::spawn(async move { subscriber.next(1).await });
     broker.close();
     assert_eq!(waiting.await.unwrap(), None);
-    let refused = broker.publish("demo", "t", "x".into(), None, |_| ());
+    let refused = broker.publish("demo", "t", "x".into(), Publisher::default(), |_| ());
     assert_eq!(refused, Err(BrokerError::Closed));
 }

@@ -57,6 +57,41 @@ async fn a_poll_returns_published_messages() {
 }
 
 #[tokio::test]
+async fn the_answer_to_a_publication_has_the_messages_place() {
+    let server = server().await;
+    let mut events = server.events();
+    for number in 1..=2 {
+        let answer = post(&server, "demo/t").body("x").send().await.unwrap();
+        let TopicsEvent::Published(message) = events.recv().await.unwrap() else {
+            panic!("expected a publication");
+        };
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().parse::<u64>();
+        assert_eq!(header(NUMBER), Ok(number));
+        assert_eq!(header(PAGE), Ok(message.page));
+        assert_eq!(header(TIME), Ok(message.at_ms));
+    }
+}
+
+#[tokio::test]
+async fn only_the_bridges_publications_are_marked() {
+    let server = server().await;
+    let mut events = server.events();
+    server.put_bridge_key("of the bridge");
+    for (key, by_bridge) in [(Some("of the bridge"), true), (None, false)] {
+        let mut request = post(&server, "demo/t");
+        if let Some(key) = key {
+            request = reqwest::Client::new().post(server.topic_url("demo", "t"));
+            request = request.header("authorization", key);
+        }
+        request.body("x").send().await.unwrap();
+        let TopicsEvent::Published(message) = events.recv().await.unwrap() else {
+            panic!("expected a publication");
+        };
+        assert_eq!(message.by_bridge, by_bridge);
+    }
+}
+
+#[tokio::test]
 async fn a_first_poll_repeats_the_last_message() {
     let server = server().await;
     for text in ["a", "b"] {

@@ -48,7 +48,10 @@ async fn a_delivery_is_the_same_as_momentos() {
     let mut events = server.events();
     let (url, mut received) = receiver(200, "ok".to_owned()).await;
     server.put_webhook("w", webhook(&url)).unwrap();
-    let mo = Publisher(Some("mo".to_owned()));
+    let mo = Publisher {
+        token_id: Some("mo".to_owned()),
+        is_bridge: false,
+    };
     let value = Value::from("Here I \"am\"!!");
     server.service.publish(CACHE, "t", value, mo).unwrap();
     server.publish(CACHE, "another topic", "x").unwrap();

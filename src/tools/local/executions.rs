@@ -1,0 +1,181 @@
+//! The executions that a message started, followed to their ends.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::happening::{Answer, Happening};
+use crate::domain::inbound::execution_name::execution_name_of;
+use crate::domain::inbound::routes::{Routes, Target, unqualified};
+use crate::tools::trace::history::History;
+use crate::tools::trace::model::Failure;
+use crate::tools::trace::sources::Workflows as _;
+
+/// An execution of a short workflow ends within a few polls; a long one is polled ever more rarely.
+const FIRST_POLL: Duration = Duration::from_millis(25);
+const SLOWEST_POLL: Duration = Duration::from_secs(2);
+
+/// A longer execution is reported as running.
+const SHORT: Duration = Duration::from_secs(3);
+
+/// The search for an execution ends without a find after this.
+const SEARCH: Duration = Duration::from_secs(60);
+
+/// Executions whose input is read to find one by its message.
+const NEWEST: usize = 20;
+
+/// Finds executions in the emulator.
+#[derive(Clone)]
+pub struct Executions {
+    client: Client,
+    config: SdkConfig,
+}
+
+/// An execution to follow.
+pub struct Started {
+    executions: Executions,
+    search: Search,
+}
+
+/// How to find the execution of a message.
+enum Search {
+    Arn(String),
+    /// By the message's id in its input: its name has the key of the message.
+    Message {
+        machine: String,
+        id: String,
+    },
+}
+
+impl Executions {
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+            config: config.clone(),
+        }
+    }
+
+    /// The executions that the webhook's answer says were started.
+    pub fn started(
+        &self,
+        routes: &Routes,
+        answer: &Answer,
+        topic: &str,
+        number: u64,
+    ) -> Vec<Started> {
+        let started = answer.targets.iter();
+        let started = started.filter(|target| target.outcome == "started");
+        let searches = started.filter_map(|target| {
+            let route = routes.iter().find(|route| route.name == target.route)?;
+            match &route.to {
+                Target::StateMachine { arn, key: None, .. } => {
+                    let arn = unqualified(arn).replacen(":stateMachine:", ":execution:", 1);
+                    let name = execution_name_of(&route.name, topic, number, &answer.id);
+                    Some(Search::Arn(format!("{arn}:{name}")))
+                }
+                Target::StateMachine { arn, .. } => Some(Search::Message {
+                    machine: arn.clone(),
+                    id: answer.id.clone(),
+                }),
+                Target::EventBus { .. } | Target::Resume(_) | Target::Stop(_) => None,
+            }
+        });
+        searches
+            .map(|search| Started {
+                executions: self.clone(),
+                search,
+            })
+            .collect()
+    }
+}
+
+impl Started {
+    /// Reports the end of the execution, and before it that it takes long. The emulator describes EXPRESS executions, too,
+    /// unlike AWS; those of a key stay unknown, since nothing lists them.
+    pub async fn follow(self, sender: mpsc::UnboundedSender<Happening>) {
+        let began = Instant::now();
+        let (mut seen, mut reported) = (false, false);
+        let mut pause = FIRST_POLL;
+        while let Some(found) = self.find().await {
+            seen |= found.is_some();
+            if !seen && began.elapsed() > SEARCH {
+                return;
+            }
+            if let Some(execution) = found {
+                let ended = execution.stop_date.is_some();
+                if ended || (!reported && began.elapsed() > SHORT) {
+                    reported = true;
+                    let happening = self.describe(execution, began.elapsed()).await;
+                    if sender.send(happening).is_err() {
+                        return;
+                    }
+                }
+                if ended {
+                    return;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 5 / 4).min(SLOWEST_POLL);
+        }
+    }
+
+    /// The execution, if it is there; none where it cannot be found.
+    async fn find(&self) -> Option<Option<DescribeExecutionOutput>> {
+        let client = &self.executions.client;
+        let (machine, id) = match &self.search {
+            Search::Message { machine, id } => (machine, id),
+            Search::Arn(arn) => {
+                let described = client.describe_execution().execution_arn(arn).send().await;
+                return match described {
+                    Ok(execution) => Some(Some(execution)),
+                    Err(error) => {
+                        let missing = error.as_service_error();
+                        missing
+                            .is_some_and(|error| error.is_execution_does_not_exist())
+                            .then_some(None)
+                    }
+                };
+            }
+        };
+        let listed = client.list_executions().state_machine_arn(machine);
+        let listed = listed.max_results(100).send().await.ok()?;
+        for execution in listed.executions().iter().take(NEWEST) {
+            let arn = execution.execution_arn();
+            let described = client.describe_execution().execution_arn(arn);
+            let described = described.send().await.ok()?;
+            if described.input().is_some_and(|input| input.contains(id)) {
+                return Some(Some(described));
+            }
+        }
+        Some(None)
+    }
+
+    async fn describe(&self, execution: DescribeExecutionOutput, seen: Duration) -> Happening {
+        let took = execution.stop_date.map_or(seen, |stopped| {
+            let span = stopped.as_secs_f64() - execution.start_date.as_secs_f64();
+            Duration::try_from_secs_f64(span).unwrap_or(seen)
+        });
+        let status = execution.status.as_str().to_owned();
+        let history = History::new(&self.executions.config);
+        let states = history.states(&execution.execution_arn, false).await;
+        let states = states.unwrap_or_default();
+        let cause = execution.cause.as_deref();
+        let failed = Failure::of(&status, &states, cause);
+        let parts: Vec<_> = [execution.error.as_deref(), cause]
+            .into_iter()
+            .flatten()
+            .collect();
+        Happening::Execution {
+            name: execution.name.unwrap_or_default(),
+            took,
+            states: states.into_iter().map(|state| state.name).collect(),
+            failure: (!parts.is_empty()).then(|| parts.join(": ")),
+            failed,
+            status,
+        }
+    }
+}

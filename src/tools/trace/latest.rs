@@ -1,0 +1,297 @@
+//! The latest messages, by the webhook's log.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::assemble::{Known, assemble};
+use super::gather::execution_arn;
+use super::lines::Line;
+use super::model::{Part, Target, Unanswered, What};
+use super::show::{moment, shown};
+use super::sources::{Needle, Sources, Window};
+use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, execution_name_of, is_named_after};
+use crate::domain::inbound::routes::{Routes, Target as To};
+use crate::tools::terminal::{Style, seconds};
+
+/// Messages listed, at most.
+const MOST: usize = 20;
+
+/// The latest messages, newest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latest {
+    pub stack: String,
+    /// The range of the log, in ms since the epoch.
+    pub since: i64,
+    pub until: i64,
+    pub messages: Vec<Arrival>,
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// A message as the webhook took it, with its executions now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Arrival {
+    pub at: i64,
+    pub id: Option<String>,
+    pub cache: Option<String>,
+    pub topic: Option<String>,
+    pub number: Option<u64>,
+    pub code: String,
+    pub targets: Vec<Target>,
+    pub runs: Vec<Ran>,
+}
+
+/// An execution that a message started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ran {
+    pub route: String,
+    pub name: String,
+    pub status: String,
+    pub took_ms: Option<i64>,
+}
+
+/// The latest messages in a range of the log.
+pub async fn latest(
+    stack: &str,
+    routes: Option<&Routes>,
+    sources: Sources<'_>,
+    window: Window,
+) -> Latest {
+    let mut unanswered = Vec::new();
+    let needle = Needle::Text("message.sequence".to_owned());
+    let lines = match sources.logs.find(Part::Webhook, &needle, window).await {
+        Ok(lines) => lines,
+        Err(fault) => {
+            unanswered.push(Unanswered {
+                source: "the log of the webhook".to_owned(),
+                error: fault.to_string(),
+            });
+            Vec::new()
+        }
+    };
+    let mut by_id: BTreeMap<String, Vec<Line>> = BTreeMap::new();
+    for line in lines {
+        if let Some(id) = line.id().map(str::to_owned) {
+            by_id.entry(id).or_default().push(line);
+        }
+    }
+    let mut found: Vec<_> = by_id.into_values().filter_map(arrival).collect();
+    found.sort_by_key(|(arrival, _)| std::cmp::Reverse(arrival.at));
+    found.truncate(MOST);
+    let messages = found.into_iter().map(async |(mut arrival, names)| {
+        arrival.runs = runs(&arrival, &names, routes, sources).await;
+        arrival
+    });
+    Latest {
+        stack: stack.to_owned(),
+        since: window.since,
+        until: window.until,
+        messages: join_all(messages).await,
+        unanswered,
+    }
+}
+
+/// The arrival in the lines of one message, and the names of its executions that the lines have.
+fn arrival(lines: Vec<Line>) -> Option<(Arrival, Vec<String>)> {
+    let names = lines.iter().filter_map(|line| line.text("executions"));
+    let names = names.flat_map(str::split_whitespace);
+    let names = names.map(str::to_owned).collect();
+    let (head, events) = assemble(&Known {
+        lines,
+        ..Known::default()
+    });
+    // The latest of several deliveries.
+    let (at, code, targets) = events
+        .into_iter()
+        .rev()
+        .find_map(|event| match event.what {
+            What::Answered { code, targets, .. } => Some((event.at, code, targets)),
+            _ => None,
+        })?;
+    let arrival = Arrival {
+        at,
+        id: head.id,
+        cache: head.cache,
+        topic: head.topic,
+        number: head.number,
+        code,
+        targets,
+        runs: Vec::new(),
+    };
+    Some((arrival, names))
+}
+
+/// The executions of a message now; those that cannot be read are left out.
+async fn runs(
+    arrival: &Arrival,
+    names: &[String],
+    routes: Option<&Routes>,
+    sources: Sources<'_>,
+) -> Vec<Ran> {
+    let taken = |route: &str| {
+        let mut targets = arrival.targets.iter();
+        targets.any(|target| {
+            target.route == route && matches!(target.outcome.as_str(), "started" | "duplicate")
+        })
+    };
+    let routes = routes.into_iter().flat_map(Routes::iter);
+    let named = routes.filter_map(|route| {
+        let To::StateMachine { arn, .. } = &route.to else {
+            return None;
+        };
+        let name = match route.key() {
+            Some(_) => names
+                .iter()
+                .find(|name| is_named_after(name, &route.name))?
+                .clone(),
+            None => {
+                let (topic, id) = (arrival.topic.as_ref()?, arrival.id.as_ref()?);
+                execution_name_of(&route.name, topic, arrival.number?, id)
+            }
+        };
+        taken(&route.name).then(|| (route.name.clone(), execution_arn(arn, &name), name))
+    });
+    let described = named.map(async |(route, arn, name)| {
+        let execution = sources.workflows.execution(&arn).await.ok()??;
+        Some(Ran {
+            route,
+            name,
+            took_ms: execution.stopped_at.map(|at| at - execution.started_at),
+            status: execution.status,
+        })
+    });
+    join_all(described).await.into_iter().flatten().collect()
+}
+
+/// One line for each message.
+pub fn show_latest(latest: &Latest, style: Style) -> String {
+    let mut text = String::new();
+    for Unanswered { source, error } in &latest.unanswered {
+        let could_not = style.bad("could not query");
+        let _ = writeln!(text, "{could_not} {source}: {}", shown(error));
+    }
+    let places: Vec<_> = latest.messages.iter().map(place).collect();
+    let width = places.iter().map(|place| place.chars().count()).max();
+    let width = width.unwrap_or_default();
+    for (arrival, place) in latest.messages.iter().zip(&places) {
+        let id = arrival.id.as_deref().unwrap_or("?");
+        let id = id.get(..NAME_ID_DIGITS).unwrap_or(id);
+        let when = style.dim(moment(arrival.at));
+        let outcomes = outcomes(arrival, style);
+        let _ = writeln!(text, "{when}  {id}  {place:<width$}  {outcomes}");
+    }
+    let since = super::words::time(latest.since);
+    let end = match latest.messages.len() {
+        0 => format!(
+            "no message came in since {since} at {}; `--since 7d` looks further back",
+            latest.stack
+        ),
+        MOST => {
+            format!("the latest {MOST}; `cargo bridge trace ID` shows one, `--since` another range")
+        }
+        _ => format!("all since {since}; `cargo bridge trace ID` shows one"),
+    };
+    let _ = writeln!(text, "{}", style.dim(end));
+    text
+}
+
+fn place(arrival: &Arrival) -> String {
+    match (&arrival.cache, &arrival.topic, arrival.number) {
+        (Some(cache), Some(topic), Some(number)) => {
+            format!("{}/{}#{number}", shown(cache), shown(topic))
+        }
+        _ => "?".to_owned(),
+    }
+}
+
+/// The outcome of each route: its execution's status, where there is one.
+fn outcomes(arrival: &Arrival, style: Style) -> String {
+    if arrival.targets.is_empty() {
+        return style.bad(format_args!("✗ {}", shown(&arrival.code)));
+    }
+    let outcomes = arrival.targets.iter().map(|Target { route, outcome }| {
+        let run = arrival.runs.iter().find(|run| run.route == *route);
+        let (status, took) = match run {
+            Some(run) => (run.status.as_str(), run.took_ms),
+            None => (outcome.as_str(), None),
+        };
+        let took = took.and_then(|ms| ms.try_into().ok());
+        let took = took.map_or(String::new(), |ms| {
+            format!("  {}", style.dim(seconds(Duration::from_millis(ms))))
+        });
+        let status = match status {
+            "SUCCEEDED" | "event_put" | "resumed" | "stopped" => {
+                style.good(format_args!("✓ {status}"))
+            }
+            "FAILED" | "TIMED_OUT" | "ABORTED" | "dead_lettered" | "not_stored" => {
+                style.bad(format_args!("✗ {status}"))
+            }
+            status => format!("… {}", shown(status)),
+        };
+        format!("{} {status}{took}", shown(route))
+    });
+    outcomes.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(id: &str, at: i64, code: &str, targets: &str) -> Line {
+        let fields = json!({
+            "message": "x", "level": "INFO", "code": code, "targets": targets, "message.id": id,
+            "message.cache": "demo", "message.topic": "in\u{1b}", "message.sequence": 7,
+        });
+        Line::read(Part::Webhook, &fields.to_string(), at).unwrap()
+    }
+
+    fn of(lines: Vec<Line>) -> Latest {
+        let messages = lines.into_iter().map(|line| arrival(vec![line]).unwrap().0);
+        Latest {
+            stack: "the local stack".to_owned(),
+            since: 0,
+            until: 0,
+            messages: messages.collect(),
+            unanswered: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_message_has_a_line_with_the_outcome_of_each_route() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let mut latest = of(vec![
+            line(id, 5, "accepted", "upper=started bus=event_put"),
+            line(id, 4, "unrouted", ""),
+        ]);
+        latest.messages[0].runs = vec![Ran {
+            route: "upper".to_owned(),
+            name: "n".to_owned(),
+            status: "FAILED".to_owned(),
+            took_ms: Some(300),
+        }];
+        let text = show_latest(&latest, Style::plain());
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "1970-01-01 00:00:00.005 UTC  0123456789abcdef  demo/in\\u{1b}#7  upper ✗ FAILED  300 ms, bus ✓ event_put",
+                "1970-01-01 00:00:00.004 UTC  0123456789abcdef  demo/in\\u{1b}#7  ✗ unrouted",
+                "all since 1970-01-01T00:00:00Z; `cargo bridge trace ID` shows one",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_range_says_how_to_look_further_back() {
+        let text = show_latest(&of(Vec::new()), Style::plain());
+        assert!(
+            text.contains("no message came in since") && text.contains("--since 7d"),
+            "{text}"
+        );
+    }
+}
