@@ -243,6 +243,9 @@ struct Traffic {
     sfn: aws_sdk_sfn::Client,
     /// The results to come, by reply topic.
     expected: BTreeMap<String, Vec<String>>,
+    /// Results of messages that were not started at the first attempt. While the route moves, both state machines may have
+    /// such a message: names of executions are unique for each only.
+    repeated: BTreeSet<String>,
     number: u64,
     answered: BTreeSet<String>,
 }
@@ -255,6 +258,7 @@ impl Traffic {
             publications: Publications::of(bridge),
             sfn: aws_sdk_sfn::Client::new(bridge.account().config()),
             expected: BTreeMap::new(),
+            repeated: BTreeSet::new(),
             number: 0,
             answered: BTreeSet::new(),
         }
@@ -268,6 +272,7 @@ impl Traffic {
             let name = workflow.to_lowercase();
             let text = format!("text {}.", self.number);
             let body = body(&format!("{name}-in"), self.number, &text);
+            let mut attempts = Vec::new();
             // Again after a failure, as a relay does: the message keeps its id.
             until("an accepted message", async || {
                 let (status, answer) = post_to(&http, &self.url, &self.secret, &body).await;
@@ -275,23 +280,25 @@ impl Traffic {
                     !(400..500).contains(&status) && answer["code"] != "unrouted",
                     "{body}: {status} {answer}"
                 );
+                attempts.push(answer["targets"][0]["outcome"].clone());
                 status == 200
             })
             .await;
-            let expected = self.expected.entry(format!("{name}-out")).or_default();
-            expected.push(match workflow {
+            let result = match workflow {
                 "Uppercase" => text.to_uppercase(),
                 _ => text,
-            });
+            };
+            if attempts != ["started"] {
+                self.repeated.insert(result.clone());
+            }
+            let expected = self.expected.entry(format!("{name}-out")).or_default();
+            expected.push(result);
         }
     }
 
-    /// Ends all waiting executions, each once it has asked.
+    /// Ends the executions that have asked.
     async fn answer(&mut self) {
-        let waiting = ["hold-out", "bare-out"].map(|topic| self.expected[topic].len());
-        let questions = waiting.iter().sum();
-        let asked = self.publications.wait("asked", questions).await;
-        for question in asked {
+        for question in self.publications.on("asked") {
             let question: Value = serde_json::from_str(&question).unwrap();
             let token = question["token"].as_str().unwrap().to_owned();
             if self.answered.insert(token.clone()) {
@@ -302,14 +309,34 @@ impl Traffic {
         }
     }
 
-    /// Waits until each message has its result, and no other.
-    async fn check(&self) {
+    /// Ends all waiting executions, and waits until each message has its result.
+    async fn finish(&mut self) {
+        until("a result of each message", async || {
+            self.answer().await;
+            let mut topics = self.expected.iter();
+            topics.all(|(topic, expected)| {
+                let results = self.publications.on(topic);
+                expected.iter().all(|text| results.contains(text))
+            })
+        })
+        .await;
+        self.check();
+    }
+
+    /// Each message has one result.
+    fn check(&self) {
         for (topic, expected) in &self.expected {
-            let mut results = self.publications.wait(topic, expected.len()).await;
-            let mut expected = expected.clone();
-            results.sort();
-            expected.sort();
-            assert_eq!(results, expected, "{topic}");
+            let mut counts = BTreeMap::new();
+            for text in self.publications.on(topic) {
+                *counts.entry(text).or_default() += 1;
+            }
+            counts.iter_mut().for_each(|(text, count)| {
+                if *count == 2 && self.repeated.contains(text) {
+                    *count = 1;
+                }
+            });
+            let expected = expected.iter().map(|text| (text.clone(), 1));
+            assert_eq!(counts, expected.collect(), "{topic}");
         }
     }
 }
@@ -385,21 +412,27 @@ fn the_documented_upgrade_loses_no_message_and_no_result() {
             "{old} executions of the old state machines are open"
         );
 
-        traffic.answer().await;
-        traffic.check().await;
+        traffic.finish().await;
         until(
             "the end of all executions of the old state machines",
-            async || running(&bridge).await == 0,
+            async || {
+                traffic.answer().await;
+                running(&bridge).await == 0
+            },
         )
         .await;
         settle(&bridge, &["UppercaseWorkflow"]).await;
         deploy(&bridge, &mut traffic, Deployment::New).await;
         bridge.collected().await.unwrap();
         traffic.send().await;
-        traffic.answer().await;
-        traffic.check().await;
+        traffic.finish().await;
         settle(&bridge, &["UppercaseWorkflow"]).await;
-        traffic.check().await;
+        traffic.check();
+        eprintln!(
+            "upgrade: {} messages, {} of them not started at the first attempt",
+            traffic.number,
+            traffic.repeated.len()
+        );
 
         for (id, before) in kept {
             assert_eq!(bridge.resource(id).unwrap(), before, "{id}");

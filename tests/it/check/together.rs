@@ -66,10 +66,19 @@ fn files_without_a_conflict_give_no_findings() {
     }
 }
 
+/// A description, the changes of the second file, the code, the other file in the text, and the severity.
+type Case = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+    Severity,
+);
+
 #[test]
 fn a_conflict_between_files_names_both() {
-    let reply = "reply: {topics: [part-out]";
-    let cases: [(&str, &[(&str, &str)], &str, &str, Severity); 8] = [
+    const REPLY: &str = "reply: {topics: [part-out]";
+    let cases: [Case; 8] = [
         (
             "a route's name",
             &[("name: part", "name: greet")],
@@ -86,7 +95,7 @@ fn a_conflict_between_files_names_both() {
         ),
         (
             "a loop to the bridge",
-            &[(reply, "reply: {topics: [own-in]")],
+            &[(REPLY, "reply: {topics: [own-in]")],
             "route-loop",
             "collected.yaml",
             Severity::Error,
