@@ -87,7 +87,7 @@ impl Init {
                 style.good("+")
             )?;
         }
-        let mut commands = vec![format!("cd {shown}"), "cargo bridge local".to_owned()];
+        let mut commands = vec!["cargo bridge local".to_owned()];
         if let Some(made) = &made {
             let outbound = made.outbound.iter().take(1);
             commands.extend(outbound.map(|topic| format!("cargo bridge tail {topic}")));
@@ -96,7 +96,7 @@ impl Init {
                 inbound.map(|topic| format!("cargo bridge publish {topic} {}", made.sample)),
             );
         }
-        writeln!(out, "\nEach in a terminal of its own:")?;
+        writeln!(out, "\nIn that folder, each in a terminal of its own:")?;
         for command in commands {
             writeln!(out, "  {}", style.bold(command))?;
         }

@@ -11,7 +11,7 @@ const IGNORED: &str =
 /// The files of a project around those of its workflow `name`.
 pub fn project(name: &str, made: Scaffold) -> Scaffold {
     let (above, here) = (deployment(name, name), deployment(".", name));
-    let mut files: Vec<_> = made.files.iter().cloned().collect();
+    let mut files = made.files;
     for (file, text) in &mut files {
         if file == TEMPLATE {
             *text = text

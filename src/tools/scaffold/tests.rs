@@ -62,12 +62,15 @@ fn every_shipped_workflow_can_be_copied() {
 fn copies_have_no_findings() {
     let existing = "arn:aws:states:us-east-1:123456789012:stateMachine:workflow-bridge_mine";
     let sources = SHIPPED.iter().map(|(like, ..)| Source::Like(like));
-    for source in sources.chain([Source::Existing(existing)]) {
+    let node = Source::Function(Language::Node);
+    for source in sources.chain([node, Source::Existing(existing)]) {
         // The last ones are values other than texts in YAML.
         for name in ["my-copy", "My_Copy", "_", "on", "null", "007", "1_000"] {
             let folder = Scratch::new();
             for (file, text) in made(name, source).files {
-                fs::write(folder.path().join(file), text).unwrap();
+                let path = folder.path().join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
             }
             let report = check(&folder.path().join(TEMPLATE));
             assert!(
@@ -75,6 +78,29 @@ fn copies_have_no_findings() {
                 "{name}, {source:?}: {:#?}",
                 report.findings
             );
+        }
+    }
+}
+
+#[test]
+fn a_function_has_the_language_that_was_asked_for() {
+    for (language, file, parts) in [
+        (
+            Language::Python,
+            "function/app.py",
+            ["Runtime: python3.13\n", "Handler: app.handler\n"],
+        ),
+        (
+            Language::Node,
+            "function/index.mjs",
+            ["Runtime: nodejs22.x\n", "Handler: index.handler\n"],
+        ),
+    ] {
+        let copy = made("mine", Source::Function(language));
+        let names: Vec<_> = copy.files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, [TEMPLATE, "mine.asl.json", file]);
+        for part in parts {
+            assert!(copy.files[0].1.contains(part), "{part}");
         }
     }
 }
