@@ -271,7 +271,8 @@ fn tail_follows_again_after_a_restart() {
         })
         .await;
         tail.until("the local stack is back; following t");
-        server.unwrap().publish("demo", "t", "after").unwrap();
+        let server = server.unwrap();
+        server.publish("demo", "t", "after").unwrap();
         tail.until("after");
     });
 }

@@ -37,7 +37,7 @@ const PREVIEW: usize = 60;
 /// target/bridge.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge local --once          # send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  # the same without any webhook\n  cargo bridge local --demo approve  # play another workflow of examples/\n  cargo bridge local                 # keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n  cargo bridge local --with examples/count --with ../mine   # with workflows beside the bridge\n\nCtrl-C stops everything and leaves no process behind. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Several stacks can run at once, each with ports of its own; the other commands talk to the newest. Momento's SDKs connect with their local mode (forMomentoLocal): examples/clients. Unknown caches are refused, as Momento refuses them."
+    after_help = "Examples:\n  cargo bridge local --once          # send `hello` all the way and show how it came back as `HELLO`\n  cargo bridge local --relay --once  # the same without any webhook\n  cargo bridge local --demo approve  # play another workflow of examples/\n  cargo bridge local                 # keep it running; in another terminal:\n  cargo bridge tail uppercase-out\n  cargo bridge publish uppercase-in hello\n  cargo bridge local --with examples/count --with ../mine   # with workflows beside the bridge\n\nCtrl-C stops everything and leaves no process behind. An edit of a template or of a definition that it names is checked and live when it is saved; one with an error changes nothing. Messages sent straight to the webhook (`bridge send`) show only as their results. IAM is not enforced here: a missing permission shows on AWS only. Ports and keys are the same at every start; a second stack takes free ports, and the other commands talk to the newest. Momento's SDKs connect with their local mode (forMomentoLocal): examples/clients. Unknown caches are refused, as Momento refuses them."
 )]
 pub struct Local {
     /// Send one message through, show its way and exit; the exit code is 1 when it does not come back
@@ -300,6 +300,10 @@ fn introduce(stack: &Stack, wanted: [Port; 2], began: Instant) -> Result<()> {
             "  relay    subscribed to the topics of the routes; no webhook is delivered"
         )?;
     }
+    writeln!(
+        out,
+        "  edits    of templates and definitions are live when saved; `r` and Enter builds the functions again"
+    )?;
     writeln!(out)?;
     let routes = stack.routes();
     for route in routes.iter().filter(|route| route.enabled) {

@@ -246,6 +246,7 @@ mod tests {
         let fields = json!({
             "message": "x", "level": "INFO", "code": code, "targets": targets, "message.id": id,
             "message.cache": "demo", "message.topic": "in\u{1b}", "message.sequence": 7,
+            "message.age_ms": 1,
         });
         Line::read(Part::Webhook, &fields.to_string(), at).unwrap()
     }

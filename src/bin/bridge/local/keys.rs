@@ -14,7 +14,7 @@ const LOOK: Timespec = Timespec {
     tv_nsec: 250_000_000,
 };
 
-/// Sends for each line `r` of a terminal, from a thread of its own, until nobody receives.
+/// Sends for each line `r` of a terminal, from a thread of its own, until the receiver is gone.
 pub fn listen(builds: UnboundedSender<()>) {
     if !std::io::stdin().is_terminal() {
         return;

@@ -68,7 +68,8 @@ mod tests {
         fs::create_dir(file("below")).unwrap();
         let watched = [file("a"), file("below/b")];
         fs::write(&watched[0], "1").unwrap();
-        let write: [(&str, usize, fn(&Path)); 5] = [
+        type Write = fn(&Path);
+        let write: [(&str, usize, Write); 5] = [
             ("in place", 0, |folder| {
                 fs::write(folder.join("a"), "22").unwrap()
             }),

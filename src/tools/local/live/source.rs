@@ -140,8 +140,8 @@ mod tests {
     fn only_errors_that_the_deployed_version_does_not_have_count() {
         let scratch = Scratch::new();
         let template = scratch.path().join("template.yaml");
-        let text = format!("Resources:\n  M: {{{MACHINE}m.json}}}}\n");
-        fs::write(&template, &text).unwrap();
+        let text = "Resources:\n  A: {Type: AWS::SQS::Queue, Properties: {QueueName: !Ref B}}\n";
+        fs::write(&template, text).unwrap();
         let mut source = Source::new(None, template.clone(), |_| Ok(()));
         let report = source.check();
         assert_eq!(source.new_errors(&report), 1, "{report:?}");
@@ -149,7 +149,7 @@ mod tests {
         // The same error, a line further down.
         fs::write(&template, format!("# a comment\n{text}")).unwrap();
         assert_eq!(source.new_errors(&source.check()), 0);
-        fs::write(&template, text.replace("m.json", "n.json")).unwrap();
+        fs::write(&template, text.replace("!Ref B", "!Ref C")).unwrap();
         assert_eq!(source.new_errors(&source.check()), 1);
     }
 }
