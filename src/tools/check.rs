@@ -37,7 +37,7 @@ pub use code::{Code, StackCode};
 pub use finding::{Finding, Severity};
 pub use findings::Findings;
 pub use report::{Checked, Report, shown, to_json};
-use source::Source;
+use source::{Source, repeats};
 use template::Template;
 use together::Site;
 
@@ -92,7 +92,7 @@ fn check_alone(path: &Path) -> (Findings, Checked, Option<Site>) {
         };
         return (findings, checked, None);
     }
-    if !source.value["Resources"].is_object() {
+    if !source.is_template() {
         let text = "expected a template with `Resources` or a routes document with `routes`, found neither; name another file";
         findings.add(&source, "", Code::FileUnreadable, text);
         return (findings, Checked::default(), None);
@@ -108,6 +108,19 @@ fn check_template(
     path: &Path,
     findings: &mut Findings,
 ) -> (Checked, Vec<routes::Route>, Vec<(String, String)>) {
+    for repeated in source.places.repeated() {
+        let text = format!(
+            "{}: CloudFormation takes the last value; remove the others",
+            repeats(&repeated.name)
+        );
+        findings.push(
+            source,
+            repeated.place,
+            Code::RepeatedName,
+            Severity::Warning,
+            text,
+        );
+    }
     let template = Template::new(source);
     references::check(&template, findings);
     parameters::check(&template, findings);
