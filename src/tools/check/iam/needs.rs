@@ -101,7 +101,9 @@ pub fn of(
                 "it lengthens the waits between tries",
             );
             needs.bucket();
-            needs.executions(routes, machines);
+            needs.executions(routes, machines, |route| {
+                format!("it looks up the executions of route `{route}` whose events came without their input")
+            });
             needs.of_others(
                 "states:DescribeExecution",
                 another::execution(),
@@ -127,6 +129,11 @@ pub fn of(
                 "it reads the queue depth",
             );
             needs.lists(routes);
+            let why = "it looks at watched executions that have ended";
+            needs.executions(routes, machines, |route| {
+                format!("{why}, of route `{route}`")
+            });
+            needs.of_others("states:DescribeExecution", another::execution(), why);
             needs.of_others(
                 "states:ListExecutions",
                 another::machine(),
@@ -343,8 +350,8 @@ impl Needs<'_, '_> {
         }
     }
 
-    /// Look-ups of executions whose event lacks the input. EXPRESS executions send no events.
-    fn executions(&mut self, routes: &[Route], machines: &[Machine]) {
+    /// Look-ups of executions. EXPRESS executions have none.
+    fn executions(&mut self, routes: &[Route], machines: &[Machine], why: impl Fn(&str) -> String) {
         for route in routes {
             let Some(arn) = route.machine().filter(|arn| !is_unresolved(arn)) else {
                 continue;
@@ -355,10 +362,7 @@ impl Needs<'_, '_> {
             {
                 continue;
             }
-            let why = format!(
-                "it looks up the executions of route `{}` whose events came without their input",
-                route.name()
-            );
+            let why = why(route.name());
             self.add(
                 "states:DescribeExecution",
                 Some(execution(arn)),
