@@ -79,7 +79,7 @@ pub trait Ledger: Send + Sync {
     ) -> Answer<'a, ()>;
 }
 
-/// Step Functions, for the sweep.
+/// The lists of Step Functions.
 pub trait Listing: Send + Sync {
     /// A page of a state machine's executions, the latest start first.
     fn list<'a>(
@@ -87,6 +87,19 @@ pub trait Listing: Send + Sync {
         state_machine: &'a str,
         next_token: Option<&'a str>,
     ) -> Answer<'a, ExecutionPage>;
+}
+
+/// Step Functions, for the sweep.
+pub trait Sweeping: Listing {
+    /// A page of a state machine's open executions, the latest start first.
+    fn list_open<'a>(
+        &'a self,
+        state_machine: &'a str,
+        next_token: Option<&'a str>,
+    ) -> Answer<'a, ExecutionPage>;
+
+    /// One execution; `None` if Step Functions no longer has it.
+    fn look<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<Listed>>;
 }
 
 /// The table behind the [`Ledger`], for the sweep.
@@ -101,6 +114,18 @@ pub trait Register: Send + Sync {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>>;
 
     fn save<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()>;
+}
+
+/// The same table, where one of several writers succeeds.
+pub trait Exclusive: Register {
+    /// Saves a text under a key in place of `previous`; `false` if another text is there. The call may be repeated after a
+    /// lost response.
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        text: &'a str,
+        previous: Option<&'a str>,
+    ) -> Answer<'a, bool>;
 }
 
 /// A routes document in an SSM parameter.

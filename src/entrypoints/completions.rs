@@ -99,6 +99,8 @@ impl Completion {
                 };
                 self.complete.topic_publish(event, deadline).await
             }
+            // The sweep measures how long messages wait here.
+            ("workflow-bridge", "Sweep Marker") => self.complete.marked(&event.id, deadline).await,
             (source, detail_type) => Err(Failed::Unreadable(Unreadable {
                 expected: "a status change of Step Functions or a `Topic Publish` of `workflow-bridge`",
                 found: format!("`{detail_type}` of `{source}`; route no other event to this queue"),

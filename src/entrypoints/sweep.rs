@@ -1,23 +1,28 @@
-//! A schedule's invocations in, one turn for each state machine out: the only place that decides on the order of turns, and
+//! A schedule's invocations in, pages of lists out: the only place that decides on the order of state machines, and
 //! whether the invocation failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::{join, join_all};
 use tokio::time::Instant;
 
 use crate::domain::inbound::live_routes::{LiveRoutes, Snapshot};
 use crate::domain::inbound::routes::Routes;
-use crate::domain::outbound::sweep::{Budget, Failed, Job, Reach, SAVE_WITHIN, Sweep, Tally, Turn};
-use crate::telemetry::metrics::Metrics;
+use crate::domain::outbound::sweep::{
+    Budget, Failed, Job, Phase, Reach, SAVE_WITHIN, Step, Sweep, Tally, Turn,
+};
+use crate::telemetry::metrics::{Metric, Metrics};
 
 /// Time reserved for the end of an invocation.
 const ENDING: Duration = Duration::from_secs(1);
 
 /// Time limit for reading the routes.
 const ROUTES_WITHIN: Duration = Duration::from_secs(3);
+
+/// Added to the end of an invocation for its lease: clocks differ.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
 
 /// The sweep behind its schedule.
 pub struct Sweeper {
@@ -31,14 +36,14 @@ pub struct Sweeper {
 /// Names of the routes by their state machine.
 type Machines<'a> = BTreeMap<&'a str, Vec<String>>;
 
-/// A state machine with its job, or the failure to load it.
-type Loaded<'a> = (&'a str, Result<Job, Failed>);
+/// A state machine with its job, unless another invocation has it, or the failure to load it.
+type Loaded<'a> = (&'a str, Result<Option<Job>, Failed>);
 
 /// Counts of the invocation so far.
 #[derive(Default)]
 struct Counts {
     tally: Tally,
-    postponed: usize,
+    ends: Ends,
     failed: usize,
 }
 
@@ -57,8 +62,8 @@ fn state_machines(routes: &Routes) -> Machines<'_> {
 }
 
 impl Sweeper {
-    /// Gives every routed state machine a turn, the longest waiting first. Turns without time left continue in the next
-    /// invocation.
+    /// Lists the executions of every routed state machine, a page of each in turn, so that a busy one delays no other. Lists
+    /// without time left continue in the next invocation.
     ///
     /// `deadline` is the end of the invocation.
     ///
@@ -83,46 +88,61 @@ impl Sweeper {
         let machines = state_machines(&routes);
 
         // Concurrently, each with a time limit of its own, so that a hanging table leaves time to report it.
-        let recent = self.jobs(&machines, Reach::Recent);
-        let far = self.jobs(&machines, Reach::Far);
-        let (waiting, recent, far) = join3(self.sweep.waiting(), recent, far).await;
-        let mut recent = self.due(recent, &mut counts);
-        let mut far = self.due(far, &mut counts);
-        let waiting = waiting.map_err(|failed| {
-            counts.failed += 1;
-            tracing::error!(error.text = %failed, "the depth of the completion's queue is unknown");
-        });
-        let waiting = waiting.ok();
-        let grace = self.sweep.grace(waiting);
-        // A third of the time is reserved for the far passes.
-        if !far.is_empty() {
-            budget.deadline = end.min(Instant::now() + end.duration_since(began) * 2 / 3);
+        let remaining = deadline.duration_since(began) + LEASE_MARGIN;
+        let lease = i64::try_from(remaining.as_millis()).unwrap_or(i64::MAX / 2);
+        let jobs = self.jobs(&machines, budget.began_ms() + lease);
+        let (progress, jobs) = join(self.sweep.progress(&budget), jobs).await;
+        let mut jobs = self.leased(jobs, &mut counts);
+        let mut waiting = None;
+        match progress {
+            Ok((mut progress, unknown)) => {
+                if let Some(failed) = unknown {
+                    counts.failed += 1;
+                    tracing::error!(error.text = %failed, "the depth of the completion's queue is unknown");
+                }
+                let mut turn = Turn {
+                    budget: &mut budget,
+                    progress: &mut progress,
+                    tally: &mut counts.tally,
+                };
+                self.rounds(&mut jobs, &mut turn, &mut counts.ends).await;
+                waiting = Some((progress.waiting, progress.age(budget.now_ms())));
+            }
+            Err(failed) => {
+                counts.failed += 1;
+                tracing::error!(error.text = %failed, "the progress of the completion is unknown");
+            }
         }
-        let unlisted = self
-            .turns(&mut recent, grace, &mut budget, &mut counts)
-            .await;
-        budget.deadline = end;
-        recent.retain(|job| !unlisted.contains(&job.state_machine));
-        far.retain(|job| !unlisted.contains(&job.state_machine));
-        self.turns(&mut far, grace, &mut budget, &mut counts).await;
+        let release = jobs.iter_mut().map(|job| self.sweep.release(job));
+        for failed in join_all(release).await.into_iter().filter_map(Result::err) {
+            tracing::warn!(error.text = %failed, "the lease of a state machine goes on until its end");
+        }
 
         let now = budget.now_ms();
-        let swept = recent
+        let listed = jobs
             .iter()
-            .map(|job| job.cursor.completed.unwrap_or(job.cursor.began));
+            .filter(|job| !counts.ends.unlisted.contains(&job.state_machine));
+        let lag = listed
+            .map(|job| job.lag(budget.began_ms(), now))
+            .max()
+            .unwrap_or(0);
+        let failed = counts.failed + counts.ends.failed;
         tracing::info!(
             machines = machines.len(),
             pages = counts.tally.pages,
             executions = counts.tally.executions,
+            described = counts.tally.described,
             found = counts.tally.found,
-            backlog = waiting,
-            postponed = counts.postponed,
-            failed = counts.failed,
-            lag_ms = swept.min().map(|at| now - at),
+            backlog = waiting.and_then(|(waiting, _)| waiting),
+            backlog_ms = waiting.map(|(_, age)| age),
+            postponed = counts.ends.postponed.len(),
+            failed,
+            lag_ms = lag,
             "swept for executions that ended without an event"
         );
+        counts.tally.measured.add(Metric::SweepLag, lag, None, None);
         self.metrics.write(counts.tally.measured);
-        match counts.failed {
+        match failed {
             0 => Ok(()),
             failed => Err(format!(
                 "expected no failure in the sweep of {} state machines, found {failed}; the log has an error with a remedy for each, and the next invocation continues from here",
@@ -131,64 +151,118 @@ impl Sweeper {
         }
     }
 
-    /// The job of each state machine; takes twice [`SAVE_WITHIN`] at most.
-    async fn jobs<'a>(&self, machines: &Machines<'a>, reach: Reach) -> Vec<Loaded<'a>> {
+    /// The job of each state machine; takes a few times [`SAVE_WITHIN`] at most.
+    async fn jobs<'a>(&self, machines: &Machines<'a>, lease_until: i64) -> Vec<Loaded<'a>> {
         let now = (self.now_ms)();
         let load = async |(machine, routes): (&&'a str, &Vec<String>)| {
-            (*machine, self.sweep.job(machine, routes, reach, now).await)
+            let job = self.sweep.job(machine, routes, now, lease_until).await;
+            (*machine, job)
         };
         join_all(machines.iter().map(load)).await
     }
 
-    /// The due jobs, the longest waiting first.
-    fn due(&self, loaded: Vec<Loaded<'_>>, counts: &mut Counts) -> Vec<Job> {
-        let now = (self.now_ms)();
+    /// The jobs of this invocation, the longest waiting first.
+    fn leased(&self, loaded: Vec<Loaded<'_>>, counts: &mut Counts) -> Vec<Job> {
         let mut jobs = Vec::new();
         for (machine, job) in loaded {
             match job {
-                Ok(job) if job.reach.is_due(&job.cursor, now) => jobs.push(job),
-                Ok(_) => {}
-                Err(failed) => counts.fail(machine, &failed),
+                Ok(Some(job)) => jobs.push(job),
+                Ok(None) => tracing::info!(
+                    state_machine.arn = machine,
+                    "another invocation sweeps a state machine"
+                ),
+                Err(failed) => counts.ends.fail(machine, &failed),
             }
         }
-        jobs.sort_by_key(|job| job.cursor.completed);
+        jobs.sort_by_key(|job| job.state.recent.completed);
         jobs
     }
 
-    /// A turn for each job; returns the state machines without a list.
-    async fn turns(
-        &self,
-        jobs: &mut [Job],
-        grace: Duration,
-        budget: &mut Budget,
-        counts: &mut Counts,
-    ) -> BTreeSet<String> {
-        let mut unlisted = BTreeSet::new();
-        for job in jobs {
-            match self.sweep.turn(job, grace, budget, &mut counts.tally).await {
-                Ok(Turn::Complete) => {}
-                Ok(Turn::Cut) => counts.postponed += 1,
-                Ok(Turn::Throttled(fault)) => {
-                    counts.postponed += 1;
-                    tracing::warn!(state_machine.arn = job.state_machine, error.code = fault.code, error.text = %fault, "a sweep goes on later");
+    /// Recent passes and scans, a page of each state machine in turn, and then due far passes.
+    async fn rounds(&self, jobs: &mut [Job], turn: &mut Turn<'_>, ends: &mut Ends) {
+        let began = turn.budget.began_ms();
+        let mut left: Vec<&mut Job> = jobs.iter_mut().collect();
+        while !left.is_empty() {
+            let mut next = Vec::new();
+            for job in left {
+                let step = match job.phase(began) {
+                    None => continue,
+                    Some(Phase::Recent) => self.sweep.list(job, Reach::Recent, turn).await,
+                    Some(Phase::Scan) => self.sweep.scan(job, turn).await,
+                };
+                // Its recent passes need no description.
+                let only_scan = matches!(step, Err(Failed::Describe(_)));
+                job.scan_failed |= only_scan;
+                if ends.goes_on(job, step) || only_scan {
+                    next.push(job);
                 }
-                Ok(Turn::Unlisted) => {
-                    tracing::debug!(
-                        state_machine.arn = job.state_machine,
-                        "an EXPRESS state machine lists no executions"
-                    );
-                    unlisted.insert(job.state_machine.clone());
-                }
-                Err(failed) => counts.fail(&job.state_machine, &failed),
             }
+            left = next;
         }
-        unlisted
+        let now = turn.budget.now_ms();
+        let is_done = |ends: &Ends, job: &Job| {
+            ends.failures.contains(&job.state_machine)
+                || ends.postponed.contains(&job.state_machine)
+                || ends.unlisted.contains(&job.state_machine)
+        };
+        let due =
+            |job: &Job| (job.state.far.as_ref()).is_none_or(|far| Reach::Far.is_due(far, now));
+        let mut left: Vec<&mut Job> = (jobs.iter_mut())
+            .filter(|job| !is_done(ends, job) && due(job))
+            .collect();
+        while !left.is_empty() {
+            let mut next = Vec::new();
+            for job in left {
+                let step = self.sweep.list(job, Reach::Far, turn).await;
+                let has_pass = job.state.far.as_ref().is_some_and(|far| far.pass.is_some());
+                // A far pass may take many invocations, and is not late.
+                let goes_on = !matches!(step, Ok(Step::Cut)) && ends.goes_on(job, step);
+                if goes_on && has_pass {
+                    next.push(job);
+                }
+            }
+            left = next;
+        }
     }
 }
 
-impl Counts {
+/// The state machines without a further step, by their ARNs.
+#[derive(Default)]
+struct Ends {
+    postponed: BTreeSet<String>,
+    unlisted: BTreeSet<String>,
+    failures: BTreeSet<String>,
+    failed: usize,
+}
+
+impl Ends {
+    /// Whether the state machine has another step in this invocation.
+    fn goes_on(&mut self, job: &Job, step: Result<Step, Failed>) -> bool {
+        let machine = &job.state_machine;
+        match step {
+            Ok(Step::Page) => return true,
+            Ok(Step::Cut) => {
+                self.postponed.insert(machine.clone());
+            }
+            Ok(Step::Throttled(fault)) => {
+                self.postponed.insert(machine.clone());
+                tracing::warn!(state_machine.arn = machine, error.code = fault.code, error.text = %fault, "a sweep goes on later");
+            }
+            Ok(Step::Unlisted) => {
+                tracing::debug!(
+                    state_machine.arn = machine,
+                    "an EXPRESS state machine lists no executions"
+                );
+                self.unlisted.insert(machine.clone());
+            }
+            Err(failed) => self.fail(machine, &failed),
+        }
+        false
+    }
+
     fn fail(&mut self, state_machine: &str, failed: &Failed) {
         self.failed += 1;
+        self.failures.insert(state_machine.to_owned());
         tracing::error!(state_machine.arn = state_machine, error.text = %failed, "a state machine was not swept");
     }
 }

@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
@@ -25,7 +26,7 @@ use aws_smithy_types::retry::ProvideErrorKind;
 
 use super::fault::fault;
 use crate::domain::fault::Fault;
-use crate::domain::ports::{Answer, Begun, Ledger, Register};
+use crate::domain::ports::{Answer, Begun, Exclusive, Ledger, Register};
 
 const KEEP_SECONDS: i64 = 30 * 86_400;
 
@@ -204,6 +205,43 @@ impl Register for DynamoLedger {
                 .item("id", text(key))
                 .item("saved", text(saved));
             call.send().await.map(|_| ()).map_err(|e| fault(&e))
+        })
+    }
+}
+
+impl Exclusive for DynamoLedger {
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        saved: &'a str,
+        previous: Option<&'a str>,
+    ) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let call = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .item("id", text(key))
+                .item("saved", text(saved))
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                );
+            let call = match previous {
+                None => call.condition_expression("attribute_not_exists(id)"),
+                Some(previous) => call
+                    .condition_expression("saved = :previous")
+                    .expression_attribute_values(":previous", text(previous)),
+            };
+            match call.send().await {
+                Ok(_) => Ok(true),
+                Err(e) => match e.as_service_error() {
+                    Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
+                        let item = refusal.item();
+                        Ok(item.and_then(|item| string(item, "saved")).as_deref() == Some(saved))
+                    }
+                    _ => Err(fault(&e)),
+                },
+            }
         })
     }
 }

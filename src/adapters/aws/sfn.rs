@@ -5,13 +5,13 @@ use std::time::SystemTime;
 use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::primitives::DateTime;
-use aws_sdk_sfn::types::ExecutionListItem;
+use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus, IncludedData};
 
 use super::fault::{fault, unproven};
 use crate::domain::fault::Fault;
 use crate::domain::ports::{
     Answer, Described, ExecutionPage, Executions, Listed, Listing, NewExecution, Resumed, Started,
-    StopRequest, Stopped, Stopping, TaskAnswer, Tasks, Verdict, Workflows,
+    StopRequest, Stopped, Stopping, Sweeping, TaskAnswer, Tasks, Verdict, Workflows,
 };
 
 /// Largest page of ListExecutions.
@@ -137,24 +137,66 @@ impl Executions for StepFunctions {
     }
 }
 
+impl StepFunctions {
+    async fn page(
+        &self,
+        state_machine: &str,
+        status: Option<ExecutionStatus>,
+        next_token: Option<&str>,
+    ) -> Result<ExecutionPage, Fault> {
+        let call = self
+            .0
+            .list_executions()
+            .state_machine_arn(state_machine)
+            .set_status_filter(status)
+            .set_next_token(next_token.map(str::to_owned))
+            .max_results(PAGE);
+        let output = call.send().await.map_err(|e| fault(&e))?;
+        Ok(ExecutionPage {
+            executions: output.executions.into_iter().map(listed).collect(),
+            next_token: output.next_token,
+        })
+    }
+}
+
 impl Listing for StepFunctions {
     fn list<'a>(
         &'a self,
         state_machine: &'a str,
         next_token: Option<&'a str>,
     ) -> Answer<'a, ExecutionPage> {
+        Box::pin(self.page(state_machine, None, next_token))
+    }
+}
+
+impl Sweeping for StepFunctions {
+    fn list_open<'a>(
+        &'a self,
+        state_machine: &'a str,
+        next_token: Option<&'a str>,
+    ) -> Answer<'a, ExecutionPage> {
+        Box::pin(self.page(state_machine, Some(ExecutionStatus::Running), next_token))
+    }
+
+    fn look<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<Listed>> {
         Box::pin(async move {
-            let call = self
-                .0
-                .list_executions()
-                .state_machine_arn(state_machine)
-                .set_next_token(next_token.map(str::to_owned))
-                .max_results(PAGE);
-            let output = call.send().await.map_err(|e| fault(&e))?;
-            Ok(ExecutionPage {
-                executions: output.executions.into_iter().map(listed).collect(),
-                next_token: output.next_token,
-            })
+            let call = self.0.describe_execution().execution_arn(execution);
+            // Neither input nor output is needed.
+            let call = call.included_data(IncludedData::MetadataOnly);
+            match call.send().await {
+                Ok(output) => Ok(Some(Listed {
+                    execution_arn: output.execution_arn,
+                    name: output.name.unwrap_or_default(),
+                    status: output.status.as_str().to_owned(),
+                    started_at: ms(&output.start_date),
+                    stopped_at: output.stop_date.as_ref().map(ms),
+                    redrive_count: redrives(output.redrive_count),
+                })),
+                Err(e) => match fault(&e) {
+                    fault if fault.code == "ExecutionDoesNotExist" => Ok(None),
+                    fault => Err(fault),
+                },
+            }
         })
     }
 }
@@ -182,8 +224,6 @@ fn ms(date: &DateTime) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_sfn::types::ExecutionStatus;
-
     use super::*;
 
     #[test]

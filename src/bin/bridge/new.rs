@@ -162,6 +162,7 @@ template.yaml, as statements of the roles:
   - {{Effect: Allow, Action: states:DescribeExecution, Resource: "{executions}:*"}}
   # SweepRole
   - {{Effect: Allow, Action: states:ListExecutions, Resource: "{machine}"}}
+  - {{Effect: Allow, Action: states:DescribeExecution, Resource: "{executions}:*"}}
 
 and in the rule WorkflowEnds, to the list at stateMachineArn:
 

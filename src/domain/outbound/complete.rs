@@ -166,6 +166,17 @@ impl Complete {
         self.in_turn(id, deadline, act).await
     }
 
+    /// Enters the sweep's marker into the ledger.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger does not answer.
+    pub async fn marked(&self, id: &str, deadline: Instant) -> Result<Done, Failed> {
+        let marking = self.publisher.mark(id, deadline);
+        marking.await.map_err(Failed::Ledger)?;
+        Ok(Done::Ignored)
+    }
+
     /// The route of an execution, by its state machine and its name.
     pub fn route_of(&self, execution: &Execution) -> Option<String> {
         let (machine, name) = (&execution.state_machine_arn, &execution.name);

@@ -227,11 +227,20 @@ impl Publisher {
     ///
     /// When the ledger does not answer before `deadline`.
     pub async fn close(&self, turn: Turn, deadline: Instant) -> Result<(), Fault> {
+        self.mark(&turn.id, deadline).await
+    }
+
+    /// Marks an id as done in the ledger.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger does not answer before `deadline`.
+    pub async fn mark(&self, id: &str, deadline: Instant) -> Result<(), Fault> {
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };
         let until = RetryPolicy::until(deadline);
-        retry(until, || ledger.finish(&turn.id)).await.0
+        retry(until, || ledger.finish(id)).await.0
     }
 
     /// Releases the event for its next owner, with the publications so far.

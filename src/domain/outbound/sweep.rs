@@ -1,58 +1,68 @@
 //! Finds ended executions whose event was lost: AWS sends status changes best effort.
 //!
-//! A *pass* lists a state machine's executions from the newest start down to a floor, below which all have ended and were
-//! looked up. An end unknown to the ledger is queued for the completion, as an event like EventBridge's. Progress is saved
-//! after every page, so an interrupted pass continues later.
+//! Three lists together see every end. Each goes on page by page, and its progress is saved after every page, so that the
+//! next invocation continues an interrupted one.
+//!
+//! - A *recent* pass lists a state machine's executions from the newest start down to the last pass, less the grace and three
+//!   minutes. What is still open further down goes on the watch list.
+//! - A *scan* lists the open executions. An execution on the watch list but not in the scan has ended: it is looked up in the
+//!   ledger, and described if it is unknown there. Open executions that no recent pass will list again are watched.
+//! - A *far* pass, once a day and at a lower rate, goes down to the oldest redrivable execution. It finds ends of redriven
+//!   executions that ran between two scans.
+//!
+//! An end unknown to the ledger is queued for the completion, as an event like EventBridge's.
 //!
 //! - Known means received: the completion enters every event into the ledger, whatever its outcome, and an unpublished event
 //!   is in its queue or in the dead letters.
-//! - Unknown does not mean lost while messages wait for the completion: the event may be among them. Ends of the last six
-//!   hours are then left to a later pass. Older ones are queued all the same, since a permanent backlog must not hide a
-//!   loss; the ledger has the completion publish once. Messages in flight do not count as waiting. So if the completion
-//!   fails before using the ledger, the few in flight may be taken for lost, to the same effect.
+//! - Unknown does not mean lost before the grace is over, or while the event may wait for the completion: see [`Progress`].
+//!   A wrong guess publishes nothing twice, since the ledger has the completion publish once.
 //! - A new deployment publishes nothing old. Of the ends before a state machine's first sweep, only those of the last hour
 //!   count, and of these only executions named by the bridge, by a current route. So some ends before the first sweep are
 //!   not found: of executions with other names, for a `payload` route; and, with `SweepMinutes` over 60, of the bridge's own
 //!   more than an hour before it. A state machine not swept for 15 days counts as new; one unrouted for less continues where
 //!   it was, and its ends meanwhile are found.
 //! - A find is sent first and marked second: a crash in between repeats it, and the ledger has the completion publish once.
+//! - One invocation at a time sweeps a state machine: it holds a lease until its end.
 
 mod budget;
 mod cursor;
+mod find;
+mod progress;
+mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use ring::digest::{SHA256, digest};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 pub use budget::Budget;
 pub use cursor::{Cursor, Reach};
+pub use progress::Progress;
+pub use watch::Scan;
 
 use crate::domain::fault::{Fault, FaultKind};
-use crate::domain::inbound::execution_name::{id_in_name, is_named_after};
-use crate::domain::outbound::ledger::ledger_id;
-use crate::domain::ports::{Answer, Backlog, ExecutionPage, Listed, Listing, Queue, Register};
+use crate::domain::inbound::execution_name::is_named_after;
+use crate::domain::ports::{Answer, Backlog, Exclusive, ExecutionPage, Queue, Sweeping};
 use crate::domain::retry::{RetryPolicy, retry};
-use crate::telemetry::metrics::{Measurements, Metric};
+use crate::telemetry::metrics::Measurements;
+use cursor::Position;
+use watch::{Directory, Range, ScanPass, Watched};
 
 /// Time limit of one call of ListExecutions, retries included.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
-/// Time limit for loading a cursor, and for saving it, even past the deadline.
+/// Time limit for loading a state, and for saving it, even past the deadline.
 pub const SAVE_WITHIN: Duration = Duration::from_secs(2);
-/// The grace during a backlog. Longer than most outages, and well within the day of recent passes.
-const BACKLOG_GRACE: Duration = Duration::from_secs(6 * 3600);
-/// Most keys of a BatchGetItem.
-const LOOKED_UP_AT_ONCE: usize = 100;
-const SENT_AT_ONCE: usize = 10;
+/// Chunks of the watch list in memory at once.
+const CHUNKS: usize = 8;
+/// Most executions described for a page, before other state machines have their turn.
+const DESCRIBED: usize = 150;
 
 /// The sweep's ports and settings.
 pub struct Sweep {
-    pub listing: Arc<dyn Listing>,
-    pub register: Arc<dyn Register>,
+    pub listing: Arc<dyn Sweeping>,
+    pub register: Arc<dyn Exclusive>,
     /// The queue of the completion.
     pub completions: Arc<dyn Queue>,
     /// The depth of the same queue.
@@ -61,30 +71,47 @@ pub struct Sweep {
     pub grace: Duration,
 }
 
-/// A state machine with one of its cursors.
+/// A state machine with the state of its sweep.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// An unqualified ARN.
     pub state_machine: String,
     /// Names of the routes to it.
     pub routes: Vec<String>,
-    pub reach: Reach,
-    pub cursor: Cursor,
+    pub state: State,
+    /// Of the watch list, if it was loaded.
+    directory: Option<Directory>,
+    /// This invocation leaves the rest of the scan.
+    pub scan_failed: bool,
 }
 
-impl Job {
-    /// The route in an execution's name.
-    fn route_of(&self, name: &str) -> Option<&str> {
-        let mut routes = self.routes.iter().map(String::as_str);
-        routes.find(|route| is_named_after(name, route))
-    }
+/// What is saved of a state machine, under the key of the recent cursor of earlier versions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct State {
+    #[serde(flatten)]
+    pub recent: Cursor,
+    #[serde(default)]
+    pub scan: Scan,
+    /// Earlier versions saved it apart.
+    #[serde(default)]
+    pub far: Option<Cursor>,
+    /// The end of the invocation that sweeps it, in ms since the epoch.
+    #[serde(default)]
+    pub lease_until: i64,
 }
 
-/// The end of a turn.
+/// What a state machine needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Recent,
+    Scan,
+}
+
+/// The end of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// The pass is complete.
-    Complete,
+pub enum Step {
+    /// A page is done.
+    Page,
     /// The time was up.
     Cut,
     /// ListExecutions was throttled, or did not answer.
@@ -93,7 +120,7 @@ pub enum Turn {
     Unlisted,
 }
 
-/// Why a turn failed. The next one may continue from the same page.
+/// Why a step failed. The next one may continue from the same page.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
     #[error(
@@ -101,11 +128,15 @@ pub enum Failed {
     )]
     List(Fault),
     #[error(
+        "could not look at an execution that has ended: {0}; may the sweep call DescribeExecution on the state machine's executions?"
+    )]
+    Describe(Fault),
+    #[error(
         "could not use the ledger's table: {0}; does the table of `LEDGER_TABLE` exist, and may the sweep call GetItem, BatchGetItem and PutItem on it?"
     )]
     Table(Fault),
     #[error(
-        "could not read the depth of the completion's queue: {0}; may the sweep call GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`? Until it can, it skips the ends of the last six hours"
+        "could not read the depth of the completion's queue: {0}; may the sweep call GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`? Until it can, it sends a marker each time, and waits for the completion to take it"
     )]
     Backlog(Fault),
     #[error(
@@ -123,210 +154,447 @@ pub enum Failed {
 pub struct Tally {
     pub pages: usize,
     pub executions: usize,
+    pub described: usize,
     pub found: usize,
     pub measured: Measurements,
 }
 
+/// The parts of an invocation that all its steps use.
+pub struct Turn<'a> {
+    pub budget: &'a mut Budget,
+    pub progress: &'a mut Progress,
+    pub tally: &'a mut Tally,
+}
+
+impl State {
+    fn first(now: i64) -> Self {
+        Self {
+            recent: Cursor::first(Reach::Recent, now),
+            scan: Scan::default(),
+            far: Some(Cursor::first(Reach::Far, now)),
+            lease_until: 0,
+        }
+    }
+}
+
+/// The key of a state machine's state.
+pub fn key(state_machine: &str) -> String {
+    format!("sweep#{state_machine}")
+}
+
+fn far_key(state_machine: &str) -> String {
+    format!("sweep-far#{state_machine}")
+}
+
+impl Job {
+    /// The next list of an invocation that began at `began`; `None` after a recent pass and a scan of this invocation. Scans
+    /// and recent passes alternate, so that each has its turn when they take several invocations.
+    pub fn phase(&self, began: i64) -> Option<Phase> {
+        let (recent, scan) = (&self.state.recent, &self.state.scan);
+        if recent.pass.is_some() {
+            return Some(Phase::Recent);
+        }
+        if !self.scan_failed && (scan.pass.is_some() || scan.completed < recent.completed) {
+            return Some(Phase::Scan);
+        }
+        // The scan of this invocation may belong to an earlier pass.
+        (recent.completed < Some(began)).then_some(Phase::Recent)
+    }
+
+    /// How long the oldest list not completed since `began` goes on, in ms: 0 if there is none.
+    pub fn lag(&self, began: i64, now: i64) -> i64 {
+        let (recent, scan) = (&self.state.recent, &self.state.scan);
+        let oldest = recent.completed.min(scan.completed);
+        match oldest {
+            Some(at) if at >= began => 0,
+            at => now - at.unwrap_or(recent.began),
+        }
+    }
+
+    /// The route in an execution's name.
+    fn route_of(&self, name: &str) -> Option<&str> {
+        let mut routes = self.routes.iter().map(String::as_str);
+        routes.find(|route| is_named_after(name, route))
+    }
+
+    fn far(&mut self) -> &mut Cursor {
+        let now = self.state.recent.began;
+        (self.state.far).get_or_insert_with(|| Cursor::first(Reach::Far, now))
+    }
+}
+
 impl Sweep {
-    /// The job of a state machine (an unqualified ARN) with its saved cursor, or with a first one, saved at once to date the
-    /// first sweep.
+    /// The job of a state machine (an unqualified ARN) with its saved state, or with a first one, which dates the first sweep;
+    /// leased to this invocation until `lease_until`. `None` if another invocation has it.
     ///
     /// # Errors
     ///
-    /// When the table cannot be used, or its text is not a cursor.
+    /// When the table cannot be used, or its text is not a state.
     pub async fn job(
         &self,
         state_machine: &str,
         routes: &[String],
-        reach: Reach,
         now: i64,
-    ) -> Result<Job, Failed> {
-        let key = reach.key(state_machine);
-        let policy = RetryPolicy::until(Instant::now() + SAVE_WITHIN);
-        let (saved, _) = retry(policy, || self.register.load(&key)).await;
-        let job = |cursor| Job {
+        lease_until: i64,
+    ) -> Result<Option<Job>, Failed> {
+        let key = key(state_machine);
+        let saved = self.load(&key).await?;
+        let known = match &saved {
+            Some(text) => Some(parse::<State>(&key, text)?),
+            None => None,
+        };
+        if known.as_ref().is_some_and(|state| state.lease_until > now) {
+            return Ok(None);
+        }
+        let mut job = Job {
             state_machine: state_machine.to_owned(),
             routes: routes.to_vec(),
-            reach,
-            cursor,
+            state: State::first(now),
+            directory: None,
+            scan_failed: false,
         };
-        if let Some(text) = saved.map_err(Failed::Table)? {
-            let cursor: Cursor = serde_json::from_str(&text).map_err(|e| Failed::Cursor {
-                key,
-                found: e.to_string(),
-            })?;
-            if !cursor.is_forgotten(now) {
-                return Ok(job(cursor));
+        match known {
+            Some(state) if !state.recent.is_forgotten(now) => {
+                job.state = state;
+                job.state.recent = job.state.recent.upgraded();
+                if job.state.far.is_none() {
+                    let key = far_key(state_machine);
+                    if let Some(text) = self.load(&key).await? {
+                        job.state.far = Some(parse::<Cursor>(&key, &text)?.upgraded());
+                    }
+                }
             }
-            tracing::info!(
-                state_machine.arn = state_machine,
-                "no sweep listed it for 15 days; its ends meanwhile are skipped"
-            );
+            Some(_) => {
+                tracing::info!(
+                    state_machine.arn = state_machine,
+                    "no sweep listed it for 15 days; its ends meanwhile are skipped"
+                );
+                job.directory = Some(Directory::default());
+                self.save_directory(&job).await?;
+                self.save_chunk(&job, 0, &[]).await?;
+            }
+            None => {}
         }
-        let job = job(Cursor::first(reach, now));
-        self.save(&job).await?;
-        Ok(job)
+        job.state.lease_until = lease_until;
+        let text = text(&job.state);
+        let policy = RetryPolicy::until(Instant::now() + SAVE_WITHIN);
+        let (replaced, _) = retry(policy, || {
+            self.register.replace(&key, &text, saved.as_deref())
+        })
+        .await;
+        Ok(replaced.map_err(Failed::Table)?.then_some(job))
     }
 
-    /// Approximate number of messages waiting for the completion.
+    /// Ends the lease.
     ///
     /// # Errors
     ///
-    /// When the queue does not answer.
-    pub async fn waiting(&self) -> Result<u64, Failed> {
-        let policy = RetryPolicy::until(Instant::now() + SAVE_WITHIN);
-        let (waiting, _) = retry(policy, || self.backlog.waiting()).await;
-        waiting.map_err(Failed::Backlog)
+    /// When the table does not answer: then the lease ends by itself.
+    pub async fn release(&self, job: &mut Job) -> Result<(), Failed> {
+        job.state.lease_until = 0;
+        self.save(job).await
     }
 
-    /// How long the event of an end may take to arrive with so many messages waiting for the completion; `None` if unknown.
-    pub fn grace(&self, waiting: Option<u64>) -> Duration {
-        match waiting {
-            Some(0) => self.grace,
-            _ => self.grace.max(BACKLOG_GRACE),
-        }
-    }
-
-    /// Continues the job's pass, or begins one, until it is complete or the time is up. Ends of the last `grace` are left to
-    /// a later pass.
+    /// A page of a recent or far pass. Ends that may have an event on its way are left to a later pass.
     ///
     /// # Errors
     ///
     /// When an operator has to correct something, for example a permission.
-    pub async fn turn(
+    pub async fn list(
         &self,
         job: &mut Job,
-        grace: Duration,
-        budget: &mut Budget,
-        tally: &mut Tally,
-    ) -> Result<Turn, Failed> {
-        let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX / 2);
-        loop {
-            if !budget.call().await {
-                return Ok(Turn::Cut);
+        reach: Reach,
+        turn: &mut Turn<'_>,
+    ) -> Result<Step, Failed> {
+        let is_ready = match reach {
+            Reach::Recent => turn.budget.list().await,
+            Reach::Far => turn.budget.list_far().await,
+        };
+        if !is_ready {
+            return Ok(Step::Cut);
+        }
+        self.measure(turn.progress, turn.budget).await?;
+        let now = turn.budget.now_ms();
+        let cutoff = turn.progress.cutoff(now, self.grace);
+        let recent = job.state.recent.lists_from();
+        let cursor = match reach {
+            Reach::Recent => &job.state.recent,
+            Reach::Far => &*job.far(),
+        };
+        let position = cursor.position(reach, now, cutoff);
+        let Position { next_token, .. } = &position;
+        let page = match self.page(job, false, next_token.as_deref(), turn).await? {
+            Ok(page) => page,
+            Err(step) => {
+                // An expired or invalid token: begin again with the newest.
+                if step == Step::Page {
+                    match reach {
+                        Reach::Recent => job.state.recent.pass = None,
+                        Reach::Far => job.far().pass = None,
+                    }
+                }
+                return Ok(step);
             }
-            let position = job.cursor.position(budget.now_ms());
-            let token = position.next_token.as_deref();
-            let page = match self.page(&job.state_machine, token, budget).await {
-                Ok(page) => page,
-                // Expired or invalid: begin again with the newest.
-                Err(fault) if fault.code == "InvalidToken" && token.is_some() => {
-                    job.cursor.pass = None;
-                    continue;
-                }
-                Err(fault) if fault.code == "StateMachineTypeNotSupported" => {
-                    return Ok(Turn::Unlisted);
-                }
-                Err(fault) if fault.kind == FaultKind::Permanent => {
-                    return Err(Failed::List(fault));
-                }
-                Err(_) if budget.is_over() => return Ok(Turn::Cut),
-                Err(fault) => return Ok(Turn::Throttled(fault)),
+        };
+        let is_named = |name: &str| job.route_of(name).is_some();
+        let cursor = match (&job.state.far, reach) {
+            (Some(far), Reach::Far) => far,
+            _ => &job.state.recent,
+        };
+        let taken = cursor.take(reach, &position, &page, (cutoff, recent), is_named);
+        if !self.look_up(job, &taken.ended, turn).await? {
+            return Ok(Step::Cut);
+        }
+        let (unsettled, after) = (taken.unsettled, taken.after);
+        let starts = || unsettled.iter().map(|one| one.started_at);
+        if let (Some(first), Some(last)) = (starts().min(), starts().max()) {
+            // No start is in an empty range, so no entry counts as gone.
+            let change = Change {
+                open: HashMap::new(),
+                range: Range(first, first),
+                new: &unsettled,
             };
-            tally.pages += 1;
-            tally.executions += page.executions.len();
-            let is_named = |name: &str| job.route_of(name).is_some();
-            let cursor = &job.cursor;
-            let (ended, after) = cursor.take(job.reach, &position, &page, grace, is_named);
-            if !self.look_up(job, &ended, budget, tally).await? {
-                return Ok(Turn::Cut);
-            }
-            job.cursor = after;
-            self.save(job).await?;
-            if job.cursor.pass.is_none() {
-                return Ok(Turn::Complete);
+            let chunks = Range(first.saturating_sub(1), last);
+            if self.change(job, chunks, &change, turn).await?.is_none() {
+                return Ok(Step::Cut);
             }
         }
+        match reach {
+            Reach::Recent => job.state.recent = after,
+            Reach::Far => job.state.far = Some(after),
+        }
+        self.save(job).await?;
+        Ok(Step::Page)
     }
 
+    /// A page of the open executions, compared with the watch list.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sweep::list`].
+    pub async fn scan(&self, job: &mut Job, turn: &mut Turn<'_>) -> Result<Step, Failed> {
+        if !turn.budget.list().await {
+            return Ok(Step::Cut);
+        }
+        self.measure(turn.progress, turn.budget).await?;
+        let now = turn.budget.now_ms();
+        let pass = job.state.scan.pass.clone();
+        let pass = pass.filter(|pass| now - pass.listed_at < cursor::TOKEN_AGE);
+        let token = pass.as_ref().map(|pass| pass.next_token.as_str());
+        let page = match self.page(job, true, token, turn).await? {
+            Ok(page) => page,
+            Err(step) => {
+                if step == Step::Page {
+                    job.state.scan.pass = None;
+                }
+                return Ok(step);
+            }
+        };
+        let highest = pass.as_ref().map_or(i64::MAX, |pass| pass.last);
+        let last = page.next_token.as_ref().and(page.executions.last());
+        let last = last.map_or(i64::MIN, |last| last.started_at);
+        let mut open = HashMap::new();
+        for one in &page.executions {
+            open.insert(one.name.as_str(), Some(one.redrive_count));
+        }
+        let carried = pass.iter().flat_map(|pass| &pass.names);
+        let names_of_last = page.executions.iter().filter(|one| one.started_at == last);
+        let names: Vec<String> = names_of_last.map(|one| one.name.clone()).collect();
+        let lists_from = job.state.recent.lists_from();
+        let new = page.executions.iter();
+        let new: Vec<Watched> = new
+            .filter(|one| one.started_at < lists_from)
+            .map(Watched::new)
+            .collect();
+        // The last page may have had them, and entries of that start are compared with this page.
+        for name in carried {
+            open.entry(name).or_insert(None);
+        }
+        let range = Range(last, highest);
+        let change = Change {
+            open,
+            range,
+            new: &new,
+        };
+        // Including the last start, so that a new entry of it has a chunk.
+        let chunks = Range(last.saturating_sub(1), highest);
+        let done = match self.change(job, chunks, &change, turn).await? {
+            None => return Ok(Step::Cut),
+            Some(done) => done,
+        };
+        let started_at = pass.as_ref().map_or(now, |pass| pass.started_at);
+        match page.next_token {
+            // The same page again, for the rest of its entries.
+            _ if !done => {}
+            Some(next_token) => {
+                job.state.scan.pass = Some(ScanPass {
+                    started_at,
+                    listed_at: now,
+                    next_token,
+                    last,
+                    names,
+                });
+            }
+            None => {
+                job.state.scan = Scan {
+                    completed: Some(started_at),
+                    pass: None,
+                }
+            }
+        }
+        self.save(job).await?;
+        Ok(Step::Page)
+    }
+
+    /// Changes the watch list. `None` if the time was up before; false if entries of the range were left for another time.
+    async fn change(
+        &self,
+        job: &mut Job,
+        chunks: Range,
+        change: &Change<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<bool>, Failed> {
+        let directory = match job.directory.take() {
+            Some(directory) => directory,
+            None => self.load_directory(job).await?,
+        };
+        let numbers = directory.covering(chunks);
+        job.directory = Some(directory);
+        let (mut left, mut settled) = (0, 0);
+        for numbers in numbers.chunks(CHUNKS) {
+            let before = self.load_chunks(job, numbers).await?;
+            let directory = job.directory.clone().unwrap_or_default();
+            let new = directory.covered(numbers, change.new);
+            let entries = before
+                .iter()
+                .flat_map(|(_, entries)| entries.iter().cloned());
+            let compared = watch::compare(entries, &change.open, change.range, new);
+            let Some(resolved) = self.resolve(job, compared.gone, turn).await? else {
+                return Ok(None);
+            };
+            settled += resolved.settled;
+            left += resolved.left;
+            let entries = compared.kept.into_iter().chain(resolved.kept);
+            let writes = directory.replace(&before, entries);
+            for (number, entries) in &writes.chunks {
+                self.save_chunk(job, *number, entries).await?;
+            }
+            if let Some(directory) = writes.directory {
+                job.directory = Some(directory);
+                self.save_directory(job).await?;
+            }
+        }
+        Ok(Some(left == 0 || settled == 0))
+    }
+
+    /// A page of the list; or the end of the step, which is [`Step::Page`] after a refused token.
     async fn page(
         &self,
-        state_machine: &str,
+        job: &Job,
+        only_open: bool,
         token: Option<&str>,
-        budget: &mut Budget,
-    ) -> Result<ExecutionPage, Fault> {
+        turn: &mut Turn<'_>,
+    ) -> Result<Result<ExecutionPage, Step>, Failed> {
+        let budget = &mut *turn.budget;
         let policy = RetryPolicy {
             deadline: budget.deadline.min(Instant::now() + LIST_WITHIN),
             per_attempt: Duration::from_secs(5),
             first_wait: Duration::from_secs(1),
         };
-        let (page, attempts) = retry(policy, || self.listing.list(state_machine, token)).await;
+        let machine = &job.state_machine;
+        let list = || match only_open {
+            false => self.listing.list(machine, token),
+            true => self.listing.list_open(machine, token),
+        };
+        let (page, attempts) = retry(policy, list).await;
         budget.charge(attempts - 1);
-        page
-    }
-
-    /// Queues those unknown to the ledger; returns false if the time was up before.
-    async fn look_up(
-        &self,
-        job: &Job,
-        ended: &[&Listed],
-        budget: &Budget,
-        tally: &mut Tally,
-    ) -> Result<bool, Failed> {
-        let id = |end: &Listed| ledger_id(&end.execution_arn, end.redrive_count);
-        let ends: BTreeMap<String, &Listed> = ended.iter().map(|end| (id(end), *end)).collect();
-        let ids: Vec<String> = ends.keys().cloned().collect();
-        for ids in ids.chunks(LOOKED_UP_AT_ONCE) {
-            let known = match with_retries(budget, || self.register.known(ids)).await {
-                None => return Ok(false),
-                Some(known) => known.map_err(Failed::Table)?,
-            };
-            let lost: Vec<&String> = ids.iter().filter(|id| !known.contains(*id)).collect();
-            for lost in lost.chunks(SENT_AT_ONCE) {
-                let sent = lost.iter().map(|id| self.send(job, id, ends[*id], budget));
-                let sent = join_all(sent).await;
-                for (id, _) in lost
-                    .iter()
-                    .zip(&sent)
-                    .filter(|(_, sent)| matches!(sent, Ok(true)))
-                {
-                    tally.found += 1;
-                    let route = job.route_of(&ends[*id].name);
-                    tally.measured.count_route(Metric::SweepFound, route);
-                }
-                for sent in sent {
-                    if !sent? {
-                        return Ok(false);
-                    }
-                }
+        match page {
+            Ok(page) => {
+                turn.tally.pages += 1;
+                turn.tally.executions += page.executions.len();
+                Ok(Ok(page))
+            }
+            Err(fault) if fault.code == "InvalidToken" && token.is_some() => Ok(Err(Step::Page)),
+            Err(fault) if fault.code == "StateMachineTypeNotSupported" => Ok(Err(Step::Unlisted)),
+            Err(fault) if fault.kind == FaultKind::Permanent => Err(Failed::List(fault)),
+            Err(_) if budget.is_over() => Ok(Err(Step::Cut)),
+            Err(fault) => {
+                budget.slow_down();
+                Ok(Err(Step::Throttled(fault)))
             }
         }
-        Ok(true)
     }
 
-    async fn send(
-        &self,
-        job: &Job,
-        id: &str,
-        end: &Listed,
-        budget: &Budget,
-    ) -> Result<bool, Failed> {
-        let event = event(&job.state_machine, id, end);
-        match with_retries(budget, || self.completions.send(&event)).await {
-            None => return Ok(false),
-            Some(sent) => sent.map_err(Failed::Queue)?,
-        }
-        tracing::warn!(
-            execution.arn = end.execution_arn,
-            execution.status = end.status,
-            redrives = end.redrive_count,
-            route = job.route_of(&end.name),
-            correlation_id = id_in_name(&end.name),
-            "an execution ended without an event; queued one"
-        );
-        match with_retries(budget, || self.register.mark(id)).await {
-            None => Ok(false),
-            Some(marked) => marked.map(|()| true).map_err(Failed::Table),
-        }
+    async fn load(&self, key: &str) -> Result<Option<String>, Failed> {
+        let policy = RetryPolicy::until(Instant::now() + SAVE_WITHIN);
+        let (loaded, _) = retry(policy, || self.register.load(key)).await;
+        loaded.map_err(Failed::Table)
+    }
+
+    async fn put(&self, key: &str, text: &str) -> Result<(), Failed> {
+        let policy = RetryPolicy::until(Instant::now() + SAVE_WITHIN);
+        let (saved, _) = retry(policy, || self.register.save(key, text)).await;
+        saved.map_err(Failed::Table)
     }
 
     async fn save(&self, job: &Job) -> Result<(), Failed> {
-        let key = job.reach.key(&job.state_machine);
-        let text = serde_json::to_string(&job.cursor).expect("numbers and strings serialize");
-        let policy = RetryPolicy::until(Instant::now() + SAVE_WITHIN);
-        let (saved, _) = retry(policy, || self.register.save(&key, &text)).await;
-        saved.map_err(Failed::Table)
+        self.put(&key(&job.state_machine), &text(&job.state)).await
     }
+
+    async fn load_directory(&self, job: &Job) -> Result<Directory, Failed> {
+        let key = watch::directory_key(&job.state_machine);
+        match self.load(&key).await? {
+            Some(text) => parse(&key, &text),
+            None => Ok(Directory::default()),
+        }
+    }
+
+    async fn save_directory(&self, job: &Job) -> Result<(), Failed> {
+        let key = watch::directory_key(&job.state_machine);
+        self.put(&key, &text(&job.directory)).await
+    }
+
+    async fn load_chunks(
+        &self,
+        job: &Job,
+        numbers: &[u32],
+    ) -> Result<Vec<(u32, Vec<Watched>)>, Failed> {
+        let load = async |number: &u32| {
+            let key = watch::chunk_key(&job.state_machine, *number);
+            let entries = match self.load(&key).await? {
+                Some(text) => parse(&key, &text)?,
+                None => Vec::new(),
+            };
+            Ok((*number, entries))
+        };
+        futures_util::future::try_join_all(numbers.iter().map(load)).await
+    }
+
+    async fn save_chunk(&self, job: &Job, number: u32, entries: &[Watched]) -> Result<(), Failed> {
+        let key = watch::chunk_key(&job.state_machine, number);
+        self.put(&key, &text(&entries)).await
+    }
+}
+
+/// A change of the watch list.
+struct Change<'a> {
+    /// Names of open executions, with their redrives if known.
+    open: HashMap<&'a str, Option<u32>>,
+    /// Watched executions that started in it and are not open have ended.
+    range: Range,
+    /// To be watched.
+    new: &'a [Watched],
+}
+
+fn parse<T: serde::de::DeserializeOwned>(key: &str, text: &str) -> Result<T, Failed> {
+    serde_json::from_str(text).map_err(|e| Failed::Cursor {
+        key: key.to_owned(),
+        found: e.to_string(),
+    })
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("numbers and strings serialize")
 }
 
 /// Retries until the deadline; `None` if it came first.
@@ -342,34 +610,6 @@ async fn with_retries<'a, T>(
         Err(_) if budget.is_over() => None,
         settled => Some(settled),
     }
-}
-
-/// EventBridge's event without input and output, which the completion then fetches.
-fn event(state_machine: &str, id: &str, end: &Listed) -> String {
-    let digest = hex::encode(digest(&SHA256, id.as_bytes()));
-    json!({
-        "version": "0",
-        "id": format!("sweep-{}", &digest[..32]),
-        "source": "aws.states",
-        "detail-type": "Step Functions Execution Status Change",
-        "resources": [end.execution_arn],
-        "detail": {
-            "executionArn": end.execution_arn,
-            "stateMachineArn": state_machine,
-            "name": end.name,
-            "status": end.status,
-            "startDate": end.started_at,
-            "stopDate": end.stopped_at,
-            "redriveCount": end.redrive_count,
-            "input": null,
-            "inputDetails": {"included": false},
-            "output": null,
-            "outputDetails": {"included": false},
-            "error": null,
-            "cause": null,
-        },
-    })
-    .to_string()
 }
 
 #[cfg(test)]

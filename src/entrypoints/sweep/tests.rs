@@ -1,3 +1,5 @@
+mod rates;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -5,7 +7,7 @@ use super::*;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::tests::{MACHINE, routes};
 use crate::domain::outbound::sweep::tests::cloud::{
-    Cloud, DAY, MINUTE, START, Simulated, now, set_now,
+    Cloud, DAY, MINUTE, START, Simulated, execution_arn, now, set_now,
 };
 use crate::testing::{FakeTable, Measured};
 
@@ -58,9 +60,11 @@ async fn every_routed_state_machine_is_swept_once() {
     invoke(&sweeper, START, 60).await.unwrap();
     invoke(&sweeper, START + MINUTE, 60).await.unwrap();
     let off = machine("Off");
-    // Recent and far, and then recent only.
-    let lists = [&off, MACHINE, &off, MACHINE, &off, MACHINE].map(|arn| format!("list {arn}"));
-    assert_eq!(cloud.state().lists, lists);
+    // Recent, open and far, and then without far.
+    let lists = ["list", "open", "list", "list", "open"]
+        .iter()
+        .flat_map(|verb| [&off, MACHINE].map(|arn| format!("{verb} {arn}")));
+    assert_eq!(cloud.state().lists, lists.collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,14 +100,15 @@ async fn an_express_state_machine_costs_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_queue_depth_counts_as_a_backlog() {
+async fn an_unknown_queue_depth_fails_the_invocation_after_the_sweep() {
     let cloud = cloud(1000);
     let sweeper = sweeper(&cloud, &["A"]);
     invoke(&sweeper, START, 60).await.unwrap();
     cloud.runs(&machine("A"), "lost", &[(START + 1, START + 2)]);
     cloud.fails("waiting", Fault::permanent("AccessDenied", "no"));
-    for (hours, found) in [(1, 0), (7, 1)] {
-        let swept = invoke(&sweeper, START + hours * 60 * MINUTE, 60).await;
+    for (minutes, takes, found) in [(10, false, 0), (15, true, 1)] {
+        cloud.state().takes_markers = takes;
+        let swept = invoke(&sweeper, START + minutes * MINUTE, 60).await;
         assert!(swept.is_err());
         assert_eq!(cloud.queued().len(), found);
     }
@@ -118,65 +123,73 @@ async fn throttling_is_not_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_waiting_state_machine_is_first() {
+async fn a_busy_state_machine_delays_no_other() {
     let cloud = cloud(1);
     let sweeper = sweeper(&cloud, &["A", "B"]);
     invoke(&sweeper, START, 60).await.unwrap();
-    // Each exceeds an invocation's share of lists.
-    for i in 0..100 {
-        for name in ["A", "B"] {
-            cloud.runs(
-                &machine(name),
-                &format!("{name}{i}"),
-                &[(START + i, START + MINUTE)],
-            );
-        }
+    for i in 0..1000 {
+        let name = format!("a{i}");
+        cloud.runs(&machine("A"), &name, &[(START + i, START + MINUTE)]);
     }
-    for minutes in (5..=25).step_by(5) {
+    cloud.runs(&machine("B"), "b", &[(START, START + MINUTE)]);
+    invoke(&sweeper, START + 5 * MINUTE, 60).await.unwrap();
+    assert_eq!(cloud.queued()[1], "b#0");
+    for minutes in (10..=60).step_by(5) {
         invoke(&sweeper, START + minutes * MINUTE, 60)
             .await
             .unwrap();
     }
-    let queued = cloud.queued();
-    assert_eq!(
-        queued.iter().filter(|name| name.starts_with('A')).count(),
-        100
-    );
-    assert_eq!(
-        queued.iter().filter(|name| name.starts_with('B')).count(),
-        100
-    );
+    assert_eq!(cloud.queued().len(), 1001);
 }
 
 #[tokio::test(start_paused = true)]
-async fn far_passes_have_their_share_of_the_time() {
+async fn scans_and_passes_of_many_invocations_alternate() {
     let cloud = cloud(1);
     let sweeper = sweeper(&cloud, &["A"]);
-    invoke(&sweeper, START, 60).await.unwrap();
-    for i in 0..1000 {
+    for i in 0..120 {
         cloud.runs(
             &machine("A"),
             &format!("e{i}"),
-            &[(START + DAY + i, START + DAY + MINUTE)],
+            &[(START - DAY + i, i64::MAX)],
         );
     }
-    cloud.state().lists.clear();
-    invoke(&sweeper, START + DAY + 5 * MINUTE, 60)
-        .await
-        .unwrap();
-    // Only the first page of a pass has no token.
-    let first = format!("list {}", machine("A"));
-    let lists = cloud.state().lists.clone();
-    let far = lists.iter().rposition(|list| *list == first).unwrap();
-    assert!(
-        (35..45).contains(&far) && lists.len() - far > 12,
-        "{far} of {}",
-        lists.len()
+    cloud.runs(
+        &machine("A"),
+        "ends",
+        &[(START - DAY - 1, START + 30 * MINUTE)],
     );
+    for minutes in (0..=60).step_by(5) {
+        let at = START + minutes * MINUTE;
+        // Each pass takes several invocations, too.
+        for i in 0..90 {
+            let start = at - i;
+            cloud.runs(&machine("A"), &format!("s{minutes}-{i}"), &[(start, start)]);
+        }
+        invoke(&sweeper, at, 60).await.unwrap();
+    }
+    let queued = cloud.queued();
+    assert!(queued.contains(&"s15-0#0".to_owned()), "{queued:?}");
+    assert!(queued.contains(&"ends#0".to_owned()), "{queued:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_invocation_calls_more_often_than_once_a_second_or_too_late() {
+async fn far_passes_have_the_rest_of_the_time_at_a_lower_rate() {
+    let cloud = cloud(1);
+    let sweeper = sweeper(&cloud, &["A"]);
+    for i in 0..1000 {
+        let start = START - 2 * DAY + i;
+        cloud.runs(&machine("A"), &format!("e{i}"), &[(start, start)]);
+    }
+    invoke(&sweeper, START, 60).await.unwrap();
+    let lists = cloud.state().lists.len();
+    assert!((25..35).contains(&lists), "{lists}");
+    invoke(&sweeper, START + 5 * MINUTE, 300).await.unwrap();
+    let lists = cloud.state().lists.len() - lists;
+    assert!((140..=155).contains(&lists), "{lists}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_invocation_calls_more_often_than_allowed_or_too_late() {
     let cloud = cloud(1);
     let sweeper = sweeper(&cloud, &["A"]);
     for i in 0..1000 {
@@ -194,7 +207,7 @@ async fn no_invocation_calls_more_often_than_once_a_second_or_too_late() {
         began.elapsed()
     );
     let calls = cloud.state().lists.len();
-    assert!((50..=60).contains(&calls), "{calls}");
+    assert!((90..=100).contains(&calls), "{calls}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,7 +234,7 @@ fn execution() -> impl Strategy<Value = (i64, Vec<(i64, i64, Option<i64>)>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// Executions of two state machines over three months, events lost at random, invocations of random length with
     /// random faults, and later a few good ones.
@@ -275,7 +288,10 @@ proptest! {
                 // Ends before the first sweep do not count.
                 let sent = arrived.iter().filter(|(end, ..)| (START..=at).contains(end));
                 let (taken, waiting): (Vec<_>, Vec<_>) = sent.partition(|(_, taken, _)| *taken <= at);
-                let taken = taken.iter().map(|(.., id)| format!("arn:{id}"));
+                let taken = taken.iter().map(|(.., id)| {
+                    let number: usize = id[1..id.find('#').unwrap()].parse().unwrap();
+                    execution_arn(&machine(if number % 2 == 0 { "A" } else { "B" }), id)
+                });
                 cloud.state().ledger.extend(taken);
                 cloud.state().waiting = waiting.len() as u64;
                 cloud.state().flaky = flaky;
@@ -302,12 +318,40 @@ async fn finds_count_for_their_route() {
         ..sweeper(&cloud, &["A"])
     };
     invoke(&sweeper, START, 60).await.unwrap();
-    assert!(measured.take().is_empty());
+    assert_eq!(measured.take(), ["sweep_lag 0"]);
     let ended = [(START + 1, START + 2)];
     cloud.runs(&machine("A"), "r0-in-1-0123456789abcdef", &ended);
     cloud.runs(&machine("A"), "by hand", &ended);
     invoke(&sweeper, START + 5 * MINUTE, 60).await.unwrap();
-    assert_eq!(measured.take(), ["sweep_found 1", "sweep_found r0 1"]);
+    let found = ["sweep_found 1", "sweep_found r0 1", "sweep_lag 0"];
+    assert_eq!(measured.take(), found);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lag_is_measured_until_a_complete_run() {
+    let cloud = cloud(1000);
+    let measured = Measured::default();
+    let sweeper = Sweeper {
+        metrics: measured.metrics(),
+        ..sweeper(&cloud, &["A"])
+    };
+    invoke(&sweeper, START, 60).await.unwrap();
+    cloud.fails("open", Fault::transient("ThrottlingException", "slow down"));
+    for minutes in [5, 10] {
+        invoke(&sweeper, START + minutes * MINUTE, 60)
+            .await
+            .unwrap();
+    }
+    cloud.state().faults.clear();
+    invoke(&sweeper, START + 15 * MINUTE, 60).await.unwrap();
+    let lags: Vec<i64> = measured
+        .take()
+        .iter()
+        .map(|line| line[10..].parse().unwrap())
+        .collect();
+    let minutes: Vec<i64> = lags.iter().map(|lag| lag / MINUTE).collect();
+    // Sorted: two complete runs, and two without a scan.
+    assert_eq!(minutes, [0, 0, 5, 10]);
 }
 
 #[tokio::test(start_paused = true)]

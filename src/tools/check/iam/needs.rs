@@ -103,7 +103,9 @@ pub fn of(
                 "it lengthens the waits between tries",
             );
             needs.bucket();
-            needs.executions(routes, machines);
+            needs.executions(routes, machines, |route| {
+                format!("it looks up the executions of route `{route}` whose events came without their input")
+            });
             needs.of_others(
                 "states:DescribeExecution",
                 another::execution(),
@@ -129,6 +131,11 @@ pub fn of(
                 "it reads the queue depth",
             );
             needs.lists(routes);
+            let why = "it looks at watched executions that have ended";
+            needs.executions(routes, machines, |route| {
+                format!("{why}, of route `{route}`")
+            });
+            needs.of_others("states:DescribeExecution", another::execution(), why);
             needs.of_others(
                 "states:ListExecutions",
                 another::machine(),

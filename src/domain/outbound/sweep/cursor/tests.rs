@@ -18,8 +18,24 @@ fn page(executions: &[(i64, Option<i64>)], next_token: Option<&str>) -> Executio
 }
 
 fn take(cursor: &Cursor, reach: Reach, page: &ExecutionPage, now: i64) -> (Vec<i64>, Cursor) {
-    let (ended, after) = cursor.take(reach, &cursor.position(now), page, 2 * MINUTE, |_| false);
-    (ended.iter().map(|end| end.started_at).collect(), after)
+    let (ended, _, after) = sort(cursor, reach, page, now);
+    (ended, after)
+}
+
+/// The ended ones, the unsettled ones, and the cursor afterwards.
+fn sort(
+    cursor: &Cursor,
+    reach: Reach,
+    page: &ExecutionPage,
+    now: i64,
+) -> (Vec<i64>, Vec<i64>, Cursor) {
+    let cutoff = now - 2 * MINUTE;
+    let position = cursor.position(reach, now, cutoff);
+    let recent = (cutoff, now - 5 * MINUTE);
+    let taken = cursor.take(reach, &position, page, recent, |_| false);
+    let ended = taken.ended.iter().map(|end| end.started_at);
+    let unsettled = taken.unsettled.iter().map(|one| one.started_at);
+    (ended.collect(), unsettled.collect(), taken.after)
 }
 
 #[test]
@@ -29,8 +45,9 @@ fn a_pass_looks_up_ends_since_the_last_one_outside_the_grace() {
         ..Cursor::first(Reach::Recent, NOW - DAY)
     };
     let ended = [1, 2, 30, 31].map(|ago| (NOW - (40 + ago) * MINUTE, Some(NOW - ago * MINUTE)));
-    let (looked_up, _) = take(&cursor, Reach::Recent, &page(&ended, None), NOW);
+    let (looked_up, unsettled, _) = sort(&cursor, Reach::Recent, &page(&ended, None), NOW);
     assert_eq!(looked_up, [ended[1].0, ended[2].0]);
+    assert_eq!(unsettled, [ended[0].0]);
 }
 
 #[test]
@@ -48,50 +65,38 @@ fn a_complete_pass_moves_since_but_never_back() {
     let (_, after) = take(&first, Reach::Recent, &page(&[], None), NOW + MINUTE);
     assert_eq!(after.completed, Some(NOW + MINUTE));
     assert_eq!((after.since, after.began), (NOW + (1 - 12) * MINUTE, NOW));
+    assert_eq!(after.floor, NOW + (1 - 5) * MINUTE);
     let (_, after) = take(&after, Reach::Recent, &page(&[], None), NOW);
     assert_eq!(after.since, NOW + (1 - 12) * MINUTE);
 }
 
 #[test]
-fn the_floor_is_below_all_open_executions() {
-    let open = |ago: i64| page(&[(NOW - MINUTE, None), (NOW - ago, None)], None);
-    let floor = |reach: Reach, ago: i64| {
-        let mut cursor = Cursor::first(reach, NOW);
-        cursor.floor = 0;
-        NOW - take(&cursor, reach, &open(ago), NOW).1.floor
-    };
-    let hour = 60 * MINUTE;
-    assert_eq!(floor(Reach::Recent, 2 * hour), 3 * hour);
-    assert_eq!(floor(Reach::Recent, 2 * DAY), DAY);
-    assert_eq!(floor(Reach::Far, 2 * hour), 3 * hour);
-    assert_eq!(floor(Reach::Far, 90 * DAY), 90 * DAY + hour);
-    // Ends within the grace count as open.
-    let just = page(&[(NOW - 3 * hour, Some(NOW - MINUTE))], None);
-    let (_, after) = take(
-        &Cursor::first(Reach::Recent, NOW),
-        Reach::Recent,
-        &just,
-        NOW,
-    );
-    assert_eq!(after.floor, NOW - 4 * hour);
+fn an_unsettled_execution_is_watched_if_no_later_pass_lists_it() {
+    let mut cursor = Cursor::first(Reach::Recent, NOW - DAY);
+    cursor.floor = 0;
+    let open = [4, 5, 6].map(|ago| (NOW - ago * MINUTE, None));
+    for reach in [Reach::Recent, Reach::Far] {
+        let (_, unsettled, after) = sort(&cursor, reach, &page(&open, None), NOW);
+        assert_eq!(unsettled, [open[2].0], "{reach:?}");
+        assert!(after.floor <= open[1].0);
+    }
 }
 
 #[test]
 fn a_far_floor_is_below_all_redrivable_executions() {
-    let floor = |status: &str, reach: Reach, ended_ago: i64| {
+    let floor = |status: &str, ended_ago: i64| {
         let mut ended = page(&[(NOW - 40 * DAY, Some(NOW - ended_ago))], None);
         status.clone_into(&mut ended.executions[0].status);
-        let mut cursor = Cursor::first(reach, NOW);
+        let mut cursor = Cursor::first(Reach::Far, NOW);
         cursor.floor = i64::MIN;
-        NOW - take(&cursor, reach, &ended, NOW).1.floor
+        NOW - take(&cursor, Reach::Far, &ended, NOW).1.floor
     };
     let hour = 60 * MINUTE;
     for status in ["FAILED", "TIMED_OUT", "ABORTED"] {
-        assert_eq!(floor(status, Reach::Far, REDRIVABLE - 1), 40 * DAY + hour);
-        assert_eq!(floor(status, Reach::Far, REDRIVABLE), hour);
-        assert_eq!(floor(status, Reach::Recent, hour), hour);
+        assert_eq!(floor(status, REDRIVABLE - 1), 40 * DAY + hour);
+        assert_eq!(floor(status, REDRIVABLE), hour);
     }
-    assert_eq!(floor("SUCCEEDED", Reach::Far, hour), hour);
+    assert_eq!(floor("SUCCEEDED", hour), hour);
 }
 
 #[test]
@@ -99,7 +104,7 @@ fn the_first_far_pass_goes_through_the_whole_list() {
     let ancient = page(&[(1, None), (0, Some(NOW))], None);
     let first = Cursor::first(Reach::Far, NOW);
     let (looked_up, after) = take(&first, Reach::Far, &ancient, NOW + 5 * MINUTE);
-    assert_eq!((looked_up, after.floor), (vec![0], 1 - LATE_START));
+    assert_eq!((looked_up, after.floor), (vec![0], NOW - 55 * MINUTE));
 }
 
 #[test]
@@ -120,13 +125,14 @@ fn a_pass_continues_until_its_token_is_too_old() {
     let text = serde_json::to_string(&between).unwrap();
     assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), between);
 
-    let position = between.position(NOW + TOKEN_AGE - 1);
+    let later = NOW + TOKEN_AGE;
+    let position = between.position(Reach::Recent, later - 1, later);
     assert_eq!(position.next_token.as_deref(), Some("token"));
     assert_eq!(
-        (position.pass_started_at, position.oldest_open),
-        (NOW, NOW - MINUTE)
+        (position.pass_started_at, position.floor, position.cutoff),
+        (NOW, NOW - 5 * MINUTE, NOW - 2 * MINUTE)
     );
-    let position = between.position(NOW + TOKEN_AGE);
+    let position = between.position(Reach::Recent, later, later);
     assert_eq!(
         (position.next_token, position.pass_started_at),
         (None, NOW + TOKEN_AGE)

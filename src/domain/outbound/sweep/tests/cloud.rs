@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use crate::domain::fault::Fault;
 use crate::domain::outbound::sweep::Sweep;
-use crate::domain::ports::{Answer, Backlog, ExecutionPage, Listed, Listing, Queue, Register};
+use crate::domain::ports::{
+    Answer, Backlog, Exclusive, ExecutionPage, Listed, Listing, Queue, Register, Sweeping,
+};
 
 pub(crate) const START: i64 = 1_704_296_470_000;
 pub(crate) const MINUTE: i64 = 60_000;
@@ -28,6 +30,13 @@ pub(crate) fn set_now(at: i64) {
     NOW.set(at);
 }
 
+pub(crate) fn execution_arn(machine: &str, name: &str) -> String {
+    format!(
+        "{}:{name}",
+        machine.replace(":stateMachine:", ":execution:")
+    )
+}
+
 /// Step Functions, the table and the queue.
 #[derive(Clone, Default)]
 pub(crate) struct Cloud(Arc<Mutex<State>>);
@@ -43,6 +52,14 @@ pub(crate) struct State {
     pub(crate) waiting: u64,
     pub(crate) lists: Vec<String>,
     pub(crate) looked_up: usize,
+    /// Executions described, by name.
+    pub(crate) described: Vec<String>,
+    /// Names missing from the lists.
+    pub(crate) hidden: HashSet<String>,
+    /// Writes until a crash.
+    pub(crate) saves_left: Option<usize>,
+    /// The completion takes markers at once.
+    pub(crate) takes_markers: bool,
     /// The table does not answer.
     pub(crate) hangs: bool,
     /// By the call's first words; once, or each time.
@@ -67,7 +84,7 @@ impl Simulated {
         let (_, end) = self.runs[count.checked_sub(1)?];
         let ended = end <= now();
         Some(Listed {
-            execution_arn: format!("arn:{}", self.name),
+            execution_arn: execution_arn(&self.machine, &self.name),
             name: self.name.clone(),
             status: if ended { "FAILED" } else { "RUNNING" }.to_owned(),
             started_at: self.runs[0].0,
@@ -118,7 +135,12 @@ impl Cloud {
                 detail["redriveCount"]
             )
         };
-        self.state().queued.iter().map(name).collect()
+        let state = self.state();
+        let ends = state
+            .queued
+            .iter()
+            .filter(|event| event["source"] == "aws.states");
+        ends.map(name).collect()
     }
 
     fn answer<T>(&self, call: &str, act: impl FnOnce(&mut State) -> T) -> Result<T, Fault> {
@@ -141,24 +163,60 @@ impl Cloud {
     }
 }
 
-impl Listing for Cloud {
-    fn list<'a>(&'a self, machine: &'a str, token: Option<&'a str>) -> Answer<'a, ExecutionPage> {
-        let call = format!("list {machine} {}", token.unwrap_or_default());
+impl Cloud {
+    async fn page(
+        &self,
+        verb: &str,
+        machine: &str,
+        token: Option<&str>,
+    ) -> Result<ExecutionPage, Fault> {
+        let call = format!("{verb} {machine} {}", token.unwrap_or_default());
         let call = call.trim_end().to_owned();
         self.state().lists.push(call.clone());
+        self.answer(&call, |state| {
+            let of_machine = state.executions.iter().filter(|one| one.machine == machine);
+            let mut all: Vec<Listed> = of_machine.filter_map(Simulated::listed).collect();
+            let key = |one: &Listed| format!("{:020}/{}", one.started_at, one.name);
+            all.sort_by_cached_key(|one| std::cmp::Reverse(key(one)));
+            all.retain(|one| token.is_none_or(|token| *key(one) < *token));
+            all.retain(|one| !state.hidden.contains(&one.name));
+            all.retain(|one| verb == "list" || one.status == "RUNNING");
+            let more = all.len() > state.page;
+            all.truncate(state.page);
+            ExecutionPage {
+                next_token: all.last().filter(|_| more).map(key),
+                executions: all,
+            }
+        })
+    }
+}
+
+impl Listing for Cloud {
+    fn list<'a>(&'a self, machine: &'a str, token: Option<&'a str>) -> Answer<'a, ExecutionPage> {
+        Box::pin(self.page("list", machine, token))
+    }
+}
+
+impl Sweeping for Cloud {
+    fn list_open<'a>(
+        &'a self,
+        machine: &'a str,
+        token: Option<&'a str>,
+    ) -> Answer<'a, ExecutionPage> {
+        Box::pin(self.page("open", machine, token))
+    }
+
+    fn look<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<Listed>> {
         Box::pin(async move {
-            self.answer(&call, |state| {
-                let of_machine = state.executions.iter().filter(|one| one.machine == machine);
-                let mut all: Vec<Listed> = of_machine.filter_map(Simulated::listed).collect();
-                let key = |one: &Listed| format!("{:020}/{}", one.started_at, one.name);
-                all.sort_by_key(|one| std::cmp::Reverse(key(one)));
-                all.retain(|one| token.is_none_or(|token| *key(one) < *token));
-                let more = all.len() > state.page;
-                all.truncate(state.page);
-                ExecutionPage {
-                    next_token: all.last().filter(|_| more).map(key),
-                    executions: all,
-                }
+            self.answer("look", |state| {
+                let named = |one: &&Simulated| execution.ends_with(&format!(":{}", one.name));
+                let named = state.executions.iter().filter(named);
+                let mut named = named.filter_map(Simulated::listed);
+                let found = named.find(|one| one.execution_arn == execution);
+                state
+                    .described
+                    .extend(found.iter().map(|one| one.name.clone()));
+                found
             })
         })
     }
@@ -195,8 +253,36 @@ impl Register for Cloud {
 
     fn save<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
+            let crash = match &mut self.state().saves_left {
+                Some(0) => Err(Fault::permanent("Crashed", "")),
+                Some(left) => {
+                    *left -= 1;
+                    Ok(())
+                }
+                None => Ok(()),
+            };
+            crash?;
             self.answer("save", |state| {
                 state.saved.insert(key.to_owned(), text.to_owned());
+            })
+        })
+    }
+}
+
+impl Exclusive for Cloud {
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        text: &'a str,
+        previous: Option<&'a str>,
+    ) -> Answer<'a, bool> {
+        Box::pin(async move {
+            self.answer("replace", |state| {
+                let is_previous = state.saved.get(key).map(String::as_str) == previous;
+                if is_previous {
+                    state.saved.insert(key.to_owned(), text.to_owned());
+                }
+                is_previous
             })
         })
     }
@@ -212,7 +298,13 @@ impl Queue for Cloud {
     fn send<'a>(&'a self, body: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
             self.answer("send", |state| {
-                state.queued.push(serde_json::from_str(body).unwrap());
+                let event: Value = serde_json::from_str(body).unwrap();
+                if state.takes_markers && event["detail-type"] == "Sweep Marker" {
+                    state
+                        .ledger
+                        .insert(event["id"].as_str().unwrap().to_owned());
+                }
+                state.queued.push(event);
             })
         })
     }

@@ -103,8 +103,13 @@ impl Needs<'_, '_> {
         }
     }
 
-    /// Look-ups of executions whose event lacks the input. EXPRESS executions send no events.
-    pub(super) fn executions(&mut self, routes: &[Route], machines: &[Machine]) {
+    /// Look-ups of executions. EXPRESS executions have none.
+    pub(super) fn executions(
+        &mut self,
+        routes: &[Route],
+        machines: &[Machine],
+        why: impl Fn(&str) -> String,
+    ) {
         for route in routes {
             let Some(arn) = route.machine().filter(|arn| !is_unresolved(arn)) else {
                 continue;
@@ -115,10 +120,7 @@ impl Needs<'_, '_> {
             {
                 continue;
             }
-            let why = format!(
-                "it looks up the executions of route `{}` whose events came without their input",
-                route.name()
-            );
+            let why = why(route.name());
             self.add(
                 "states:DescribeExecution",
                 Some(execution(arn)),
