@@ -5,6 +5,8 @@ pub mod drawing;
 pub mod explain;
 pub mod letters;
 pub mod local;
+pub mod place;
+pub mod replay;
 pub mod scaffold;
 pub mod schema;
 pub mod template;
