@@ -1,6 +1,7 @@
 //! The tools behind the subcommands of `bridge`, without arguments and output.
 
 pub mod check;
+pub mod console;
 pub mod drawing;
 pub mod explain;
 pub mod letters;

@@ -170,6 +170,7 @@ mod tests {
             webhook_url: String::new(),
             signing_secret: String::new(),
             outputs: Default::default(),
+            console: None,
         })
     }
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::routes::Target;
 use workflow_bridge::tools::check::check;
+use workflow_bridge::tools::console::Console;
 use workflow_bridge::tools::local::build;
 use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
 use workflow_bridge::tools::local::topics::MAX_NAME_BYTES;
@@ -76,6 +77,10 @@ pub struct Local {
         hide_default_value = true
     )]
     aws_port: u16,
+
+    /// Port of the console in the browser [default: 8484; a free one when it is taken]
+    #[arg(long, value_name = "PORT")]
+    console_port: Option<u16>,
 }
 
 /// Refuses a taken port now rather than after the build.
@@ -218,12 +223,12 @@ impl Local {
                 error = ended => Err(error),
             };
         }
-        stack
-            .emulator()
-            .run()
-            .publish_state(&stack.state(now_ms().unsigned_abs()))?;
+        let console = Console::local(&stack, self.console_port).await?;
+        let mut state = stack.state(now_ms().unsigned_abs());
+        state.console = Some(console.address());
+        stack.emulator().run().publish_state(&state)?;
         let flow = Flow::watch(&stack);
-        introduce(&stack, wanted, began)?;
+        introduce(&stack, &console, wanted, began)?;
         crate::RUNS_UNTIL_STOPPED.store(true, Ordering::Relaxed);
         tokio::select! {
             result = show(flow) => result,
@@ -232,7 +237,7 @@ impl Local {
     }
 }
 
-fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
+fn introduce(stack: &Stack, console: &Console, wanted: TopicsPort, began: Instant) -> Result<()> {
     let style = Style::for_stdout();
     let state = stack.state(0);
     let mut out = std::io::stdout().lock();
@@ -242,6 +247,7 @@ fn introduce(stack: &Stack, wanted: TopicsPort, began: Instant) -> Result<()> {
         style.good("ready"),
         seconds(began.elapsed())
     )?;
+    writeln!(out, "  console  {}", style.bold(console.url()))?;
     let port = stack.topics().port();
     let taken = match wanted {
         TopicsPort::Preferred(wanted) if wanted != port => {

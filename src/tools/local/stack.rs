@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
@@ -32,7 +32,7 @@ mod site;
 mod workflow;
 
 pub use options::{Delivery, Edit, Options};
-pub(super) use routes::Known;
+pub(in crate::tools) use routes::Known;
 use routes::{Follower, RouteSources};
 use server::RouteWebhooks;
 pub use server::TopicsPort;
@@ -223,6 +223,11 @@ impl Stack {
         &self.topics
     }
 
+    /// The Topics server without a share in it.
+    pub(in crate::tools) fn topics_weak(&self) -> Weak<TopicsServer> {
+        Arc::downgrade(&self.topics)
+    }
+
     /// The relay's attempts from now on; `None` without a relay.
     pub fn relayed(&self) -> Option<broadcast::Receiver<Attempt>> {
         self.relay.as_ref().map(Relay::attempts)
@@ -306,7 +311,7 @@ impl Stack {
     }
 
     /// The routes, as they change.
-    pub(super) fn known(&self) -> watch::Receiver<Known> {
+    pub(in crate::tools) fn known(&self) -> watch::Receiver<Known> {
         self.known.clone()
     }
 
@@ -317,6 +322,11 @@ impl Stack {
 
     pub fn signing_secret(&self) -> &str {
         &self.signing_secret
+    }
+
+    /// The key of the Topics server.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
     }
 
     /// The logs of functions and workflows so far, one event a line.
@@ -344,6 +354,7 @@ impl Stack {
             webhook_url: self.webhook_url.clone(),
             signing_secret: self.signing_secret.clone(),
             outputs: self.deployed.outputs.clone(),
+            console: None,
         }
     }
 

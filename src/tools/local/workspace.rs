@@ -41,6 +41,9 @@ pub struct State {
     /// The template's outputs; empty in the state of an older version.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
+    /// The address of its console, without the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
 }
 
 /// One run's own folder; removed when dropped.
@@ -160,6 +163,11 @@ impl RunFolder {
         &self.path
     }
 
+    /// The folder that outlives the run: `target/bridge`.
+    pub fn workspace(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     /// Writes the state for other commands, atomically and with mode 0600.
     pub fn publish_state(&self, state: &State) -> Result<()> {
         let draft = self.path.join("local.json.new");
@@ -226,6 +234,7 @@ mod tests {
             webhook_url: "http://127.0.0.1:2/x/".into(),
             signing_secret: "secret".into(),
             outputs: BTreeMap::new(),
+            console: None,
         }
     }
 

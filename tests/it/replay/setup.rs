@@ -70,6 +70,7 @@ impl Setup {
             webhook_url: String::new(),
             signing_secret: String::new(),
             outputs: urls.clone(),
+            console: None,
         };
         run.publish_state(&state).unwrap();
         Self {

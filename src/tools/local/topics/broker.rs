@@ -166,7 +166,7 @@ impl Broker {
         value: Value,
         token_id: Option<String>,
         published: impl FnOnce(&Arc<Message>),
-    ) -> Result<(), BrokerError> {
+    ) -> Result<Arc<Message>, BrokerError> {
         let mut state = self.lock();
         let entry = state.topic(&self.limits, cache, topic)?;
         let message = Arc::new(Message {
@@ -191,7 +191,7 @@ impl Broker {
         }
         entry.changed.send_replace(());
         published(&message);
-        Ok(())
+        Ok(message)
     }
 
     /// Opens a subscription at `position`; dropping it ends it.

@@ -59,7 +59,7 @@ impl Service {
         topic: &str,
         value: Value,
         publisher: Publisher,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Arc<Message>, Refusal> {
         self.check_names(cache, topic)?;
         if value.bytes() > MAX_VALUE_BYTES {
             return Err(Refusal::TooLarge(value.bytes()));
