@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod drawing;
+pub mod execution;
 pub mod explain;
 pub mod letters;
 pub mod local;
