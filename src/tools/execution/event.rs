@@ -15,3 +15,14 @@ pub struct Event {
     /// The fields of its details, as the service spells them: `name`, `input`, `error` …
     pub details: Map<String, Value>,
 }
+
+impl Event {
+    /// A text among its details.
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.details.get(key)?.as_str().map(str::to_owned)
+    }
+
+    pub fn number(&self, key: &str) -> Option<i64> {
+        self.details.get(key)?.as_i64()
+    }
+}

@@ -15,8 +15,8 @@ pub struct View {
     pub visits: Vec<Visit>,
     /// The innermost visit that failed the execution: an index into `visits`.
     pub failing: Option<usize>,
-    /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`, by the events alone.
-    pub status: &'static str,
+    /// By the events alone.
+    pub status: Ending,
     /// The execution's own error and cause.
     pub error: Option<String>,
     pub cause: Option<String>,
@@ -70,6 +70,17 @@ pub struct Visit {
     pub items: Option<Items>,
     /// Whether it was inferred from its task's resource: the local emulator records no entries into inner states.
     pub inferred: bool,
+}
+
+/// The status of an execution by its events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    #[default]
+    Running,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Aborted,
 }
 
 /// A Map iteration or Parallel branch, from 0.
