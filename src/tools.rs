@@ -3,6 +3,7 @@
 pub mod check;
 pub mod console;
 pub mod drawing;
+pub mod execution;
 pub mod explain;
 pub mod letters;
 pub mod local;
