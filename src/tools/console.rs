@@ -12,6 +12,7 @@ mod local;
 mod model;
 mod pages;
 mod post;
+mod recorded;
 mod redact;
 mod results;
 mod sample;
@@ -36,7 +37,7 @@ use tokio::task::JoinHandle;
 use self::access::{Access, guard};
 use self::app::{App, Problem, Shown};
 use self::local::LocalMessages;
-use self::pages::{executions, letters, publish, queues, routes, run, runs};
+use self::pages::{events, executions, letters, publish, queues, routes, run, runs};
 use self::services::StackServices;
 use crate::tools::local::Stack;
 use crate::tools::place::Place;
@@ -141,16 +142,10 @@ fn router(app: App, access: Access) -> Router {
         .route("/queues", get(queues::show))
         .route("/executions/stop", post(executions::stop))
         .route("/executions/redrive", post(executions::redrive))
+        .route("/executions/events", get(events::list))
+        .route("/executions/payload", get(events::payload))
         .route("/tasks/answer", post(executions::answer))
-        .route(
-            "/console.css",
-            get(|| {
-                asset(
-                    "text/css; charset=utf-8",
-                    include_str!("console/console.css"),
-                )
-            }),
-        )
+        .route("/console.css", get(style))
         .route(
             "/console.js",
             get(|| {
@@ -171,6 +166,15 @@ fn router(app: App, access: Access) -> Router {
         }))
         .layer(from_fn_with_state(access, guard))
         .with_state(app)
+}
+
+/// The style of the pages, with that of the graphs.
+async fn style() -> impl IntoResponse {
+    let text = concat!(
+        include_str!("console/console.css"),
+        include_str!("execution/graph.css")
+    );
+    asset("text/css; charset=utf-8", text).await
 }
 
 async fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {

@@ -19,7 +19,7 @@ pub async fn delivery(app: &App, id: &str) -> Result<Option<Delivery>, Fault> {
         return Ok(Some(found));
     }
     let (routes, _) = app.messages.routes().await?;
-    let report = app.services.report(id, Some(&routes)).await?;
+    let report = app.services.report(id, Some(&routes), false).await?;
     kept(app, &report).await
 }
 

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::model::Row;
+use super::recorded::Recorded;
 use crate::tools::local::claim::Claim;
 use crate::tools::trace::model::{Trace, What};
 
@@ -12,7 +13,7 @@ const CLOCKS_MS: i64 = 2_000;
 ///
 /// A publication as `output` does not name its message. It counts where it is the output, or the only one on its topic in
 /// the time between the execution's end and the completion's line.
-pub fn results(app: &App, trace: &Trace) -> Vec<(Row, String, bool)> {
+pub fn results(app: &App, trace: &Trace, recorded: &[Recorded]) -> Vec<(Row, String, bool)> {
     let id = trace.message.id.as_deref().unwrap_or_default();
     let mut found: Vec<(Row, String, bool)> = Vec::new();
     for event in &trace.events {
@@ -32,7 +33,13 @@ pub fn results(app: &App, trace: &Trace) -> Vec<(Row, String, bool)> {
             .into_iter()
             .filter(|(row, _)| row.at <= event.at + CLOCKS_MS && row.id != id)
             .collect();
-        let is_ours = |text: &str| names(text, id) || outputs(trace).any(|output| is(text, output));
+        let is_ours = |text: &str| {
+            names(text, id)
+                || recorded
+                    .iter()
+                    .filter_map(Recorded::output)
+                    .any(|output| is(text, output))
+        };
         for topic in topics {
             let of_topic = || {
                 near.iter()
@@ -55,14 +62,6 @@ pub fn results(app: &App, trace: &Trace) -> Vec<(Row, String, bool)> {
 
 fn names(text: &str, id: &str) -> bool {
     !id.is_empty() && text.contains(id)
-}
-
-/// The outputs of the last states.
-fn outputs(trace: &Trace) -> impl Iterator<Item = &str> {
-    trace.events.iter().filter_map(|event| match &event.what {
-        What::Ran(run) => run.states.last()?.output.as_deref(),
-        _ => None,
-    })
 }
 
 /// Whether a text is an output: a JSON string is published as its bare text.

@@ -8,18 +8,19 @@ use aws_sdk_sfn::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use tokio::sync::Mutex;
 
-use super::source::{DeadLetter, Depth, Services};
+use super::source::{DeadLetter, Depth, History, Services};
 use crate::adapters::aws::fault::fault;
 use crate::clock::now_ms;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Answer, Verdict};
+use crate::tools::execution::history as events;
 use crate::tools::letters::{Dead, DeadQueue};
 use crate::tools::place::Place;
 use crate::tools::replay::choice::Choice;
 use crate::tools::replay::run::{Job, Queues as _, Tally};
 use crate::tools::trace::gather::{Question, gather};
-use crate::tools::trace::history::History;
+use crate::tools::trace::history::History as Executions;
 use crate::tools::trace::ledger::LedgerTable;
 use crate::tools::trace::letters::DeadLetters;
 use crate::tools::trace::logs::CloudWatchLogs;
@@ -81,7 +82,12 @@ impl StackServices {
         }
     }
 
-    async fn gathered(&self, subject: &str, routes: Option<&Routes>) -> Result<Report, Fault> {
+    async fn gathered(
+        &self,
+        subject: &str,
+        routes: Option<&Routes>,
+        payloads: bool,
+    ) -> Result<Report, Fault> {
         let parsed =
             Subject::parse(subject).map_err(|text| Fault::permanent("BadSubject", text))?;
         let place = &self.place;
@@ -94,7 +100,7 @@ impl StackServices {
         let letters = DeadLetters::new(&place.config, &place.outputs);
         let sources = Sources {
             logs: &logs,
-            workflows: &History::new(&place.config),
+            workflows: &Executions::new(&place.config),
             ledger: &ledger,
             letters: &letters,
         };
@@ -103,7 +109,7 @@ impl StackServices {
             subject: parsed,
             since: None,
             now_ms: now_ms(),
-            payloads: true,
+            payloads,
             stack: &stack,
             routes,
         };
@@ -198,14 +204,42 @@ fn unanswered(error: &anyhow::Error) -> Fault {
 }
 
 impl Services for StackServices {
-    fn report<'a>(&'a self, subject: &'a str, routes: Option<&'a Routes>) -> Answer<'a, Report> {
-        Box::pin(self.gathered(subject, routes))
+    fn report<'a>(
+        &'a self,
+        subject: &'a str,
+        routes: Option<&'a Routes>,
+        payloads: bool,
+    ) -> Answer<'a, Report> {
+        Box::pin(self.gathered(subject, routes, payloads))
+    }
+
+    fn history<'a>(&'a self, execution: &'a str, pages: usize) -> Answer<'a, History> {
+        Box::pin(async move {
+            let (mut read, mut token) = (Vec::new(), None);
+            for _ in 0..pages {
+                let page = events::page(&self.workflows, execution, true, token).await?;
+                read.extend(page.events);
+                token = page.next;
+                if token.is_none() {
+                    break;
+                }
+            }
+            let call = self.workflows.describe_state_machine_for_execution();
+            // The machine may be gone; the history is there all the same.
+            let found = call.execution_arn(execution).send().await.ok();
+            let definition = found.and_then(|found| serde_json::from_str(&found.definition).ok());
+            Ok(History {
+                definition,
+                events: read,
+                more: token.is_some(),
+            })
+        })
     }
 
     fn input<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<String>> {
         Box::pin(async move {
-            let history = History::new(&self.place.config);
-            let found = history.execution(execution).await?;
+            let executions = Executions::new(&self.place.config);
+            let found = executions.execution(execution).await?;
             Ok(found.and_then(|found| found.input))
         })
     }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::model::{Delivery, Filter, Listed, Row};
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Answer, Verdict};
+use crate::tools::execution::Event;
 use crate::tools::letters::{Dead, DeadQueue};
 use crate::tools::replay::choice::Choice;
 use crate::tools::replay::run::Tally;
@@ -75,10 +77,29 @@ pub struct DeadLetter {
     pub dead: Dead,
 }
 
+/// A definition with its history.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// None where it is unknown.
+    pub definition: Option<Value>,
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// Whether there are more events.
+    pub more: bool,
+}
+
 /// Services of AWS, or of the local emulator.
 pub trait Services: Send + Sync {
     /// The history of a message; `subject` as `bridge trace` takes it.
-    fn report<'a>(&'a self, subject: &'a str, routes: Option<&'a Routes>) -> Answer<'a, Report>;
+    fn report<'a>(
+        &'a self,
+        subject: &'a str,
+        routes: Option<&'a Routes>,
+        payloads: bool,
+    ) -> Answer<'a, Report>;
+
+    /// An execution's definition, and up to so many pages of its history.
+    fn history<'a>(&'a self, execution: &'a str, pages: usize) -> Answer<'a, History>;
 
     /// The input of an execution; none where it is unknown.
     fn input<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<String>>;

@@ -1,20 +1,36 @@
 //! One message: its way from the publication to its results.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
+use serde::Deserialize;
 
 use crate::tools::console::app::{App, Problem};
 use crate::tools::console::delivery::kept;
 use crate::tools::console::layout::{chip, mark, page, problems};
 use crate::tools::console::model::{Delivery, Row};
-use crate::tools::console::pages::{states, timeline};
+use crate::tools::console::pages::shown::Shown;
+use crate::tools::console::pages::timeline;
+use crate::tools::console::recorded::{PAGES, Recorded};
 use crate::tools::console::results::results;
 use crate::tools::console::text::{moment, payload, segment, size, visible};
 use crate::tools::letters::DeadQueue;
-use crate::tools::trace::model::{Head, Report, RouteState, Trace, Verdict, What};
+use crate::tools::trace::model::{
+    Event, Head, Report, RouteState, Run, Trace, Unanswered, Verdict, What,
+};
 use crate::tools::trace::subject::Subject;
+
+/// How much of a history to show, in pages of a thousand events.
+#[derive(Debug, Deserialize)]
+pub struct Length {
+    #[serde(default = "length")]
+    pages: usize,
+}
+
+fn length() -> usize {
+    PAGES
+}
 
 /// The end of an address that asks for JSON.
 const JSON: &str = ".json";
@@ -23,13 +39,14 @@ const JSON: &str = ".json";
 pub async fn show(
     State(app): State<App>,
     Path(subject): Path<String>,
+    Query(length): Query<Length>,
 ) -> Result<Response, Problem> {
     let (name, as_json) = match subject.strip_suffix(JSON) {
         Some(name) => (name, true),
         None => (subject.as_str(), false),
     };
     let (routes, mut unread) = app.messages.routes().await?;
-    let mut report = app.services.report(name, Some(&routes)).await?;
+    let mut report = app.services.report(name, Some(&routes), as_json).await?;
     report.unanswered.append(&mut unread);
     if as_json {
         let text = serde_json::to_string_pretty(&report);
@@ -54,7 +71,7 @@ pub async fn show(
     let found = kept(&app, &report).await.unwrap_or_default();
     let found = found.or_else(|| app.messages.delivery(&id));
     let title = title(&report, row.as_ref());
-    let body = render(&app, &report, row.as_ref(), found.as_ref()).await;
+    let body = render(&app, &report, row.as_ref(), found.as_ref(), length.pages).await;
     Ok(page(&title, "/", Some(&app.place), body).into_response())
 }
 
@@ -74,10 +91,28 @@ fn title(report: &Report, row: Option<&Row>) -> String {
     )
 }
 
-async fn render(app: &App, report: &Report, row: Option<&Row>, found: Option<&Delivery>) -> Markup {
+async fn render(
+    app: &App,
+    report: &Report,
+    row: Option<&Row>,
+    found: Option<&Delivery>,
+    pages: usize,
+) -> Markup {
     let empty = Trace::default();
     let trace = report.messages.first().unwrap_or(&empty);
-    let results = results(app, trace);
+    let mut recorded = Vec::new();
+    let mut unread = Vec::new();
+    for (_, run) in runs(trace).filter(|(_, run)| run.status != "EXPRESS") {
+        match Recorded::read(app.services.as_ref(), &run.arn, pages).await {
+            Ok(one) => recorded.push(one),
+            Err(fault) => unread.push(Unanswered {
+                source: "the history of the execution".to_owned(),
+                error: fault.to_string(),
+            }),
+        }
+    }
+    let results = results(app, trace, &recorded);
+    let id = trace.message.id.as_deref().unwrap_or_default();
     let open = is_open(trace, row);
     // On AWS, every look costs calls.
     let refresh = (open && app.place.local).then_some("1500");
@@ -87,8 +122,10 @@ async fn render(app: &App, report: &Report, row: Option<&Row>, found: Option<&De
             (problems(&report.unanswered))
             @if report.messages.len() > 1 { (others(report)) }
             (verdicts(app, trace))
-            @for event in &trace.events {
-                @if let What::Ran(run) = &event.what { (states::execution(app, trace, event, run).await) }
+            (problems(&unread))
+            @for (number, (event, run)) in runs(trace).enumerate() {
+                @let recorded = recorded.iter().find(|one| one.arn == run.arn);
+                (Shown { app, run_id: id, number, event, run, recorded }.section())
             }
             @if let Some(Delivery(message)) = found {
                 h2 { "Message" }
@@ -111,6 +148,14 @@ async fn render(app: &App, report: &Report, row: Option<&Row>, found: Option<&De
             (links(trace))
         }
     }
+}
+
+/// The executions of a message.
+fn runs(trace: &Trace) -> impl Iterator<Item = (&Event, &Run)> {
+    trace.events.iter().filter_map(|event| match &event.what {
+        What::Ran(run) => Some((event, run.as_ref())),
+        _ => None,
+    })
 }
 
 /// Whether something may still happen to it soon.
