@@ -5,6 +5,8 @@
 
 mod access;
 mod app;
+mod arrivals;
+mod cloud;
 mod delivery;
 mod feed;
 mod layout;
@@ -36,6 +38,8 @@ use tokio::task::JoinHandle;
 
 use self::access::{Access, guard};
 use self::app::{App, Problem, Shown};
+use self::cloud::LoggedMessages;
+pub use self::cloud::{Momento, Webhook};
 use self::local::LocalMessages;
 use self::pages::{events, executions, letters, publish, queues, routes, run, runs};
 use self::services::StackServices;
@@ -84,6 +88,42 @@ impl Console {
             place: Arc::new(shown),
         };
         Self::serve(app, token, port).await
+    }
+
+    /// The console of a deployed stack, by its logs.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken.
+    pub async fn of_place(
+        place: Place,
+        webhook: Webhook,
+        momento: Option<Momento>,
+        changes: bool,
+        port: Option<u16>,
+    ) -> Result<Self> {
+        let token = token::fresh();
+        let shown = Shown {
+            name: place.name.clone(),
+            local: place.local.is_some(),
+            changes,
+            secrets: vec![webhook.secret.clone().unwrap_or_default(), token.clone()],
+        };
+        let messages = LoggedMessages::new(place.clone(), webhook, momento);
+        let app = App {
+            messages: Arc::new(messages.context("cannot make an HTTP client")?),
+            services: Arc::new(StackServices::new(place)),
+            place: Arc::new(shown),
+        };
+        Self::serve(app, token, port).await
+    }
+
+    /// Why it ended; it never does by itself, unless its port is lost.
+    pub async fn ended(mut self) -> anyhow::Error {
+        match (&mut self.serving).await {
+            Ok(Err(error)) => error.into(),
+            _ => anyhow::anyhow!("the console ended"),
+        }
     }
 
     async fn serve(app: App, token: String, port: Option<u16>) -> Result<Self> {
@@ -180,3 +220,6 @@ async fn style() -> impl IntoResponse {
 async fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], text)
 }
+
+#[cfg(test)]
+mod tests;

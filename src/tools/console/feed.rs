@@ -338,3 +338,6 @@ impl Entry {
             + message.token_id.as_ref().map_or(0, String::len)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use crate::clock::now_ms;
 use crate::config::MomentoEndpoint;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
+use crate::domain::inbound::signature::sign;
 use crate::domain::ports::Answer;
 use crate::service::relay::destination::Attempt;
 use crate::tools::local::Stack;
@@ -265,7 +266,7 @@ impl Messages for LocalMessages {
 
     fn deliver(&self, body: Vec<u8>) -> Answer<'_, (u16, String)> {
         let (url, secret) = &self.webhook;
-        Box::pin(async move { post(&self.http, url, secret, body).await })
+        Box::pin(async move { post(&self.http, url, sign(secret, &body), body).await })
     }
 
     fn claimed<'a>(&'a self, text: &'a str) -> Answer<'a, Option<String>> {

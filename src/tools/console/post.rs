@@ -6,7 +6,7 @@ use momento::CacheClient;
 
 use crate::clock::now_ms;
 use crate::domain::fault::Fault;
-use crate::domain::inbound::signature;
+use crate::domain::inbound::signature::HEADER;
 use crate::tools::local::claim::{Claim, Resolver};
 
 /// More than Momento's 5 s, so that a late answer is shown, too.
@@ -15,7 +15,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of an answer.
 const MOST: usize = 64 * 1024;
 
-/// Posts a body, signed: status and answer.
+/// Posts a body with its signature: status and answer.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ const MOST: usize = 64 * 1024;
 pub async fn post(
     client: &reqwest::Client,
     url: &str,
-    secret: &str,
+    signature: String,
     body: Vec<u8>,
 ) -> Result<(u16, String), Fault> {
     let unreachable =
@@ -32,7 +32,7 @@ pub async fn post(
         .post(url)
         .timeout(WITHIN)
         .header("content-type", "application/json")
-        .header(signature::HEADER, signature::sign(secret, &body));
+        .header(HEADER, signature);
     let mut response = request.body(body).send().await.map_err(unreachable)?;
     let mut answer = Vec::new();
     while answer.len() < MOST
