@@ -1,7 +1,7 @@
 //! Pictures of state machines: a Mermaid flowchart from ASL, in a Markdown page.
 
-mod asl;
-mod kind;
+pub(in crate::tools) mod asl;
+pub(in crate::tools) mod kind;
 mod mermaid;
 mod words;
 

@@ -4,6 +4,7 @@
 //! the one that [`crate::domain::inbound::dispatch`] would send.
 
 mod source;
+pub mod words;
 
 use serde::Serialize;
 

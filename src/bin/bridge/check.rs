@@ -11,10 +11,11 @@ use workflow_bridge::config::RoutesSource;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::tools::check::deployed::{self, Question, Sources, StepFunctionsMachines};
 use workflow_bridge::tools::check::{Report, Severity, check_all, shown, to_json};
+use workflow_bridge::tools::place::Place;
 use workflow_bridge::tools::template::{STACK, bridge_of};
 use workflow_bridge::tools::terminal::{Progress, Style};
 
-use crate::replay::place::{Place, Where};
+use crate::replay::place::Where;
 
 const TEMPLATE: &str = "template.yaml";
 

@@ -177,9 +177,9 @@ mod tests {
             account: String::new(),
             webhook_url: String::new(),
             signing_secret: String::new(),
-            console: None,
             relay: false,
             outputs: Default::default(),
+            console: None,
         })
     }
 

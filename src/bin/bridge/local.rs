@@ -16,6 +16,7 @@ use serde_json::Value;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::routes::Target;
 use workflow_bridge::tools::check::check;
+use workflow_bridge::tools::console::Console;
 use workflow_bridge::tools::local::build;
 use workflow_bridge::tools::local::code::{self, Code};
 use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
@@ -79,6 +80,10 @@ pub struct Local {
     /// Build the functions again, and swap the changed ones, whenever the clone's Rust code changes [default: with `r` and Enter]
     #[arg(long)]
     watch_code: bool,
+
+    /// Port of the console in the browser [default: 8484; a free one when it is taken]
+    #[arg(long, value_name = "PORT")]
+    console_port: Option<u16>,
 }
 
 /// Refuses a taken port now rather than after the build.
@@ -241,13 +246,13 @@ impl Local {
                 error = ended => Err(error),
             };
         }
-        stack
-            .emulator()
-            .run()
-            .publish_state(&stack.state(now_ms().unsigned_abs()))?;
+        let console = Console::local(&stack, self.console_port).await?;
+        let mut state = stack.state(now_ms().unsigned_abs());
+        state.console = Some(console.address());
+        stack.emulator().run().publish_state(&state)?;
         let flow = Flow::watch(&stack);
         let edits = Edits::of(Arc::clone(&stack), watched).await?;
-        introduce(&stack, wanted, began)?;
+        introduce(&stack, &console, wanted, began)?;
         keys::listen(edits.builds());
         crate::RUNS_UNTIL_STOPPED.store(true, Ordering::Relaxed);
         tokio::select! {
@@ -257,7 +262,7 @@ impl Local {
     }
 }
 
-fn introduce(stack: &Stack, wanted: [Port; 2], began: Instant) -> Result<()> {
+fn introduce(stack: &Stack, console: &Console, wanted: [Port; 2], began: Instant) -> Result<()> {
     let style = Style::for_stdout();
     let state = stack.state(0);
     let mut out = std::io::stdout().lock();
@@ -267,6 +272,7 @@ fn introduce(stack: &Stack, wanted: [Port; 2], began: Instant) -> Result<()> {
         style.good("ready"),
         seconds(began.elapsed())
     )?;
+    writeln!(out, "  console  {}", style.bold(console.url()))?;
     let port = stack.topics().port();
     let [topics_port, aws_port] = wanted;
     let taken = topics_port

@@ -2,6 +2,7 @@
 
 mod check;
 mod connection;
+mod console;
 mod draw;
 mod explain;
 mod health;
@@ -55,6 +56,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Local(local::Local),
+    Console(console::ConsoleCommand),
     Publish(publish::Publish),
     Tail(tail::Tail),
     Explain(explain::Explain),
@@ -97,6 +99,7 @@ fn main() {
 async fn run(cli: Cli) -> Result<i32> {
     match cli.command {
         Command::Local(command) => command.run().await,
+        Command::Console(command) => command.run().await,
         Command::Publish(command) => command.run().await,
         Command::Tail(command) => command.run().await,
         Command::Explain(command) => command.run().await,

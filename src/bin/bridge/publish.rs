@@ -18,7 +18,7 @@ use workflow_bridge::tools::local::topics::{NUMBER, PAGE, TIME};
 use workflow_bridge::tools::local::workspace::State;
 
 use crate::connection::{Connection, Place};
-use crate::trace::routes;
+use workflow_bridge::tools::trace::routes::routes;
 
 /// Momento's hard limit of a topic message, in bytes.
 const MAX_BYTES: usize = 4096;

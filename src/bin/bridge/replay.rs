@@ -1,10 +1,8 @@
 //! `bridge replay`: dead letters back on their path.
 
-pub mod choice;
+mod choice;
 pub mod place;
 mod report;
-pub mod run;
-pub mod sqs;
 #[cfg(test)]
 mod testing;
 
@@ -18,11 +16,12 @@ use clap::{ArgGroup, Args};
 use workflow_bridge::tools::terminal::{Progress, Style, seconds};
 
 use self::choice::Choice;
-use self::place::{Place, Where};
+use self::place::Where;
 use self::report::{MOST_PROBLEMS, Row, counts, grouped, line, summary, table};
-use self::run::{Fate, HOLD, Job, Tally};
 use crate::Signals;
 use workflow_bridge::tools::letters::{Dead, DeadQueue, Record};
+use workflow_bridge::tools::place::Place;
+use workflow_bridge::tools::replay::run::{Fate, HOLD, Job, Tally};
 
 /// Put dead letters back on their path
 ///
@@ -105,9 +104,10 @@ impl Replay {
             Progress::shown()
         };
         let step = progress.step(&doing);
+        let choice = self.choice.chosen();
         let job = Job {
             kind,
-            choice: &self.choice,
+            choice: &choice,
             dry_run: self.dry_run,
             stop,
         };

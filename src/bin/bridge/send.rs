@@ -20,7 +20,7 @@ use crate::connection::running_stack;
 use crate::local::line;
 use crate::publish::read_stdin;
 use crate::secret::SecretSource;
-use crate::trace::routes;
+use workflow_bridge::tools::trace::routes::routes;
 
 /// More than Momento's 5 s, so that a slow answer is shown, too.
 const WITHIN: Duration = Duration::from_secs(30);

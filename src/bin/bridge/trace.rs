@@ -1,34 +1,27 @@
 //! `bridge trace`: what happened to a message.
 
-mod letters;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::{Result, anyhow, bail};
-use aws_config::SdkConfig;
 use clap::Args;
-use workflow_bridge::adapters::aws::routes_table::RoutesTable;
-use workflow_bridge::adapters::aws::ssm::load_routes;
 use workflow_bridge::clock::now_ms;
-use workflow_bridge::config::RoutesSource;
 use workflow_bridge::domain::inbound::routes::Routes;
-use workflow_bridge::domain::ports::CompiledRoutes as _;
+use workflow_bridge::tools::replay::choice::since;
 use workflow_bridge::tools::terminal::{Progress, Style};
 use workflow_bridge::tools::trace::gather::{Question, gather};
 use workflow_bridge::tools::trace::history::History;
 use workflow_bridge::tools::trace::latest::{latest, show_latest};
 use workflow_bridge::tools::trace::ledger::LedgerTable;
-use workflow_bridge::tools::trace::links::Stack;
+use workflow_bridge::tools::trace::letters::DeadLetters;
 use workflow_bridge::tools::trace::logs::CloudWatchLogs;
-use workflow_bridge::tools::trace::model::{Part, Unanswered};
+use workflow_bridge::tools::trace::model::Part;
+use workflow_bridge::tools::trace::routes::routes;
 use workflow_bridge::tools::trace::show::show;
 use workflow_bridge::tools::trace::sources::{Sources, Window};
 use workflow_bridge::tools::trace::subject::Subject;
 
-use self::letters::DeadLetters;
-use crate::replay::choice::since;
-use crate::replay::place::{Place, Where};
+use crate::replay::place::Where;
 
 /// The default range of the list of the latest messages, in ms. On AWS, reading a log costs by its size.
 const LATEST_LOCALLY_MS: i64 = 24 * 3_600_000;
@@ -67,7 +60,7 @@ impl Trace {
         let subject = self.message.as_deref().map(Subject::parse).transpose();
         let subject = subject.map_err(|text| anyhow!(text))?;
         let place = self.place.find().await?;
-        let stack = stack(&place);
+        let stack = place.stack();
         let progress = if self.json {
             Progress::silent()
         } else {
@@ -92,7 +85,7 @@ impl Trace {
         let logs = CloudWatchLogs::new(&place.config, groups.collect::<BTreeMap<_, _>>());
         let workflows = History::new(&place.config);
         let ledger = LedgerTable::new(&place.config, output("LedgerTableName"));
-        let letters = DeadLetters::new(&place);
+        let letters = DeadLetters::new(&place.config, &place.outputs);
         let sources = Sources {
             logs: &logs,
             workflows: &workflows,
@@ -137,56 +130,4 @@ impl Trace {
         }
         Ok(i32::from(report.messages.is_empty()))
     }
-}
-
-fn stack(place: &Place) -> Stack {
-    let region = place.config.region().map(ToString::to_string);
-    let name = place.stack_name.as_ref();
-    Stack {
-        name: place.name.clone(),
-        place: name.map_or(String::new(), |name| format!(" --stack-name {name}")),
-        region: region.unwrap_or_default(),
-        outputs: place.outputs.clone(),
-        local: place.local.clone(),
-    }
-}
-
-/// The functions' routes; without them, the report has the rest.
-pub async fn routes(
-    config: &SdkConfig,
-    outputs: &BTreeMap<String, String>,
-) -> (Option<Routes>, Option<Unanswered>) {
-    let unread = |error: String| {
-        let source = "the routes".to_owned();
-        (None, Some(Unanswered { source, error }))
-    };
-    let Some(parameter) = outputs.get("RoutesParameter") else {
-        return unread(
-            "expected an output `RoutesParameter`, found none: deploy this version's template.yaml"
-                .to_owned(),
-        );
-    };
-    let own = match load_routes(&RoutesSource::Parameter(parameter.clone()), config).await {
-        Ok(routes) => routes,
-        Err(error) => return unread(error.to_string()),
-    };
-    match collected(config, outputs).await {
-        Ok(collected) => (Some(own.and(&collected)), None),
-        Err(error) => {
-            let source = "the routes of other stacks".to_owned();
-            (Some(own), Some(Unanswered { source, error }))
-        }
-    }
-}
-
-/// The routes of other stacks.
-async fn collected(
-    config: &SdkConfig,
-    outputs: &BTreeMap<String, String>,
-) -> Result<Routes, String> {
-    let table = outputs.get("LedgerTableName").cloned();
-    let table = RoutesTable::new(config, table.unwrap_or_default());
-    let compiled = table.load(true).await.map_err(|fault| fault.to_string())?;
-    let document = compiled.unwrap_or_default().document;
-    Routes::parse(&document).map_err(|problems| problems.to_string())
 }

@@ -123,6 +123,12 @@ impl Routes {
         document::read(document).map(Self)
     }
 
+    /// No routes, where they cannot be read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.0.iter()
     }

@@ -208,7 +208,7 @@ impl SecretCache {
 }
 
 /// Reads a secret: a plain string, a JSON list of strings, or `{"momentoSecret": "…"}`.
-fn parse(text: &str) -> Result<Vec<SigningSecret>, Fault> {
+pub(crate) fn parse(text: &str) -> Result<Vec<SigningSecret>, Fault> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Shape {

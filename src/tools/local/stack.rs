@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
@@ -33,7 +33,7 @@ mod site;
 mod workflow;
 
 pub use options::{Delivery, Edit, Options};
-pub(super) use routes::Known;
+pub(in crate::tools) use routes::Known;
 use routes::{Follower, RouteSources};
 use server::RouteWebhooks;
 use site::Site;
@@ -321,6 +321,11 @@ impl Stack {
         &self.topics
     }
 
+    /// The Topics server without a share in it.
+    pub(in crate::tools) fn topics_weak(&self) -> Weak<TopicsServer> {
+        Arc::downgrade(&self.topics)
+    }
+
     /// The relay's attempts from now on; `None` without a relay.
     pub fn relayed(&self) -> Option<broadcast::Receiver<Attempt>> {
         self.relay.as_ref().map(Relay::attempts)
@@ -409,7 +414,7 @@ impl Stack {
     }
 
     /// The routes, as they change.
-    pub(super) fn known(&self) -> watch::Receiver<Known> {
+    pub(in crate::tools) fn known(&self) -> watch::Receiver<Known> {
         self.known.clone()
     }
 
@@ -425,6 +430,11 @@ impl Stack {
     /// The Momento API key of the functions.
     pub fn functions_key(&self) -> &str {
         &self.functions_key
+    }
+
+    /// The key of the Topics server.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
     }
 
     /// The logs of functions and workflows so far, one event a line.

@@ -181,7 +181,7 @@ impl TopicsServer {
         self.service.events.subscribe()
     }
 
-    /// Publishes from inside the process, as a publisher without token id.
+    /// Publishes from inside the process, as a publisher without token id; the message with its number.
     ///
     /// # Errors
     ///
@@ -191,10 +191,9 @@ impl TopicsServer {
         cache: &str,
         topic: &str,
         value: impl Into<Value>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Arc<Message>, Refusal> {
         self.service
             .publish(cache, topic, value.into(), Publisher::default())
-            .map(drop)
     }
 
     /// Creates a cache, unless it exists.

@@ -41,15 +41,15 @@ pub struct State {
     pub account: String,
     pub webhook_url: String,
     pub signing_secret: String,
-    /// The console's address with its token, where one is served.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub console: Option<String>,
     /// Whether a relay delivers the messages, in place of webhooks.
     #[serde(default)]
     pub relay: bool,
     /// The template's outputs; empty in the state of an older version.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
+    /// The address of its console, without the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
 }
 
 /// One run's own folder; removed when dropped.
@@ -211,6 +211,11 @@ impl RunFolder {
         &self.path
     }
 
+    /// The folder that outlives the run: `target/bridge`.
+    pub fn workspace(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     /// Writes the state for other commands, atomically and with mode 0600.
     pub fn publish_state(&self, state: &State) -> Result<()> {
         let draft = self.path.join("local.json.new");
@@ -283,9 +288,9 @@ mod tests {
             account: "000000000001".into(),
             webhook_url: "http://127.0.0.1:2/x/".into(),
             signing_secret: "secret".into(),
-            console: None,
             relay: false,
             outputs: BTreeMap::new(),
+            console: None,
         }
     }
 

@@ -204,7 +204,7 @@ fn is_reason(outcome: &str) -> bool {
 }
 
 /// Parses `uppercase=started audit=parked`.
-fn targets(text: &str) -> Vec<Target> {
+pub(in crate::tools) fn targets(text: &str) -> Vec<Target> {
     let pairs = text.split(' ').filter_map(|pair| pair.split_once('='));
     pairs
         .map(|(route, outcome)| Target {

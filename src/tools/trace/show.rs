@@ -128,8 +128,8 @@ fn line(text: &mut String, event: &Event, before: &str, style: Style) {
     }
 }
 
-/// The outcome of an event, and its facts.
-fn described(event: &Event, before: &str, style: Style) -> (String, String) {
+/// The outcome of an event, and its facts. `before` has the errors of earlier events.
+pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> (String, String) {
     let error = |error: &Option<String>| error.as_deref().map_or(String::new(), shown);
     match &event.what {
         What::Answered {
@@ -372,7 +372,7 @@ fn span(ms: i64) -> String {
 }
 
 /// `+0.412 s`; the time of day where the time of the publication is unknown.
-fn when(after_ms: Option<i64>, at: i64) -> String {
+pub(in crate::tools) fn when(after_ms: Option<i64>, at: i64) -> String {
     let Some(ms) = after_ms else {
         return moment(at).split_off(11);
     };

@@ -69,9 +69,9 @@ impl Setup {
             account: account.id().to_owned(),
             webhook_url: String::new(),
             signing_secret: String::new(),
-            console: None,
             relay: false,
             outputs: urls.clone(),
+            console: None,
         };
         run.publish_state(&state).unwrap();
         Self {

@@ -1,7 +1,5 @@
 //! An explanation for people.
 
-mod words;
-
 use std::fmt::Write as _;
 
 use workflow_bridge::domain::inbound::routes::Format;
@@ -10,7 +8,7 @@ use workflow_bridge::tools::explain::{
 };
 use workflow_bridge::tools::terminal::{Style, preview};
 
-use words::{VALUE_WIDTH, age, indented, quoted, reasons, time};
+use workflow_bridge::tools::explain::words::{VALUE_WIDTH, age, indented, quoted, reasons, time};
 
 /// The explanation as lines. `signed` is whether an event has a signature, and `routes` the origin of the routes.
 pub fn text(explanation: &Explanation, signed: Option<bool>, routes: &str, style: Style) -> String {

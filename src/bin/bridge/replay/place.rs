@@ -1,25 +1,10 @@
-//! The stack of the queues: the running local stack, or a stack on AWS.
+//! The stack of a command: the running local stack, or a stack on AWS.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use anyhow::{Context, Result, anyhow, bail};
-use aws_config::SdkConfig;
-use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use aws_sdk_sqs::config::ProvideCredentials;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
+use anyhow::{Context, Result};
 use clap::Args;
-use workflow_bridge::adapters::aws;
-use workflow_bridge::tools::local::Account;
+use workflow_bridge::tools::place::Place;
 
-use super::sqs::Sqs;
 use crate::connection::running_stack;
-use workflow_bridge::tools::letters::DeadQueue;
-
-/// Deadline of one call; a long poll is far below.
-const CALL_WITHIN: Duration = Duration::from_secs(20);
 
 /// Options that select the stack.
 #[derive(Args)]
@@ -38,18 +23,6 @@ pub struct Where {
     local: bool,
 }
 
-/// A stack with its queues.
-pub struct Place {
-    pub config: SdkConfig,
-    pub outputs: BTreeMap<String, String>,
-    /// For people.
-    pub name: String,
-    /// On AWS.
-    pub stack_name: Option<String>,
-    /// The emulator's endpoint and account; `None` on AWS.
-    pub local: Option<(String, String)>,
-}
-
 impl Where {
     /// A stack on AWS, or the running local one.
     pub fn of(stack_name: Option<String>) -> Self {
@@ -62,101 +35,12 @@ impl Where {
     pub async fn find(&self) -> Result<Place> {
         let Some(name) = &self.stack_name else {
             let state = running_stack().context("no `--stack-name`, so the local stack is used")?;
-            return Ok(Place {
-                config: Account::new(&state.aws_endpoint, &state.account)
-                    .config()
-                    .clone(),
-                outputs: state.outputs,
-                name: "the local stack".to_owned(),
-                stack_name: None,
-                local: Some((state.aws_endpoint, state.account)),
-            });
+            return Ok(Place::local(
+                state.aws_endpoint,
+                state.account,
+                state.outputs,
+            ));
         };
-        let config = configuration().await?;
-        let region = config.region().map(ToString::to_string).unwrap_or_default();
-        Ok(Place {
-            outputs: outputs(&config, name, &region).await?,
-            config,
-            name: format!("stack `{name}` in {region}"),
-            stack_name: Some(name.clone()),
-            local: None,
-        })
+        Place::on_aws(name).await
     }
-}
-
-impl Place {
-    /// The dead-letter queue of this kind, with the queue to replay into.
-    pub fn queues(&self, kind: DeadQueue) -> Result<Sqs> {
-        let (from, to) = match kind {
-            DeadQueue::Messages => ("DeadLetterQueueUrl", "ParkedQueueUrl"),
-            DeadQueue::Results => ("CompletionsDeadLetterQueueUrl", "CompletionsQueueUrl"),
-        };
-        let url = |output: &str| {
-            self.outputs.get(output).cloned().with_context(|| {
-                format!(
-                    "expected an output `{output}` at {}, found none: deploy this version's template.yaml, or one with that output",
-                    self.name
-                )
-            })
-        };
-        Ok(Sqs::new(&self.config, url(from)?, url(to)?))
-    }
-}
-
-/// Region and credentials from the environment, checked before any call.
-async fn configuration() -> Result<SdkConfig> {
-    let config = aws::of_machine().await?;
-    if config.region().is_none() {
-        bail!(
-            "expected the stack's region in AWS_REGION or in the profile, found none: `export AWS_REGION=eu-west-1`, for example"
-        );
-    }
-    let credentials = config.credentials_provider();
-    let credentials = credentials.context("no provider of AWS credentials")?;
-    credentials.provide_credentials().await.map_err(|error| {
-        anyhow!(
-            "expected AWS credentials in the environment or in a profile with plain keys, found none ({}): for every other way to sign in, hand them over with\n  eval \"$(aws configure export-credentials --format env)\"",
-            innermost(&error)
-        )
-    })?;
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .operation_attempt_timeout(CALL_WITHIN)
-        .build();
-    let config = config.into_builder();
-    // No deadline of seconds here, so the SDK's own retries suffice.
-    let config = config.retry_config(RetryConfig::standard().with_max_attempts(5));
-    Ok(config.timeout_config(timeouts).build())
-}
-
-async fn outputs(config: &SdkConfig, name: &str, region: &str) -> Result<BTreeMap<String, String>> {
-    let described = Client::new(config)
-        .describe_stacks()
-        .stack_name(name)
-        .send()
-        .await;
-    let described = described.map_err(|error| match (error.code(), error.message()) {
-        (Some("ValidationError"), Some(message)) if message.contains("does not exist") => anyhow!(
-            "expected a stack `{name}` in {region}, found none: is it another name, another AWS_REGION or another account?"
-        ),
-        (_, Some(message)) => anyhow!("cannot describe the stack `{name}` in {region}: {message}"),
-        _ => anyhow!("cannot describe the stack `{name}` in {region}: {}: can this machine reach AWS?", innermost(&error)),
-    })?;
-    let stack = described
-        .stacks()
-        .first()
-        .context("the answer names no stack")?;
-    let outputs = stack.outputs().iter();
-    Ok(outputs
-        .filter_map(|output| Some((output.output_key()?.into(), output.output_value()?.into())))
-        .collect())
-}
-
-/// An error's innermost cause, which has the reason.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

@@ -6,8 +6,8 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use serde_json::{Value, json};
 use workflow_bridge::tools::terminal::{Style, preview};
 
-use super::run::{Fate, Tally};
 use workflow_bridge::tools::letters::{Dead, DeadQueue};
+use workflow_bridge::tools::replay::run::{Fate, Tally};
 
 /// Rows of a table of problems, at most.
 pub const MOST_PROBLEMS: usize = 20;

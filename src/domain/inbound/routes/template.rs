@@ -1,5 +1,7 @@
 //! Topic names with placeholders.
 
+use std::fmt;
+
 use super::{Glob, Source};
 use crate::domain::inbound::message::TopicMessage;
 
@@ -39,6 +41,16 @@ pub struct Template(Vec<Part>);
 enum Part {
     Literal(String),
     Filled(Placeholder),
+}
+
+/// The text as written.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(text),
+            Part::Filled(placeholder) => write!(f, "{{{}}}", placeholder.name()),
+        })
+    }
 }
 
 impl Template {

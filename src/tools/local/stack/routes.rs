@@ -56,7 +56,7 @@ struct Collection {
 
 /// The routes at one moment.
 #[derive(Clone)]
-pub(in crate::tools::local) struct Known {
+pub(in crate::tools) struct Known {
     /// Of the collected ones.
     version: u64,
     /// Of the bridge's own.

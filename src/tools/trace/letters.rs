@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use super::sources::{Found, Letters};
+use crate::adapters::aws::sqs::SqsQueue;
+use crate::domain::fault::Fault;
+use crate::domain::ports::Answer;
+use crate::tools::letters::{Dead, DeadQueue};
+use crate::tools::replay::run::Queues as _;
+use crate::tools::replay::sqs::Sqs;
 use aws_config::SdkConfig;
-use workflow_bridge::adapters::aws::sqs::SqsQueue;
-use workflow_bridge::domain::fault::Fault;
-use workflow_bridge::domain::ports::Answer;
-use workflow_bridge::tools::letters::{Dead, DeadQueue};
-use workflow_bridge::tools::trace::sources::{Found, Letters};
-
-use crate::replay::place::Place;
-use crate::replay::run::Queues;
-use crate::replay::sqs::Sqs;
 
 /// Visibility time-out of read letters: a killed process hides them for this long.
 const HOLD: Duration = Duration::from_secs(60);
@@ -30,10 +28,11 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    pub fn new(place: &Place) -> Self {
+    /// The queues of a stack with these outputs.
+    pub fn new(config: &SdkConfig, outputs: &BTreeMap<String, String>) -> Self {
         Self {
-            config: place.config.clone(),
-            outputs: place.outputs.clone(),
+            config: config.clone(),
+            outputs: outputs.clone(),
         }
     }
 

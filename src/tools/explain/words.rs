@@ -1,10 +1,10 @@
 //! The words of an explanation: reasons, times and JSON.
 
+use crate::domain::inbound::routes::Obstacle;
+use crate::domain::inbound::routes::pattern::Mismatch;
+use crate::tools::terminal::preview;
 use aws_smithy_types::date_time::{DateTime, Format};
 use serde_json::Value;
-use workflow_bridge::domain::inbound::routes::Obstacle;
-use workflow_bridge::domain::inbound::routes::pattern::Mismatch;
-use workflow_bridge::tools::terminal::preview;
 
 /// Ways shown through the `$or`s of a pattern, at most.
 const MOST_WAYS: usize = 3;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use tokio::time::Instant;
 
 use super::choice::Choice;
-use workflow_bridge::tools::letters::{Dead, DeadQueue, Identity, Record};
+use crate::tools::letters::{Dead, DeadQueue, Identity, Record};
 
 /// Visibility time-out of held records, renewed after half of it. A killed run hides its records for no longer than this.
 pub const HOLD: Duration = Duration::from_secs(600);
@@ -19,16 +19,16 @@ const EMPTY_RECEIVES: u32 = 3;
 /// A dead-letter queue, and the queue to replay into.
 pub trait Queues {
     /// Up to ten records, hidden from other readers for [`HOLD`]; waits a moment for the first.
-    async fn receive(&self) -> Result<Vec<Record>>;
+    fn receive(&self) -> impl Future<Output = Result<Vec<Record>>> + Send;
 
     /// Sends up to ten bodies back; one result for each.
-    async fn send(&self, bodies: &[&str]) -> Vec<Result<(), String>>;
+    fn send(&self, bodies: &[&str]) -> impl Future<Output = Vec<Result<(), String>>> + Send;
 
     /// Deletes up to ten received records; one result for each.
-    async fn delete(&self, receipts: &[&str]) -> Vec<Result<(), String>>;
+    fn delete(&self, receipts: &[&str]) -> impl Future<Output = Vec<Result<(), String>>> + Send;
 
     /// Shows received records again after `time`. After a failure they show again by themselves.
-    async fn hide(&self, receipts: &[&str], time: Duration);
+    fn hide(&self, receipts: &[&str], time: Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// The outcome of one record.

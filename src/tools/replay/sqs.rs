@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::adapters::aws::fault::fault;
 use anyhow::{Context, Result, anyhow};
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -14,10 +15,9 @@ use aws_sdk_sqs::types::{
 use aws_smithy_types::retry::ProvideErrorKind;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
-use workflow_bridge::adapters::aws::fault::fault;
 
 use super::run::{HOLD, Queues};
-use workflow_bridge::tools::letters::Record;
+use crate::tools::letters::Record;
 
 /// SQS's limit of entries in a batch, and of messages in a receive.
 const BATCH: usize = 10;

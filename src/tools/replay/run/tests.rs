@@ -4,7 +4,15 @@ use serde_json::json;
 
 use self::fake::Fake;
 use super::*;
-use crate::replay::testing::letter;
+
+fn letter(id: &str, route: Option<&str>, content: (&str, serde_json::Value)) -> String {
+    let mut letter = json!({
+        "id": id, "route": route, "reason": "refused", "detail": "because", "attempts": 3,
+        "first_at": 1, "last_at": 2, "bridge": "0.1.0",
+    });
+    letter[content.0] = content.1;
+    letter.to_string()
+}
 
 fn message(id: usize, route: &str) -> String {
     letter(&format!("id{id}."), Some(route), ("message", json!({})))
@@ -24,13 +32,10 @@ fn messages(count: usize) -> impl Iterator<Item = String> {
 }
 
 fn only_upper() -> Choice {
-    use clap::Parser;
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        choice: Choice,
+    Choice {
+        routes: vec!["upper".to_owned()],
+        ..Choice::default()
     }
-    Line::parse_from(["replay", "--route", "upper"]).choice
 }
 
 struct Setup {

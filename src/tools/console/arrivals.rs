@@ -1,0 +1,222 @@
+//! Messages by the lines of the webhook's log, newest first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::model::{Answered, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
+use crate::domain::fault::Fault;
+use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, execution_name_of};
+use crate::domain::inbound::routes::{Routes, unqualified};
+use crate::domain::ports::{Listed as Execution, Listing};
+use crate::tools::trace::assemble::targets;
+use crate::tools::trace::lines::Line;
+use crate::tools::trace::model::Part;
+use crate::tools::trace::sources::{Logs, Needle, Window};
+use crate::tools::trace::subject::Subject;
+use crate::tools::trace::words::{duration, time};
+
+/// The range of a list without `since`.
+const LOOK_BACK_MS: i64 = 24 * 3_600_000;
+
+/// The first range read; each further one is twice as long.
+const FIRST_MS: i64 = 60_000;
+
+/// Calls of ListExecutions for each state machine of a page: it allows a few a second.
+const LISTINGS: usize = 3;
+
+/// Places in one millisecond.
+const IN_A_MS: u64 = 1_000;
+
+/// The sources of a list.
+pub struct Arrivals {
+    pub logs: Arc<dyn Logs>,
+    pub listing: Arc<dyn Listing>,
+}
+
+impl Arrivals {
+    /// A page of the list. Logs are searched in ever longer ranges, from the newest backwards, until the page is full.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read, or `since` is no time.
+    pub async fn list(
+        &self,
+        filter: &Filter,
+        routes: &Routes,
+        now_ms: i64,
+    ) -> Result<Listed, Fault> {
+        let since = filter.since(now_ms);
+        let since = since.map_err(|text| Fault::permanent("BadFilter", text))?;
+        let since = since.unwrap_or(now_ms - LOOK_BACK_MS);
+        let newest = filter
+            .before
+            .map_or(now_ms, |before| (before / IN_A_MS) as i64);
+        let needle = match Subject::parse(&filter.q) {
+            Ok(Subject::Id(id)) => Needle::Text(id),
+            _ => Needle::Text("message.sequence".to_owned()),
+        };
+        let before = filter.before.unwrap_or(u64::MAX);
+        let (mut rows, mut until, mut length, mut asked) = (Vec::new(), newest, FIRST_MS, 0);
+        while rows.len() <= PAGE && until >= since {
+            let window = Window {
+                since: since.max(until - length),
+                until,
+            };
+            let lines = self.logs.find(Part::Webhook, &needle, window).await?;
+            asked += 1;
+            let found = self::rows(&lines).into_iter();
+            // Which executions a status needs is known once they are listed.
+            let unstated = Filter {
+                status: String::new(),
+                ..filter.clone()
+            };
+            rows.extend(found.filter(|row| row.number < before && unstated.takes(row, None)));
+            until = window.since - 1;
+            length *= 2;
+        }
+        let full = rows.len() > PAGE;
+        rows.truncate(PAGE);
+        let mut unlisted = None;
+        for row in &mut rows {
+            executions(row, routes);
+        }
+        match self.statuses(&rows, routes).await {
+            Ok(statuses) => {
+                let runs = rows.iter_mut().flat_map(|row| &mut row.legs);
+                for run in runs.filter_map(|leg| leg.run.as_mut()) {
+                    if let Some(found) = statuses.get(&run.arn) {
+                        run.status.clone_from(&found.status);
+                        run.started_at = found.started_at;
+                        run.stopped_at = found.stopped_at;
+                    }
+                }
+            }
+            Err(fault) => unlisted = Some(fault),
+        }
+        let more = rows.last().map(|row| row.number).filter(|_| full);
+        let by_status =
+            |row: &Row| filter.status.is_empty() || row.status().name() == filter.status;
+        rows.retain(by_status);
+        let mut note = format!(
+            "From the webhook's log since {} ({}), read in {asked} steps of FilterLogEvents, with the states of ListExecutions. Texts and keys are not in the logs: the search finds ids, topics and numbers.",
+            time(until.max(since)),
+            duration(now_ms - until.max(since)),
+        );
+        if let Some(fault) = unlisted {
+            note = format!("{note} Executions could not be listed: {fault}");
+        }
+        Ok(Listed { rows, more, note })
+    }
+
+    /// The executions of these rows, by ARN.
+    async fn statuses(
+        &self,
+        rows: &[Row],
+        routes: &Routes,
+    ) -> Result<HashMap<String, Execution>, Fault> {
+        let mut found = HashMap::new();
+        let Some(oldest) = rows.iter().map(|row| row.at).min() else {
+            return Ok(found);
+        };
+        let mut machines: Vec<&str> = rows
+            .iter()
+            .flat_map(|row| &row.legs)
+            .filter(|leg| leg.run.is_some())
+            .filter_map(|leg| routes.enabled(&leg.route)?.to.state_machine())
+            .collect();
+        machines.sort_unstable();
+        machines.dedup();
+        for machine in machines {
+            let mut token: Option<String> = None;
+            for _ in 0..LISTINGS {
+                let page = self.listing.list(machine, token.as_deref()).await;
+                // An EXPRESS state machine has no list.
+                let page = match page {
+                    Err(fault) if fault.code == "StateMachineTypeNotSupported" => break,
+                    page => page?,
+                };
+                let last = page.executions.last().map(|one| one.started_at);
+                let listed = page.executions.into_iter();
+                found.extend(listed.map(|one| (one.execution_arn.clone(), one)));
+                token = page.next_token;
+                if token.is_none() || last.is_some_and(|last| last < oldest) {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The rows of arrivals, newest first. Lines of one millisecond have an order by their ids, so that pages do not overlap.
+pub fn rows(lines: &[Line]) -> Vec<Row> {
+    let mut rows: Vec<Row> = lines.iter().filter_map(row).collect();
+    rows.sort_by(|a, b| (b.number, &b.id).cmp(&(a.number, &a.id)));
+    // Lambda delivers log lines at least once.
+    rows.dedup_by(|a, b| (a.number, &a.id) == (b.number, &b.id));
+    let mut before = (0, 0);
+    for row in rows.iter_mut().rev() {
+        before = match row.number == before.0 {
+            true => (before.0, before.1 + 1),
+            false => (row.number, 0),
+        };
+        row.number += before.1.min(IN_A_MS - 1);
+    }
+    rows
+}
+
+/// The row of an arrival; none for another line.
+fn row(line: &Line) -> Option<Row> {
+    let (code, id) = (line.text("code")?, line.text("message.id")?);
+    let took_ms = line.number("duration_ms").unwrap_or_default();
+    let legs = targets(line.text("targets").unwrap_or_default()).into_iter();
+    let legs = legs.map(|target| Leg {
+        route: target.route,
+        outcome: target.outcome,
+        run: None,
+    });
+    Some(Row {
+        number: u64::try_from(line.at_ms).ok()?.checked_mul(IN_A_MS)?,
+        id: id.to_owned(),
+        cache: line.text("message.cache")?.to_owned(),
+        topic: line.text("message.topic")?.to_owned(),
+        sequence: line.number("message.sequence")?.try_into().ok()?,
+        at: line.at_ms - took_ms,
+        kind: Kind::In,
+        answer: Some(Answered {
+            status: line.number("http.status").and_then(|n| n.try_into().ok()),
+            code: code.to_owned(),
+            took_ms,
+        }),
+        legs: legs.collect(),
+        ..Row::default()
+    })
+}
+
+/// Names the executions of a row; those of a key have a name that the log does not tell.
+fn executions(row: &mut Row, routes: &Routes) {
+    let (topic, sequence) = (&row.topic, row.sequence);
+    let Some(digits) = row.id.get(..NAME_ID_DIGITS) else {
+        return;
+    };
+    for leg in &mut row.legs {
+        let route = routes
+            .enabled(&leg.route)
+            .filter(|route| route.key().is_none());
+        let machine = route.and_then(|route| route.to.state_machine());
+        let started = matches!(leg.outcome.as_str(), "started" | "duplicate" | "parked");
+        let Some(machine) = machine.filter(|_| started) else {
+            continue;
+        };
+        let name = execution_name_of(&leg.route, topic, sequence, digits);
+        let arn = unqualified(machine).replacen(":stateMachine:", ":execution:", 1);
+        leg.run = Some(Ran {
+            arn: format!("{arn}:{name}"),
+            started_at: row.at,
+            ..Ran::default()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! Step Functions and the queues of a deployed stack, on AWS or in the emulator.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use aws_sdk_sfn::Client;
+use aws_sdk_sqs::types::QueueAttributeName as Name;
+use tokio::sync::Mutex;
+
+use super::source::{DeadLetter, Depth, History, Services};
+use crate::adapters::aws::fault::fault;
+use crate::clock::now_ms;
+use crate::domain::fault::Fault;
+use crate::domain::inbound::routes::Routes;
+use crate::domain::ports::{Answer, Verdict};
+use crate::tools::execution::history as events;
+use crate::tools::letters::{Dead, DeadQueue};
+use crate::tools::place::Place;
+use crate::tools::replay::choice::Choice;
+use crate::tools::replay::run::{Job, Queues as _, Tally};
+use crate::tools::trace::gather::{Question, gather};
+use crate::tools::trace::history::History as Executions;
+use crate::tools::trace::ledger::LedgerTable;
+use crate::tools::trace::letters::DeadLetters;
+use crate::tools::trace::logs::CloudWatchLogs;
+use crate::tools::trace::model::{Part, Report};
+use crate::tools::trace::sources::{Sources, Workflows as _};
+use crate::tools::trace::subject::Subject;
+
+/// Visibility time-out of letters while they are read: a killed console hides them for this long.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// Deadline for reading a queue.
+const LOOK_WITHIN: Duration = Duration::from_secs(20);
+
+/// Empty receives before a queue counts as read to its end.
+const EMPTY_RECEIVES: u32 = 2;
+
+/// The queues by their outputs.
+const QUEUES: [(&str, &str, &str, &str); 4] = [
+    (
+        "parked",
+        "messages that wait for the next try of their targets",
+        "ParkedQueueUrl",
+        "ParkedQueueConsole",
+    ),
+    (
+        "dead letters",
+        "messages that no target takes",
+        "DeadLetterQueueUrl",
+        "DeadLetterQueueConsole",
+    ),
+    (
+        "completions",
+        "results on their way to a topic",
+        "CompletionsQueueUrl",
+        "CompletionsQueueConsole",
+    ),
+    (
+        "dead letters of results",
+        "results that could not be published",
+        "CompletionsDeadLetterQueueUrl",
+        "CompletionsDeadLetterQueueConsole",
+    ),
+];
+
+/// The services of a stack.
+pub struct StackServices {
+    place: Place,
+    workflows: Client,
+    /// One reader of the letters at a time: a second one would find none.
+    reading: Mutex<()>,
+}
+
+impl StackServices {
+    pub fn new(place: Place) -> Self {
+        Self {
+            workflows: Client::new(&place.config),
+            place,
+            reading: Mutex::new(()),
+        }
+    }
+
+    async fn gathered(
+        &self,
+        subject: &str,
+        routes: Option<&Routes>,
+        payloads: bool,
+    ) -> Result<Report, Fault> {
+        let parsed =
+            Subject::parse(subject).map_err(|text| Fault::permanent("BadSubject", text))?;
+        let place = &self.place;
+        let stack = place.stack();
+        let groups = Part::LOGGING.into_iter();
+        let groups = groups.filter_map(|part| Some((part, stack.log_group(part)?.to_owned())));
+        let logs = CloudWatchLogs::new(&place.config, groups.collect::<BTreeMap<_, _>>());
+        let table = place.outputs.get("LedgerTableName");
+        let ledger = LedgerTable::new(&place.config, table.cloned().unwrap_or_default());
+        let letters = DeadLetters::new(&place.config, &place.outputs);
+        let sources = Sources {
+            logs: &logs,
+            workflows: &Executions::new(&place.config),
+            ledger: &ledger,
+            letters: &letters,
+        };
+        let question = Question {
+            asked: subject,
+            subject: parsed,
+            since: None,
+            now_ms: now_ms(),
+            payloads,
+            stack: &stack,
+            routes,
+        };
+        let _reading = self.reading.lock().await;
+        Ok(gather(&question, sources).await)
+    }
+
+    async fn depth(&self, url: &str) -> Result<[u64; 3], Fault> {
+        let names = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesNotVisible,
+            Name::ApproximateNumberOfMessagesDelayed,
+        ];
+        let call = aws_sdk_sqs::Client::new(&self.place.config).get_queue_attributes();
+        let call = call.set_attribute_names(Some(names.to_vec()));
+        let output = call.queue_url(url).send().await.map_err(|e| fault(&e))?;
+        let attributes = output.attributes.unwrap_or_default();
+        let number = |name| attributes.get(&name).and_then(|n| n.parse().ok());
+        Ok(names.map(|name| number(name).unwrap_or(0)))
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, Fault> {
+        let mut depths = Vec::new();
+        for (name, about, url, page) in QUEUES {
+            let Some(url) = self.place.outputs.get(url) else {
+                continue;
+            };
+            let [visible, held, delayed] = self.depth(url).await?;
+            let page = self.place.outputs.get(page);
+            let page = page.filter(|_| self.place.local.is_none());
+            depths.push(Depth {
+                name,
+                about,
+                visible,
+                held,
+                delayed,
+                page: page.cloned(),
+            });
+        }
+        Ok(depths)
+    }
+
+    /// Reads a queue of dead letters without a change: what is received shows again at the end.
+    async fn look(
+        &self,
+        queue: DeadQueue,
+        choice: &Choice,
+        most: usize,
+    ) -> Result<(Vec<DeadLetter>, bool), Fault> {
+        let queues = self
+            .place
+            .queues(queue)
+            .map_err(|error| unanswered(&error))?;
+        let _reading = self.reading.lock().await;
+        let depth = queues.depth().await;
+        let expected = depth.map_or(u64::MAX, |depth| depth.visible);
+        let queues = queues.looking(HOLD);
+        let (mut held, mut found) = (HashMap::new(), Vec::new());
+        let (mut empty, mut failed) = (0, None);
+        let began = Instant::now();
+        while empty < EMPTY_RECEIVES
+            && (held.len() as u64) < expected
+            && found.len() < most
+            && began.elapsed() < LOOK_WITHIN
+        {
+            let records = match queues.receive().await {
+                Ok(records) => records,
+                Err(error) => {
+                    failed = Some(unanswered(&error));
+                    break;
+                }
+            };
+            empty = if records.is_empty() { empty + 1 } else { 0 };
+            for record in records {
+                let dead = Dead::read(queue, &record);
+                let is_new = held.insert(record.message_id, record.receipt).is_none();
+                if is_new && choice.takes(&dead) {
+                    found.push(DeadLetter { queue, dead });
+                }
+            }
+        }
+        let all = empty == EMPTY_RECEIVES || held.len() as u64 >= expected;
+        let receipts: Vec<&str> = held.values().map(String::as_str).collect();
+        queues.hide(&receipts, Duration::ZERO).await;
+        found.sort_by_key(|letter| std::cmp::Reverse(letter.dead.at_ms));
+        failed.map_or(Ok((found, all)), Err)
+    }
+}
+
+fn unanswered(error: &anyhow::Error) -> Fault {
+    Fault::permanent("NotRead", format!("{error:#}"))
+}
+
+impl Services for StackServices {
+    fn report<'a>(
+        &'a self,
+        subject: &'a str,
+        routes: Option<&'a Routes>,
+        payloads: bool,
+    ) -> Answer<'a, Report> {
+        Box::pin(self.gathered(subject, routes, payloads))
+    }
+
+    fn history<'a>(&'a self, execution: &'a str, pages: usize) -> Answer<'a, History> {
+        Box::pin(async move {
+            let (mut read, mut token) = (Vec::new(), None);
+            for _ in 0..pages {
+                let page = events::page(&self.workflows, execution, true, token).await?;
+                read.extend(page.events);
+                token = page.next;
+                if token.is_none() {
+                    break;
+                }
+            }
+            let call = self.workflows.describe_state_machine_for_execution();
+            // The machine may be gone; the history is there all the same.
+            let found = call.execution_arn(execution).send().await.ok();
+            let definition = found.and_then(|found| serde_json::from_str(&found.definition).ok());
+            Ok(History {
+                definition,
+                events: read,
+                more: token.is_some(),
+            })
+        })
+    }
+
+    fn input<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            let executions = Executions::new(&self.place.config);
+            let found = executions.execution(execution).await?;
+            Ok(found.and_then(|found| found.input))
+        })
+    }
+
+    fn queues(&self) -> Answer<'_, Vec<Depth>> {
+        Box::pin(self.depths())
+    }
+
+    fn letters<'a>(
+        &'a self,
+        queue: DeadQueue,
+        choice: &'a Choice,
+        most: usize,
+    ) -> Answer<'a, (Vec<DeadLetter>, bool)> {
+        Box::pin(self.look(queue, choice, most))
+    }
+
+    fn put_back<'a>(
+        &'a self,
+        queue: DeadQueue,
+        choice: &'a Choice,
+        dry_run: bool,
+    ) -> Answer<'a, Tally> {
+        Box::pin(async move {
+            let queues = self
+                .place
+                .queues(queue)
+                .map_err(|error| unanswered(&error))?;
+            let _reading = self.reading.lock().await;
+            let stop = AtomicBool::new(false);
+            let job = Job {
+                kind: queue,
+                choice,
+                dry_run,
+                stop: &stop,
+            };
+            Ok(job.run(&queues, &mut None, |_, _| {}).await)
+        })
+    }
+
+    fn stop<'a>(&'a self, execution: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = self.workflows.stop_execution().execution_arn(execution);
+            let call = call.error("WorkflowBridge.Stopped");
+            let call = call.cause("stopped in the bridge's console");
+            call.send().await.map(drop).map_err(|e| fault(&e))
+        })
+    }
+
+    fn redrive<'a>(&'a self, execution: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = self.workflows.redrive_execution().execution_arn(execution);
+            call.send().await.map(drop).map_err(|e| fault(&e))
+        })
+    }
+
+    fn answer<'a>(&'a self, token: &'a str, verdict: &'a Verdict) -> Answer<'a, ()> {
+        Box::pin(async move {
+            match verdict {
+                Verdict::Success(output) => {
+                    let call = self.workflows.send_task_success().task_token(token);
+                    let sent = call.output(output).send().await;
+                    sent.map(drop).map_err(|e| fault(&e))
+                }
+                Verdict::Failure { error, cause } => {
+                    let call = self.workflows.send_task_failure().task_token(token);
+                    let call = call.error(error).set_cause(cause.clone());
+                    call.send().await.map(drop).map_err(|e| fault(&e))
+                }
+            }
+        })
+    }
+}

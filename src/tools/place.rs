@@ -1,0 +1,152 @@
+//! A deployed stack: the local one, or one on AWS.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use aws_sdk_sqs::config::ProvideCredentials;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::adapters::aws;
+use crate::tools::letters::DeadQueue;
+use crate::tools::local::Account;
+use crate::tools::replay::sqs::Sqs;
+use crate::tools::trace::links;
+
+/// Deadline of one call; a long poll is far below.
+const CALL_WITHIN: Duration = Duration::from_secs(20);
+
+/// A stack with its outputs.
+#[derive(Clone)]
+pub struct Place {
+    pub config: SdkConfig,
+    pub outputs: BTreeMap<String, String>,
+    /// For people.
+    pub name: String,
+    /// On AWS.
+    pub stack_name: Option<String>,
+    /// The emulator's endpoint and account; `None` on AWS.
+    pub local: Option<(String, String)>,
+}
+
+impl Place {
+    /// A local stack: the endpoint and the account of its emulator, and its outputs.
+    pub fn local(endpoint: String, account: String, outputs: BTreeMap<String, String>) -> Self {
+        Self {
+            config: Account::new(&endpoint, &account).config().clone(),
+            outputs,
+            name: "the local stack".to_owned(),
+            stack_name: None,
+            local: Some((endpoint, account)),
+        }
+    }
+
+    /// A stack on AWS, with the region and credentials of the environment.
+    ///
+    /// # Errors
+    ///
+    /// When region, credentials or stack are missing: expected, found, remedy.
+    pub async fn on_aws(name: &str) -> Result<Self> {
+        let config = configuration().await?;
+        let region = config.region().map(ToString::to_string).unwrap_or_default();
+        Ok(Self {
+            outputs: outputs(&config, name, &region).await?,
+            config,
+            name: format!("stack `{name}` in {region}"),
+            stack_name: Some(name.to_owned()),
+            local: None,
+        })
+    }
+
+    /// Its data for links.
+    pub fn stack(&self) -> links::Stack {
+        let region = self.config.region().map(ToString::to_string);
+        let name = self.stack_name.as_ref();
+        links::Stack {
+            name: self.name.clone(),
+            place: name.map_or(String::new(), |name| format!(" --stack-name {name}")),
+            region: region.unwrap_or_default(),
+            outputs: self.outputs.clone(),
+            local: self.local.clone(),
+        }
+    }
+
+    /// The dead-letter queue of this kind, with the queue to replay into.
+    pub fn queues(&self, kind: DeadQueue) -> Result<Sqs> {
+        let (from, to) = match kind {
+            DeadQueue::Messages => ("DeadLetterQueueUrl", "ParkedQueueUrl"),
+            DeadQueue::Results => ("CompletionsDeadLetterQueueUrl", "CompletionsQueueUrl"),
+        };
+        let url = |output: &str| {
+            self.outputs.get(output).cloned().with_context(|| {
+                format!(
+                    "expected an output `{output}` at {}, found none: deploy this version's template.yaml, or one with that output",
+                    self.name
+                )
+            })
+        };
+        Ok(Sqs::new(&self.config, url(from)?, url(to)?))
+    }
+}
+
+/// Region and credentials from the environment, checked before any call.
+async fn configuration() -> Result<SdkConfig> {
+    let config = aws::of_machine().await?;
+    if config.region().is_none() {
+        bail!(
+            "expected the stack's region in AWS_REGION or in the profile, found none: `export AWS_REGION=eu-west-1`, for example"
+        );
+    }
+    let credentials = config.credentials_provider();
+    let credentials = credentials.context("no provider of AWS credentials")?;
+    credentials.provide_credentials().await.map_err(|error| {
+        anyhow!(
+            "expected AWS credentials in the environment or in a profile with plain keys, found none ({}): for every other way to sign in, hand them over with\n  eval \"$(aws configure export-credentials --format env)\"",
+            innermost(&error)
+        )
+    })?;
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(CALL_WITHIN)
+        .build();
+    let config = config.into_builder();
+    // No deadline of seconds here, so the SDK's own retries suffice.
+    let config = config.retry_config(RetryConfig::standard().with_max_attempts(5));
+    Ok(config.timeout_config(timeouts).build())
+}
+
+async fn outputs(config: &SdkConfig, name: &str, region: &str) -> Result<BTreeMap<String, String>> {
+    let described = Client::new(config)
+        .describe_stacks()
+        .stack_name(name)
+        .send()
+        .await;
+    let described = described.map_err(|error| match (error.code(), error.message()) {
+        (Some("ValidationError"), Some(message)) if message.contains("does not exist") => anyhow!(
+            "expected a stack `{name}` in {region}, found none: is it another name, another AWS_REGION or another account?"
+        ),
+        (_, Some(message)) => anyhow!("cannot describe the stack `{name}` in {region}: {message}"),
+        _ => anyhow!("cannot describe the stack `{name}` in {region}: {}: can this machine reach AWS?", innermost(&error)),
+    })?;
+    let stack = described
+        .stacks()
+        .first()
+        .context("the answer names no stack")?;
+    let outputs = stack.outputs().iter();
+    Ok(outputs
+        .filter_map(|output| Some((output.output_key()?.into(), output.output_value()?.into())))
+        .collect())
+}
+
+/// An error's innermost cause, which has the reason.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
