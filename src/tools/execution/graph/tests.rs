@@ -1,4 +1,6 @@
-use proptest::prelude::{BoxedStrategy, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{
+    BoxedStrategy, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, proptest,
+};
 use serde_json::{Map, Value, json};
 
 use super::laid::{HEAD, Laid, laid};
@@ -65,6 +67,23 @@ fn shipped_definitions_are_laid_out() {
         let states = svg.matches("class=\"state not-reached").count();
         assert_eq!(states, unseen(&definition).states.len(), "{name}");
     }
+}
+
+#[test]
+fn a_machine_beyond_the_crates_reach_is_laid_out_too() {
+    let name = |at: usize| format!("S{:03}", at % 120);
+    let state = |at: usize| {
+        let ways: Vec<_> = (0..6)
+            .map(|way| json!({"Next": name(at * 37 + way * 41), "Condition": true}))
+            .collect();
+        (
+            name(at),
+            json!({"Type": "Choice", "Choices": ways, "Default": name(at + 1)}),
+        )
+    };
+    let states: Map<String, Value> = (0..120).map(state).collect();
+    let definition = json!({"StartAt": name(0), "States": states});
+    check(&laid(&asl::read(&definition).unwrap(), true));
 }
 
 #[test]

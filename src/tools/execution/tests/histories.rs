@@ -209,6 +209,7 @@ fn iterations_of_a_map_are_counted_and_kept_apart() {
         view.states["Translate"].words,
         "1 of 3 succeeded, 1 aborted, 1 failed"
     );
+    assert_eq!(view.states["Translate"].short, "1 of 3 failed");
     assert_eq!(view.states["Translate"].retries, 1);
     let rows = rows(&view, &events);
     assert_eq!(
