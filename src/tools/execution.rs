@@ -40,3 +40,6 @@ pub fn view(definition: &Value, events: &[Event], more: bool) -> View {
         visit_of: found.visit_of,
     }
 }
+
+#[cfg(test)]
+pub(in crate::tools) mod tests;

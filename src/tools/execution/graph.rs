@@ -9,6 +9,9 @@ mod layers;
 mod svg;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use svg::svg;
 pub use text::href;
 
