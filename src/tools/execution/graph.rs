@@ -1,7 +1,7 @@
 //! The graph of an execution as SVG.
 //!
-//! [`layers`] makes a layered graph of a machine's states; [`columns`] places it with the crate `rust-sugiyama`;
-//! [`laid`] lays out inner machines first, then their states as nodes of that size; [`svg`] writes it.
+//! `layers` makes a layered graph of a machine's states; `columns` places it with the crate `rust-sugiyama`;
+//! `laid` lays out inner machines first, then their states as nodes of that size; `svg` writes it.
 
 mod columns;
 mod laid;
