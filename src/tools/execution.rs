@@ -1,6 +1,6 @@
 //! An execution of a state machine: the states it visited, its events and its graph.
 //!
-//! [`history`] reads events from Step Functions; [`visits`] turns them into visits of states; [`view`] joins these with
+//! [`history`] reads events from Step Functions; [`mod@visits`] turns them into visits of states; [`fn@view`] joins these with
 //! the definition; [`graph::svg`] draws the result.
 
 pub mod event;
@@ -40,3 +40,6 @@ pub fn view(definition: &Value, events: &[Event], more: bool) -> View {
         visit_of: found.visit_of,
     }
 }
+
+#[cfg(test)]
+pub(in crate::tools) mod tests;

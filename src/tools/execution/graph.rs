@@ -1,13 +1,16 @@
 //! The graph of an execution as SVG.
 //!
-//! [`layers`] makes a layered graph of a machine's states; [`columns`] places it with the crate `rust-sugiyama`;
-//! [`laid`] lays out inner machines first, then their states as nodes of that size; [`svg`] writes it.
+//! `layers` makes a layered graph of a machine's states; `columns` places it with the crate `rust-sugiyama`;
+//! `laid` lays out inner machines first, then their states as nodes of that size; `svg` writes it.
 
 mod columns;
 mod laid;
 mod layers;
 mod svg;
 mod text;
+
+#[cfg(test)]
+mod tests;
 
 pub use svg::svg;
 pub use text::href;

@@ -135,6 +135,8 @@ pub struct Summary {
     pub open: Option<usize>,
     /// In words: `succeeded`, or `3 of 5 succeeded, 1 failed, 1 running`.
     pub words: String,
+    /// In at most three words and two numbers: `succeeded`, or `1 of 5 failed`.
+    pub short: String,
 }
 
 /// Whether and how far a state was reached.

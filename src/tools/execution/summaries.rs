@@ -39,6 +39,7 @@ pub(super) fn summaries(
             Summary {
                 reach,
                 words: words.to_owned(),
+                short: words.to_owned(),
                 ..Summary::default()
             }
         }
@@ -74,6 +75,13 @@ fn visited(visits: &[usize], found: &Visits) -> Summary {
             .fold(0, u32::saturating_add),
         open: open.or_else(|| of_worst().copied()),
         words: words(&statuses, worst),
+        short: match statuses.len() {
+            1 => worst.word().to_owned(),
+            all => {
+                let count = statuses.iter().filter(|status| **status == worst).count();
+                format!("{count} of {all} {}", worst.word())
+            }
+        },
     }
 }
 

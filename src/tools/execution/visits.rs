@@ -107,9 +107,10 @@ impl Walk<'_> {
             let index = self.exit(event, &before);
             place = self.at(index);
         } else if let Some(what) = kind.strip_prefix("Execution") {
+            // A redrive goes on from the state that failed.
+            let failed = self.found.failing.filter(|_| what == "Redriven");
             self.execution(event, what, &before);
-            place.visit = self.found.failing.filter(|_| what == "Redriven");
-            if let Some(index) = place.visit {
+            if let Some(index) = failed {
                 place = self.at(index);
             }
         } else if let Some(index) = self.of(event, &before) {

@@ -97,7 +97,7 @@ impl Out<'_> {
         ));
         if let Some((when, at_x, at_y)) = line.label {
             self.add(format_args!(
-                "<text class=\"{class} label\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}<title>{}</title></text>",
+                "<text class=\"label\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}<title>{}</title></text>",
                 number(x + at_x),
                 number(y + at_y + 4.0),
                 escaped(&label(when)),
@@ -172,7 +172,7 @@ impl Out<'_> {
             number(y + 22.0),
             escaped(&in_state(&state.name, room, 13.0)),
             number(y + 38.0),
-            escaped(&in_state(&format!("{kind} · {}", summary.words), room, 11.0)),
+            escaped(&in_state(&format!("{kind} · {}", summary.short), room, 11.0)),
             tx = number(x + LEFT),
         ));
         if summary.retries > 0 {

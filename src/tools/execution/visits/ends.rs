@@ -119,7 +119,7 @@ impl Walk<'_> {
             .and_then(|n| u32::try_from(n).ok());
         self.found.redrives = count.unwrap_or(self.found.redrives + 1);
         (self.found.error, self.found.cause) = (None, None);
-        let mut again = self.found.failing.into_iter().collect::<Vec<_>>();
+        let mut again = self.found.failing.take().into_iter().collect::<Vec<_>>();
         for outer in std::mem::take(&mut self.ended) {
             again.push(outer);
             again.extend(self.within(outer));
