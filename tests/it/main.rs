@@ -12,6 +12,7 @@ mod check;
 mod cli;
 mod clients;
 mod completion;
+mod console;
 mod crashes;
 mod dashboard;
 mod deployed;

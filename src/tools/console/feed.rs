@@ -31,6 +31,8 @@ const CHANGES: usize = 4_096;
 pub struct Feed {
     /// Whether a relay delivers, which numbers messages by page.
     relayed: bool,
+    /// Messages and bytes, at most.
+    most: (usize, usize),
     state: Mutex<State>,
     changes: broadcast::Sender<u64>,
 }
@@ -60,8 +62,13 @@ pub struct Started {
 
 impl Feed {
     pub fn new(relayed: bool) -> Self {
+        Self::within(relayed, (MOST, MOST_BYTES))
+    }
+
+    fn within(relayed: bool, most: (usize, usize)) -> Self {
         Self {
             relayed,
+            most,
             state: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES),
         }
@@ -89,7 +96,7 @@ impl Feed {
             .into_iter()
             .find_map(|route| key::of(&message, route.key()?).ok());
         let id = row.id.clone();
-        let place = self.state().add(Entry { row, message });
+        let place = self.state().add(Entry { row, message }, self.most);
         let _ = self.changes.send(place);
         Some(id)
     }
@@ -286,14 +293,14 @@ impl Feed {
 }
 
 impl State {
-    fn add(&mut self, mut entry: Entry) -> u64 {
+    fn add(&mut self, mut entry: Entry, most: (usize, usize)) -> u64 {
         let place = self.next;
         self.next += 1;
         entry.row.number = place;
         self.bytes += entry.bytes();
         self.places.insert(entry.row.id.clone(), place);
         self.entries.push_back(entry);
-        while self.entries.len() > MOST || self.bytes > MOST_BYTES {
+        while self.entries.len() > most.0 || self.bytes > most.1 {
             let Some(oldest) = self.entries.pop_front() else {
                 break;
             };

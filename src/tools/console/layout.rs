@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::app::Shown;
 use super::model::Status;
 use super::text::visible;
+use crate::tools::terminal::preview;
 use crate::tools::trace::model::Unanswered;
 
 /// The pages in the navigation: address, name.
@@ -16,6 +17,9 @@ const PAGES: [(&str, &str); 5] = [
     ("/queues", "Queues"),
 ];
 
+/// Characters of a title.
+const TITLE: usize = 80;
+
 /// A whole page. `active` is the address of its entry in the navigation.
 pub fn page(title: &str, active: &str, place: Option<&Shown>, body: Markup) -> Markup {
     html! {
@@ -25,7 +29,7 @@ pub fn page(title: &str, active: &str, place: Option<&Shown>, body: Markup) -> M
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) " · workflow-bridge" }
+                title { (preview(title, TITLE)) " · workflow-bridge" }
                 link rel="icon" href="/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/console.css";
                 script src="/console.js" defer {}

@@ -29,8 +29,9 @@ pub fn sample(route: &Route) -> (String, String) {
     if let Some(key) = route.key() {
         put(&mut json, &key.to_string(), json!("4711"));
     }
+    let mut is_object = !json.is_empty();
     for _ in 0..ROUNDS {
-        let Some(message) = message(&cache, &topic, &text(&json)) else {
+        let Some(message) = message(&cache, &topic, &text(&json, is_object)) else {
             break;
         };
         let mut open = route.obstacles(&message).into_iter();
@@ -39,18 +40,19 @@ pub fn sample(route: &Route) -> (String, String) {
             _ => None,
         });
         let Some(missing) = missing else { break };
+        is_object = true;
         for mismatch in missing {
             let value = first(&mismatch);
             put(&mut json, &mismatch.path, value);
         }
     }
-    (topic, text(&json))
+    (topic, text(&json, is_object))
 }
 
-fn text(json: &Map<String, Value>) -> String {
-    match json.is_empty() {
-        true => "hello".to_owned(),
-        false => Value::Object(json.clone()).to_string(),
+fn text(json: &Map<String, Value>, is_object: bool) -> String {
+    match is_object {
+        true => Value::Object(json.clone()).to_string(),
+        false => "hello".to_owned(),
     }
 }
 

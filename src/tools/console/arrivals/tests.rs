@@ -23,7 +23,7 @@ fn line(at: i64) -> Line {
     let fields = json!({
         "level": "INFO", "message": "took a message", "code": "accepted", "http.status": 200, "duration_ms": 5,
         "message.id": id(at), "message.cache": "chat", "message.topic": "room-281", "message.sequence": at % 1_000,
-        "targets": "r0 started",
+        "targets": "r0=started",
     });
     Line::read(Part::Webhook, &fields.to_string(), at).unwrap()
 }
