@@ -64,6 +64,33 @@ class ListExecutions(Running):
         self.assertEqual(self.refused(self.listed, machine=machine, nextToken="nonsense"), "InvalidToken")
 
 
+class FailedExpression(Running):
+    """A cause names the state, the field and the expression, as on AWS."""
+
+    def failed(self, states):
+        arn = self.start(self.machine(states, QueryLanguage="JSONata"))["executionArn"]
+        ended = until(lambda: (e := self.states.describe_execution(executionArn=arn))["status"] != "RUNNING" and e)
+        events = self.states.get_execution_history(executionArn=arn)["events"]
+        details = [event["evaluationFailedEventDetails"] for event in events if event["type"] == "EvaluationFailed"]
+        self.assertEqual((ended["error"], details[0]["cause"]), ("States.QueryEvaluationError", ended["cause"]))
+        return ended["cause"], details[0]["state"], details[0]["location"]
+
+    def test_of_a_state(self):
+        reads = {"Type": "Pass", "Output": {"a": ["{% 'b' + 1 %}"]}, "End": True}
+        cause, state, location = self.failed({"Begins": {"Type": "Pass", "Next": "Reads"}, "Reads": reads})
+        self.assertEqual((state, location), ("Reads", "Output/a[0]"))
+        sentence = "An error occurred while executing the state 'Reads' (entered at the event id #4). "
+        sentence += "The JSONata expression ''b' + 1' specified for the field 'Output/a[0]' "
+        sentence += "threw an error during evaluation. T2001"
+        self.assertTrue(cause.startswith(sentence), cause)
+
+    def test_in_a_branch(self):
+        inner = {"Type": "Pass", "Assign": {"x": "{% $number('x') %}"}, "End": True}
+        branches = [{"StartAt": "Inner", "States": {"Inner": inner}}]
+        _, state, location = self.failed({"Both": {"Type": "Parallel", "Branches": branches, "End": True}})
+        self.assertEqual((state, location), ("Inner", "Assign/x"))
+
+
 class RedriveExecution(Running):
     def ended(self, arn, count=0):
         def look():
