@@ -35,7 +35,7 @@ pub use code::{Code, StackCode};
 pub use finding::{Finding, Severity};
 pub use findings::Findings;
 pub use report::{Checked, Report, shown, to_json};
-use source::Source;
+use source::{Source, repeats};
 use template::Template;
 
 /// Checks a file: a bridge's template, that of a workflow in a stack of its own, or a routes document.
@@ -63,10 +63,23 @@ pub fn check(path: &Path) -> Report {
 }
 
 fn check_template(source: &Source, path: &Path, findings: &mut Findings) -> Checked {
-    if !source.value["Resources"].is_object() {
+    if !source.is_template() {
         let text = "expected a template with `Resources` or a routes document with `routes`, found neither; name another file";
         findings.add(source, "", Code::FileUnreadable, text);
         return Checked::default();
+    }
+    for repeated in source.places.repeated() {
+        let text = format!(
+            "{}: CloudFormation takes the last value; remove the others",
+            repeats(&repeated.name)
+        );
+        findings.push(
+            source,
+            repeated.place,
+            Code::RepeatedName,
+            Severity::Warning,
+            text,
+        );
     }
     let template = Template::new(source);
     references::check(&template, findings);

@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 
-pub use places::{Place, Places, Problem, Written, below, parse_json};
+pub use places::{Place, Places, Problem, Repeated, Written, below, parse_json};
 pub use replies::{check_replies, reply_of_express};
 pub use resolve::{ACCOUNT, PIECE, REGION, Resolver, STACK, UNRESOLVED, WORKFLOW_STACK, text};
 pub use routes::routes_document;

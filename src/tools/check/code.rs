@@ -22,6 +22,7 @@ codes! {
     Code:
     FileUnreadable "file-unreadable",
     Syntax "syntax",
+    RepeatedName "repeated-name",
     UnknownReference "unknown-reference",
     ParameterDefault "parameter-default",
     YamlValue "yaml-value",

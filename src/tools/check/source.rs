@@ -41,10 +41,8 @@ impl Source {
             }
         }
         // CloudFormation accepts JSON under any file name, and YAML accepts most of JSON.
-        let as_json = parse_json(&source.text).or_else(|problem| {
-            // A bare placeholder becomes a number of the same length.
-            parse_json(&without_bare_placeholders(&source.text)).map_err(|_| problem)
-        });
+        let as_json = parse_json(&source.text)
+            .or_else(|problem| parse_json(&quote_placeholders(&source.text)).map_err(|_| problem));
         let read = match as_json {
             Err(_) if !is_json => parse_with_places(&source.text),
             as_json => as_json,
@@ -53,7 +51,13 @@ impl Source {
             Ok((value, places)) => {
                 source.value = value;
                 source.places = places;
-                Ok(source)
+                match source.places.repeated().first() {
+                    Some(repeated) if !source.is_template() => {
+                        let text = format!("{}; remove one", repeats(&repeated.name));
+                        Err(source.error(repeated.place, Code::Syntax, text))
+                    }
+                    _ => Ok(source),
+                }
             }
             Err(problem) => {
                 let text = format!(
@@ -63,6 +67,10 @@ impl Source {
                 Err(source.error(problem.place, Code::Syntax, text))
             }
         }
+    }
+
+    pub fn is_template(&self) -> bool {
+        self.value["Resources"].is_object()
     }
 
     fn error(&self, place: Place, code: Code, text: String) -> Finding {
@@ -103,22 +111,62 @@ impl Source {
     }
 }
 
-/// Replaces each `${Name}` that is a whole value without quotes by a number of the same length.
-fn without_bare_placeholders(text: &str) -> String {
-    let mut parts = text.split("${");
-    let mut whole = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let bare = whole.trim_end().ends_with([':', '[', ',']);
-        match part.find('}') {
-            Some(end) if bare => {
-                whole += &format!("0{}", " ".repeat(part[..end].chars().count() + 2));
-                whole += &part[end + 1..];
+/// The beginning of a finding about a name that an object has twice.
+pub fn repeats(name: &str) -> String {
+    format!("expected each name once in an object, found `{name}` again")
+}
+
+/// Quotes each `${Name}` outside a text: SAM replaces it by a number, a flag, a list or an object.
+///
+/// The columns right of it in its line grow by two.
+fn quote_placeholders(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut in_text = false;
+    while let Some(at) = rest.find(['"', '\\', '$']) {
+        let (before, found) = rest.split_at(at);
+        quoted += before;
+        let placeholder = found
+            .starts_with("${")
+            .then(|| found.find('}'))
+            .flatten()
+            .filter(|_| !in_text);
+        let length = match placeholder {
+            Some(end) => end + 1,
+            // An escaped character ends no text.
+            None if found.starts_with('\\') => {
+                1 + found[1..].chars().next().map_or(0, char::len_utf8)
             }
-            _ => {
-                whole += "${";
-                whole += part;
-            }
+            None => 1,
+        };
+        in_text ^= found.starts_with('"');
+        let (part, after) = found.split_at(length);
+        match placeholder {
+            Some(_) => quoted += &format!("\"{part}\""),
+            None => quoted += part,
+        }
+        rest = after;
+    }
+    quoted + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_outside_of_texts_are_quoted() {
+        for (text, expected) in [
+            (r#"{"a": ${B}}"#, r#"{"a": "${B}"}"#),
+            (
+                r#"[${A},${B}, "${C}: ${D}"]"#,
+                r#"["${A}","${B}", "${C}: ${D}"]"#,
+            ),
+            (r#"{"a\": ${B}": ${C}}"#, r#"{"a\": ${B}": "${C}"}"#),
+            (r#"{"a": ${B"#, r#"{"a": ${B"#),
+            ("$ \\", "$ \\"),
+        ] {
+            assert_eq!(quote_placeholders(text), expected);
         }
     }
-    whole
 }

@@ -48,6 +48,15 @@ impl Problem {
 pub struct Places {
     known: HashMap<String, Place>,
     written: Vec<Written>,
+    repeated: Vec<Repeated>,
+}
+
+/// A name that occurs in an object again. The last value counts, as for CloudFormation and SAM CLI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    pub name: String,
+    /// Of the last occurrence.
+    pub place: Place,
 }
 
 /// An unquoted scalar as written.
@@ -66,6 +75,21 @@ impl Places {
 
     pub(super) fn insert_written(&mut self, written: Written) {
         self.written.push(written);
+    }
+
+    /// Adds a repeated name, and forgets the places inside its former value.
+    pub(super) fn insert_repeated(&mut self, pointer: &str, repeated: Repeated) {
+        let former = |inner: &str| {
+            let rest = inner.strip_prefix(pointer);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.known.retain(|inner, _| !former(inner));
+        self.written.retain(|written| !former(&written.pointer));
+        self.repeated.push(repeated);
+    }
+
+    pub fn repeated(&self) -> &[Repeated] {
+        &self.repeated
     }
 
     /// The scalars that only YAML 1.1 reads as numbers or flags.
@@ -94,7 +118,7 @@ pub fn below(pointer: &str, key: impl fmt::Display) -> String {
     format!("{pointer}/{key}")
 }
 
-/// Parses JSON. A duplicate name in an object is a problem, since one of the two would be lost.
+/// Parses JSON. Of a repeated name in an object the last value counts.
 pub fn parse_json(text: &str) -> Result<(Value, Places), Problem> {
     let wrong = |error: serde_json::Error| {
         let place = Place {
@@ -120,7 +144,7 @@ pub fn parse_json(text: &str) -> Result<(Value, Places), Problem> {
             .collect(),
         places: Places::default(),
     };
-    reader.read(root, "")?;
+    reader.read(root, "");
     Ok((value, reader.places))
 }
 
@@ -132,7 +156,7 @@ struct Json<'t> {
 }
 
 impl<'t> Json<'t> {
-    fn read(&mut self, raw: &'t RawValue, pointer: &str) -> Result<(), Problem> {
+    fn read(&mut self, raw: &'t RawValue, pointer: &str) {
         let place = self.place(raw);
         self.places.insert(pointer, place);
         let inner = raw.get();
@@ -140,20 +164,21 @@ impl<'t> Json<'t> {
         if inner.starts_with('[') {
             let items: Vec<&RawValue> = serde_json::from_str(inner).unwrap_or_default();
             for (i, item) in items.into_iter().enumerate() {
-                self.read(item, &below(pointer, i))?;
+                self.read(item, &below(pointer, i));
             }
         } else if inner.starts_with('{') {
             let mut names = HashSet::new();
             let entries = serde_json::Deserializer::from_str(inner).deserialize_map(Entries);
             for (name, entry) in entries.unwrap_or_default() {
-                self.read(entry, &below(pointer, &name))?;
-                if let Some(name) = names.replace(name) {
-                    let what = format!("expected each name once, found `{name}` twice; remove one");
-                    return Err(Problem::new(self.place(entry), what));
+                let pointer = below(pointer, &name);
+                if !names.insert(name.clone()) {
+                    let place = self.place(entry);
+                    let repeated = Repeated { name, place };
+                    self.places.insert_repeated(&pointer, repeated);
                 }
+                self.read(entry, &pointer);
             }
         }
-        Ok(())
     }
 
     /// The place of a raw value. It is a part of the text, so its address is its offset.
@@ -220,6 +245,20 @@ mod tests {
     }
 
     #[test]
+    fn the_last_value_of_a_repeated_name_counts() {
+        let text = "{\"a\": {\"b\": 1},\n \"a\": {\"c\": 2}}";
+        let (value, places) = parse_json(text).unwrap();
+        assert_eq!(value, json!({"a": {"c": 2}}));
+        assert_eq!(at(&places, "/a/c"), (2, 13));
+        assert_eq!(at(&places, "/a/b"), (2, 7), "the former value is forgotten");
+        let repeated = Repeated {
+            name: "a".to_owned(),
+            place: Place { line: 2, column: 7 },
+        };
+        assert_eq!(places.repeated(), [repeated]);
+    }
+
+    #[test]
     fn problems_of_json_have_a_place() {
         for (text, expected) in [
             (
@@ -229,10 +268,6 @@ mod tests {
             (
                 "",
                 "line 1 column 1: expected JSON, found an error in it: EOF",
-            ),
-            (
-                "{\"a\": 1,\n \"a\": 2}",
-                "line 2 column 7: expected each name once, found `a` twice",
             ),
         ] {
             let problem = parse_json(text).unwrap_err().to_string();

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, options};
 use serde_json::{Map, Value};
 
-use super::places::{Place, Places, Problem, Written, below};
+use super::places::{Place, Places, Problem, Repeated, Written, below};
 use tags::Tag;
 
 /// Values that the aliases of one document may repeat: enough for any template, too few to fill the memory.
@@ -26,8 +26,8 @@ fn place(marker: Marker) -> Place {
     }
 }
 
-/// Parses one document. Tags become the long form of their function; an unknown tag, a duplicate key and a key other than a
-/// text are problems.
+/// Parses one document. Tags become the long form of their function; an unknown tag and a key other than a text are problems.
+/// Of a repeated key the last value counts.
 pub fn parse(text: &str) -> Result<Value, Problem> {
     parse_with_places(text).map(|(value, _)| value)
 }
@@ -156,13 +156,18 @@ impl<'t> Reader<'t> {
             let is_merge =
                 matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
             let name = self.name(event, place(start))?;
+            if !is_merge && map.contains_key(&name) {
+                let repeated = Repeated {
+                    name: name.clone(),
+                    place: place(start),
+                };
+                let pointer = below(&self.pointer, &name);
+                self.places.insert_repeated(&pointer, repeated);
+            }
             let (event, span) = self.next()?;
             let value = self.inside(&name, start, |reader| reader.value(event, span))?;
             if is_merge {
                 merged.push((value, place(start)));
-            } else if map.contains_key(&name) {
-                let what = format!("expected each name once, found `{name}` twice; remove one");
-                return Err(Problem::new(place(start), what));
             } else {
                 map.insert(name, value);
             }

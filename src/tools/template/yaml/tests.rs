@@ -98,6 +98,22 @@ fn every_part_has_its_place() {
 }
 
 #[test]
+fn the_last_value_of_a_repeated_key_counts() {
+    let yaml = "x: {a: {b: no}}\ny: 1\nx:\n  a: {c: 2}\n";
+    let (value, places) = parse_with_places(yaml).unwrap();
+    assert_eq!(value, json!({"x": {"a": {"c": 2}}, "y": 1}));
+    let repeated = Repeated {
+        name: "x".to_owned(),
+        place: Place { line: 3, column: 1 },
+    };
+    assert_eq!(places.repeated(), [repeated]);
+    assert_eq!(places.of("/x/a").line, 4);
+    assert!(places.written().is_empty(), "`no` is part of no value");
+    let (_, places) = parse_with_places("a: &a {b: 1}\nc:\n  <<: *a\n  b: 2\n").unwrap();
+    assert!(places.repeated().is_empty(), "a merge repeats nothing");
+}
+
+#[test]
 fn problems_have_a_place() {
     let cases = [
         ("a: 1\nb: !Nope x\n", "line 2 column 4: expected a tag"),
@@ -105,10 +121,6 @@ fn problems_have_a_place() {
         (
             "a: !GetAtt X",
             "line 1 column 4: expected `!GetAtt Resource.Attribute`",
-        ),
-        (
-            "a: 1\na: 2\n",
-            "line 2 column 1: expected each name once, found `a` twice",
         ),
         ("a:\n  - [1\n", "line"),
         ("", "line 1 column 1: expected a document"),
