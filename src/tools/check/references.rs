@@ -52,10 +52,23 @@ fn makes_more(template: &Value) -> bool {
     }
     let sections = ["Resources", "Conditions", "Outputs"].map(|section| &template[section]);
     let mut keys = sections
-        .into_iter()
-        .filter_map(Value::as_object)
+        .iter()
+        .filter_map(|section| section.as_object())
         .flat_map(|section| section.keys());
-    !transforms.iter().all(known) || keys.any(|key| key.starts_with("Fn::"))
+    !transforms.iter().all(known)
+        || keys.any(|key| key.starts_with("Fn::"))
+        || sections.into_iter().any(has_loop)
+}
+
+/// Whether a `Fn::ForEach` brings a name of its own.
+fn has_loop(value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.iter().any(has_loop),
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, inner)| key.starts_with("Fn::ForEach") || has_loop(inner)),
+        _ => false,
+    }
 }
 
 struct Walk<'a, 's> {
