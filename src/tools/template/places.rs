@@ -249,7 +249,7 @@ mod tests {
         let text = "{\"a\": {\"b\": 1},\n \"a\": {\"c\": 2}}";
         let (value, places) = parse_json(text).unwrap();
         assert_eq!(value, json!({"a": {"c": 2}}));
-        assert_eq!(at(&places, "/a/c"), (2, 12));
+        assert_eq!(at(&places, "/a/c"), (2, 13));
         assert_eq!(at(&places, "/a/b"), (2, 7), "the former value is forgotten");
         let repeated = Repeated {
             name: "a".to_owned(),
