@@ -290,7 +290,7 @@ proptest! {
                 let (taken, waiting): (Vec<_>, Vec<_>) = sent.partition(|(_, taken, _)| *taken <= at);
                 let taken = taken.iter().map(|(.., id)| {
                     let number: usize = id[1..id.find('#').unwrap()].parse().unwrap();
-                    execution_arn(&machine(if number % 2 == 0 { "A" } else { "B" }), id)
+                    execution_arn(&machine(["A", "B"][number % 2]), id)
                 });
                 cloud.state().ledger.extend(taken);
                 cloud.state().waiting = waiting.len() as u64;
