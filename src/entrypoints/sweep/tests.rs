@@ -60,8 +60,8 @@ async fn every_routed_state_machine_is_swept_once() {
     invoke(&sweeper, START, 60).await.unwrap();
     invoke(&sweeper, START + MINUTE, 60).await.unwrap();
     let off = machine("Off");
-    // Recent, open and far, and then without far.
-    let lists = ["list", "open", "list", "list", "open"]
+    // Open, recent and far, and then recent and open.
+    let lists = ["open", "list", "list", "list", "open"]
         .iter()
         .flat_map(|verb| [&off, MACHINE].map(|arn| format!("{verb} {arn}")));
     assert_eq!(cloud.state().lists, lists.collect::<Vec<_>>());
@@ -91,10 +91,9 @@ async fn a_failing_state_machine_fails_the_invocation_and_stops_no_other() {
 async fn an_express_state_machine_costs_one_call() {
     let cloud = cloud(1000);
     let sweeper = sweeper(&cloud, &["A"]);
-    cloud.fails(
-        "list",
-        Fault::permanent("StateMachineTypeNotSupported", "express"),
-    );
+    let express = Fault::permanent("StateMachineTypeNotSupported", "express");
+    cloud.fails("list", express.clone());
+    cloud.fails("open", express);
     invoke(&sweeper, START, 60).await.unwrap();
     assert_eq!(cloud.state().lists.len(), 1);
 }
