@@ -234,7 +234,7 @@ async fn the_next_page_is_requested_with_its_token() {
     let sweep = Function::start(env!("CARGO_BIN_EXE_sweep"), &variables, timeout, stub).await;
     assert_eq!(sweep.invoke(json!({})).await, Value::Null);
     let lists = sweep.aws().bodies("ListExecutions");
-    let first = json!({"stateMachineArn": MACHINE, "maxResults": 1000});
+    let first = json!({"stateMachineArn": MACHINE, "statusFilter": "RUNNING", "maxResults": 1000});
     let mut second = first.clone();
     second["nextToken"] = json!("more");
     assert_eq!(lists[..2], [first, second]);

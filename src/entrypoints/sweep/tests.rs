@@ -60,8 +60,8 @@ async fn every_routed_state_machine_is_swept_once() {
     invoke(&sweeper, START, 60).await.unwrap();
     invoke(&sweeper, START + MINUTE, 60).await.unwrap();
     let off = machine("Off");
-    // Recent, open and far, and then without far.
-    let lists = ["list", "open", "list", "list", "open"]
+    // Open, recent and far, and then recent and open.
+    let lists = ["open", "list", "list", "list", "open"]
         .iter()
         .flat_map(|verb| [&off, MACHINE].map(|arn| format!("{verb} {arn}")));
     assert_eq!(cloud.state().lists, lists.collect::<Vec<_>>());
@@ -91,10 +91,9 @@ async fn a_failing_state_machine_fails_the_invocation_and_stops_no_other() {
 async fn an_express_state_machine_costs_one_call() {
     let cloud = cloud(1000);
     let sweeper = sweeper(&cloud, &["A"]);
-    cloud.fails(
-        "list",
-        Fault::permanent("StateMachineTypeNotSupported", "express"),
-    );
+    let express = Fault::permanent("StateMachineTypeNotSupported", "express");
+    cloud.fails("list", express.clone());
+    cloud.fails("open", express);
     invoke(&sweeper, START, 60).await.unwrap();
     assert_eq!(cloud.state().lists.len(), 1);
 }
@@ -290,7 +289,7 @@ proptest! {
                 let (taken, waiting): (Vec<_>, Vec<_>) = sent.partition(|(_, taken, _)| *taken <= at);
                 let taken = taken.iter().map(|(.., id)| {
                     let number: usize = id[1..id.find('#').unwrap()].parse().unwrap();
-                    execution_arn(&machine(if number % 2 == 0 { "A" } else { "B" }), id)
+                    execution_arn(&machine(["A", "B"][number % 2]), id)
                 });
                 cloud.state().ledger.extend(taken);
                 cloud.state().waiting = waiting.len() as u64;

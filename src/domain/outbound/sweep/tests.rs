@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use super::store::key;
 use super::*;
 use crate::domain::inbound::routes::tests::MACHINE;
 

@@ -110,8 +110,8 @@ impl Directory {
     /// Of new entries, those that the chunks of these numbers cover.
     pub fn covered<'a>(&self, numbers: &[u32], entries: &'a [Watched]) -> Vec<&'a Watched> {
         let is_covered = |entry: &&Watched| {
-            let mut chunks = self.0.iter();
-            let chunk = chunks.find(|chunk| chunk.lowest <= entry.started_at);
+            let above = |chunk: &Chunk| chunk.lowest > entry.started_at;
+            let chunk = self.0.get(self.0.partition_point(above));
             chunk.is_some_and(|chunk| numbers.contains(&chunk.number))
         };
         entries.iter().filter(is_covered).collect()
