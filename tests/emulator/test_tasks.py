@@ -1,5 +1,7 @@
 """Step Functions: tasks that wait for an answer."""
 
+import json
+
 from running import Running, until
 
 
@@ -37,6 +39,12 @@ class Waiting(Running):
         arn, token = self.ask(TimeoutSeconds="{% $states.input.seconds %}")
         self.assertEqual(self.ended(arn)[:2], ("FAILED", "States.Timeout"))
         self.assertEqual(self.yes(token), "TaskTimedOut")
+
+    def test_the_history_has_the_arguments_of_a_task_with_its_token(self):
+        arn, token = self.ask()
+        events = self.states.get_execution_history(executionArn=arn)["events"]
+        scheduled = [event["taskScheduledEventDetails"] for event in events if event["type"] == "TaskScheduled"]
+        self.assertEqual([json.loads(one["parameters"])["MessageBody"] for one in scheduled], [token])
 
     def test_an_unknown_token(self):
         self.assertEqual(self.yes("guessed"), "InvalidToken")

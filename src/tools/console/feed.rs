@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::sync::broadcast;
 
 use super::model::{Answered, Delivery, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
@@ -85,7 +86,9 @@ impl Feed {
         let (cache, topic) = (&message.cache, &message.topic);
         let kind = if enabled().any(|route| route.from.covers(cache, topic)) {
             Kind::In
-        } else if enabled().any(|route| route.may_reply_to(cache, topic)) {
+        } else if enabled().any(|route| route.may_reply_to(cache, topic))
+            || self.is_of_a_run(&message)
+        {
             Kind::Result
         } else {
             Kind::Other
@@ -99,6 +102,18 @@ impl Feed {
         let place = self.state().add(Entry { row, message }, self.most);
         let _ = self.changes.send(place);
         Some(id)
+    }
+
+    /// Whether a workflow published it, as far as its text tells: it has the `id` of a message here.
+    fn is_of_a_run(&self, message: &TopicMessage) -> bool {
+        #[derive(Deserialize)]
+        struct Named {
+            id: String,
+        }
+        let named: Option<Named> = message
+            .json()
+            .and_then(|json| serde_json::from_str(json).ok());
+        named.is_some_and(|named| self.state().places.contains_key(&named.id))
     }
 
     /// The message with the id that the webhook gives it.

@@ -81,7 +81,7 @@ fn icon(class: &str) -> &'static str {
         "caught" => "↷",
         "running" => "▸",
         "on_its_way" | "started" => "…",
-        "parked" | "waiting" => "⏸",
+        "parked" | "waiting" => "‖",
         "done" => "→",
         "duplicate" => "=",
         "aborted" => "■",

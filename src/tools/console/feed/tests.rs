@@ -216,6 +216,26 @@ fn a_full_list_forgets_the_oldest() {
 }
 
 #[test]
+fn what_a_workflow_publishes_with_the_id_of_its_message_is_a_result() {
+    let feed = Feed::new(false);
+    let id = feed
+        .published(&message("in", 1, "hello"), &routes())
+        .unwrap();
+    let kind = |text: &str| {
+        let id = feed
+            .published(&message("progress", 1, text), &routes())
+            .unwrap();
+        feed.find(&id).unwrap().kind
+    };
+    assert_eq!(
+        kind(&json!({"id": id, "step": "asked"}).to_string()),
+        Kind::Result
+    );
+    assert_eq!(kind(r#"{"id":"0123","step":"asked"}"#), Kind::Other);
+    assert_eq!(kind("asked"), Kind::Other);
+}
+
+#[test]
 fn changes_are_announced() {
     let feed = Feed::new(false);
     let mut changes = feed.changes();

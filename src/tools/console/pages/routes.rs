@@ -35,7 +35,7 @@ pub async fn show(
     let body = html! {
         h1 { "Routes" }
         (problems(&unanswered))
-        ul.routes { @for route in routes.iter() { (picture(&app, route)) } }
+        ul.route-list { @for route in routes.iter() { (picture(&app, route)) } }
         h2 id="which" { "Which routes take this message?" }
         form.publish action="/routes#which" method="get" {
             div.pair {

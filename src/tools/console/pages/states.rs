@@ -13,7 +13,10 @@ use crate::tools::execution::{View, Visit, graph};
 /// Panels of one execution, at most.
 const MOST_PANELS: usize = 400;
 
-/// Iterations that show without a fold.
+/// The widest graph that is made to fit its place, in pixels; a wider one is scrolled, since its texts would be too small.
+const WIDEST: f64 = 1_100.0;
+
+/// Visits inside of Maps and Parallels that show without folds.
 const FLAT: usize = 24;
 
 impl Shown<'_> {
@@ -90,7 +93,7 @@ impl Shown<'_> {
         html! {
             div.split {
                 @match graph {
-                    Some(svg) => div.drawing tabindex="0" role="region" aria-label="Graph of the states" { (PreEscaped(svg)) },
+                    Some(svg) => div.drawing.fits[width(&svg) <= WIDEST] tabindex="0" role="region" aria-label="Graph of the states" { (PreEscaped(svg)) },
                     None => @if let Err(why) = &view.machine { p.note { "No graph: " (visible(why)) } },
                 }
                 div.visits {
@@ -160,6 +163,16 @@ impl Shown<'_> {
             }
         }
     }
+}
+
+/// The width of a graph, in pixels.
+fn width(svg: &str) -> f64 {
+    let width = svg
+        .split_once(" width=\"")
+        .and_then(|(_, rest)| rest.split_once('"'));
+    width
+        .and_then(|(width, _)| width.parse().ok())
+        .unwrap_or(0.0)
 }
 
 /// A visit, or those of one Map iteration or Parallel branch.

@@ -1,5 +1,6 @@
-"""Step Functions: tasks that wait for an answer, and their time-outs."""
+"""Step Functions: tasks that wait for an answer, their time-outs, and the arguments in their events."""
 
+import json
 import threading
 
 from . import is_json
@@ -25,6 +26,23 @@ def correct(sfn):
         running.execution = execution
         return execute(state, raw_input, execution, context)
 
+    def kept(evaluate):
+        """Keeps the arguments of the task that is scheduled next in this thread."""
+
+        def evaluated(*values):
+            running.arguments = evaluate(*values)
+            return running.arguments
+
+        return evaluated
+
+    add_event = sfn._add_event
+
+    def add_with_arguments(execution, kind, details):
+        """AWS records what a task was called with, the token of a waiting one included."""
+        if kind == "TaskScheduled" and hasattr(running, "arguments"):
+            details["taskScheduledEventDetails"]["parameters"] = json.dumps(running.arguments)
+        return add_event(execution, kind, details)
+
     def answering(call):
         """A task takes one answer while its execution runs: AWS separates used tokens from unknown ones."""
 
@@ -45,6 +63,9 @@ def correct(sfn):
         return answer
 
     sfn._execute_task = execute_task
+    sfn._apply_parameters = kept(sfn._apply_parameters)
+    sfn._apply_jsonata_arguments = kept(sfn._apply_jsonata_arguments)
+    sfn._add_event = add_with_arguments
     sfn._send_task_success = answering(sfn._send_task_success)
     sfn._send_task_failure = answering(sfn._send_task_failure)
     sfn._send_task_heartbeat = answering(sfn._send_task_heartbeat)
