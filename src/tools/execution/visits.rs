@@ -54,6 +54,11 @@ pub fn visits(events: &[Event], outline: &Outline) -> Visits {
             visit.locate();
         }
     }
+    // Events after the end contradict it.
+    let visits = &found.visits;
+    found.failing = found
+        .failing
+        .filter(|failing| visits[*failing].status == Status::Failed);
     found
 }
 
