@@ -169,8 +169,10 @@ impl Page<'_> {
         chrome.until(&format!("{rows} >= 100 || {rows} === {before} + 200"));
         chrome.until("[...document.querySelectorAll('#runs tbody tr')].every((row) => !/on its way|running/.test(row.className))");
         chrome.picture("runs");
+        chrome.open(&self.at("/"));
+        chrome.until(&format!("{rows} === 100"));
         chrome.click("#more");
-        chrome.until(&format!("{rows} > 150"));
+        chrome.until(&format!("{rows} === 200"));
         chrome.press("/");
         chrome.until("document.activeElement.id === 'search'");
         chrome.fill("#search", "message 199");

@@ -40,6 +40,10 @@ const PROGRAM: [(&str, &str); 13] = [
         include_str!("emulator/corrections/functions.py"),
     ),
     (
+        "corrections/histories.py",
+        include_str!("emulator/corrections/histories.py"),
+    ),
+    (
         "corrections/logs.py",
         include_str!("emulator/corrections/logs.py"),
     ),
