@@ -20,7 +20,7 @@ use super::workspace::{RunFolder, Workspace};
 use crate::tools::terminal::Progress;
 
 /// The program that starts the emulator, and its modules.
-const PROGRAM: [(&str, &str); 13] = [
+const PROGRAM: [(&str, &str); 14] = [
     ("start.py", include_str!("emulator/start.py")),
     ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
