@@ -37,11 +37,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use self::access::{Access, guard};
-use self::app::{App, Problem, Shown};
+use self::app::{App, Problem};
 use self::cloud::LoggedMessages;
 pub use self::cloud::{Momento, Webhook};
 use self::local::LocalMessages;
 use self::pages::{events, executions, letters, publish, queues, routes, run, runs};
+use self::redact::Shown;
 use self::services::StackServices;
 use crate::tools::local::Stack;
 use crate::tools::place::Place;

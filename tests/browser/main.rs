@@ -158,19 +158,23 @@ impl Page<'_> {
         let rows = "document.querySelectorAll('#runs tbody tr').length";
         let before = chrome.value(rows).as_u64().unwrap();
         chrome.until("document.getElementById('live').innerText === 'live'");
-        for number in 0..200 {
-            let text = format!("message {number}");
-            let topic = ["uppercase-in", "count-in", "on-the-bus-in"][number % 3];
-            self.stack
-                .topics()
-                .publish("demo", topic, text.as_str())
-                .unwrap();
+        for wave in 0..20_u64 {
+            for number in wave * 10..wave * 10 + 10 {
+                let text = format!("message {number}");
+                let topic = ["uppercase-in", "count-in", "on-the-bus-in"][(number % 3) as usize];
+                let topics = self.stack.topics();
+                topics.publish("demo", topic, text.as_str()).unwrap();
+            }
+            chrome.until(&format!("{rows} >= {}", before + wave * 10 + 10));
+            chrome.until(
+                "!document.querySelector('#runs tr.on_its_way, #runs tr.running, #runs tr.started')",
+            );
         }
-        chrome.until(&format!("{rows} >= 100 || {rows} === {before} + 200"));
-        chrome.until("[...document.querySelectorAll('#runs tbody tr')].every((row) => !/on its way|running/.test(row.className))");
         chrome.picture("runs");
+        chrome.open(&self.at("/"));
+        chrome.until(&format!("{rows} === 100"));
         chrome.click("#more");
-        chrome.until(&format!("{rows} > 150"));
+        chrome.until(&format!("{rows} === 200"));
         chrome.press("/");
         chrome.until("document.activeElement.id === 'search'");
         chrome.fill("#search", "message 199");

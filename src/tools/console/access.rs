@@ -159,7 +159,8 @@ pub async fn guard(State(access): State<Access>, request: Request, next: Next) -
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Not `no-referrer`: browsers would then send the `Origin` of a form as `null`.
+        (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

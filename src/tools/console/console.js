@@ -4,10 +4,10 @@
 // Rows kept in a live list; older ones are behind "Load more".
 const MOST_ROWS = 500;
 
-function fragment(html) {
+function rowsOf(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
-  return template.content;
+  return [...template.content.querySelectorAll("tr")];
 }
 
 // The list of runs: new rows on top, changed rows in their place.
@@ -18,7 +18,7 @@ function follow(table) {
   const source = new EventSource(table.dataset.stream);
   const number = (row) => Number(row.dataset.number);
   source.addEventListener("rows", (event) => {
-    for (const row of [...fragment(event.data).querySelectorAll("tr")]) {
+    for (const row of rowsOf(event.data)) {
       const old = document.getElementById(row.id);
       if (old) {
         const focused = old.contains(document.activeElement);
@@ -27,12 +27,15 @@ function follow(table) {
         continue;
       }
       const below = [...body.rows].find((other) => number(other) < number(row));
-      // A row older than the whole page belongs to a later page.
+      // A row older than the whole page belongs to a later one.
       if (!below && body.rows.length >= Number(table.dataset.page)) continue;
       row.classList.add("new");
       body.insertBefore(row, below || null);
     }
-    while (body.rows.length > MOST_ROWS) body.rows[body.rows.length - 1].remove();
+    while (body.rows.length > MOST_ROWS) {
+      body.rows[body.rows.length - 1].remove();
+      document.getElementById("more").hidden = false;
+    }
     empty.hidden = body.rows.length > 0;
   });
   source.addEventListener("gone", (event) => {
@@ -62,7 +65,10 @@ async function refreshList(table) {
   try {
     const page = await load(location.href);
     const fresh = page?.getElementById("runs");
-    if (fresh) table.tBodies[0].replaceWith(fresh.tBodies[0]);
+    if (fresh) {
+      table.tBodies[0].replaceWith(fresh.tBodies[0]);
+      document.getElementById("more").hidden = page.getElementById("more").hidden;
+    }
     document.getElementById("empty").hidden = table.tBodies[0].rows.length > 0;
   } finally {
     loading = false;
@@ -85,12 +91,13 @@ function more(table) {
     const link = event.target.closest("#more");
     if (!link || event.metaKey || event.ctrlKey) return;
     event.preventDefault();
-    const page = await load(link.href);
-    if (!page) return location.assign(link.href);
+    const address = new URL(link.href);
+    const rows = table.tBodies[0].rows;
+    address.searchParams.set("before", rows[rows.length - 1].dataset.number);
+    const page = await load(address);
+    if (!page) return location.assign(address);
     table.tBodies[0].append(...page.getElementById("runs").tBodies[0].rows);
-    const next = page.getElementById("more");
-    if (next) link.replaceWith(next);
-    else link.remove();
+    link.hidden = page.getElementById("more").hidden;
   });
 }
 

@@ -76,7 +76,7 @@ async fn every_answer_has_the_policies() {
         );
         assert!(!policy.contains("unsafe"));
         assert_eq!(header("x-content-type-options"), "nosniff");
-        assert_eq!(header("referrer-policy"), "no-referrer");
+        assert_eq!(header("referrer-policy"), "same-origin");
         assert_eq!(header("cache-control"), "no-store");
     }
     // Nothing in the pages that the policy would refuse.

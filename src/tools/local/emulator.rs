@@ -22,7 +22,7 @@ use super::workspace::{RunFolder, Workspace};
 use crate::tools::terminal::Progress;
 
 /// The program that starts the emulator, and its modules.
-const PROGRAM: [(&str, &str); 15] = [
+const PROGRAM: [(&str, &str); 16] = [
     ("start.py", include_str!("emulator/start.py")),
     ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
@@ -44,6 +44,10 @@ const PROGRAM: [(&str, &str); 15] = [
     (
         "corrections/functions.py",
         include_str!("emulator/corrections/functions.py"),
+    ),
+    (
+        "corrections/histories.py",
+        include_str!("emulator/corrections/histories.py"),
     ),
     (
         "corrections/logs.py",

@@ -103,13 +103,10 @@ fn form(filter: &Filter, routes: &[&str]) -> Markup {
 
 fn table(listed: &Listed, filter: &Filter, live: bool) -> Markup {
     let stream = live.then(|| format!("/events?{}", filter.query()));
-    let more = listed.more.map(|before| {
-        let before = Some(before);
-        Filter {
-            before,
-            ..filter.clone()
-        }
-    });
+    let more = Filter {
+        before: listed.more,
+        ..filter.clone()
+    };
     html! {
         table.runs id="runs" data-stream=[stream] data-page=(PAGE) {
             caption.hidden { "Messages, newest first" }
@@ -123,9 +120,8 @@ fn table(listed: &Listed, filter: &Filter, live: bool) -> Markup {
         p.empty id="empty" hidden[!listed.rows.is_empty()] {
             "No message " @if *filter == Filter::default() { "yet. " a href="/publish" { "Publish one" } "." } @else { "passes these filters." }
         }
-        @if let Some(more) = more {
-            p.more { a.button rel="next" id="more" href={ "/?" (more.query()) } { "Load more" } }
-        }
+        // Hidden, it is there for a list that grows.
+        p.more { a.button rel="next" id="more" href={ "/?" (more.query()) } hidden[listed.more.is_none()] { "Load more" } }
     }
 }
 

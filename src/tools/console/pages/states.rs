@@ -65,8 +65,7 @@ impl Shown<'_> {
         let ended_badly = matches!(self.run.status.as_str(), "FAILED" | "TIMED_OUT" | "ABORTED");
         let action = match self.run.status.as_str() {
             "RUNNING" => Some(("/executions/stop", "Stop", "Ends it as ABORTED")),
-            // The local emulator cannot redrive.
-            _ if ended_badly && !place.local => Some((
+            _ if ended_badly => Some((
                 "/executions/redrive",
                 "Redrive",
                 "Goes on from the failed state, with the same input and definition",

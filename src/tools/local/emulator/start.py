@@ -30,6 +30,7 @@ import stand_ins  # noqa: E402
 from corrections import (  # noqa: E402
     event_bridge,
     functions,
+    histories,
     logs,
     parameters,
     queues,
@@ -88,6 +89,7 @@ def main():
     logging.getLogger("kms").setLevel(logging.ERROR)  # it would warn of an unneeded package
     step_functions.correct(stepfunctions, eventbridge)
     tasks.correct(stepfunctions)
+    histories.correct(stepfunctions)
     event_bridge.correct(eventbridge)
     parameters.correct(ssm, eventbridge)
     functions.correct(lambda_svc, iam_evaluator, responses, settings)

@@ -84,6 +84,7 @@ impl Source {
         let mut template = template::read(&self.template)?;
         (self.edit)(&mut template)?;
         template::inline_definitions(&mut template, self.folder())?;
+        template::place_code(&mut template, self.folder())?;
         template::check_replies(&template)?;
         Ok(template)
     }

@@ -96,12 +96,26 @@ def correct(sfn, qualifiers):
             if not state:
                 raise sfn._ExecutionError("States.Runtime", f"State '{name}' not found in definition")
             execution["step"] = (name, copy.deepcopy(current), copy.deepcopy(context["variables"]))
-            context["State"] = {"Name": name, "EnteredTime": sfn.now_iso(), "RetryCount": 0}
-            current, following = enter(execution, state, name, current, context)
-            details = {"name": name, "output": json.dumps(current)}
-            sfn._add_event(execution, f"{state['Type']}StateExited", {"stateExitedEventDetails": details})
-            name = following
+            current, name = step(execution, state, name, current, context)
         return current
+
+    def run_sub_machine(states, start, data, execution, context):
+        """Runs a branch of a Parallel state, or an iteration of a Map."""
+        name, current = start, copy.deepcopy(data)
+        while name and execution["status"] == "RUNNING":
+            state = states.get(name)
+            if not state:
+                raise sfn._ExecutionError("States.Runtime", f"State '{name}' not found")
+            current, name = step(execution, state, name, current, context)
+        return current
+
+    def step(execution, state, name, current, context):
+        """Runs one state between its two events: its output, and the name of the next one."""
+        context["State"] = {"Name": name, "EnteredTime": sfn.now_iso(), "RetryCount": 0}
+        current, following = enter(execution, state, name, current, context)
+        details = {"name": name, "output": json.dumps(current)}
+        sfn._add_event(execution, f"{state['Type']}StateExited", {"stateExitedEventDetails": details})
+        return current, following
 
     def enter(execution, state, name, current, context):
         """Runs one state: its output, and the name of the next one."""
@@ -220,4 +234,5 @@ def correct(sfn, qualifiers):
             return sfn._finalize_response(redrive_execution(json.loads(body or "{}")))
         return await handle(method, path, headers, body, query)
 
-    sfn._run_execution, sfn._list_executions, sfn.handle_request = run_execution, list_executions, handle_request
+    sfn._run_execution, sfn._run_sub_machine = run_execution, run_sub_machine
+    sfn._list_executions, sfn.handle_request = list_executions, handle_request
