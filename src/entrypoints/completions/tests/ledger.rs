@@ -144,3 +144,28 @@ async fn of_two_copies_in_one_batch_one_is_published() {
     assert_eq!(failures_of(&completion, &twice[..1], 3).await, [""; 0]);
     assert_eq!(letter(&world).reason, Reason::GaveUp);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_of_the_sweep_is_entered_into_the_ledger() {
+    let world = World::default();
+    let marker = json!({"id": "sweep-marker#1", "source": "workflow-bridge", "detail-type": "Sweep Marker", "resources": [], "detail": {}});
+    world.make(
+        "finish",
+        Behaviour::Fails(Fault::permanent("ResourceNotFoundException", "no table")),
+    );
+    assert_eq!(
+        failures(&world, std::slice::from_ref(&marker)).await,
+        ["m0"]
+    );
+    world.heal();
+    assert!(failures(&world, &[marker]).await.is_empty());
+    let calls = world.calls();
+    assert!(
+        !calls.iter().any(|call| call.starts_with("publish")),
+        "{calls:?}"
+    );
+    assert!(
+        calls.iter().any(|call| call.starts_with("finish")),
+        "{calls:?}"
+    );
+}
