@@ -64,7 +64,7 @@ pub fn resource(stack: &Stack, id: &str) -> String {
     if let Some((name, id)) = id.split_once('/') {
         return stack.resource_of(name, id).unwrap();
     }
-    let own = stack.resource(id).map(str::to_owned).ok();
+    let own = stack.deployed().resources.get(id).cloned();
     let examples = SHIPPED.into_iter().chain(EXTENDED.map(|(name, _)| name));
     let mut of_examples = examples.filter_map(|name| stack.resource_of(name, id).ok());
     own.or_else(|| of_examples.next())

@@ -90,7 +90,7 @@ pub struct Local {
 fn free(option: &str, port: u16) -> Result<()> {
     if !is_free(port) {
         bail!(
-            "expected port {port} of this machine to be free for `{option}`: choose another, or leave it out for a free one"
+            "expected port {port} of this machine to be free for `{option}`, found it in use: choose another, or leave it out for a free one"
         );
     }
     Ok(())
