@@ -20,6 +20,7 @@ mod results;
 mod sample;
 mod services;
 mod source;
+mod stack;
 mod text;
 mod token;
 
@@ -37,12 +38,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use self::access::{Access, guard};
-use self::app::{App, Problem, Shown};
+use self::app::{App, Problem};
 use self::cloud::LoggedMessages;
 pub use self::cloud::{Momento, Webhook};
 use self::local::LocalMessages;
 use self::pages::{events, executions, letters, publish, queues, routes, run, runs};
 use self::services::StackServices;
+use self::stack::Shown;
 use crate::tools::local::Stack;
 use crate::tools::place::Place;
 

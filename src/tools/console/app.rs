@@ -8,6 +8,7 @@ use maud::html;
 
 use super::layout::page;
 use super::source::{Messages, Services};
+use super::stack::Shown;
 use super::text::visible;
 use crate::domain::fault::Fault;
 
@@ -17,18 +18,6 @@ pub struct App {
     pub messages: Arc<dyn Messages>,
     pub services: Arc<dyn Services>,
     pub place: Arc<Shown>,
-}
-
-/// The stack, as its pages show it.
-#[derive(Clone, Debug, Default)]
-pub struct Shown {
-    /// For people: "the local stack", or its name and region.
-    pub name: String,
-    pub local: bool,
-    /// Whether pages may change something.
-    pub changes: bool,
-    /// Values that no page may show: keys and secrets.
-    pub secrets: Vec<String>,
 }
 
 /// An answer that is no page of the console.
@@ -98,18 +87,5 @@ impl App {
     /// The text without keys and secrets.
     pub fn redacted(&self, text: &str) -> String {
         self.place.redacted(text)
-    }
-}
-
-impl Shown {
-    /// The text without keys and secrets.
-    pub fn redacted(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.secrets.iter().filter(|one| !one.is_empty()) {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), "(secret)");
-            }
-        }
-        text
     }
 }

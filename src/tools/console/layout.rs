@@ -2,8 +2,8 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::app::Shown;
 use super::model::Status;
+use super::stack::Shown;
 use super::text::visible;
 use crate::tools::terminal::preview;
 use crate::tools::trace::model::Unanswered;

@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::app::Shown;
+use super::stack::Shown;
 
 /// Replaces keys and secrets in an answer. Streams do so themselves.
 pub async fn redact(place: Arc<Shown>, request: Request, next: Next) -> Response {
