@@ -20,6 +20,7 @@ mod results;
 mod sample;
 mod services;
 mod source;
+mod stack;
 mod text;
 mod token;
 
@@ -42,8 +43,8 @@ use self::cloud::LoggedMessages;
 pub use self::cloud::{Momento, Webhook};
 use self::local::LocalMessages;
 use self::pages::{events, executions, letters, publish, queues, routes, run, runs};
-use self::redact::Shown;
 use self::services::StackServices;
+use self::stack::Shown;
 use crate::tools::local::Stack;
 use crate::tools::place::Place;
 

@@ -170,7 +170,6 @@ impl Page<'_> {
                 "!document.querySelector('#runs tr.on_its_way, #runs tr.running, #runs tr.started')",
             );
         }
-        chrome.picture("runs");
         chrome.open(&self.at("/"));
         chrome.until(&format!("{rows} === 100"));
         chrome.click("#more");
@@ -285,6 +284,8 @@ impl Page<'_> {
         chrome.open(&self.at("/"));
         chrome.picture("phone-runs");
         chrome.resize(1280, 860, false);
+        chrome.open(&self.at("/"));
+        chrome.picture("runs");
     }
 
     /// A page of another origin: the cookie stays at home, and a form is refused.

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use maud::html;
 
 use super::layout::page;
-use super::redact::Shown;
 use super::source::{Messages, Services};
+use super::stack::Shown;
 use super::text::visible;
 use crate::domain::fault::Fault;
 

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::model::Status;
-use super::redact::Shown;
+use super::stack::Shown;
 use super::text::visible;
 use crate::tools::terminal::preview;
 use crate::tools::trace::model::Unanswered;

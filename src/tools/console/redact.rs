@@ -8,30 +8,7 @@ use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// The stack, as its pages show it.
-#[derive(Clone, Debug, Default)]
-pub struct Shown {
-    /// For people: "the local stack", or its name and region.
-    pub name: String,
-    pub local: bool,
-    /// Whether pages may change something.
-    pub changes: bool,
-    /// Values that no page may show: keys and secrets.
-    pub secrets: Vec<String>,
-}
-
-impl Shown {
-    /// The text without keys and secrets.
-    pub fn redacted(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.secrets.iter().filter(|one| !one.is_empty()) {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), "(secret)");
-            }
-        }
-        text
-    }
-}
+use super::stack::Shown;
 
 /// Replaces keys and secrets in an answer. Streams do so themselves.
 pub async fn redact(place: Arc<Shown>, request: Request, next: Next) -> Response {
