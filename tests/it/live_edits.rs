@@ -215,21 +215,6 @@ fn an_edited_route_and_a_new_resource_are_live() {
         assert!(why.contains("Bad (AWS::Events::Rule)"), "{why}");
         assert_eq!(send(&mut desk, "other-in").await, "accepted");
         desk.publications.wait("other-out", 2).await;
-
-        // A function that is not built.
-        let mut built = desk.stack.binaries();
-        built.remove("canary");
-        desk.stack.set_binaries(built);
-        desk.replace(COUNT, &bad, "");
-        fs::write(desk.folder.join(COUNT), format!("{text}{more}")).unwrap();
-        assert_eq!(desk.edited().await.outcome, Outcome::Nothing);
-        let function = "  New: {Type: AWS::Serverless::Function, Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: canary}}, Properties: {CodeUri: ., Handler: bootstrap, Runtime: provided.al2023}}\n";
-        fs::write(desk.folder.join(COUNT), format!("{text}{more}{function}")).unwrap();
-        let edited = desk.edited().await;
-        let Outcome::Failed(why) = edited.outcome else {
-            panic!("{:?}\n{:?}", edited.outcome, edited.report);
-        };
-        assert!(why.contains("`canary`") && why.contains("press `r`"), "{why}");
     });
 }
 
