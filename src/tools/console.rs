@@ -1,7 +1,7 @@
 //! The console in the browser: messages, their runs, routes and dead letters of a stack, local or on AWS.
 //!
-//! [`access`] decides on requests; [`source`] has the traits that the pages read from, [`local`] and [`services`] their
-//! implementations; [`feed`] keeps the local stack's messages; [`pages`] renders.
+//! `access` decides on requests; `source` has the traits that the pages read from, `local` and `services` their
+//! implementations; `feed` keeps the local stack's messages; `pages` renders.
 
 mod access;
 mod app;

@@ -1,6 +1,6 @@
 //! Live edits: a running stack follows its files.
 //!
-//! [`files`] sees changed files; [`source`] checks and reads them; [`change`] finds the difference to the deployed template.
+//! `files` sees changed files; `source` checks and reads them; `change` finds the difference to the deployed template.
 //! CloudFormation updates a stack: it knows the values of substitutions, changes a definition with UpdateStateMachine and
 //! takes everything back when one resource fails. An edit with a new error is not deployed.
 
