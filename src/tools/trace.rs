@@ -18,6 +18,7 @@ pub mod model;
 pub mod routes;
 pub mod show;
 pub mod sources;
+pub mod stack_sources;
 pub mod states;
 pub mod subject;
 pub mod verdict;

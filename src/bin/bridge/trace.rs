@@ -1,6 +1,5 @@
 //! `bridge trace`: what happened to a message.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::{Result, anyhow, bail};
@@ -10,15 +9,11 @@ use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::tools::replay::choice::since;
 use workflow_bridge::tools::terminal::{Progress, Style};
 use workflow_bridge::tools::trace::gather::{Question, gather};
-use workflow_bridge::tools::trace::history::History;
 use workflow_bridge::tools::trace::latest::{latest, show_latest};
-use workflow_bridge::tools::trace::ledger::LedgerTable;
-use workflow_bridge::tools::trace::letters::DeadLetters;
-use workflow_bridge::tools::trace::logs::CloudWatchLogs;
-use workflow_bridge::tools::trace::model::Part;
 use workflow_bridge::tools::trace::routes::routes;
 use workflow_bridge::tools::trace::show::show;
-use workflow_bridge::tools::trace::sources::{Sources, Window};
+use workflow_bridge::tools::trace::sources::Window;
+use workflow_bridge::tools::trace::stack_sources::StackSources;
 use workflow_bridge::tools::trace::subject::Subject;
 
 use crate::replay::place::Where;
@@ -79,19 +74,8 @@ impl Trace {
                 "`{key}`, and no route has a key"
             )));
         }
-        let output = |name: &str| place.outputs.get(name).cloned().unwrap_or_default();
-        let groups = Part::LOGGING.into_iter();
-        let groups = groups.filter_map(|part| Some((part, stack.log_group(part)?.to_owned())));
-        let logs = CloudWatchLogs::new(&place.config, groups.collect::<BTreeMap<_, _>>());
-        let workflows = History::new(&place.config);
-        let ledger = LedgerTable::new(&place.config, output("LedgerTableName"));
-        let letters = DeadLetters::new(&place.config, &place.outputs);
-        let sources = Sources {
-            logs: &logs,
-            workflows: &workflows,
-            ledger: &ledger,
-            letters: &letters,
-        };
+        let sources = StackSources::new(&place.config, &stack);
+        let sources = sources.all();
         let Some((asked, subject)) = self.message.as_deref().zip(subject) else {
             let range = match place.local {
                 Some(_) => LATEST_LOCALLY_MS,

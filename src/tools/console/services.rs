@@ -1,8 +1,7 @@
 //! Step Functions and the queues of a deployed stack, on AWS or in the emulator.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
@@ -15,27 +14,20 @@ use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Answer, Verdict};
 use crate::tools::execution::history as events;
-use crate::tools::letters::{Dead, DeadQueue};
+use crate::tools::letters::DeadQueue;
 use crate::tools::place::Place;
 use crate::tools::replay::choice::Choice;
-use crate::tools::replay::run::{Job, Queues as _, Tally};
+use crate::tools::replay::look::{Limits, look};
+use crate::tools::replay::run::{Job, Tally};
 use crate::tools::trace::gather::{Question, gather};
 use crate::tools::trace::history::History as Executions;
-use crate::tools::trace::ledger::LedgerTable;
-use crate::tools::trace::letters::DeadLetters;
-use crate::tools::trace::logs::CloudWatchLogs;
-use crate::tools::trace::model::{Part, Report};
-use crate::tools::trace::sources::{Sources, Workflows as _};
+use crate::tools::trace::model::Report;
+use crate::tools::trace::sources::Workflows as _;
+use crate::tools::trace::stack_sources::StackSources;
 use crate::tools::trace::subject::Subject;
-
-/// Visibility time-out of letters while they are read: a killed console hides them for this long.
-const HOLD: Duration = Duration::from_secs(60);
 
 /// Deadline for reading a queue.
 const LOOK_WITHIN: Duration = Duration::from_secs(20);
-
-/// Empty receives before a queue counts as read to its end.
-const EMPTY_RECEIVES: u32 = 2;
 
 /// The queues by their outputs.
 const QUEUES: [(&str, &str, &str, &str); 4] = [
@@ -92,18 +84,7 @@ impl StackServices {
             Subject::parse(subject).map_err(|text| Fault::permanent("BadSubject", text))?;
         let place = &self.place;
         let stack = place.stack();
-        let groups = Part::LOGGING.into_iter();
-        let groups = groups.filter_map(|part| Some((part, stack.log_group(part)?.to_owned())));
-        let logs = CloudWatchLogs::new(&place.config, groups.collect::<BTreeMap<_, _>>());
-        let table = place.outputs.get("LedgerTableName");
-        let ledger = LedgerTable::new(&place.config, table.cloned().unwrap_or_default());
-        let letters = DeadLetters::new(&place.config, &place.outputs);
-        let sources = Sources {
-            logs: &logs,
-            workflows: &Executions::new(&place.config),
-            ledger: &ledger,
-            letters: &letters,
-        };
+        let sources = StackSources::new(&place.config, &stack);
         let question = Question {
             asked: subject,
             subject: parsed,
@@ -114,7 +95,7 @@ impl StackServices {
             routes,
         };
         let _reading = self.reading.lock().await;
-        Ok(gather(&question, sources).await)
+        Ok(gather(&question, sources.all()).await)
     }
 
     async fn depth(&self, url: &str) -> Result<[u64; 3], Fault> {
@@ -166,36 +147,16 @@ impl StackServices {
         let _reading = self.reading.lock().await;
         let depth = queues.depth().await;
         let expected = depth.map_or(u64::MAX, |depth| depth.visible);
-        let queues = queues.looking(HOLD);
-        let (mut held, mut found) = (HashMap::new(), Vec::new());
-        let (mut empty, mut failed) = (0, None);
-        let began = Instant::now();
-        while empty < EMPTY_RECEIVES
-            && (held.len() as u64) < expected
-            && found.len() < most
-            && began.elapsed() < LOOK_WITHIN
-        {
-            let records = match queues.receive().await {
-                Ok(records) => records,
-                Err(error) => {
-                    failed = Some(unanswered(&error));
-                    break;
-                }
-            };
-            empty = if records.is_empty() { empty + 1 } else { 0 };
-            for record in records {
-                let dead = Dead::read(queue, &record);
-                let is_new = held.insert(record.message_id, record.receipt).is_none();
-                if is_new && choice.takes(&dead) {
-                    found.push(DeadLetter { queue, dead });
-                }
-            }
-        }
-        let all = empty == EMPTY_RECEIVES || held.len() as u64 >= expected;
-        let receipts: Vec<&str> = held.values().map(String::as_str).collect();
-        queues.hide(&receipts, Duration::ZERO).await;
+        let limits = Limits {
+            matching: most,
+            read: expected,
+            within: LOOK_WITHIN,
+        };
+        let (found, all) = look(queues, queue, |dead| choice.takes(dead), limits).await?;
+        let found = found.into_iter().map(|dead| DeadLetter { queue, dead });
+        let mut found: Vec<_> = found.collect();
         found.sort_by_key(|letter| std::cmp::Reverse(letter.dead.at_ms));
-        failed.map_or(Ok((found, all)), Err)
+        Ok((found, all))
     }
 }
 

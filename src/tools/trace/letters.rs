@@ -1,25 +1,19 @@
 //! The queues, read as in a dry run of a replay.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::sources::{Found, Letters};
 use crate::adapters::aws::sqs::SqsQueue;
 use crate::domain::fault::Fault;
 use crate::domain::ports::Answer;
 use crate::tools::letters::{Dead, DeadQueue};
-use crate::tools::replay::run::Queues as _;
+use crate::tools::replay::look::{Limits, look};
 use crate::tools::replay::sqs::Sqs;
 use aws_config::SdkConfig;
 
-/// Visibility time-out of read letters: a killed process hides them for this long.
-const HOLD: Duration = Duration::from_secs(60);
-
-/// Deadline for reading a queue: less than `HOLD`, while the first letters are still hidden.
+/// Deadline for reading a queue.
 const LOOK_WITHIN: Duration = Duration::from_secs(30);
-
-/// Empty receives before the queue counts as read to its end.
-const EMPTY_RECEIVES: u32 = 2;
 
 /// The dead-letter queues and the parking queue of a stack.
 pub struct DeadLetters {
@@ -44,40 +38,6 @@ impl DeadLetters {
             Fault::permanent("NoQueue", text)
         })
     }
-
-    async fn look(
-        &self,
-        url: String,
-        queue: DeadQueue,
-        wanted: &(dyn Fn(&Dead) -> bool + Send + Sync),
-    ) -> Result<Found, Fault> {
-        let sqs = Sqs::new(&self.config, url, String::new()).looking(HOLD);
-        let began = Instant::now();
-        let (mut held, mut found) = (HashMap::new(), Found::default());
-        let mut failed = None;
-        let mut empty = 0;
-        while empty < EMPTY_RECEIVES && began.elapsed() < LOOK_WITHIN {
-            let records = match sqs.receive().await {
-                Ok(records) => records,
-                Err(error) => {
-                    failed = Some(Fault::permanent("NotReceived", format!("{error:#}")));
-                    break;
-                }
-            };
-            empty = if records.is_empty() { empty + 1 } else { 0 };
-            for record in records {
-                let dead = Dead::read(queue, &record);
-                let is_new = held.insert(record.message_id, record.receipt).is_none();
-                if is_new && wanted(&dead) {
-                    found.letters.push(dead);
-                }
-            }
-        }
-        found.all = empty == EMPTY_RECEIVES;
-        let receipts: Vec<&str> = held.values().map(String::as_str).collect();
-        sqs.hide(&receipts, Duration::ZERO).await;
-        failed.map_or(Ok(found), Err)
-    }
 }
 
 impl Letters for DeadLetters {
@@ -91,7 +51,14 @@ impl Letters for DeadLetters {
                 DeadQueue::Messages => "DeadLetterQueueUrl",
                 DeadQueue::Results => "CompletionsDeadLetterQueueUrl",
             })?;
-            self.look(url, queue, wanted).await
+            let limits = Limits {
+                matching: usize::MAX,
+                read: u64::MAX,
+                within: LOOK_WITHIN,
+            };
+            let queues = Sqs::new(&self.config, url, String::new());
+            let (letters, all) = look(queues, queue, wanted, limits).await?;
+            Ok(Found { letters, all })
         })
     }
 
