@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
@@ -54,6 +55,15 @@ impl DynamoLedger {
 
     fn expires_at(&self) -> AttributeValue {
         number((self.now_ms)() / 1000 + KEEP_SECONDS)
+    }
+
+    /// The item of a saved text.
+    fn put_saved(&self, key: &str, saved: &str) -> PutItemFluentBuilder {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .item("id", text(key))
+            .item("saved", text(saved))
     }
 
     /// An update of one item; `#state` is its state.
@@ -198,12 +208,7 @@ impl Register for DynamoLedger {
 
     fn save<'a>(&'a self, key: &'a str, saved: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let call = self
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .item("id", text(key))
-                .item("saved", text(saved));
+            let call = self.put_saved(key, saved);
             call.send().await.map(|_| ()).map_err(|e| fault(&e))
         })
     }
@@ -218,11 +223,7 @@ impl Exclusive for DynamoLedger {
     ) -> Answer<'a, bool> {
         Box::pin(async move {
             let call = self
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .item("id", text(key))
-                .item("saved", text(saved))
+                .put_saved(key, saved)
                 .return_values_on_condition_check_failure(
                     ReturnValuesOnConditionCheckFailure::AllOld,
                 );
