@@ -24,7 +24,6 @@ mod stack;
 mod text;
 mod token;
 
-use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -45,7 +44,7 @@ use self::local::LocalMessages;
 use self::pages::{events, executions, letters, publish, queues, routes, run, runs};
 use self::services::StackServices;
 use self::stack::Shown;
-use crate::tools::local::Stack;
+use crate::tools::local::{Port, Stack};
 use crate::tools::place::Place;
 
 /// The port of a console, unless another is asked for: near those of other development servers, and none of them.
@@ -129,11 +128,9 @@ impl Console {
     }
 
     async fn serve(app: App, token: String, port: Option<u16>) -> Result<Self> {
-        let on = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listener = match (on(port.unwrap_or(PORT)).await, port) {
-            (Err(error), None) if error.kind() == ErrorKind::AddrInUse => on(0).await,
-            (bound, _) => bound,
-        };
+        let on = async |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        let wanted = Port::of(port, Port::Preferred(PORT));
+        let listener = wanted.listen(on).await;
         let listener = listener.with_context(|| {
             format!(
                 "cannot serve the console on port {}; is it taken? `--console-port` names another, without it a free one is used",

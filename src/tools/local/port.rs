@@ -1,5 +1,6 @@
 //! The ports of the local stack.
 
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
 
 /// A port of this machine.
@@ -24,6 +25,22 @@ impl Port {
             None => default,
             Some(0) => Self::Free,
             Some(port) => Self::Exact(port),
+        }
+    }
+
+    /// Listens on this port: `on` is called with a number, and again with 0 where the preferred one is taken.
+    ///
+    /// # Errors
+    ///
+    /// Those of `on`.
+    pub async fn listen<T>(self, on: impl AsyncFn(u16) -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Self::Free => on(0).await,
+            Self::Exact(port) => on(port).await,
+            Self::Preferred(port) => match on(port).await {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => on(0).await,
+                listening => listening,
+            },
         }
     }
 

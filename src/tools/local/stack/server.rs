@@ -1,7 +1,6 @@
 //! The Topics server of a stack: its port, its caches and its webhooks.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
@@ -17,7 +16,7 @@ pub(super) async fn start(
     caches: BTreeSet<String>,
     limits: Limits,
 ) -> Result<TopicsServer> {
-    let on = |port: u16| {
+    let on = async |port: u16| {
         TopicsServer::start(TopicsOptions {
             listen: (Ipv4Addr::LOCALHOST, port).into(),
             keys: [(api_key.to_owned(), None)].into(),
@@ -25,16 +24,12 @@ pub(super) async fn start(
             limits: limits.clone(),
             ..TopicsOptions::default()
         })
+        .await
     };
-    let (Port::Preferred(wanted) | Port::Exact(wanted)) = port else {
-        return on(0).await.context("cannot start the local Topics server");
-    };
-    match (on(wanted).await, port) {
-        (Err(error), Port::Preferred(_)) if error.kind() == ErrorKind::AddrInUse => {
-            on(0).await.context("cannot start the local Topics server")
-        }
-        (started, _) => started.with_context(|| format!("cannot start the local Topics server on port {wanted}; is it taken? `--topics-port` names another, without it a free one is used")),
-    }
+    port.listen(on).await.with_context(|| match port {
+        Port::Free => "cannot start the local Topics server".to_owned(),
+        Port::Preferred(wanted) | Port::Exact(wanted) => format!("cannot start the local Topics server on port {wanted}; is it taken? `--topics-port` names another, without it a free one is used"),
+    })
 }
 
 /// Creates the caches named in the routes, except patterns and placeholders.
