@@ -109,3 +109,16 @@ pub fn problems(unanswered: &[Unanswered]) -> Markup {
         }
     }
 }
+
+/// The field of a form that chooses one of the routes, or all.
+pub fn route_choice(routes: &[&str], chosen: &str) -> Markup {
+    html! {
+        label {
+            span { "Route" }
+            select name="route" {
+                option value="" { "all" }
+                @for route in routes { option value=(route) selected[*route == chosen] { (route) } }
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::clock::now_ms;
 use crate::domain::inbound::letter::Reason;
 use crate::tools::console::app::{App, Problem};
-use crate::tools::console::layout::{mark, page};
+use crate::tools::console::layout::{mark, page, route_choice};
 use crate::tools::console::source::DeadLetter;
 use crate::tools::console::text::{moment, payload, segment, visible};
 use crate::tools::letters::DeadQueue;
@@ -104,13 +104,7 @@ pub async fn list(
 fn filters(wanted: &Wanted, routes: &[&str]) -> Markup {
     html! {
         form.filters action="/letters" method="get" {
-            label {
-                span { "Route" }
-                select name="route" {
-                    option value="" { "all" }
-                    @for route in routes { option value=(route) selected[*route == wanted.route] { (route) } }
-                }
-            }
+            (route_choice(routes, &wanted.route))
             label {
                 span { "Reason" }
                 select name="reason" {

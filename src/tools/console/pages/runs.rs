@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::clock::now_ms;
 use crate::tools::console::app::{App, Problem};
-use crate::tools::console::layout::{chip, page, problems};
+use crate::tools::console::layout::{chip, page, problems, route_choice};
 use crate::tools::console::model::{Filter, Kind, Listed, PAGE, Row, Status};
 use crate::tools::console::text::{moment, segment, size, span, visible};
 use crate::tools::trace::subject::Subject;
@@ -77,13 +77,7 @@ fn form(filter: &Filter, routes: &[&str]) -> Markup {
                 input id="search" type="search" name="q" value=(filter.q) placeholder="id, key, topic#number or text" spellcheck="false" autocomplete="off";
             }
             label { span { "Topic" } input type="text" name="topic" value=(filter.topic) placeholder="orders/*" spellcheck="false" autocomplete="off"; }
-            label {
-                span { "Route" }
-                select name="route" {
-                    option value="" { "all" }
-                    @for route in routes { option value=(route) selected[*route == filter.route] { (route) } }
-                }
-            }
+            (route_choice(routes, &filter.route))
             label {
                 span { "Status" }
                 select name="status" {
