@@ -15,6 +15,7 @@ use workflow_bridge::tools::local::topics::{TopicsEvent, broker::Value as Publis
 
 use crate::deployed::{SOON, resource, stack};
 use crate::faulty::FaultyStack;
+use crate::shared::invocation;
 
 /// The timeout for a condition, so that no test hangs.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -239,20 +240,7 @@ pub async fn settle(stack: &Stack, machines: &[&str]) {
 
 /// Invokes a function of the template with an empty event; panics on an error.
 pub async fn invoke(stack: &Stack, function: &str) {
-    let account = stack.account();
-    let name = stack.resource(function).unwrap();
-    let url = format!(
-        "{}/2015-03-31/functions/{name}/invocations",
-        account.endpoint()
-    );
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0",
-        account.id()
-    );
-    let request = reqwest::Client::new()
-        .post(url)
-        .header("authorization", authorization);
-    let response = request.body("{}").send().await.unwrap();
+    let response = invocation(stack, function).await.unwrap();
     let failed = response.headers().contains_key("x-amz-function-error");
     let status = response.status();
     let text = response.text().await.unwrap();

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use workflow_bridge::tools::local::Stack;
 use workflow_bridge::tools::local::build::Binaries;
 use workflow_bridge::tools::local::workspace::Workspace;
 
@@ -35,4 +36,22 @@ pub fn binaries() -> Binaries {
     built
         .map(|(name, path)| (name.to_owned(), path.into()))
         .into()
+}
+
+/// The answer to an invocation of a function of the template, with an empty event.
+pub async fn invocation(stack: &Stack, function: &str) -> reqwest::Result<reqwest::Response> {
+    let account = stack.account();
+    let name = stack.resource(function).expect("the template has it");
+    let url = format!(
+        "{}/2015-03-31/functions/{name}/invocations",
+        account.endpoint()
+    );
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0",
+        account.id()
+    );
+    let request = reqwest::Client::new()
+        .post(url)
+        .header("authorization", authorization);
+    request.body("{}").send().await
 }

@@ -9,6 +9,7 @@ use workflow_bridge::adapters::aws::routes_table::RoutesTable;
 use workflow_bridge::domain::ports::CompiledRoutes as _;
 
 use super::{Lane, until_within};
+use crate::shared::invocation;
 
 impl Lane {
     /// Adds a parameter with a route for a topic.
@@ -43,24 +44,10 @@ impl Lane {
 
     /// Has the bridge collect the routes, as its schedule does.
     pub async fn collect(&self) -> Result<()> {
-        let stack = &self.faulty.stack;
-        let name = stack.resource("RoutesFunction")?;
-        let account = stack.account();
-        let url = format!(
-            "{}/2015-03-31/functions/{name}/invocations",
-            account.endpoint()
-        );
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0",
-            account.id()
-        );
-        let request = reqwest::Client::new()
-            .post(url)
-            .header("authorization", authorization);
-        let response = request.body("{}").send().await?;
+        let response = invocation(&self.faulty.stack, "RoutesFunction").await?;
         ensure!(
             response.status().is_success(),
-            "expected an invocation of `{name}`, found {}",
+            "expected an invocation of `RoutesFunction`, found {}",
             response.status()
         );
         Ok(())
