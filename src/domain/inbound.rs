@@ -1,5 +1,6 @@
 //! From a signed POST to StartExecution and PutEvents.
 
+pub mod arn;
 pub mod collect;
 pub mod dispatch;
 pub mod envelope;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use workflow_bridge::domain::inbound::routes::unqualified;
+use workflow_bridge::domain::inbound::arn::unqualified;
 use workflow_bridge::tools::scaffold::{
     BRIDGE, Language, Scaffold, Source, TEMPLATE, deployment, scaffold,
 };

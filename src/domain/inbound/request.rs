@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::fault::Fault;
+use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::envelope::ExecutionInput;
 use crate::domain::inbound::execution_name::{execution_name, keyed_execution_name};
 use crate::domain::inbound::message::TopicMessage;
@@ -85,9 +86,6 @@ pub fn keyed_execution(message: &TopicMessage, route: &Route) -> Option<String> 
 fn stop_request(message: &TopicMessage, stop: &Stop) -> Result<StopRequest, Fault> {
     let key = key::of(message, &stop.key)?;
     let name = keyed_execution_name(&stop.route, &key);
-    let machine = stop
-        .state_machine
-        .replacen(":stateMachine:", ":execution:", 1);
     let text = |path: &Option<FieldPath>, most: usize| {
         let text = path.as_ref()?.find(message)?;
         // A value that is no text is given as JSON.
@@ -95,7 +93,7 @@ fn stop_request(message: &TopicMessage, stop: &Stop) -> Result<StopRequest, Faul
         Some(text.chars().take(most).collect())
     };
     Ok(StopRequest {
-        execution: format!("{machine}:{name}"),
+        execution: execution_arn(&stop.state_machine, &name),
         error: text(&stop.error, ERROR_MAX),
         cause: text(&stop.cause, CAUSE_MAX),
     })

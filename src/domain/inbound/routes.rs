@@ -19,6 +19,7 @@ pub use pattern::{Pattern, Undecided};
 pub use reply::{Address, Asked, Format, Reply};
 pub use template::{Placeholder, Template};
 
+use crate::domain::inbound::arn::unqualified;
 use crate::domain::inbound::execution_name;
 use crate::domain::inbound::message::TopicMessage;
 use pattern::{Event, Steps};
@@ -262,14 +263,6 @@ impl Source {
     }
 }
 
-/// The ARN of the state machine behind the ARN of a version or an alias.
-pub fn unqualified(arn: &str) -> &str {
-    match arn.match_indices(':').nth(6) {
-        Some((at, _)) => &arn[..at],
-        None => arn,
-    }
-}
-
 /// A message in the form that patterns match. `number` is its sequence number.
 fn event_of<'a>(message: &'a TopicMessage, number: &'a str) -> Event<'a> {
     let mut event = Event::new();
@@ -439,11 +432,5 @@ pub(crate) mod tests {
                 .of_execution("arn:other", "a-t-1-0123456789abcdef")
                 .is_none()
         );
-    }
-
-    #[test]
-    fn qualifiers_are_cut_off() {
-        assert_eq!(unqualified(&format!("{MACHINE}:live")), MACHINE);
-        assert_eq!(unqualified(MACHINE), MACHINE);
     }
 }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::StackCode;
 use super::finding::Severity;
-use crate::domain::inbound::routes::{Route, Routes, Target, unqualified};
+use crate::domain::inbound::arn::unqualified;
+use crate::domain::inbound::routes::{Route, Routes, Target};
 use crate::domain::ports::{Answer, Compiled, CompiledRoutes};
 pub use report::{StackFinding, StackReport};
 pub use step_functions::StepFunctionsMachines;

@@ -12,7 +12,7 @@ use super::routes::Route;
 use super::scalars;
 use super::source::Source;
 use super::template::{Resource, Template, did_you_mean, listed};
-use crate::domain::inbound::routes::unqualified;
+use crate::domain::inbound::arn::unqualified;
 use crate::tools::template::{Place, below};
 
 /// The properties with the name of a state machine.

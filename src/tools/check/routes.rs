@@ -15,7 +15,8 @@ use super::findings::Findings;
 use super::functions::{Function, Part};
 use super::source::Source;
 use super::template::{Template, is_unresolved};
-use crate::domain::inbound::routes::{LOOP, Problem, Routes, unqualified};
+use crate::domain::inbound::arn::unqualified;
+use crate::domain::inbound::routes::{LOOP, Problem, Routes};
 use crate::tools::template::{ACCOUNT, PIECE, REGION, STACK, below, reply_of_express};
 
 /// One route, valid or not.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::model::{Answered, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
 use crate::domain::fault::Fault;
+use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, execution_name_of};
-use crate::domain::inbound::routes::{Routes, unqualified};
+use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Listed as Execution, Listing};
 use crate::tools::trace::assemble::targets;
 use crate::tools::trace::lines::Line;
@@ -209,9 +210,8 @@ fn executions(row: &mut Row, routes: &Routes) {
             continue;
         };
         let name = execution_name_of(&leg.route, topic, sequence, digits);
-        let arn = unqualified(machine).replacen(":stateMachine:", ":execution:", 1);
         leg.run = Some(Ran {
-            arn: format!("{arn}:{name}"),
+            arn: execution_arn(machine, &name),
             started_at: row.at,
             ..Ran::default()
         });

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use tokio::sync::broadcast;
 
 use super::model::{Answered, Delivery, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
+use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::key;
 use crate::domain::inbound::message::{Body, TopicMessage};
 use crate::domain::inbound::request::{Request, request};
-use crate::domain::inbound::routes::{Routes, unqualified};
+use crate::domain::inbound::routes::Routes;
 use crate::tools::local::flow::Answer;
 use crate::tools::local::topics::broker::{Message, Value};
 use crate::tools::trace::sources::Execution;
@@ -176,11 +177,7 @@ impl Feed {
             let started = matches!(target.outcome.as_str(), "started" | "duplicate");
             let route = routes.enabled(&target.route).filter(|_| started);
             let arn = route.and_then(|route| match request(&entry.message, route).ok()? {
-                Request::Start(new) => {
-                    let machine = unqualified(new.state_machine);
-                    let machine = machine.replacen(":stateMachine:", ":execution:", 1);
-                    Some(format!("{machine}:{}", new.name))
-                }
+                Request::Start(new) => Some(execution_arn(new.state_machine, &new.name)),
                 _ => None,
             });
             let run = arn.map(|arn| Ran {

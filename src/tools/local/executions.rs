@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::happening::{Answer, Happening};
+use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::execution_name_of;
-use crate::domain::inbound::routes::{Routes, Target, unqualified};
+use crate::domain::inbound::routes::{Routes, Target};
 use crate::tools::trace::history::History;
 use crate::tools::trace::model::Failure;
 use crate::tools::trace::sources::Workflows as _;
@@ -73,9 +74,8 @@ impl Executions {
             let route = routes.iter().find(|route| route.name == target.route)?;
             match &route.to {
                 Target::StateMachine { arn, key: None, .. } => {
-                    let arn = unqualified(arn).replacen(":stateMachine:", ":execution:", 1);
                     let name = execution_name_of(&route.name, topic, number, &answer.id);
-                    Some(Search::Arn(format!("{arn}:{name}")))
+                    Some(Search::Arn(execution_arn(arn, &name)))
                 }
                 Target::StateMachine { arn, .. } => Some(Search::Message {
                     machine: arn.clone(),

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
-pub(super) use self::runs::execution_arn;
 use super::assemble::{Known, assemble};
 use super::context::Context;
 use super::lines::Line;
@@ -17,6 +16,7 @@ use super::subject::Subject;
 use super::verdict::verdicts;
 use super::words::time;
 use crate::domain::fault::Fault;
+use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name, keyed_execution_name};
 use crate::domain::inbound::routes::{Routes, Target};
 use crate::tools::letters::{DeadQueue, Origin};

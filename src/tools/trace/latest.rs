@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::assemble::{Known, assemble};
-use super::gather::execution_arn;
 use super::lines::Line;
 use super::model::{Part, Target, Unanswered, What};
 use super::show::{moment, shown};
 use super::sources::{Needle, Sources, Window};
+use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, execution_name_of, is_named_after};
 use crate::domain::inbound::routes::{Routes, Target as To};
 use crate::tools::terminal::{Style, seconds};

@@ -10,6 +10,7 @@ use super::cursor::OLDEST_END;
 use super::watch::Watched;
 use super::{Budget, DESCRIBED, Failed, Job, Sweep, Turn, with_retries};
 use crate::domain::fault::FaultKind;
+use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::id_in_name;
 use crate::domain::outbound::ledger::ledger_id;
 use crate::domain::ports::Listed;
@@ -27,12 +28,6 @@ pub(super) struct Resolved {
     pub left: usize,
     /// How many need no further look.
     pub settled: usize,
-}
-
-/// The ARN of an execution.
-fn arn(state_machine: &str, name: &str) -> String {
-    let executions = state_machine.replacen(":stateMachine:", ":execution:", 1);
-    format!("{executions}:{name}")
 }
 
 impl Sweep {
@@ -80,7 +75,7 @@ impl Sweep {
             settled: 0,
         };
         let machine = job.state_machine.clone();
-        let id = |one: &Watched| ledger_id(&arn(&machine, &one.name), one.redrives);
+        let id = |one: &Watched| ledger_id(&execution_arn(&machine, &one.name), one.redrives);
         let ids: Vec<String> = gone.iter().map(id).collect();
         let Some(known) = self.known(&ids, turn.budget).await? else {
             return Ok(None);
@@ -108,7 +103,7 @@ impl Sweep {
             }
             described += 1;
             turn.tally.described += 1;
-            let arn = arn(&machine, &one.name);
+            let arn = execution_arn(&machine, &one.name);
             let found = with_retries(turn.budget, || self.listing.look(&arn)).await;
             let found = match found {
                 Some(Err(fault)) if fault.kind == FaultKind::Permanent => {

@@ -6,7 +6,7 @@ use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
 
 use super::{Machine, Machines, Open};
 use crate::adapters::aws::fault::fault;
-use crate::domain::inbound::routes::unqualified;
+use crate::domain::inbound::arn::unqualified;
 use crate::domain::ports::Answer;
 
 /// The largest page of both lists.

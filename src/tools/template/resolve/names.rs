@@ -1,9 +1,9 @@
 //! Names and ARNs of a made-up account.
 
+use crate::domain::inbound::arn::unqualified;
 use serde_json::Value;
 
 use super::{PIECE, Resolver, text, unresolved};
-use crate::domain::inbound::routes::unqualified;
 
 pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "us-east-1";

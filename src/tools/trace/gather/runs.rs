@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Gathering;
+use crate::domain::inbound::arn::{execution_arn, unqualified};
 use crate::domain::inbound::envelope::own_envelope;
 use crate::domain::inbound::execution_name::{execution_name_of, is_named_after};
 use crate::domain::inbound::message::TopicMessage;
-use crate::domain::inbound::routes::{Routes, unqualified};
+use crate::domain::inbound::routes::Routes;
 use crate::domain::outbound::ledger::ledger_id;
 use crate::tools::letters::Origin;
 use crate::tools::trace::assemble::{Known, assemble};
@@ -148,12 +149,6 @@ impl Gathering<'_> {
         };
         known.runs.push((route.map(|(route, _)| route), at, run));
     }
-}
-
-/// The ARN of an execution.
-pub(in crate::tools::trace) fn execution_arn(machine: &str, name: &str) -> String {
-    let arn = unqualified(machine).replacen(":stateMachine:", ":execution:", 1);
-    format!("{arn}:{name}")
 }
 
 /// The message in an execution's input, if the bridge wrote it.

@@ -6,9 +6,8 @@ use serde_json::Value;
 
 use super::ReadRoute;
 use super::reader::Reader;
-use crate::domain::inbound::routes::{
-    FieldPath, Input, Resume, Stop, Target, Template, unqualified,
-};
+use crate::domain::inbound::arn::unqualified;
+use crate::domain::inbound::routes::{FieldPath, Input, Resume, Stop, Target, Template};
 
 /// Most characters in the ARN of a state machine, by StartExecution's model.
 pub const ARN_MAX: usize = 256;
