@@ -31,6 +31,7 @@ use crate::messages::{
     quicken, settle,
 };
 
+mod keyed;
 mod report;
 mod weather;
 
@@ -54,6 +55,8 @@ struct Sent {
     refused: BTreeMap<u16, usize>,
     /// Forged requests, and the accepted ones among them.
     forged: (usize, usize),
+    /// Keys of accepted messages.
+    keys: BTreeSet<u64>,
     /// Outcomes of the targets of accepted messages.
     outcomes: BTreeMap<String, usize>,
     slowest: Duration,
@@ -67,6 +70,17 @@ impl Sent {
             return;
         }
         self.taken.insert(number);
+        self.count_outcomes(answer);
+    }
+
+    fn count_keyed(&mut self, key: u64, status: u16, answer: &Value) {
+        if (200..300).contains(&status) {
+            self.keys.insert(key);
+            self.count_outcomes(answer);
+        }
+    }
+
+    fn count_outcomes(&mut self, answer: &Value) {
         for target in answer["targets"].as_array().into_iter().flatten() {
             let outcome = target["outcome"].as_str().unwrap_or("none").to_owned();
             *self.outcomes.entry(outcome).or_default() += 1;
@@ -128,7 +142,10 @@ async fn run(messages: u64, seed: u64) -> Report {
         let from = json!({"cache": "demo", "topic": "uppercase-in"});
         add_routes(
             template,
-            &[json!({"name": "audit", "from": from, "to": {"eventBus": "default"}})],
+            &[
+                json!({"name": "audit", "from": from, "to": {"eventBus": "default"}}),
+                keyed::route(),
+            ],
         )
     })
     .await
@@ -156,29 +173,31 @@ async fn run(messages: u64, seed: u64) -> Report {
     settle(stack, &["UppercaseWorkflow"]).await;
     replay_unparked(stack).await;
     settle(stack, &["UppercaseWorkflow"]).await;
-    let before_sweep = distinct(&publications.on("uppercase-out"));
+    let results =
+        || distinct(&publications.on("uppercase-out")) + distinct(&publications.on(keyed::RESULTS));
+    let before_sweep = results();
     // In a long run the sweep's schedule fires too: a pass cut off by a fault resumes first and sees nothing newer.
     // On a busy machine a pass over thousands of executions takes several invocations.
     for round in 0..SWEEPS {
-        let open = || distinct(&publications.on("uppercase-out")) < sent.taken.len();
-        if round >= 2 && !open() {
+        if round >= 2 && results() >= sent.taken.len() + sent.keys.len() {
             break;
         }
         invoke(stack, "SweepFunction").await;
         settle(stack, &["UppercaseWorkflow"]).await;
     }
     let published = publications.on("uppercase-out");
+    let keyed = publications.on(keyed::RESULTS);
     let mut report = Report {
         seed,
         messages,
-        swept: distinct(&published) - before_sweep,
+        swept: results() - before_sweep,
         weather,
         lost_answers: report::lost_answers(&faulty),
         logs: report::Logs::read(&stack.logs().await.unwrap()),
         ..Report::default()
     };
-    check(&mut report, stack, &sent, &published).await;
-    let elsewhere = publications.count() - published.len();
+    check(&mut report, stack, &sent, &published, &keyed).await;
+    let elsewhere = publications.count() - published.len() - keyed.len();
     if elsewhere > 0 {
         let problem = format!("{elsewhere} results were published elsewhere");
         report.problems.push(problem);
@@ -242,17 +261,29 @@ async fn send(
             let began = Instant::now();
             let signed_with = secret.lock().unwrap().clone();
             let (status, answer) = post_signed(http, stack, &signed_with, &body).await;
-            (number, status, answer, began.elapsed(), forged)
+            let took = began.elapsed();
+            let keyed = match keyed::after(number) {
+                Some((key, body)) => {
+                    let signed_with = secret.lock().unwrap().clone();
+                    let (status, answer) = post_signed(http, stack, &signed_with, &body).await;
+                    Some((key, status, answer))
+                }
+                None => None,
+            };
+            (number, status, answer, took, forged, keyed)
         }
     });
     let mut posts = std::pin::pin!(posts.buffer_unordered(AT_ONCE));
     let (mut sent, mut printed) = (Sent::default(), Instant::now());
-    while let Some((number, status, answer, took, forged)) = posts.next().await {
+    while let Some((number, status, answer, took, forged, keyed)) = posts.next().await {
         if let Some(status) = forged {
             sent.forged.0 += 1;
             sent.forged.1 += usize::from((200..300).contains(&status));
         }
         sent.count(number, status, &answer, took);
+        if let Some((key, status, answer)) = keyed {
+            sent.count_keyed(key, status, &answer);
+        }
         if printed.elapsed() > PROGRESS_EVERY {
             printed = Instant::now();
             eprintln!(
@@ -267,10 +298,22 @@ async fn send(
 }
 
 /// Compares the results with the guarantees.
-async fn check(report: &mut Report, stack: &Stack, sent: &Sent, published: &[String]) {
-    let mut problems = Vec::new();
+async fn check(
+    report: &mut Report,
+    stack: &Stack,
+    sent: &Sent,
+    published: &[String],
+    keyed: &[String],
+) {
+    let mut executions = executions(stack, "UppercaseWorkflow").await;
+    let with_key = keyed::split(&mut executions);
+    let (times, mut problems) = keyed::check(&sent.keys, &with_key, keyed);
+    for (name, times) in &times {
+        report.count_duplicates(name, *times);
+    }
+    report.keyed = (sent.keys.len(), with_key.len(), keyed.len());
     let mut names: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for execution in executions(stack, "UppercaseWorkflow").await {
+    for execution in executions {
         let Some(number) = sequence_in_name(&execution.name, "uppercase") else {
             problems.push(format!(
                 "an execution of an unknown message: {}",

@@ -20,6 +20,8 @@ pub struct Report {
     pub sent: Sent,
     pub executions: usize,
     pub published: usize,
+    /// Keys of accepted messages, executions with a key, and their publications.
+    pub keyed: (usize, usize, usize),
     /// Results published only by the sweep.
     pub swept: usize,
     /// Events on the bus, and distinct messages among them.
@@ -120,6 +122,11 @@ impl fmt::Display for Report {
             f,
             "  published   {}, {} of them found by the sweep",
             self.published, self.swept
+        )?;
+        let (keys, executions, published) = self.keyed;
+        writeln!(
+            f,
+            "  keys        {keys}, {executions} executions, {published} published"
         )?;
         writeln!(
             f,
