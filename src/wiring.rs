@@ -22,7 +22,8 @@ use crate::domain::inbound::queues::Queues;
 use crate::domain::inbound::routes::{Routes, Target};
 use crate::domain::inbound::secrets::SecretCache;
 use crate::domain::ports::{
-    Answer, EventBus as _, Executions as _, NO_ROUTES, NewEvent, Register as _, RoutesParameter,
+    Answer, EventBus as _, NO_ROUTES, NewEvent, NewExecution, Register as _, RoutesParameter,
+    Workflows as _,
 };
 use crate::entrypoints::http::Webhook;
 use crate::entrypoints::routes::Collector;
@@ -118,7 +119,12 @@ pub async fn connect_targets(aws: &SdkConfig, routes: &LiveRoutes) {
     let leads_to = |is_one: fn(&Target) -> bool| known.iter().any(|route| is_one(&route.to));
     let workflows = async {
         if routes.has_collected() || leads_to(|to| !matches!(to, Target::EventBus { .. })) {
-            let _ = StepFunctions::new(&opening).describe("none").await;
+            let execution = NewExecution {
+                state_machine: "none",
+                name: "none".to_owned(),
+                input: "{}".to_owned(),
+            };
+            let _ = StepFunctions::new(&opening).start(&execution, "").await;
         }
     };
     let events = async {

@@ -3,6 +3,8 @@
 //! The SDKs sign, resolve endpoints, parse errors and hold credentials. Their retries and time-outs are off:
 //! [`crate::domain::retry`] repeats calls, since it knows the deadline and reads the failures that a 200 may hide.
 
+use std::sync::LazyLock;
+
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
@@ -82,6 +84,14 @@ pub async fn of_machine() -> Result<SdkConfig, RootsError> {
 pub fn opening(config: &SdkConfig) -> Option<SdkConfig> {
     let opener = Opener(config.http_client()?);
     Some(config.to_builder().http_client(opener).build())
+}
+
+/// A client made at its first call, for services that few messages need. Making one parses the SDK's list of partitions.
+type OnDemand<C> = LazyLock<C, Box<dyn FnOnce() -> C + Send>>;
+
+fn on_demand<C: 'static>(aws: &SdkConfig, client: fn(&SdkConfig) -> C) -> OnDemand<C> {
+    let aws = aws.clone();
+    LazyLock::new(Box::new(move || client(&aws)))
 }
 
 /// Endpoints from variables.

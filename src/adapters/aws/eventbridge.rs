@@ -6,15 +6,16 @@ use aws_sdk_eventbridge::operation::RequestId as _;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 
 use super::fault::{entry_fault, fault};
+use super::{OnDemand, on_demand};
 use crate::domain::fault::Fault;
 use crate::domain::ports::{Answer, EventBus, NewEvent};
 
 /// Puts events on buses.
-pub struct EventBridge(Client);
+pub struct EventBridge(OnDemand<Client>);
 
 impl EventBridge {
     pub fn new(aws: &SdkConfig) -> Self {
-        Self(Client::new(aws))
+        Self(on_demand(aws, Client::new))
     }
 }
 

@@ -9,6 +9,7 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::fault::fault;
+use super::{OnDemand, on_demand};
 use crate::domain::fault::Fault;
 use crate::domain::ports::{Answer, Objects};
 
@@ -19,17 +20,19 @@ const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 /// A URL expires with the credentials that signed it, even before `ttl`: a role's credentials live for some hours, and the
 /// function cannot see their end. A lifecycle rule of the bucket deletes the objects.
 pub struct S3Objects {
-    client: Client,
+    client: OnDemand<Client>,
     bucket: String,
 }
 
 impl S3Objects {
     pub fn new(aws: &SdkConfig, bucket: String) -> Self {
-        // TLS and the signature protect the value already.
-        let config = Builder::from(aws)
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        let client = Client::from_conf(config.build());
+        let client = on_demand(aws, |aws| {
+            // TLS and the signature protect the value already.
+            let config = Builder::from(aws)
+                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            Client::from_conf(config.build())
+        });
         Self { client, bucket }
     }
 

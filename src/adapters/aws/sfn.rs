@@ -4,8 +4,14 @@ use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
+use aws_sdk_sfn::config::Builder;
 use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus, IncludedData};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
 
 use super::fault::{fault, unproven};
 use crate::domain::fault::Fault;
@@ -28,26 +34,55 @@ pub struct StepFunctions(Client);
 
 impl StepFunctions {
     pub fn new(aws: &SdkConfig) -> Self {
-        Self(Client::new(aws))
+        Self(Client::from_conf(
+            Builder::from(aws).interceptor(TraceHeader).build(),
+        ))
+    }
+}
+
+tokio::task_local! {
+    /// The trace of the execution being started.
+    static TRACE: String;
+}
+
+/// Adds the header to starts: the SDK would send the trace of Lambda's invocation, and Step Functions prefers the header to
+/// the body. Set on each call by `customize()`, it would make a configuration for each.
+#[derive(Debug)]
+struct TraceHeader;
+
+#[dyn_dispatch_hint]
+impl Intercept for TraceHeader {
+    fn name(&self) -> &'static str {
+        "TraceHeader"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Ok(trace) = TRACE.try_get() {
+            context
+                .request_mut()
+                .headers_mut()
+                .insert(TRACE_HEADER, trace);
+        }
+        Ok(())
     }
 }
 
 impl Workflows for StepFunctions {
     fn start<'a>(&'a self, execution: &'a NewExecution<'a>, trace: &'a str) -> Answer<'a, Started> {
         Box::pin(async move {
-            let trace = trace.to_owned();
             let call = self
                 .0
                 .start_execution()
                 .state_machine_arn(execution.state_machine)
                 .name(&execution.name)
                 .input(&execution.input)
-                .customize()
-                // The SDK would send the trace of Lambda's invocation, and Step Functions prefers the header to the body.
-                .mutate_request(move |request| {
-                    request.headers_mut().insert(TRACE_HEADER, trace.clone());
-                });
-            match call.send().await {
+                .send();
+            match TRACE.scope(trace.to_owned(), call).await {
                 Ok(started) if started.execution_arn.is_empty() => Err(unproven("StartExecution")),
                 Ok(_) => Ok(Started::Now),
                 Err(e)

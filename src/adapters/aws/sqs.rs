@@ -7,19 +7,20 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::fault::{fault, unproven};
+use super::{OnDemand, on_demand};
 use crate::domain::fault::Fault;
 use crate::domain::ports::{Answer, Backlog, Queue, Receipts};
 
 /// One queue.
 pub struct SqsQueue {
-    client: Client,
+    client: OnDemand<Client>,
     url: String,
 }
 
 impl SqsQueue {
     pub fn new(aws: &SdkConfig, url: String) -> Self {
         Self {
-            client: Client::new(aws),
+            client: on_demand(aws, Client::new),
             url,
         }
     }
