@@ -5,12 +5,9 @@
 
 pub mod assemble;
 pub mod context;
-pub mod failure;
 pub mod gather;
 pub mod history;
 pub mod latest;
-pub mod ledger;
-pub mod letters;
 pub mod lines;
 pub mod links;
 pub mod logs;

@@ -13,7 +13,6 @@ use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::execution_name_of;
 use crate::domain::inbound::routes::{Routes, Target};
 use crate::tools::trace::history::History;
-use crate::tools::trace::model::Failure;
 use crate::tools::trace::sources::Workflows as _;
 
 /// An execution of a short workflow ends within a few polls; a long one is polled ever more rarely.
@@ -162,13 +161,9 @@ impl Started {
         let status = execution.status.as_str().to_owned();
         let history = History::new(&self.executions.config);
         let states = history.states(&execution.execution_arn, false).await;
-        let states = states.unwrap_or_default();
-        let cause = execution.cause.as_deref();
-        let failed = Failure::of(&status, &states, cause);
-        let parts: Vec<_> = [execution.error.as_deref(), cause]
-            .into_iter()
-            .flatten()
-            .collect();
+        let (states, failed) = states.unwrap_or_default();
+        let parts = [execution.error.as_deref(), execution.cause.as_deref()];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
         Happening::Execution {
             name: execution.name.unwrap_or_default(),
             took,

@@ -23,35 +23,45 @@ pub struct Known {
     pub id: Option<String>,
 }
 
+impl Known {
+    /// The message with this id.
+    pub fn of(id: Option<&str>) -> Self {
+        Self {
+            id: id.map(ToOwned::to_owned),
+            ..Self::default()
+        }
+    }
+}
+
 /// The head and the events, oldest first.
 pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
     let lines = distinct(&known.lines);
     let mut events: Vec<Event> = lines.iter().filter_map(|line| event(line)).collect();
-    let stated: HashSet<(Option<String>, String)> = events.iter().filter_map(dead_letter).collect();
+    // Route and reason.
+    let dead_letter = |event: &Event| match &event.what {
+        What::DeadLettered { reason, .. } => Some((event.route.clone(), reason.clone())),
+        _ => None,
+    };
+    let stated: HashSet<_> = events.iter().filter_map(dead_letter).collect();
     for (route, started_at, run) in &known.runs {
+        let ran = What::Ran(Box::new(run.clone()));
         events.push(Event::new(
             *started_at,
             Part::Workflow,
             route.as_deref(),
-            What::Ran(Box::new(run.clone())),
+            ran,
         ));
     }
     // A letter's time is from another clock, or from the beginning of the call.
-    let came_in = events
-        .iter()
-        .find(|event| matches!(event.what, What::Answered { .. }));
-    let came_in = came_in.map_or(i64::MIN, |event| event.at);
+    let came_in = came_in(&events).unwrap_or(i64::MIN);
     for letter in &known.letters {
-        let reason = letter
-            .reason
-            .map_or("moved_by_sqs", Reason::name)
-            .to_owned();
+        let reason = letter.reason.map_or("moved_by_sqs", Reason::name);
         // The log's line has more details than the letter.
-        if stated.contains(&(letter.route.clone(), reason.clone())) {
+        if stated.contains(&(letter.route.clone(), reason.to_owned())) {
             continue;
         }
         let what = What::DeadLettered {
-            reason,
+            reason: reason.to_owned(),
             error: letter.reason.map(|_| letter.detail.clone()),
             attempts: letter.attempts,
         };
@@ -85,19 +95,23 @@ impl Event {
     }
 }
 
+/// When the webhook took the message.
+fn came_in(events: &[Event]) -> Option<i64> {
+    let mut events = events.iter();
+    let answered = events.find(|event| matches!(event.what, What::Answered { .. }));
+    answered.map(|event| event.at)
+}
+
 /// Moves the redrive's events to the start of their workflow: its line is logged while the workflow runs already.
 fn date_by_starts(events: &mut [Event]) {
-    let starts: Vec<(Option<String>, i64)> = events
-        .iter()
-        .filter(|event| event.part == Part::Workflow)
+    let starts = events.iter().filter(|event| event.part == Part::Workflow);
+    let starts: Vec<_> = starts
         .map(|event| (event.route.clone(), event.at))
         .collect();
     for event in events {
-        let just_before = |at: i64| (0..ATTEMPT_MS).contains(&(event.at - at));
-        let of_route =
-            |(route, at): &&(Option<String>, i64)| *route == event.route && just_before(*at);
-        if let (What::Redriven { .. }, Some((_, at))) = (&event.what, starts.iter().find(of_route))
-        {
+        let mut of_route = starts.iter().filter(|(route, _)| *route == event.route);
+        let start = of_route.find(|(_, at)| (0..ATTEMPT_MS).contains(&(event.at - at)));
+        if let (What::Redriven { .. }, Some((_, at))) = (&event.what, start) {
             event.at = *at;
         }
     }
@@ -115,18 +129,15 @@ fn distinct(lines: &[Line]) -> Vec<&Line> {
     kept
 }
 
-/// The route and reason of a dead letter's event.
-fn dead_letter(event: &Event) -> Option<(Option<String>, String)> {
-    match &event.what {
-        What::DeadLettered { reason, .. } => Some((event.route.clone(), reason.clone())),
-        _ => None,
-    }
-}
-
 /// The event of a line; none where a field is missing.
 fn event(line: &Line) -> Option<Event> {
     let owned = |field| line.text(field).map(ToOwned::to_owned);
     let (route, outcome, error) = (line.text("route"), line.text("outcome"), error(line));
+    let dead = |reason: &str| What::DeadLettered {
+        reason: reason.to_owned(),
+        error: error.clone(),
+        attempts: None,
+    };
     let mut at = line.at_ms;
     let what = match (line.part, line.text("code"), outcome) {
         (Part::Webhook, Some(code), _) => {
@@ -141,19 +152,11 @@ fn event(line: &Line) -> Option<Event> {
             }
         }
         (Part::Redrive, _, Some("waits")) => What::Waits { error },
-        (Part::Redrive, _, Some(outcome)) if is_reason(outcome) => What::DeadLettered {
-            reason: outcome.to_owned(),
-            error,
-            attempts: None,
-        },
+        (Part::Redrive, _, Some(outcome)) if is_reason(outcome) => dead(outcome),
         (Part::Redrive, _, Some(outcome)) => What::Redriven {
             outcome: outcome.to_owned(),
         },
-        (_, None, None) if line.text("reason").is_some() => What::DeadLettered {
-            reason: owned("reason")?,
-            error,
-            attempts: None,
-        },
+        (_, None, None) if line.text("reason").is_some() => dead(line.text("reason")?),
         (Part::Completion, _, outcome) if line.text("execution.status").is_some() => What::Ended {
             status: status(line)?,
             outcome: outcome.unwrap_or_default().to_owned(),
@@ -216,10 +219,8 @@ pub(in crate::tools) fn targets(text: &str) -> Vec<Target> {
 
 fn published(line: &Line) -> Vec<String> {
     let to = line.text("published.to").unwrap_or_default();
-    to.split(' ')
-        .filter(|to| !to.is_empty())
-        .map(ToOwned::to_owned)
-        .collect()
+    let to = to.split(' ').filter(|to| !to.is_empty());
+    to.map(ToOwned::to_owned).collect()
 }
 
 /// Adds the replays, which write no log: a try after a dead letter implies one.
@@ -236,32 +237,20 @@ fn mark_replays(events: &mut Vec<Event>) {
         let tried = matches!(way, Part::Redrive | Part::Completion) && event.part != Part::Webhook;
         // A letter without a route may come back with one.
         if tried && (dead.remove(&key) || dead.remove(&(way, None))) {
-            marked.push(Event::new(
-                event.at,
-                Part::Replay,
-                event.route.as_deref(),
-                What::Replayed,
-            ));
+            let route = event.route.as_deref();
+            marked.push(Event::new(event.at, Part::Replay, route, What::Replayed));
         }
         match &event.what {
+            // Else still in the queue, so not replayed.
             What::DeadLettered { .. }
-                if matches!(event.part, Part::DeadLetters | Part::DeadResults) =>
+                if !matches!(event.part, Part::DeadLetters | Part::DeadResults) =>
             {
-                // Still in the queue, so not replayed.
-            }
-            What::DeadLettered { .. } => {
                 dead.insert(key);
             }
             What::Answered { code, targets, .. } => {
-                if code == "unrouted" {
-                    dead.insert((way, None));
-                }
-                for target in targets
-                    .iter()
-                    .filter(|target| target.outcome == "dead_lettered")
-                {
-                    dead.insert((way, Some(target.route.clone())));
-                }
+                dead.extend((code == "unrouted").then_some((way, None)));
+                let lost = targets.iter().filter(|one| one.outcome == "dead_lettered");
+                dead.extend(lost.map(|one| (way, Some(one.route.clone()))));
             }
             _ => {}
         }
@@ -272,44 +261,33 @@ fn mark_replays(events: &mut Vec<Event>) {
 
 fn head(known: &Known, lines: &[&Line], events: &[Event]) -> Head {
     let text = |field: &str| {
-        lines
-            .iter()
-            .find_map(|line| line.text(field))
-            .map(ToOwned::to_owned)
+        let found = lines.iter().find_map(|line| line.text(field));
+        found.map(ToOwned::to_owned)
     };
-    let letter = known
-        .letters
-        .iter()
-        .find_map(|letter| letter.message.as_ref());
+    let mut letters = known.letters.iter();
+    let letter = letters.find_map(|letter| letter.message.as_ref());
     let origin = known.origin.as_ref().or(letter);
     // The longest one: some lines have only the first digits.
-    let ids = lines
-        .iter()
-        .filter_map(|line| line.id())
-        .chain(known.id.as_deref());
+    let ids = lines.iter().filter_map(|line| line.id());
+    let ids = ids.chain(known.id.as_deref());
     let id = ids.max_by_key(|id| id.len()).map(ToOwned::to_owned);
-    let arrival = lines
-        .iter()
-        .find(|line| line.part == Part::Webhook && line.number("message.age_ms").is_some());
-    let came_in_at = events
-        .iter()
-        .find_map(|event| matches!(event.what, What::Answered { .. }).then_some(event.at));
-    let published_at = origin.map(|origin| origin.published_at).or_else(|| {
-        // The age counts up to the line's time.
-        Some(arrival?.at_ms - arrival?.number("message.age_ms")?)
-    });
+    let mut arrivals = lines.iter().filter(|line| line.part == Part::Webhook);
+    // The age counts up to the line's time.
+    let arrival =
+        arrivals.find_map(|line| Some((line, line.at_ms - line.number("message.age_ms")?)));
+    let published_at = origin.map(|origin| origin.published_at);
+    let published_at = published_at.or(arrival.map(|(_, published_at)| published_at));
+    let number = arrival.and_then(|(line, _)| line.number("message.sequence"));
+    let number = number.and_then(|number| number.try_into().ok());
     let xray_trace_id = text("xray_trace_id").or_else(|| trace_id(published_at?, id.as_deref()?));
     Head {
         cache: text("message.cache").or_else(|| origin.map(|origin| origin.cache.clone())),
         topic: text("message.topic").or_else(|| origin.map(|origin| origin.topic.clone())),
-        number: arrival
-            .and_then(|line| line.number("message.sequence"))
-            .and_then(|number| number.try_into().ok())
-            .or_else(|| origin.map(|origin| origin.number)),
+        number: number.or_else(|| origin.map(|origin| origin.number)),
         token_id: origin.and_then(|origin| origin.token_id.clone()),
         id,
         published_at,
-        came_in_at,
+        came_in_at: came_in(events),
         xray_trace_id,
     }
 }

@@ -18,8 +18,8 @@ use super::words::time;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name, keyed_execution_name};
-use crate::domain::inbound::routes::{Routes, Target};
-use crate::tools::letters::{DeadQueue, Origin};
+use crate::domain::inbound::routes::{Route, Routes, Target};
+use crate::tools::letters::{Dead, DeadQueue, Origin};
 
 /// The default range of logs, where neither the message nor `--since` sets it.
 const LOOK_BACK_MS: i64 = 24 * 3_600_000;
@@ -80,7 +80,7 @@ struct Gathering<'a> {
     unanswered: BTreeSet<Unanswered>,
 }
 
-impl Gathering<'_> {
+impl<'a> Gathering<'a> {
     /// The answer of a source; a failed source is recorded.
     fn answered<T>(&mut self, source: &str, answer: Result<T, Fault>) -> Option<T> {
         match answer {
@@ -95,12 +95,8 @@ impl Gathering<'_> {
 
     /// The messages of the query.
     async fn known(&mut self) -> Vec<Known> {
-        let subject = self.question.subject.clone();
-        match &subject {
-            Subject::Id(id) => vec![Known {
-                id: Some(id.clone()),
-                ..Known::default()
-            }],
+        match &self.question.subject {
+            Subject::Id(id) => vec![Known::of(Some(id))],
             Subject::Execution { arn, name } => vec![self.of_execution(arn.as_deref(), name).await],
             Subject::Key(key) => self.of_key(key).await,
             Subject::Number {
@@ -113,10 +109,7 @@ impl Gathering<'_> {
 
     /// The message of an execution, whose input has the time of the publication.
     async fn of_execution(&mut self, arn: Option<&str>, name: &str) -> Known {
-        let mut known = Known {
-            id: id_in_name(name).map(ToOwned::to_owned),
-            ..Known::default()
-        };
+        let mut known = Known::of(id_in_name(name));
         let arns = match arn {
             Some(arn) => vec![arn.to_owned()],
             None => self
@@ -128,10 +121,12 @@ impl Gathering<'_> {
         for arn in arns {
             self.add_run(&mut known, &arn, None).await;
         }
-        if let (Some(origin), None) = (&known.origin, self.question.since) {
-            self.window.since = origin.published_at - CLOCKS_MS;
-        } else if let (Some((_, started_at, _)), None) = (known.runs.first(), self.question.since) {
-            self.window.since = self.window.since.min(started_at - LOOK_BACK_MS);
+        if self.question.since.is_none() {
+            if let Some(origin) = &known.origin {
+                self.window.since = origin.published_at - CLOCKS_MS;
+            } else if let Some((_, started_at, _)) = known.runs.first() {
+                self.window.since = self.window.since.min(started_at - LOOK_BACK_MS);
+            }
         }
         known
     }
@@ -139,14 +134,13 @@ impl Gathering<'_> {
     /// The messages that started the executions of a key, one for each keyed route.
     async fn of_key(&mut self, key: &str) -> Vec<Known> {
         let routes = self.question.routes.into_iter().flat_map(Routes::iter);
-        let names = routes.filter_map(|route| {
-            let machine = route.key().and(route.to.state_machine())?;
-            let name = keyed_execution_name(&route.name, key);
-            Some((execution_arn(machine, &name), name))
-        });
-        let names: Vec<_> = names.collect();
         let mut found = Vec::new();
-        for (arn, name) in names {
+        for route in routes {
+            let Some(machine) = route.key().and(route.to.state_machine()) else {
+                continue;
+            };
+            let name = keyed_execution_name(&route.name, key);
+            let arn = execution_arn(machine, &name);
             let known = self.of_execution(Some(&arn), &name).await;
             found.extend((!known.runs.is_empty()).then_some(known));
         }
@@ -155,60 +149,41 @@ impl Gathering<'_> {
 
     /// One message for each id with this number in the webhook's log, or else in the dead letters.
     async fn of_number(&mut self, cache: &str, topic: &str, number: u64) -> Vec<Known> {
+        let Sources { logs, letters, .. } = self.sources;
         let needle = Needle::Number(number);
-        let found = self
-            .sources
-            .logs
-            .find(Part::Webhook, &needle, self.window)
-            .await;
-        let lines = self
-            .answered("the log of the webhook", found)
-            .unwrap_or_default();
+        let found = logs.find(Part::Webhook, &needle, self.window).await;
+        let lines = self.answered("the log of the webhook", found);
+        let lines = lines.unwrap_or_default();
         let lines = lines.iter().filter(|line| line.is_of(cache, topic, number));
-        let mut ids: BTreeSet<String> = lines
-            .filter_map(|line| line.id())
-            .map(ToOwned::to_owned)
-            .collect();
+        let ids = lines.filter_map(|line| line.id()).map(ToOwned::to_owned);
+        let mut ids: BTreeSet<String> = ids.collect();
         if ids.is_empty() {
             let is = |origin: &Origin| {
-                (origin.cache.as_str(), origin.topic.as_str(), origin.number)
-                    == (cache, topic, number)
+                (&*origin.cache, &*origin.topic, origin.number) == (cache, topic, number)
             };
-            let wanted = |dead: &crate::tools::letters::Dead| dead.message.as_ref().is_some_and(is);
-            let found = self
-                .sources
-                .letters
-                .find(DeadQueue::Messages, &wanted)
-                .await;
+            let wanted = |dead: &Dead| dead.message.as_ref().is_some_and(is);
+            let found = letters.find(DeadQueue::Messages, &wanted).await;
             let found = self.answered("the dead letters", found).unwrap_or_default();
             ids.extend(found.letters.into_iter().map(|letter| letter.id));
         }
-        ids.into_iter()
-            .map(|id| Known {
-                id: Some(id),
-                ..Known::default()
-            })
-            .collect()
+        ids.iter().map(|id| Known::of(Some(id))).collect()
     }
 
     /// The trace of one message; none without any event.
     async fn message(&mut self, mut known: Known) -> Option<Trace> {
         let name = match &self.question.subject {
-            Subject::Execution { name, .. } => Some(name.clone()),
+            Subject::Execution { name, .. } => Some(name.as_str()),
             _ => None,
         };
-        let digits = known
-            .id
-            .as_deref()
-            .map(|id| id.get(..NAME_ID_DIGITS).unwrap_or(id).to_owned());
-        let needle = Needle::Text(digits.or_else(|| name.clone())?);
+        let id = known.id.as_deref();
+        let digits = id.map(|id| id.get(..NAME_ID_DIGITS).unwrap_or(id));
+        let needle = Needle::Text(digits.or(name)?.to_owned());
         let looks = Part::LOGGING.map(|part| self.sources.logs.find(part, &needle, self.window));
         for (part, found) in Part::LOGGING.into_iter().zip(join_all(looks).await) {
             let lines = self.answered(&format!("the log of the {}", part.name()), found);
-            let about = |line: &Line| line.is_about(known.id.as_deref(), name.as_deref());
-            known
-                .lines
-                .extend(lines.unwrap_or_default().into_iter().filter(about));
+            let about = |line: &Line| line.is_about(known.id.as_deref(), name);
+            let lines = lines.unwrap_or_default().into_iter().filter(about);
+            known.lines.extend(lines);
         }
         self.runs(&mut known).await;
         let letters_seen = self.letters(&mut known).await;
@@ -216,28 +191,21 @@ impl Gathering<'_> {
         if events.is_empty() {
             return None;
         }
+        // An event of a result without a route has that of its execution.
+        let routes = known.runs.iter().filter_map(|(route, ..)| route.as_ref());
+        let routes: BTreeSet<&String> = routes.collect();
         for event in &mut events {
-            if event.route.is_none() {
-                event.route = self.route_of(event, &known);
+            let of_results = event.part == Part::Sweep || event.part.is_of_results();
+            if event.route.is_none() && of_results && routes.len() == 1 {
+                event.route = routes.first().map(|route| (*route).clone());
             }
         }
-        let waits = events
-            .iter()
-            .any(|event| matches!(event.part, Part::Webhook | Part::Redrive));
-        let parked = match waits {
-            true => {
-                let depth = self.sources.letters.parked().await;
-                self.answered("the parking queue", depth)
-            }
-            false => None,
-        };
-        let context = Context {
-            routes: self.question.routes,
-            now_ms: self.question.now_ms,
-            parked,
-            letters_seen,
-            place: &self.question.stack.place,
-        };
+        let mut parts = events.iter().map(|event| event.part);
+        let mut context = self.context(letters_seen);
+        if parts.any(|part| matches!(part, Part::Webhook | Part::Redrive)) {
+            let depth = self.sources.letters.parked().await;
+            context.parked = self.answered("the parking queue", depth);
+        }
         Some(Trace {
             routes: verdicts(&head, &events, &known, &context),
             links: self.question.stack.links(&head, &events),
@@ -249,88 +217,62 @@ impl Gathering<'_> {
     /// Searches the dead-letter queues that may have letters of the message. False where a search was incomplete.
     async fn letters(&mut self, known: &mut Known) -> bool {
         let (_, events) = assemble(known);
-        let context = Context {
-            routes: self.question.routes,
-            now_ms: self.question.now_ms,
-            parked: None,
-            letters_seen: false,
-            place: "",
-        };
-        let open = super::verdict::open(&events, &context);
-        let (id, arns) = (
-            known.id.clone(),
-            known
-                .runs
-                .iter()
-                .map(|(.., run)| run.arn.clone())
-                .collect::<Vec<_>>(),
-        );
+        let open = super::verdict::open(&events, &self.context(false));
+        let Known {
+            id, runs, letters, ..
+        } = known;
         let same = |found: &str| {
-            id.as_deref().is_some_and(|id| {
-                !found.is_empty() && (found.starts_with(id) || id.starts_with(found))
-            })
+            let id = id.as_deref().filter(|_| !found.is_empty());
+            id.is_some_and(|id| found.starts_with(id) || id.starts_with(found))
         };
         let mut seen = true;
-        for (queue, wanted) in [
-            (DeadQueue::Messages, open.message),
-            (DeadQueue::Results, open.result),
+        for (queue, wanted, source) in [
+            (DeadQueue::Messages, open.message, "the dead letters"),
+            (
+                DeadQueue::Results,
+                open.result,
+                "the dead letters of results",
+            ),
         ] {
             if !wanted {
                 continue;
             }
-            let is = |dead: &crate::tools::letters::Dead| match &dead.execution {
+            let is = |dead: &Dead| match &dead.execution {
                 Some(arn) => {
-                    arns.contains(arn)
-                        || id_in_name(arn.rsplit(':').next().unwrap_or(arn)).is_some_and(same)
+                    let name = arn.rsplit(':').next().unwrap_or(arn);
+                    runs.iter().any(|(.., run)| run.arn == *arn)
+                        || id_in_name(name).is_some_and(same)
                 }
                 None => queue == DeadQueue::Messages && same(&dead.id),
             };
             let found = self.sources.letters.find(queue, &is).await;
-            let source = match queue {
-                DeadQueue::Messages => "the dead letters",
-                DeadQueue::Results => "the dead letters of results",
-            };
-            match self.answered(source, found) {
-                Some(found) => {
-                    seen &= found.all;
-                    known.letters.extend(found.letters);
-                }
-                None => seen = false,
-            }
+            let found = self.answered(source, found).unwrap_or_default();
+            seen &= found.all;
+            letters.extend(found.letters);
         }
         seen
     }
 
-    /// The route of an event without one: that of its execution.
-    fn route_of(&self, event: &super::model::Event, known: &Known) -> Option<String> {
-        let only = |routes: BTreeSet<&String>| {
-            (routes.len() == 1)
-                .then(|| routes.first().map(|route| (*route).clone()))
-                .flatten()
-        };
-        match event.part {
-            Part::Sweep | Part::Completion | Part::DeadResults => only(
-                known
-                    .runs
-                    .iter()
-                    .filter_map(|(route, ..)| route.as_ref())
-                    .collect(),
-            ),
-            _ => None,
+    /// The input of verdicts, without the depth of the parking queue.
+    fn context(&self, letters_seen: bool) -> Context<'a> {
+        Context {
+            routes: self.question.routes,
+            now_ms: self.question.now_ms,
+            parked: None,
+            letters_seen,
+            place: &self.question.stack.place,
         }
     }
 
     /// Routes to state machines, as names and ARNs.
     fn machines(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         let routes = self.question.routes.into_iter().flat_map(Routes::iter);
-        let machine = |route: &crate::domain::inbound::routes::Route| match &route.to {
+        let routes = routes.filter(|route| wanted(&route.name));
+        let machine = |route: &Route| match &route.to {
             Target::StateMachine { arn, .. } => Some((route.name.clone(), arn.clone())),
             Target::EventBus { .. } | Target::Resume(_) | Target::Stop(_) => None,
         };
-        routes
-            .filter_map(machine)
-            .filter(|(name, _)| wanted(name))
-            .collect()
+        routes.filter_map(machine).collect()
     }
 
     fn nothing(&self) -> String {

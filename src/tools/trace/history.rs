@@ -7,7 +7,7 @@ use aws_sdk_sfn::types::StateMachineType;
 use crate::adapters::aws::fault::fault;
 use crate::domain::ports::Answer;
 use crate::tools::execution::history::{ms, page};
-use crate::tools::trace::model::State;
+use crate::tools::trace::model::{Failure, State};
 use crate::tools::trace::sources::{Execution, Workflows};
 use crate::tools::trace::states::states;
 
@@ -47,7 +47,11 @@ impl Workflows for History {
         })
     }
 
-    fn states<'a>(&'a self, arn: &'a str, payloads: bool) -> Answer<'a, Vec<State>> {
+    fn states<'a>(
+        &'a self,
+        arn: &'a str,
+        payloads: bool,
+    ) -> Answer<'a, (Vec<State>, Option<Failure>)> {
         Box::pin(async move {
             let (mut events, mut token) = (Vec::new(), None);
             loop {

@@ -1,7 +1,6 @@
 //! Links to details: pages of the console, or commands for the local stack.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use super::model::{Event, Head, Link, Part, What};
 
@@ -30,95 +29,73 @@ impl Stack {
     pub fn links(&self, head: &Head, events: &[Event]) -> Vec<Link> {
         let mut links = Vec::new();
         let mut add = |what: &str, to: String| {
-            let (what, link) = (what.to_owned(), to);
-            links.push(Link { what, to: link });
+            let what = what.to_owned();
+            links.push(Link { what, to });
         };
+        let (region, console) = (&self.region, self.console());
         if let Some((endpoint, account)) = &self.local {
-            let region = &self.region;
             let set = format!(
                 "export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=test AWS_REGION={region}"
             );
             add("to look closer", set);
         }
+        let local = self.local.is_some();
         for event in events {
             if let What::Ran(run) = &event.what {
-                let to = match &self.local {
-                    Some(_) => format!(
-                        "aws stepfunctions get-execution-history --execution-arn {}",
-                        run.arn
-                    ),
-                    None => format!(
-                        "{}/states/home?region={}#/v2/executions/details/{}",
-                        self.console(),
-                        self.region,
-                        run.arn
-                    ),
+                let arn = &run.arn;
+                let to = match local {
+                    true => {
+                        format!("aws stepfunctions get-execution-history --execution-arn {arn}")
+                    }
+                    false => {
+                        format!(
+                            "{console}/states/home?region={region}#/v2/executions/details/{arn}"
+                        )
+                    }
                 };
                 add("execution", to);
             }
         }
-        let parts: BTreeSet<Part> = events.iter().map(|event| event.part).collect();
-        for part in Part::LOGGING
-            .into_iter()
-            .filter(|part| parts.contains(part))
-        {
-            let (Some(group), Some(url)) = (
-                self.log_group(part),
-                output_of(part).and_then(|name| self.outputs.get(name)),
-            ) else {
-                continue;
-            };
-            let to = match &self.local {
-                Some(_) => {
-                    format!("aws logs filter-log-events --log-group-name {group}")
-                }
-                None => url.clone(),
-            };
-            add(&format!("log of the {}", part.name()), to);
+        for part in Part::LOGGING {
+            let url = output_of(part).and_then(|name| self.outputs.get(name));
+            let here = events.iter().any(|event| event.part == part);
+            if let (true, Some(url), Some(group)) = (here, url, self.log_group(part)) {
+                let to = match local {
+                    true => format!("aws logs filter-log-events --log-group-name {group}"),
+                    false => url.clone(),
+                };
+                add(&format!("log of the {}", part.name()), to);
+            }
         }
-        let waits = |what: &What| {
-            matches!(what, What::Waits { .. })
-                || matches!(what, What::Answered { targets, .. } if targets.iter().any(|one| one.outcome == "parked"))
+        if local {
+            return links;
+        }
+        let dead = |event: &Event, results: bool| {
+            let dead = matches!(event.what, What::DeadLettered { .. });
+            dead && event.part.is_of_results() == results
         };
-        let dead = |event: &Event| matches!(event.what, What::DeadLettered { .. });
-        let queues = [
+        let letters = events.iter().any(|event| dead(event, false));
+        let results = events.iter().any(|event| dead(event, true));
+        for (what, output, had) in [
             (
                 "parking queue",
                 "ParkedQueueConsole",
-                events.iter().any(|event| waits(&event.what)),
+                events.iter().any(waits),
             ),
-            (
-                "dead letters",
-                "DeadLetterQueueConsole",
-                events
-                    .iter()
-                    .any(|event| dead(event) && !event.part.is_of_results()),
-            ),
+            ("dead letters", "DeadLetterQueueConsole", letters),
             (
                 "dead letters of results",
                 "CompletionsDeadLetterQueueConsole",
-                events
-                    .iter()
-                    .any(|event| dead(event) && event.part.is_of_results()),
+                results,
             ),
-        ];
-        for (what, output, _) in queues
-            .into_iter()
-            .filter(|(.., had)| *had && self.local.is_none())
-        {
-            if let Some(url) = self.outputs.get(output) {
+        ] {
+            if let (true, Some(url)) = (had, self.outputs.get(output)) {
                 add(what, url.clone());
             }
         }
-        if let (Some(trace), None) = (&head.xray_trace_id, &self.local) {
-            add(
-                "trace, if it was sampled",
-                format!(
-                    "{}/cloudwatch/home?region={}#xray:traces/{trace}",
-                    self.console(),
-                    self.region
-                ),
-            );
+        if let Some(trace) = &head.xray_trace_id {
+            let to = format!("{console}/cloudwatch/home?region={region}#xray:traces/{trace}");
+            add("trace, if it was sampled", to);
         }
         links
     }
@@ -130,6 +107,15 @@ impl Stack {
             _ => "console.aws.amazon.com",
         };
         format!("https://{}.{domain}", self.region)
+    }
+}
+
+/// Whether the message waits in the parking queue after this event.
+fn waits(event: &Event) -> bool {
+    match &event.what {
+        What::Waits { .. } => true,
+        What::Answered { targets, .. } => targets.iter().any(|one| one.outcome == "parked"),
+        _ => false,
     }
 }
 

@@ -31,8 +31,8 @@ pub fn show(report: &Report, style: Style) -> String {
         sources.push(&unanswered.source);
     }
     for (error, sources) in &errors {
-        let could_not = style.bad("could not query");
-        let _ = writeln!(text, "{could_not} {}: {}", sources.join(", "), shown(error));
+        let (could_not, sources) = (style.bad("could not query"), sources.join(", "));
+        let _ = writeln!(text, "{could_not} {sources}: {}", shown(error));
     }
     if !errors.is_empty() {
         text.push('\n');
@@ -75,56 +75,66 @@ fn message(text: &mut String, trace: &Trace, style: Style) {
 }
 
 fn head(text: &mut String, head: &Head, style: Style) {
-    let unknown = || "?".to_owned();
-    let id = head.id.clone().unwrap_or_else(unknown);
     let place = match (&head.cache, &head.topic, head.number) {
         (Some(cache), Some(topic), Some(number)) => {
-            format!("  {}/{} number {number}", shown(cache), shown(topic))
+            format!("{}/{} number {number}", shown(cache), shown(topic))
         }
         _ => String::new(),
     };
-    let _ = writeln!(text, "message {}{place}", style.bold(id));
-    let mut facts = Vec::new();
-    if let Some(at) = head.published_at {
-        facts.push(format!("published {}", moment(at)));
-    }
-    if let Some(token) = &head.token_id {
-        facts.push(format!("token {}", shown(token)));
-    }
-    if let Some(trace) = &head.xray_trace_id {
-        facts.push(format!("trace {trace}"));
-    }
+    let id = style.bold(head.id.as_deref().unwrap_or("?"));
+    let _ = writeln!(text, "{}", spaced([format!("message {id}"), place]));
+    let fact = |fact: Option<String>| fact.unwrap_or_default();
+    let facts = spaced([
+        fact(
+            head.published_at
+                .map(|at| format!("published {}", moment(at))),
+        ),
+        fact(
+            head.token_id
+                .as_deref()
+                .map(|id| format!("token {}", shown(id))),
+        ),
+        fact(head.xray_trace_id.as_ref().map(|id| format!("trace {id}"))),
+    ]);
     if !facts.is_empty() {
-        let _ = writeln!(text, "  {}", style.dim(facts.join("  ")));
+        let _ = writeln!(text, "  {}", style.dim(facts));
     }
 }
 
-/// `before` has the errors of earlier lines, which a letter need not repeat.
+/// A line of the timeline. `before` has the errors of earlier lines, which a letter need not repeat.
 fn line(text: &mut String, event: &Event, before: &str, style: Style) {
-    let when = when(event.after_ms, event.at);
     let (outcome, facts) = described(event, before, style);
-    let route = event
-        .route
-        .as_deref()
-        .map_or(String::new(), |route| format!("{}  ", shown(route)));
-    let part = event.part.name();
-    let _ = writeln!(
+    let route = event.route.as_deref().map_or(String::new(), shown);
+    let what = spaced([route, outcome, facts.trim().to_owned()]);
+    row(
         text,
-        "{when:>12}  {part:<PART_WIDTH$}  {route}{outcome}{}",
-        if facts.trim().is_empty() {
-            String::new()
-        } else {
-            format!("  {}", facts.trim())
-        }
+        &when(event.after_ms, event.at),
+        event.part.name(),
+        &what,
     );
     if let What::Ran(run) = &event.what {
-        states(
-            text,
-            run,
-            event.at - event.after_ms.unwrap_or(event.at),
-            event.after_ms.is_some(),
-            style,
-        );
+        // The time of the publication.
+        let origin = event.after_ms.map(|after| event.at - after);
+        states(text, run, origin, style);
+    }
+}
+
+fn row(text: &mut String, when: &str, part: &str, what: &str) {
+    let _ = writeln!(text, "{when:>12}  {part:<PART_WIDTH$}  {what}");
+}
+
+/// The parts that are not empty, two spaces apart.
+fn spaced(parts: impl IntoIterator<Item = String>) -> String {
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("  ")
+}
+
+/// `1 retry`, `2 retries`; nothing for 0.
+fn counted(count: u32, one: &str, several: &str) -> String {
+    match count {
+        0 => String::new(),
+        1 => one.to_owned(),
+        n => several.replace('#', &n.to_string()),
     }
 }
 
@@ -141,21 +151,16 @@ pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> 
         } => {
             let status = status.map_or(String::new(), |status| format!("{status} "));
             let took = took_ms.map_or(String::new(), |ms| format!(" in {ms} ms"));
+            let targets = targets.iter();
             let targets: Vec<_> = targets
-                .iter()
                 .map(|Target { route, outcome }| format!("{} {outcome}", shown(route)))
                 .collect();
-            let facts = [targets.join(", "), error(why)];
-            let facts: Vec<_> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
-            let colour = if matches!(code.as_str(), "accepted") {
-                Style::good
-            } else {
-                Style::bad
+            let answer = format!("{status}{code}");
+            let answer = match code.as_str() {
+                "accepted" => style.good(answer),
+                _ => style.bad(answer),
             };
-            (
-                format!("{}{took}", colour(style, format!("{status}{code}"))),
-                facts.join("  "),
-            )
+            (answer + &took, spaced([targets.join(", "), error(why)]))
         }
         What::Redriven { outcome } => (style.good(outcome), String::new()),
         What::Waits { error: why } => ("tried in vain, goes on waiting".to_owned(), error(why)),
@@ -164,14 +169,11 @@ pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> 
             error: why,
             attempts,
         } => {
-            let attempts = match attempts {
-                None | Some(0) => String::new(),
-                Some(1) => "1 attempt  ".to_owned(),
-                Some(n) => format!("{n} attempts  "),
-            };
-            let repeated = why.as_deref().is_some_and(|why| before.contains(why));
-            let why = if repeated { String::new() } else { error(why) };
-            (style.bad(format!("dead letter: {reason}")), attempts + &why)
+            let attempts = counted(attempts.unwrap_or(0), "1 attempt", "# attempts");
+            let why = why.as_ref().filter(|why| !before.contains(*why));
+            let why = why.map_or(String::new(), |why| shown(why));
+            let outcome = style.bad(format!("dead letter: {reason}"));
+            (outcome, spaced([attempts, why]))
         }
         What::Replayed => (
             "put back by a replay, before this".to_owned(),
@@ -184,10 +186,9 @@ pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> 
             published,
             claims,
         } => {
-            let to = if published.is_empty() {
-                outcome.clone()
-            } else {
-                format!("published to {}", published.join(", "))
+            let to = match published.is_empty() {
+                true => outcome.clone(),
+                false => format!("published to {}", published.join(", ")),
             };
             let failed = if status == "SUCCEEDED" { "" } else { status };
             (to, format!("{failed} {}", claimed(*claims)))
@@ -204,14 +205,10 @@ pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> 
             level,
             text,
             error: why,
-        } => (
-            shown(text),
-            if level == "INFO" {
-                error(why)
-            } else {
-                format!("{level}  {}", error(why))
-            },
-        ),
+        } => {
+            let level = if level == "INFO" { "" } else { level };
+            (shown(text), spaced([level.to_owned(), error(why)]))
+        }
     }
 }
 
@@ -223,148 +220,94 @@ fn claimed(claims: Option<i64>) -> &'static str {
 }
 
 fn ran(run: &Run, started_at: i64, style: Style) -> (String, String) {
-    let colour = match run.status.as_str() {
-        "SUCCEEDED" => Style::good,
-        "RUNNING" | "EXPRESS" => Style::bold,
-        _ => Style::bad,
+    let status = match run.status.as_str() {
+        "SUCCEEDED" => style.good(&run.status),
+        "RUNNING" | "EXPRESS" => style.bold(&run.status),
+        _ => style.bad(&run.status),
     };
     let took = run
         .stopped_at
-        .map_or(String::new(), |at| format!(" in {}", span(at - started_at)));
-    let redriven = match run.redrives {
-        0 => String::new(),
-        1 => "  redriven once".to_owned(),
-        n => format!("  redriven {n} times"),
-    };
+        .map(|at| format!(" in {}", span(at - started_at)));
+    let redriven = counted(run.redrives, "redriven once", "redriven # times");
     let error = [run.error.as_deref(), run.cause.as_deref()];
     let error: Vec<_> = error.into_iter().flatten().map(shown).collect();
-    let error = if error.is_empty() {
-        String::new()
-    } else {
-        format!("  {}", error.join(": "))
-    };
-    (
-        format!("{}{took}", colour(style, &run.status)),
-        format!("{}{redriven}{error}", run.name),
-    )
+    let facts = spaced([run.name.clone(), redriven, error.join(": ")]);
+    (status + &took.unwrap_or_default(), facts)
 }
 
-fn states(text: &mut String, run: &Run, origin: i64, relative: bool, style: Style) {
+/// The states of an execution. `published_at` is the time of the message.
+fn states(text: &mut String, run: &Run, published_at: Option<i64>, style: Style) {
     if run.status == "EXPRESS" {
-        let _ = writeln!(
+        row(
             text,
-            "{:>12}  {:<PART_WIDTH$}  {}",
             "",
             "",
-            style.dim("an EXPRESS workflow has no history")
+            &style.dim("an EXPRESS workflow has no history"),
         );
     }
     for state in run.states.iter().take(MOST_STATES) {
-        let at = relative.then(|| state.entered_at - origin);
-        let _ = writeln!(
-            text,
-            "{:>12}  {:<PART_WIDTH$}  {}",
-            when(at, state.entered_at),
-            "",
-            state_line(state, style)
-        );
+        let after = published_at.map(|at| state.entered_at - at);
+        let when = when(after, state.entered_at);
+        row(text, &when, "", &state_line(state, style));
         for (name, value) in [("input", &state.input), ("output", &state.output)] {
             if let Some(value) = value {
-                let _ = writeln!(
-                    text,
-                    "{:>12}  {:<PART_WIDTH$}    {} {}",
-                    "",
-                    "",
-                    style.dim(name),
-                    shown(value)
-                );
+                let value = format!("  {} {}", style.dim(name), shown(value));
+                row(text, "", "", &value);
             }
         }
     }
     if let Some(failure) = &run.failure {
         let words = format!("failed {}", shown(&failure.words()));
-        let _ = writeln!(
-            text,
-            "{:>12}  {:<PART_WIDTH$}  {}",
-            "",
-            "",
-            style.bad(words)
-        );
+        row(text, "", "", &style.bad(words));
     }
-    if let Some(more) = run
-        .states
-        .len()
-        .checked_sub(MOST_STATES)
-        .filter(|more| *more > 0)
-    {
-        let _ = writeln!(
-            text,
-            "{:>12}  {:<PART_WIDTH$}  … and {more} more states",
-            "", ""
-        );
+    let more = run.states.len().saturating_sub(MOST_STATES);
+    if more > 0 {
+        row(text, "", "", &format!("… and {more} more states"));
     }
 }
 
 fn state_line(state: &State, style: Style) -> String {
-    let took = state.left_at.map_or(String::new(), |left| {
-        format!("  {}", span(left - state.entered_at))
-    });
-    let end = match state.end {
-        StateEnd::Open => "  is there now".to_owned(),
-        StateEnd::Left => String::new(),
-        StateEnd::Caught => "  failed, caught".to_owned(),
-        StateEnd::Failed => style.bad("  failed"),
+    let name = shown(&state.name);
+    let took = state.left_at.map(|left| span(left - state.entered_at));
+    let (name, end) = match state.end {
+        StateEnd::Open => (format!("· {name}"), "is there now".to_owned()),
+        StateEnd::Left => (format!("· {name}"), String::new()),
+        StateEnd::Caught => (format!("· {name}"), "failed, caught".to_owned()),
+        StateEnd::Failed => (style.bad(format!("✗ {name}")), style.bad("failed")),
     };
-    let retries = match state.retries {
-        0 => String::new(),
-        1 => "  1 retry".to_owned(),
-        n => format!("  {n} retries"),
-    };
-    let error = state
-        .error
-        .as_deref()
-        .map_or(String::new(), |error| format!("  {}", shown(error)));
-    let (mark, name) = match state.end {
-        StateEnd::Failed => (style.bad("✗"), style.bad(shown(&state.name))),
-        _ => ("·".to_owned(), shown(&state.name)),
-    };
-    format!("{mark} {name}{took}{end}{retries}{error}")
+    let retries = counted(state.retries, "1 retry", "# retries");
+    let error = state.error.as_deref().map_or(String::new(), shown);
+    spaced([name, took.unwrap_or_default(), end, retries, error])
 }
 
 fn verdict(text: &mut String, verdict: &Verdict, style: Style) {
-    let (mark, colour): (_, fn(Style, &str) -> String) = match &verdict.state {
-        RouteState::Published {
+    use RouteState as S;
+    let mark = match &verdict.state {
+        S::Published {
             status: Some(status),
             ..
         }
-        | RouteState::Silent { status, .. }
-        | RouteState::Unpublished { status, .. }
+        | S::Silent { status, .. }
+        | S::Unpublished { status, .. }
             if status != "SUCCEEDED" =>
         {
-            ("✗", |s, t| s.bad(t))
+            style.bad("✗")
         }
-        RouteState::Published { .. }
-        | RouteState::Silent { .. }
-        | RouteState::OnTheBus { .. }
-        | RouteState::Resumed { .. }
-        | RouteState::Express { .. } => ("✓", |s, t| s.good(t)),
-        RouteState::Running { .. }
-        | RouteState::Waits { .. }
-        | RouteState::Started { .. }
-        | RouteState::Unpublished { .. }
-        | RouteState::Other { .. } => ("…", |s, t| s.bold(t)),
-        _ => ("✗", |s, t| s.bad(t)),
+        S::Published { .. }
+        | S::Silent { .. }
+        | S::OnTheBus { .. }
+        | S::Resumed { .. }
+        | S::Express { .. } => style.good("✓"),
+        S::Running { .. }
+        | S::Waits { .. }
+        | S::Started { .. }
+        | S::Unpublished { .. }
+        | S::Other { .. } => style.bold("…"),
+        _ => style.bad("✗"),
     };
-    let route = verdict
-        .route
-        .as_deref()
-        .map_or(String::new(), |route| format!("{}: ", shown(route)));
-    let _ = writeln!(
-        text,
-        "{} {route}{}",
-        colour(style, mark),
-        shown(&verdict.sentence)
-    );
+    let route = verdict.route.as_deref();
+    let route = route.map_or(String::new(), |route| format!("{}: ", shown(route)));
+    let _ = writeln!(text, "{mark} {route}{}", shown(&verdict.sentence));
 }
 
 fn span(ms: i64) -> String {
@@ -378,20 +321,12 @@ pub(in crate::tools) fn when(after_ms: Option<i64>, at: i64) -> String {
     };
     let sign = if ms < 0 { '-' } else { '+' };
     let ms = ms.unsigned_abs();
-    match ms / 1000 {
-        0..600 => format!("{sign}{}.{:03} s", ms / 1000, ms % 1000),
-        seconds @ 600..86_400 => format!(
-            "{sign}{}:{:02}:{:02} h",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        ),
-        seconds => format!(
-            "{sign}{} d {:02}:{:02} h",
-            seconds / 86_400,
-            seconds / 3600 % 24,
-            seconds / 60 % 60
-        ),
+    let seconds = ms / 1000;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    match seconds {
+        0..600 => format!("{sign}{seconds}.{:03} s", ms % 1000),
+        600..86_400 => format!("{sign}{hours}:{minutes:02}:{:02} h", seconds % 60),
+        _ => format!("{sign}{} d {:02}:{minutes:02} h", hours / 24, hours % 24),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sources of a trace.
 
 use super::lines::Line;
-use super::model::{Entry, Part, State};
+use super::model::{Entry, Failure, Part, State};
 use crate::domain::ports::Answer;
 use crate::tools::letters::{Dead, DeadQueue};
 
@@ -31,8 +31,12 @@ pub trait Workflows: Send + Sync {
     /// None for an unknown or deleted execution.
     fn execution<'a>(&'a self, arn: &'a str) -> Answer<'a, Option<Execution>>;
 
-    /// The states that an execution entered, in order.
-    fn states<'a>(&'a self, arn: &'a str, payloads: bool) -> Answer<'a, Vec<State>>;
+    /// The states that an execution entered, in order, and where it failed.
+    fn states<'a>(
+        &'a self,
+        arn: &'a str,
+        payloads: bool,
+    ) -> Answer<'a, (Vec<State>, Option<Failure>)>;
 
     fn is_express<'a>(&'a self, state_machine: &'a str) -> Answer<'a, bool>;
 }

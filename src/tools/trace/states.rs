@@ -1,15 +1,21 @@
-//! An execution's history as the states that it entered.
+//! An execution's history as the states that it entered, and the place of its failure.
 
-use super::model::{State, StateEnd};
+use super::model::{Failure, State, StateEnd};
 use crate::tools::execution::outline::Outline;
 use crate::tools::execution::visits::visits;
 use crate::tools::execution::{Event, Status, Visit};
 
-/// The states in the order in which they were entered, across parallel branches.
-pub fn states(events: &[Event], payloads: bool) -> Vec<State> {
+/// The states in the order in which they were entered, across parallel branches, and where the execution failed.
+pub fn states(events: &[Event], payloads: bool) -> (Vec<State>, Option<Failure>) {
     let found = visits(events, &Outline::default());
+    let failing = found.failing.and_then(|index| found.visits.get(index));
+    let failure = failing.map(|visit| Failure {
+        state: Some(visit.name.clone()),
+        field: visit.field.clone(),
+        expression: visit.expression.clone(),
+    });
     let state = |visit| state(visit, payloads);
-    found.visits.into_iter().map(state).collect()
+    (found.visits.into_iter().map(state).collect(), failure)
 }
 
 fn state(visit: Visit, payloads: bool) -> State {
@@ -31,11 +37,23 @@ fn state(visit: Visit, payloads: bool) -> State {
     }
 }
 
+impl Failure {
+    /// `in Uppercase, field Output: $uppercase(1)`
+    pub fn words(&self) -> String {
+        let state = self.state.as_ref().map(|state| format!("in {state}"));
+        let field = self.field.as_ref().map(|field| format!("field {field}"));
+        let place: Vec<_> = state.into_iter().chain(field).collect();
+        let expression = self.expression.as_ref();
+        let expression = expression.map_or(String::new(), |text| format!(": {text}"));
+        place.join(", ") + &expression
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tools::execution::tests::events;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn each_end_has_its_word() {
@@ -52,35 +70,30 @@ mod tests {
             {"type": "TaskStateExited", "name": "Tells"},
             {"type": "WaitStateEntered", "name": "Waits"},
         ]));
-        let seen: Vec<_> = states(&events, true)
-            .into_iter()
-            .map(|s| (s.name, s.retries, s.end, s.error, s.input, s.output))
-            .collect();
-        let text = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            seen,
-            [
-                (
-                    "Asks".to_owned(),
-                    1,
-                    StateEnd::Left,
-                    text("Busy"),
-                    text("1"),
-                    text("2")
-                ),
-                (
-                    "Tells".to_owned(),
-                    0,
-                    StateEnd::Caught,
-                    text("Broken"),
-                    None,
-                    None
-                ),
-                ("Waits".to_owned(), 0, StateEnd::Open, None, None, None),
-            ]
-        );
+        let state = |name: &str, end, retries, error: Option<&str>| State {
+            name: name.to_owned(),
+            end,
+            retries,
+            error: error.map(str::to_owned),
+            ..State::default()
+        };
+        let asks = State {
+            input: Some("1".to_owned()),
+            output: Some("2".to_owned()),
+            ..state("Asks", StateEnd::Left, 1, Some("Busy"))
+        };
+        let tells = state("Tells", StateEnd::Caught, 0, Some("Broken"));
+        let waits = state("Waits", StateEnd::Open, 0, None);
+        let untimed = |state: State| State {
+            entered_at: 0,
+            left_at: None,
+            ..state
+        };
+        let seen = states(&events, true).0.into_iter().map(untimed);
+        assert_eq!(seen.collect::<Vec<_>>(), [asks, tells, waits]);
+        let quiet = states(&events, false).0;
         assert!(
-            states(&events, false)
+            quiet
                 .iter()
                 .all(|s| s.input.is_none() && s.output.is_none())
         );
@@ -92,6 +105,73 @@ mod tests {
             {"type": "WaitStateEntered", "name": "Waits"},
             {"type": "ExecutionAborted"},
         ]));
-        assert_eq!(states(&events, false)[0].end, StateEnd::Failed);
+        let (states, failure) = states(&events, false);
+        assert_eq!((states[0].end, failure), (StateEnd::Failed, None));
+    }
+
+    fn failure(list: Value) -> Option<String> {
+        let (_, failure) = states(&events(list), false);
+        failure.map(|failure| failure.words())
+    }
+
+    #[test]
+    fn a_cause_names_state_field_and_expression() {
+        for (name, cause, words) in [
+            (
+                "It's on",
+                "An error occurred while executing the state 'It's on' (entered at the event id #1). The JSONata expression '$a & 'b'' specified for the field 'Output/c' threw an error during evaluation. T2001: no",
+                "in It's on, field Output/c: $a & 'b'",
+            ),
+            (
+                "S",
+                "An error occurred while executing the state 'S' (entered at the event id #1). The JSONPath '$.a' specified for the field 'Variable' could not be found in the input '{}'",
+                "in S, field Variable: $.a",
+            ),
+            (
+                "W",
+                "The JSONata expression specified for the field 'Seconds' returned an unexpected result type.",
+                "in W, field Seconds",
+            ),
+        ] {
+            let found = failure(json!([
+                {"type": "PassStateEntered", "name": name},
+                {"type": "ExecutionFailed", "error": "States.Runtime", "cause": cause},
+            ]));
+            assert_eq!(found.as_deref(), Some(words), "{cause}");
+        }
+    }
+
+    #[test]
+    fn the_innermost_state_with_the_error_failed() {
+        let asks = json!([
+            {"type": "TaskStateEntered", "name": "Asks"},
+            {"type": "TaskScheduled"},
+            {"type": "TaskFailed", "error": "Busy"},
+            {"type": "TaskScheduled"},
+            {"type": "TaskSucceeded"},
+            {"type": "TaskStateExited", "name": "Asks"},
+            {"type": "ParallelStateEntered", "name": "Both"},
+            {"type": "ParallelStateStarted"},
+            {"type": "TaskStateEntered", "name": "One"},
+            {"type": "TaskScheduled"},
+            {"type": "TaskStateEntered", "name": "Two", "previous": 8},
+            {"type": "TaskScheduled"},
+            {"type": "TaskFailed", "error": "Broken", "previous": 10},
+            {"type": "ParallelStateFailed", "previous": 13},
+            {"type": "ExecutionFailed", "error": "Broken", "cause": "why"},
+        ]);
+        let first = |count: usize| json!(asks.as_array().unwrap()[..count]);
+        assert_eq!(failure(asks.clone()).as_deref(), Some("in One"));
+        assert_eq!(failure(first(14)), None);
+        for (end, words) in [
+            ("Succeeded", None),
+            ("Aborted", None),
+            ("TimedOut", Some("in Both")),
+        ] {
+            let mut events = first(8);
+            let end = json!({"type": format!("Execution{end}")});
+            events.as_array_mut().unwrap().push(end);
+            assert_eq!(failure(events).as_deref(), words);
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::model::{Event, Head, RouteState, Run, Verdict, What};
 use super::words::sentence;
 use crate::config::RepeatSettings;
+use crate::domain::inbound::routes::Routes;
 
 /// One verdict for each route of the message, or one without a route.
 pub fn verdicts(
@@ -13,10 +14,7 @@ pub fn verdicts(
     known: &Known,
     context: &Context<'_>,
 ) -> Vec<Verdict> {
-    let mut states: Vec<(Option<String>, RouteState)> = Vec::new();
-    for event in events {
-        apply(&mut states, event, context);
-    }
+    let mut states = States::of(events, context).0;
     for (route, state) in &mut states {
         finish(route.as_deref(), state, known, context);
     }
@@ -26,215 +24,188 @@ pub fn verdicts(
             route.is_some() || !matches!(state, RouteState::Dead { .. } | RouteState::Other { .. })
         });
     }
-    states
-        .into_iter()
-        .map(|(route, state)| Verdict {
-            sentence: sentence(&state, head, route.as_deref(), context),
-            route,
-            state,
-        })
-        .collect()
+    let verdict = |(route, state): (Option<String>, RouteState)| Verdict {
+        sentence: sentence(&state, head, route.as_deref(), context),
+        route,
+        state,
+    };
+    states.into_iter().map(verdict).collect()
 }
 
-fn apply(states: &mut Vec<(Option<String>, RouteState)>, event: &Event, context: &Context<'_>) {
-    let at = event.at;
-    let of = |states: &mut Vec<(Option<String>, RouteState)>, route: Option<&str>| {
-        states.iter().position(|(name, _)| name.as_deref() == route)
-    };
-    let mut set = |route: Option<&str>, state: RouteState| match of(states, route) {
-        Some(index) => states[index].1 = state,
-        None => states.push((route.map(ToOwned::to_owned), state)),
-    };
-    match &event.what {
-        What::Answered {
-            code,
-            targets,
-            error,
-            ..
-        } if targets.is_empty() => {
-            let state = match code.as_str() {
-                "unrouted" => RouteState::Dead {
-                    reason: code.clone(),
-                    since: at,
-                    error: None,
-                    gone: false,
-                },
-                "not_stored" => RouteState::NotStored { at },
-                _ => RouteState::Refused {
-                    at,
-                    code: error
-                        .clone()
-                        .map_or_else(|| code.clone(), |e| format!("{code}: {e}")),
-                },
-            };
-            set(None, state);
+/// The state of each route, in the order of their first events.
+#[derive(Default)]
+struct States(Vec<(Option<String>, RouteState)>);
+
+impl States {
+    /// The states after these events.
+    fn of(events: &[Event], context: &Context<'_>) -> Self {
+        let mut states = Self::default();
+        for event in events {
+            states.apply(event, context);
         }
-        What::Answered { targets, .. } => {
-            for target in targets {
-                took(states, &target.route, &target.outcome, at);
+        states
+    }
+
+    fn get(&mut self, route: Option<&str>) -> Option<&mut RouteState> {
+        let mut states = self.0.iter_mut();
+        let found = states.find(|(name, _)| name.as_deref() == route);
+        found.map(|(_, state)| state)
+    }
+
+    fn set(&mut self, route: Option<&str>, state: RouteState) {
+        match self.get(route) {
+            Some(old) => *old = state,
+            None => self.0.push((route.map(ToOwned::to_owned), state)),
+        }
+    }
+
+    fn apply(&mut self, event: &Event, context: &Context<'_>) {
+        let (at, route) = (event.at, event.route.as_deref());
+        let state = match &event.what {
+            What::Answered {
+                code,
+                targets,
+                error,
+                ..
+            } if targets.is_empty() => {
+                let state = match code.as_str() {
+                    "unrouted" => dead(code, at, None),
+                    "not_stored" => RouteState::NotStored { at },
+                    _ => RouteState::Refused {
+                        at,
+                        code: match error {
+                            Some(error) => format!("{code}: {error}"),
+                            None => code.clone(),
+                        },
+                    },
+                };
+                return self.set(None, state);
             }
-        }
-        What::Redriven { outcome } => match event.route.as_deref() {
-            Some(route) => took(states, route, outcome, at),
-            None => set(
-                None,
-                RouteState::Other {
-                    at,
-                    outcome: outcome.clone(),
-                },
-            ),
-        },
-        What::Waits { error } => {
-            let (since, tries) =
-                match of(states, event.route.as_deref()).map(|index| &states[index].1) {
+            What::Answered { targets, .. } => {
+                for target in targets {
+                    self.take(&target.route, &target.outcome, at);
+                }
+                return;
+            }
+            What::Redriven { outcome } => match route {
+                Some(route) => return self.take(route, outcome, at),
+                None => other(outcome, at),
+            },
+            What::Waits { error } => {
+                let (since, tries) = match self.get(route) {
                     Some(RouteState::Waits { since, tries, .. }) => (*since, *tries),
                     _ => (at, 0),
                 };
-            let next_by = at + wait_ms(tries);
-            let state = RouteState::Waits {
-                since,
-                tries: tries + 1,
-                next_by,
-                error: error.clone(),
-            };
-            let mut set = |state| match of(states, event.route.as_deref()) {
-                Some(index) => states[index].1 = state,
-                None => states.push((event.route.clone(), state)),
-            };
-            set(state);
-        }
-        What::DeadLettered { reason, error, .. } => {
-            let state = if event.part.is_of_results() {
+                RouteState::Waits {
+                    since,
+                    tries: tries + 1,
+                    next_by: at + wait_ms(tries),
+                    error: error.clone(),
+                }
+            }
+            What::DeadLettered { reason, error, .. } if event.part.is_of_results() => {
                 RouteState::ResultDead {
                     reason: reason.clone(),
                     since: at,
                     error: error.clone(),
                 }
-            } else {
-                RouteState::Dead {
-                    reason: reason.clone(),
-                    since: at,
-                    error: error.clone(),
-                    gone: false,
-                }
-            };
-            set(event.route.as_deref(), state);
-        }
-        What::Ran(run) => {
-            let route = event.route.as_deref();
-            set(route, ran(run, at, route, context));
-        }
-        What::Ended {
-            status,
-            published,
-            claims,
-            outcome,
-        } => {
-            let route = event.route.as_deref();
-            let done = !published.is_empty() || outcome == "published";
-            let state = if done {
-                RouteState::Published {
-                    status: Some(status.clone()),
-                    at: Some(at),
-                    to: published.clone(),
-                    claims: claims.unwrap_or(0),
-                }
-            } else {
-                RouteState::Silent {
-                    status: status.clone(),
-                    ended_at: at,
-                }
-            };
-            set(route, state);
-        }
-        // A workflow's `Topic Publish` event is not its end.
-        What::Published { .. } | What::Found { .. } | What::Replayed | What::Noted { .. } => {}
+            }
+            What::DeadLettered { reason, error, .. } => dead(reason, at, error.clone()),
+            What::Ran(run) => ran(run, at, route, context),
+            What::Ended {
+                status,
+                published,
+                claims,
+                outcome,
+            } if !published.is_empty() || outcome == "published" => RouteState::Published {
+                status: Some(status.clone()),
+                at: Some(at),
+                to: published.clone(),
+                claims: claims.unwrap_or(0),
+            },
+            What::Ended { status, .. } => RouteState::Silent {
+                status: status.clone(),
+                ended_at: at,
+            },
+            // A workflow's `Topic Publish` event is not its end.
+            What::Published { .. } | What::Found { .. } | What::Replayed | What::Noted { .. } => {
+                return;
+            }
+        };
+        self.set(route, state);
+    }
+
+    /// Applies the outcome of a target.
+    fn take(&mut self, route: &str, outcome: &str, at: i64) {
+        use RouteState as S;
+        let state = match outcome {
+            "started" | "duplicate" => match self.get(Some(route)) {
+                // A duplicate changes nothing where the message was taken before.
+                Some(
+                    S::Published { .. }
+                    | S::Silent { .. }
+                    | S::Running { .. }
+                    | S::Unpublished { .. },
+                ) => return,
+                _ => S::Started { at },
+            },
+            "event_put" => S::OnTheBus { at },
+            "resumed" => S::Resumed { at },
+            "closed" => S::Closed { at },
+            "parked" => S::Waits {
+                since: at,
+                tries: 0,
+                next_by: at,
+                error: None,
+            },
+            "dead_lettered" => dead("refused", at, None),
+            "not_stored" => S::NotStored { at },
+            _ => other(outcome, at),
+        };
+        self.set(Some(route), state);
     }
 }
 
-/// Applies the outcome of a target.
-fn took(states: &mut Vec<(Option<String>, RouteState)>, route: &str, outcome: &str, at: i64) {
-    let state = match outcome {
-        "started" | "duplicate" => RouteState::Started { at },
-        "event_put" => RouteState::OnTheBus { at },
-        "resumed" => RouteState::Resumed { at },
-        "closed" => RouteState::Closed { at },
-        "parked" => RouteState::Waits {
-            since: at,
-            tries: 0,
-            next_by: at,
-            error: None,
-        },
-        "dead_lettered" => RouteState::Dead {
-            reason: "refused".to_owned(),
-            since: at,
-            error: None,
-            gone: false,
-        },
-        "not_stored" => RouteState::NotStored { at },
-        _ => RouteState::Other {
-            at,
-            outcome: outcome.to_owned(),
-        },
-    };
-    match states
-        .iter_mut()
-        .find(|(name, _)| name.as_deref() == Some(route))
-    {
-        // A duplicate changes nothing where the message was taken before.
-        Some((
-            _,
-            RouteState::Published { .. }
-            | RouteState::Silent { .. }
-            | RouteState::Running { .. }
-            | RouteState::Unpublished { .. },
-        )) if matches!(outcome, "started" | "duplicate") => {}
-        Some((_, old)) => *old = state,
-        None => states.push((Some(route.to_owned()), state)),
+fn dead(reason: &str, since: i64, error: Option<String>) -> RouteState {
+    RouteState::Dead {
+        reason: reason.to_owned(),
+        since,
+        error,
+        gone: false,
     }
+}
+
+fn other(outcome: &str, at: i64) -> RouteState {
+    let outcome = outcome.to_owned();
+    RouteState::Other { at, outcome }
 }
 
 fn ran(run: &Run, at: i64, route: Option<&str>, context: &Context<'_>) -> RouteState {
-    let Some(ended_at) = run.stopped_at.filter(|_| run.status != "RUNNING") else {
-        return if run.status == "EXPRESS" {
-            RouteState::Express { at }
-        } else {
-            RouteState::Running { since: at }
-        };
+    let ended_at = match (run.status.as_str(), run.stopped_at) {
+        ("EXPRESS", _) => return RouteState::Express { at },
+        ("RUNNING", _) | (_, None) => return RouteState::Running { since: at },
+        (_, Some(ended_at)) => ended_at,
     };
     let status = run.status.clone();
-    if answers(route, context) == Some(false) {
-        return RouteState::Silent { status, ended_at };
-    }
-    if run
-        .ledger
-        .as_ref()
-        .is_some_and(|entry| entry.state == "done")
-    {
-        return RouteState::Published {
+    let mut routes = context.routes.into_iter().flat_map(Routes::iter);
+    let of = routes.find(|one| Some(one.name.as_str()) == route);
+    let ledger = run.ledger.as_ref().map(|entry| entry.state.clone());
+    if of.is_some_and(|route| route.reply.is_none()) {
+        RouteState::Silent { status, ended_at }
+    } else if ledger.as_deref() == Some("done") {
+        RouteState::Published {
             status: Some(status),
             at: None,
             to: Vec::new(),
             claims: 0,
-        };
+        }
+    } else {
+        RouteState::Unpublished {
+            status,
+            ended_at,
+            ledger,
+        }
     }
-    let ledger = run.ledger.as_ref().map(|entry| entry.state.clone());
-    RouteState::Unpublished {
-        status,
-        ended_at,
-        ledger,
-    }
-}
-
-/// Whether a route has a reply; none where the routes are not known.
-fn answers(route: Option<&str>, context: &Context<'_>) -> Option<bool> {
-    let mut routes = context.routes?.iter();
-    Some(
-        routes
-            .find(|one| Some(one.name.as_str()) == route)?
-            .reply
-            .is_some(),
-    )
 }
 
 /// Compares a state with the dead-letter queue now.
@@ -281,29 +252,19 @@ pub struct Open {
 
 /// Neither, where every route is known to have succeeded.
 pub fn open(events: &[Event], context: &Context<'_>) -> Open {
-    let mut states = Vec::new();
-    for event in events {
-        apply(&mut states, event, context);
-    }
-    let any = |kinds: fn(&RouteState) -> bool| states.iter().any(|(_, state)| kinds(state));
+    use RouteState as S;
+    let states = States::of(events, context).0;
+    let any = |kinds: fn(&S) -> bool| states.iter().any(|(_, state)| kinds(state));
+    let mut events = events.iter();
     // Without the arrival, some route may be unknown.
-    let arrived = events
-        .iter()
-        .any(|event| matches!(event.what, What::Answered { .. }));
+    let arrived = events.any(|event| matches!(event.what, What::Answered { .. }));
+    let message = |state: &S| matches!(state, S::Dead { .. } | S::Waits { .. } | S::Other { .. });
     Open {
-        message: !arrived
-            || any(|state| {
-                matches!(
-                    state,
-                    RouteState::Dead { .. } | RouteState::Waits { .. } | RouteState::Other { .. }
-                )
-            }),
+        message: !arrived || any(message),
         result: any(|state| {
             matches!(
                 state,
-                RouteState::Unpublished { .. }
-                    | RouteState::ResultDead { .. }
-                    | RouteState::Started { .. }
+                S::Unpublished { .. } | S::ResultDead { .. } | S::Started { .. }
             )
         }),
     }

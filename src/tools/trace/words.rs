@@ -12,42 +12,29 @@ pub fn sentence(
     route: Option<&str>,
     context: &Context<'_>,
 ) -> String {
-    let after = |at: i64| match head.came_in_at.or(head.published_at) {
-        Some(from) if at <= from => "as it came in".to_owned(),
+    use RouteState as S;
+    let after = |at: &i64| match head.came_in_at.or(head.published_at) {
+        Some(from) if *at <= from => "as it came in".to_owned(),
         Some(from) => format!("{} after it came in", duration(at - from)),
-        None => format!("at {}", time(at)),
+        None => format!("at {}", time(*at)),
     };
-    let ago = |at: i64| format!("{} ({} ago)", time(at), duration(context.now_ms - at));
+    let ago = |at: &i64| format!("{} ({} ago)", time(*at), duration(context.now_ms - at));
     let because = |error: &Option<String>| {
-        error
-            .as_ref()
-            .map_or(String::new(), |error| format!(": {error}"))
+        let error = error.as_ref();
+        error.map_or(String::new(), |error| format!(": {error}"))
     };
-    let replay = |kind: &str| {
-        let id = head.id.as_deref().unwrap_or_default();
-        let id = if kind == "--dead-letters" {
-            format!(" --id {id}")
-        } else {
-            String::new()
-        };
+    let replay = |letters: String| {
         let route = route.map_or(String::new(), |route| format!(" --route {route}"));
-        format!(
-            "replay with `cargo bridge replay {kind}{id}{route}{}`",
-            context.place
-        )
+        let place = context.place;
+        format!("replay with `cargo bridge replay {letters}{route}{place}`")
     };
     match state {
-        RouteState::Published {
+        S::Published {
             status,
             at,
             to,
             claims,
         } => {
-            let to = if to.is_empty() {
-                String::new()
-            } else {
-                format!(" to {}", to.join(", "))
-            };
             let failed = status.as_deref().filter(|status| *status != "SUCCEEDED");
             let failed = failed.map_or(String::new(), |status| {
                 format!("the workflow ended as {status}; its failure is ")
@@ -56,25 +43,29 @@ pub fn sentence(
                 return failed
                     + "published, according to the ledger; time and topics are in the log of the completion";
             };
+            let to = match to.is_empty() {
+                true => String::new(),
+                false => format!(" to {}", to.join(", ")),
+            };
             let claim = match claims {
                 0 => "",
                 _ => ", as a claim: the value is stored beside the topic",
             };
-            format!("{failed}published{to} {}{claim}", after(*at))
+            format!("{failed}published{to} {}{claim}", after(at))
         }
-        RouteState::Running { since } => format!(
-            "the workflow has been running for {}",
-            duration(context.now_ms - since)
-        ),
-        RouteState::Started { at } => format!(
-            "started {}; the outcome of the workflow is unknown",
-            after(*at)
-        ),
-        RouteState::Express { at } => format!(
+        S::Running { since } => {
+            let time = duration(context.now_ms - since);
+            format!("the workflow has been running for {time}")
+        }
+        S::Started { at } => {
+            let after = after(at);
+            format!("started {after}; the outcome of the workflow is unknown")
+        }
+        S::Express { at } => format!(
             "started {}: an EXPRESS workflow, which keeps no history; its own log has more",
-            after(*at)
+            after(at)
         ),
-        RouteState::Unpublished {
+        S::Unpublished {
             status,
             ended_at,
             ledger,
@@ -92,47 +83,39 @@ pub fn sentence(
                 "the workflow ended as {status} {since} ago, and its result is not published: {why}"
             )
         }
-        RouteState::Silent { status, ended_at } => format!(
-            "the workflow ended as {status} {}; there is nothing to publish",
-            after(*ended_at)
-        ),
-        RouteState::ResultDead {
+        S::Silent { status, ended_at } => {
+            let after = after(ended_at);
+            format!("the workflow ended as {status} {after}; there is nothing to publish")
+        }
+        S::ResultDead {
             reason,
             since,
             error,
-        } => format!(
-            "the result is a dead letter since {}: {reason}{}; {}",
-            ago(*since),
-            because(error),
-            replay("--results")
-        ),
-        RouteState::OnTheBus { at } => format!(
+        } => {
+            let (ago, why) = (ago(since), because(error));
+            let replay = replay("--results".to_owned());
+            format!("the result is a dead letter since {ago}: {reason}{why}; {replay}")
+        }
+        S::OnTheBus { at } => format!(
             "an event on the bus {}; EventBridge's metrics show what its rules did with it",
-            after(*at)
+            after(at)
         ),
-        RouteState::Resumed { at } => format!(
-            "went on with the workflow that waited for it {}",
-            after(*at)
-        ),
-        RouteState::Closed { at } => format!(
+        S::Resumed { at } => format!("went on with the workflow that waited for it {}", after(at)),
+        S::Closed { at } => format!(
             "came too late for the workflow that waited, {}: it was answered before, or its time was over",
-            after(*at)
+            after(at)
         ),
-        RouteState::Waits {
+        S::Waits {
             since,
             tries,
             next_by,
             error,
         } => {
-            let next = if *tries == 0 {
-                "the redrive has not tried it yet".to_owned()
-            } else {
-                let times = if *tries == 1 {
-                    "once".to_owned()
-                } else {
-                    format!("{tries} times")
-                };
-                format!("tried {times}; next try by {}", time(*next_by))
+            let next_by = time(*next_by);
+            let next = match tries {
+                0 => "the redrive has not tried it yet".to_owned(),
+                1 => format!("tried once; next try by {next_by}"),
+                n => format!("tried {n} times; next try by {next_by}"),
             };
             let odd = match context.parked {
                 Some(0) => {
@@ -140,38 +123,31 @@ pub fn sentence(
                 }
                 _ => "",
             };
-            format!(
-                "waits in the parking queue since {}; {next}{}{odd}",
-                ago(*since),
-                because(error)
-            )
+            let (ago, why) = (ago(since), because(error));
+            format!("waits in the parking queue since {ago}; {next}{why}{odd}")
         }
-        RouteState::Dead {
-            reason,
-            since,
-            gone: true,
-            ..
-        } => format!(
-            "was a dead letter since {}: {reason}; it is not in the queue any more: replayed a moment ago, or deleted",
-            ago(*since)
-        ),
-        RouteState::Dead {
+        S::Dead {
             reason,
             since,
             error,
-            gone: false,
-        } => format!(
-            "is a dead letter since {}: {reason}{}; {}",
-            ago(*since),
-            because(error),
-            replay("--dead-letters")
-        ),
-        RouteState::NotStored { at } => format!(
+            gone,
+        } => {
+            let (ago, why) = (ago(since), because(error));
+            if *gone {
+                return format!(
+                    "was a dead letter since {ago}: {reason}; it is not in the queue any more: replayed a moment ago, or deleted"
+                );
+            }
+            let id = head.id.as_deref().unwrap_or_default();
+            let replay = replay(format!("--dead-letters --id {id}"));
+            format!("is a dead letter since {ago}: {reason}{why}; {replay}")
+        }
+        S::NotStored { at } => format!(
             "not stored {}: the sender got an error, and has to send it again",
-            after(*at)
+            after(at)
         ),
-        RouteState::Refused { code, .. } => format!("refused ({code}); no target was called"),
-        RouteState::Other { at, outcome } => format!("{outcome} {}", after(*at)),
+        S::Refused { code, .. } => format!("refused ({code}); no target was called"),
+        S::Other { at, outcome } => format!("{outcome} {}", after(at)),
     }
 }
 

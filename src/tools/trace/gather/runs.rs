@@ -11,8 +11,8 @@ use crate::domain::inbound::routes::Routes;
 use crate::domain::outbound::ledger::ledger_id;
 use crate::tools::letters::Origin;
 use crate::tools::trace::assemble::{Known, assemble};
-use crate::tools::trace::model::{Failure, Run};
-use crate::tools::trace::sources::Execution;
+use crate::tools::trace::model::Run;
+use crate::tools::trace::sources::{Execution, Sources};
 use crate::tools::trace::verdict::taken_by;
 
 impl Gathering<'_> {
@@ -25,23 +25,16 @@ impl Gathering<'_> {
             }
         }
         let (head, events) = assemble(known);
-        let mut started: BTreeMap<String, i64> = BTreeMap::new();
+        let mut started: BTreeMap<&str, i64> = BTreeMap::new();
         for event in &events {
-            let all = taken_by(event);
-            for route in all {
-                started.entry(route.to_owned()).or_insert(event.at);
+            for route in taken_by(event) {
+                started.entry(route).or_insert(event.at);
             }
         }
         // The webhook's line names the executions of keys.
-        let named = known
-            .lines
-            .iter()
-            .filter_map(|line| line.text("executions"));
-        let named: Vec<String> = named
-            .flat_map(str::split_whitespace)
-            .map(str::to_owned)
-            .collect();
-        for name in &named {
+        let lines = known.lines.iter();
+        let named = lines.filter_map(|line| line.text("executions"));
+        for name in named.flat_map(str::split_whitespace) {
             for (_, machine) in self.machines(|route| is_named_after(name, route)) {
                 arns.entry(execution_arn(&machine, name)).or_default();
             }
@@ -54,7 +47,7 @@ impl Gathering<'_> {
         let place = (head.topic.as_deref(), head.number, head.id.as_deref());
         if let (Some(topic), Some(number), Some(id)) = place {
             for (route, machine) in self.machines(|_| true) {
-                if let Some(at) = started.get(&route).filter(|_| !keyed.contains(&*route)) {
+                if let Some(at) = started.get(&*route).filter(|_| !keyed.contains(&*route)) {
                     let name = execution_name_of(&route, topic, number, id);
                     arns.insert(execution_arn(&machine, &name), Some(*at));
                 }
@@ -80,19 +73,13 @@ impl Gathering<'_> {
             }
             return;
         };
-        let states = self
-            .sources
-            .workflows
-            .states(arn, self.question.payloads)
-            .await;
-        let states = self
-            .answered("the history of the execution", states)
-            .unwrap_or_default();
-        let entry = self
-            .sources
-            .ledger
-            .entry(&ledger_id(arn, execution.redrives))
-            .await;
+        let Sources {
+            workflows, ledger, ..
+        } = self.sources;
+        let states = workflows.states(arn, self.question.payloads).await;
+        let states = self.answered("the history of the execution", states);
+        let (states, failure) = states.unwrap_or_default();
+        let entry = ledger.entry(&ledger_id(arn, execution.redrives)).await;
         let ledger = self.answered("the ledger", entry).flatten();
         let route = self.question.routes.and_then(|routes| {
             let machine = unqualified(&execution.state_machine);
@@ -110,7 +97,6 @@ impl Gathering<'_> {
                 token_id: message.token_id,
             });
         }
-        let failure = Failure::of(&execution.status, &states, execution.cause.as_deref());
         let shows_cause = self.question.payloads || self.question.stack.local.is_some();
         let run = Run {
             arn: arn.to_owned(),

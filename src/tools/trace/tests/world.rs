@@ -11,7 +11,7 @@ use crate::tools::letters::{Dead, DeadQueue};
 use crate::tools::trace::gather::{Question, gather};
 use crate::tools::trace::lines::Line;
 use crate::tools::trace::links::Stack;
-use crate::tools::trace::model::{Entry, Part, Report, State, StateEnd};
+use crate::tools::trace::model::{Entry, Failure, Part, Report, State, StateEnd};
 use crate::tools::trace::sources::{
     Entries, Execution, Found, Letters, Logs, Needle, Sources, Window, Workflows,
 };
@@ -31,6 +31,24 @@ pub fn line(part: Part, at_ms: i64, mut fields: Value) -> Line {
     fields["message"] = json!("a line");
     fields["level"] = json!("INFO");
     Line::read(part, &fields.to_string(), at_ms).unwrap()
+}
+
+/// The webhook's line on the arrival of the message.
+pub fn arrival(targets: &str) -> Line {
+    line(
+        Part::Webhook,
+        300,
+        json!({"code": "accepted", "http.status": 200, "message.id": ID, "message.cache": "c", "message.topic": "t", "message.sequence": 7, "message.age_ms": 300, "targets": targets, "duration_ms": 200}),
+    )
+}
+
+/// A line of the redrive on the message.
+pub fn redriven(at_ms: i64, outcome: &str) -> Line {
+    line(
+        Part::Redrive,
+        at_ms,
+        json!({"message.id": ID, "route": "upper", "outcome": outcome, "error.text": "busy"}),
+    )
 }
 
 /// The content of all sources.
@@ -120,7 +138,7 @@ impl Workflows for World {
         self.answer("workflows", found)
     }
 
-    fn states<'a>(&'a self, _: &'a str, _: bool) -> Answer<'a, Vec<State>> {
+    fn states<'a>(&'a self, _: &'a str, _: bool) -> Answer<'a, (Vec<State>, Option<Failure>)> {
         let state = State {
             name: "Uppercase".to_owned(),
             entered_at: 300,
@@ -128,7 +146,7 @@ impl Workflows for World {
             end: StateEnd::Left,
             ..State::default()
         };
-        self.answer("workflows", vec![state])
+        self.answer("workflows", (vec![state], None))
     }
 
     fn is_express<'a>(&'a self, _: &'a str) -> Answer<'a, bool> {
