@@ -39,11 +39,13 @@ pub struct Record {
 }
 
 /// The fields of a message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Origin {
     pub cache: String,
     pub topic: String,
+    #[serde(rename = "topic_sequence_number")]
     pub number: u64,
+    #[serde(rename = "event_timestamp", default)]
     pub published_at: i64,
     pub token_id: Option<String>,
 }
@@ -89,65 +91,43 @@ pub enum Identity {
 
 impl Dead {
     pub fn read(queue: DeadQueue, record: &Record) -> Self {
-        let letter = serde_json::from_str(&record.body).ok();
-        match (queue, letter) {
-            (
-                DeadQueue::Messages,
-                Some(
-                    letter @ Letter {
-                        message: Some(_), ..
-                    },
-                ),
-            ) => {
-                let message = letter.message.as_ref();
-                let message = message.and_then(|message| origin(message.get()));
-                Self {
-                    subject: message.as_ref().map(|origin| {
-                        format!("{}/{}#{}", origin.cache, origin.topic, origin.number)
-                    }),
-                    message,
+        let Ok(letter) = serde_json::from_str::<Letter>(&record.body) else {
+            return Self::raw(queue, record);
+        };
+        let (message, event) = (letter.message.as_ref(), letter.event.as_ref());
+        let missing = match (queue, message, event) {
+            (DeadQueue::Messages, Some(message), _) => {
+                let origin = serde_json::from_str(message.get()).ok();
+                let origin = origin.map(|origin: Origin| Origin {
+                    token_id: origin.token_id.filter(|id| !id.is_empty()),
+                    ..origin
+                });
+                return Self {
+                    subject: origin.as_ref().map(
+                        |Origin {
+                             cache,
+                             topic,
+                             number,
+                             ..
+                         }| format!("{cache}/{topic}#{number}"),
+                    ),
+                    message: origin,
                     send: Some(Payload(record.body.clone())),
                     ..Self::of_letter(letter)
-                }
+                };
             }
-            (DeadQueue::Results, Some(letter @ Letter { event: Some(_), .. })) => {
-                let event = letter.event.as_ref().map(|event| text_of(event.get()));
-                Self {
-                    subject: event.as_deref().and_then(event_subject),
-                    execution: event.as_deref().and_then(execution),
-                    send: event.map(Payload),
-                    ..Self::of_letter(letter)
-                }
+            (DeadQueue::Results, _, Some(event)) => {
+                let event = text_of(event.get());
+                let dead = Self::of_letter(letter);
+                return dead.about(event);
             }
-            (DeadQueue::Messages, Some(letter)) => Self {
-                detail: "a letter without a message: it belongs to another queue".to_owned(),
-                reason: None,
-                ..Self::of_letter(letter)
-            },
-            (DeadQueue::Results, Some(letter)) => Self {
-                detail: "a letter without an event: it belongs to another queue".to_owned(),
-                reason: None,
-                ..Self::of_letter(letter)
-            },
-            (DeadQueue::Messages, None) => Self::raw(
-                record,
-                format!(
-                    "expected a letter, found {} bytes of something else",
-                    record.body.len()
-                ),
-            ),
-            (DeadQueue::Results, None) => Self {
-                subject: event_subject(&record.body),
-                execution: execution(&record.body),
-                send: Some(Payload(record.body.clone())),
-                ..Self::raw(
-                    record,
-                    match &record.undelivered {
-                        Some(error) => format!("EventBridge could not deliver it: {error}"),
-                        None => "the queue gave up after its last receive".to_owned(),
-                    },
-                )
-            },
+            (DeadQueue::Messages, None, _) => "a message",
+            (DeadQueue::Results, _, None) => "an event",
+        };
+        Self {
+            detail: format!("a letter without {missing}: it belongs to another queue"),
+            reason: None,
+            ..Self::of_letter(letter)
         }
     }
 
@@ -180,17 +160,50 @@ impl Dead {
         }
     }
 
-    fn raw(record: &Record, detail: String) -> Self {
+    /// A record without a letter. Only among results it can go back.
+    fn raw(queue: DeadQueue, record: &Record) -> Self {
         #[derive(Deserialize)]
         struct Named {
             id: String,
         }
         let named: Option<Named> = serde_json::from_str(&record.body).ok();
-        Self {
+        let dead = Self {
             id: named.map_or_else(|| record.message_id.clone(), |named| named.id),
-            detail,
             at_ms: record.sent_ms,
             ..Self::default()
+        };
+        let detail = match (queue, &record.undelivered) {
+            (DeadQueue::Messages, _) => {
+                let bytes = record.body.len();
+                format!("expected a letter, found {bytes} bytes of something else")
+            }
+            (DeadQueue::Results, Some(e)) => format!("EventBridge could not deliver it: {e}"),
+            (DeadQueue::Results, None) => "the queue gave up after its last receive".to_owned(),
+        };
+        let dead = Self { detail, ..dead };
+        match queue {
+            DeadQueue::Messages => dead,
+            DeadQueue::Results => dead.about(record.body.clone()),
+        }
+    }
+
+    /// With the event to send back.
+    fn about(self, event: String) -> Self {
+        let value: Value = serde_json::from_str(&event).unwrap_or_default();
+        let detail = &value["detail"];
+        let execution = detail["executionArn"].as_str().map(str::to_owned);
+        let first = detail["messages"]
+            .as_array()
+            .map_or(Some(detail), |all| all.first());
+        let topic = || {
+            let (cache, topic) = (&first?["cache"], &first?["topic"]);
+            Some(format!("{}/{}", cache.as_str()?, topic.as_str()?))
+        };
+        Self {
+            subject: execution.clone().or_else(topic),
+            execution,
+            send: Some(Payload(event)),
+            ..self
         }
     }
 }
@@ -200,56 +213,14 @@ fn text_of(event: &str) -> String {
     serde_json::from_str(event).unwrap_or_else(|_| event.to_owned())
 }
 
-fn origin(message: &str) -> Option<Origin> {
-    #[derive(Deserialize)]
-    struct Message {
-        cache: String,
-        topic: String,
-        topic_sequence_number: u64,
-        #[serde(default)]
-        event_timestamp: i64,
-        #[serde(default)]
-        token_id: Option<String>,
-    }
-    let message: Message = serde_json::from_str(message).ok()?;
-    Some(Origin {
-        cache: message.cache,
-        topic: message.topic,
-        number: message.topic_sequence_number,
-        published_at: message.event_timestamp,
-        token_id: message.token_id.filter(|id| !id.is_empty()),
-    })
-}
-
-fn execution(event: &str) -> Option<String> {
-    let event: Value = serde_json::from_str(event).ok()?;
-    Some(event["detail"]["executionArn"].as_str()?.to_owned())
-}
-
-fn event_subject(event: &str) -> Option<String> {
-    let event: Value = serde_json::from_str(event).ok()?;
-    let detail = &event["detail"];
-    if let Some(execution) = detail["executionArn"].as_str() {
-        return Some(execution.to_owned());
-    }
-    let first = match detail["messages"].as_array() {
-        Some(messages) => messages.first()?,
-        None => detail,
-    };
-    Some(format!(
-        "{}/{}",
-        first["cache"].as_str()?,
-        first["topic"].as_str()?
-    ))
-}
-
 #[cfg(test)]
-mod tests {
+pub(in crate::tools) mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn letter(id: &str, route: Option<&str>, content: (&str, Value)) -> String {
+    /// A letter about a `message` or an `event`.
+    pub fn letter(id: &str, route: Option<&str>, content: (&str, Value)) -> String {
         let mut letter = json!({
             "id": id, "route": route, "reason": "refused", "detail": "because", "attempts": 3,
             "first_at": 1, "last_at": 2, "bridge": "0.1.0",

@@ -1,10 +1,7 @@
 //! `bridge replay`: dead letters back on their path.
 
-mod choice;
 pub mod place;
 mod report;
-#[cfg(test)]
-mod testing;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -15,12 +12,12 @@ use anyhow::Result;
 use clap::{ArgGroup, Args};
 use workflow_bridge::tools::terminal::{Progress, Style, seconds};
 
-use self::choice::Choice;
 use self::place::Where;
 use self::report::{MOST_PROBLEMS, Row, counts, grouped, line, summary, table};
 use crate::Signals;
 use workflow_bridge::tools::letters::{Dead, DeadQueue, Record};
 use workflow_bridge::tools::place::Place;
+use workflow_bridge::tools::replay::choice::Choice;
 use workflow_bridge::tools::replay::run::{Fate, HOLD, Job, Tally};
 
 /// Put dead letters back on their path
@@ -104,10 +101,9 @@ impl Replay {
             Progress::shown()
         };
         let step = progress.step(&doing);
-        let choice = self.choice.chosen();
         let job = Job {
             kind,
-            choice: &choice,
+            choice: &self.choice,
             dry_run: self.dry_run,
             stop,
         };
@@ -178,10 +174,7 @@ impl Replay {
 
 /// From now on the first signal sets the exit code and the flag; a second one ends the process at once.
 fn stop_in_order() -> Result<(Arc<AtomicBool>, Arc<AtomicI32>)> {
-    let (stop, code) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicI32::new(0)),
-    );
+    let (stop, code) = (Arc::<AtomicBool>::default(), Arc::<AtomicI32>::default());
     let mut signals = Signals::new()?;
     let (set, exit) = (Arc::clone(&stop), Arc::clone(&code));
     tokio::spawn(async move {

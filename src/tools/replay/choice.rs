@@ -1,19 +1,38 @@
 //! The filters of a replay, and times as people write them.
 
 use aws_smithy_types::date_time::{DateTime, Format};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::clock::now_ms;
 use crate::domain::inbound::letter::Reason;
 use crate::tools::letters::Dead;
 
-/// Filters of a replay: a letter has to match one value of each given list.
-#[derive(Clone, Debug, Default)]
+/// Filters of a replay, as options of the command line: a letter has to match one value of each given option.
+#[derive(Args, Clone, Debug, Default)]
 pub struct Choice {
+    /// Only those of this route; may be given several times
+    #[arg(long = "route", value_name = "ROUTE")]
     pub routes: Vec<String>,
+
+    /// Only those with this reason; may be given several times
+    #[arg(long = "reason", value_name = "REASON", value_parser = reason())]
     pub reasons: Vec<Reason>,
-    /// Only those last tried at or after this time, in ms since the epoch.
+
+    /// Only those last tried at or after this time: `2026-01-31`, `2026-01-31T09:30:00Z`, or an age: `90s`, `30m`, `2h`, `7d`
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| since(text, now_ms()))]
     pub since: Option<i64>,
-    /// Ids of messages or events.
+
+    /// Only those of the message or event with this id; may be given several times
+    #[arg(long = "id", value_name = "ID")]
     pub ids: Vec<String>,
+}
+
+fn reason() -> impl TypedValueParser<Value = Reason> {
+    PossibleValuesParser::new(Reason::ALL.map(Reason::name)).try_map(|name| {
+        let known = Reason::ALL.into_iter().find(|reason| reason.name() == name);
+        known.ok_or("expected a reason")
+    })
 }
 
 impl Choice {
@@ -119,51 +138,35 @@ mod tests {
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
+    /// Filters by route, reason, time and id; an empty text is no filter.
+    fn choice(route: &str, reason: Option<Reason>, since: Option<i64>, id: &str) -> Choice {
+        let given = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        Choice {
+            routes: given(route),
+            reasons: reason.into_iter().collect(),
+            since,
+            ids: given(id),
+        }
+    }
+
     #[test]
     fn a_letter_has_to_pass_every_filter() {
+        let (refused, gave_up) = (Some(Reason::Refused), Some(Reason::GaveUp));
         let letter = dead("uppercase", Reason::Refused, "abc", 1_000);
-        let all = Choice::default;
-        let takes = |choice: Choice| choice.takes(&letter);
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        assert!(takes(all()));
-        assert!(takes(Choice {
-            routes: owned(&["other", "uppercase"]),
-            ..all()
-        }));
-        assert!(!takes(Choice {
-            routes: owned(&["upper"]),
-            ..all()
-        }));
-        assert!(takes(Choice {
-            reasons: vec![Reason::Refused],
-            ..all()
-        }));
-        assert!(!takes(Choice {
-            reasons: vec![Reason::GaveUp],
-            ..all()
-        }));
-        assert!(takes(Choice {
-            since: Some(1_000),
-            ..all()
-        }));
-        assert!(!takes(Choice {
-            since: Some(1_001),
-            ..all()
-        }));
-        assert!(takes(Choice {
-            ids: owned(&["abc"]),
-            ..all()
-        }));
-        assert!(!takes(Choice {
-            ids: owned(&["ab"]),
-            ..all()
-        }));
-        let both = Choice {
-            routes: owned(&["uppercase"]),
-            reasons: vec![Reason::GaveUp],
-            ..all()
-        };
-        assert!(!takes(both));
+        for (choice, takes) in [
+            (Choice::default(), true),
+            (choice("other uppercase", None, None, ""), true),
+            (choice("upper", None, None, ""), false),
+            (choice("", refused, None, ""), true),
+            (choice("", gave_up, None, ""), false),
+            (choice("", None, Some(1_000), ""), true),
+            (choice("", None, Some(1_001), ""), false),
+            (choice("", None, None, "abc"), true),
+            (choice("", None, None, "ab"), false),
+            (choice("uppercase", gave_up, None, ""), false),
+        ] {
+            assert_eq!(choice.takes(&letter), takes, "{choice:?}");
+        }
     }
 
     #[test]
@@ -174,19 +177,7 @@ mod tests {
             ..dead("x", Reason::Refused, "abc", 1_000)
         };
         assert!(Choice::default().takes(&raw));
-        assert!(
-            !Choice {
-                routes: vec!["x".into()],
-                ..Choice::default()
-            }
-            .takes(&raw)
-        );
-        assert!(
-            !Choice {
-                reasons: vec![Reason::Refused],
-                ..Choice::default()
-            }
-            .takes(&raw)
-        );
+        assert!(!choice("x", None, None, "").takes(&raw));
+        assert!(!choice("", Some(Reason::Refused), None, "").takes(&raw));
     }
 }

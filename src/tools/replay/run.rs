@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::choice::Choice;
@@ -31,8 +32,9 @@ pub trait Queues {
     fn hide(&self, receipts: &[&str], time: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// The outcome of one record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The outcome of one record; as JSON, `outcome` and, where it has one, `error`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", content = "error", rename_all = "snake_case")]
 pub enum Fate {
     Replayed,
     WouldReplay,
@@ -47,7 +49,7 @@ pub enum Fate {
 }
 
 /// Counts of one queue's replay.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Records seen.
     pub found: u64,
@@ -59,10 +61,12 @@ pub struct Tally {
     pub not_sent: u64,
     pub not_deleted: u64,
     /// Matching records beyond the limit, in the last batch.
+    #[serde(skip)]
     pub over_limit: u64,
     pub limit_reached: bool,
     pub stopped: bool,
     /// Why the run ended early.
+    #[serde(rename = "error")]
     pub broke_off: Option<String>,
 }
 

@@ -126,16 +126,13 @@ impl Queues for Sqs {
             };
             let call = self.client.send_message_batch().queue_url(&self.to);
             let output = call.set_entries(Some(entries)).send().await;
-            let output = output.map_err(|error| reason(&error));
-            let (taken, failed) = match &output {
+            results.extend(match output {
                 Ok(output) => {
                     let taken = output.successful().iter().map(|entry| entry.id());
-                    (taken.collect(), output.failed())
+                    each(group.len(), &taken.collect::<Vec<_>>(), output.failed())
                 }
-                Err(_) => (Vec::new(), Default::default()),
-            };
-            let why = output.as_ref().err().map(String::as_str);
-            results.extend(each(group.len(), &taken, failed, why));
+                Err(error) => vec![Err(reason(&error)); group.len()],
+            });
         }
         results
     }
@@ -152,17 +149,13 @@ impl Queues for Sqs {
                 .ok()
         });
         let call = self.client.delete_message_batch().queue_url(&self.from);
-        let output = call.set_entries(Some(entries.collect())).send().await;
-        let output = output.map_err(|error| reason(&error));
-        let (taken, failed) = match &output {
+        match call.set_entries(Some(entries.collect())).send().await {
             Ok(output) => {
                 let taken = output.successful().iter().map(|entry| entry.id());
-                (taken.collect(), output.failed())
+                each(receipts.len(), &taken.collect::<Vec<_>>(), output.failed())
             }
-            Err(_) => (Vec::new(), Default::default()),
-        };
-        let why = output.as_ref().err().map(String::as_str);
-        each(receipts.len(), &taken, failed, why)
+            Err(error) => vec![Err(reason(&error)); receipts.len()],
+        }
     }
 
     async fn hide(&self, receipts: &[&str], time: Duration) {
@@ -190,25 +183,17 @@ impl Queues for Sqs {
 }
 
 /// One result for each of `count` entries, whose ids are their positions. An entry missing in the answer has failed.
-fn each(
-    count: usize,
-    taken: &[&str],
-    failed: &[BatchResultErrorEntry],
-    why: Option<&str>,
-) -> Vec<Result<(), String>> {
+fn each(count: usize, taken: &[&str], failed: &[BatchResultErrorEntry]) -> Vec<Result<(), String>> {
     let one = |index: usize| {
         let id = index.to_string();
         if taken.contains(&id.as_str()) {
             return Ok(());
         }
         let entry = failed.iter().find(|entry| entry.id() == id);
-        Err(match (why, entry) {
-            (Some(why), _) => why.to_owned(),
-            (None, Some(entry)) => match entry.message() {
-                Some(message) => format!("{}: {message}", entry.code()),
-                None => entry.code().to_owned(),
-            },
-            (None, None) => "SQS's answer does not name it".to_owned(),
+        Err(match entry.map(|entry| (entry.code(), entry.message())) {
+            Some((code, Some(message))) => format!("{code}: {message}"),
+            Some((code, None)) => code.to_owned(),
+            None => "SQS's answer does not name it".to_owned(),
         })
     };
     (0..count).map(one).collect()
@@ -282,10 +267,9 @@ mod tests {
             .sender_fault(false)
             .build()
             .unwrap();
-        let results = each(3, &["0"], &[failed], None);
+        let results = each(3, &["0"], &[failed]);
         assert_eq!(results[0], Ok(()));
         assert_eq!(results[1], Err("InternalError".to_owned()));
         assert!(results[2].is_err());
-        assert_eq!(each(2, &[], &[], Some("x")), vec![Err("x".to_owned()); 2]);
     }
 }

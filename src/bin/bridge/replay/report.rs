@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
-use aws_smithy_types::date_time::{DateTime, Format};
 use serde_json::{Value, json};
-use workflow_bridge::tools::terminal::{Style, preview};
-
 use workflow_bridge::tools::letters::{Dead, DeadQueue};
 use workflow_bridge::tools::replay::run::{Fate, Tally};
+use workflow_bridge::tools::terminal::{Style, preview};
+use workflow_bridge::tools::trace::words::time;
 
 /// Rows of a table of problems, at most.
 pub const MOST_PROBLEMS: usize = 20;
@@ -102,47 +101,24 @@ pub fn table(kind: DeadQueue, mut rows: Vec<Row>, width: Option<usize>, style: S
 
 /// A record for programs.
 pub fn line(kind: DeadQueue, dead: &Dead, fate: &Fate) -> Value {
-    let (outcome, error) = match fate {
-        Fate::Replayed => ("replayed", None),
-        Fate::WouldReplay => ("would_replay", None),
-        Fate::CameBack => ("came_back", None),
-        Fate::NoLetter => ("no_letter", None),
-        Fate::NotSent(error) => ("not_sent", Some(error)),
-        Fate::NotDeleted(error) => ("not_deleted", Some(error)),
-    };
-    let mut line = json!({
-        "queue": kind.name(),
-        "outcome": outcome,
-        "id": dead.id,
-        "route": dead.route,
-        "reason": dead.reason,
-        "detail": dead.detail,
-        "attempts": dead.attempts,
-        "last_at": dead.at_ms,
-        "subject": dead.subject,
-    });
-    if let Some(error) = error {
-        line["error"] = json!(error);
-    }
+    let mut line = json!(fate);
+    line["queue"] = json!(kind.name());
+    line["id"] = json!(dead.id);
+    line["route"] = json!(dead.route);
+    line["reason"] = json!(dead.reason);
+    line["detail"] = json!(dead.detail);
+    line["attempts"] = json!(dead.attempts);
+    line["last_at"] = json!(dead.at_ms);
+    line["subject"] = json!(dead.subject);
     line
 }
 
 /// The counts for programs.
 pub fn counts(kind: DeadQueue, dry_run: bool, tally: &Tally) -> Value {
-    json!({
-        "summary": kind.name(),
-        "dry_run": dry_run,
-        "found": tally.found,
-        "replayed": tally.replayed,
-        "not_matching": tally.not_matching,
-        "came_back": tally.came_back,
-        "no_letter": tally.no_letter,
-        "not_sent": tally.not_sent,
-        "not_deleted": tally.not_deleted,
-        "limit_reached": tally.limit_reached,
-        "stopped": tally.stopped,
-        "error": tally.broke_off,
-    })
+    let mut counts = json!(tally);
+    counts["summary"] = json!(kind.name());
+    counts["dry_run"] = json!(dry_run);
+    counts
 }
 
 /// The counts for people, with remedies, one line each.
@@ -158,23 +134,23 @@ pub fn summary(kind: DeadQueue, dry_run: bool, tally: &Tally) -> Vec<String> {
     if tally.limit_reached {
         hint("stopped at the limit; there may be more".to_owned());
     }
-    if tally.not_sent > 0 {
-        hint(format!(
-            "{} could not be put back and stay where they are",
-            tally.not_sent
-        ));
-    }
-    if tally.not_deleted > 0 {
-        hint(format!(
-            "{} put back, but still here too: another replay sends them again, which does no harm",
-            tally.not_deleted
-        ));
-    }
-    if tally.came_back > 0 {
-        hint(format!(
-            "{} came back at once: fix the cause in the details before the next replay",
-            tally.came_back
-        ));
+    for (count, hints) in [
+        (
+            tally.not_sent,
+            "could not be put back and stay where they are",
+        ),
+        (
+            tally.not_deleted,
+            "put back, but still here too: another replay sends them again, which does no harm",
+        ),
+        (
+            tally.came_back,
+            "came back at once: fix the cause in the details before the next replay",
+        ),
+    ] {
+        if count > 0 {
+            hint(format!("{count} {hints}"));
+        }
     }
     if tally.no_letter > 0 {
         hint(format!(
@@ -238,13 +214,6 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// `2026-01-31T09:30:00Z`, as `--since` takes it.
-fn time(ms: i64) -> String {
-    let time = DateTime::from_secs(ms.div_euclid(1_000));
-    time.fmt(Format::DateTime)
-        .unwrap_or_else(|_| "-".to_owned())
-}
-
 /// The text in lines of at most `width`, [`DETAIL_LINES`] of them, with a mark for the rest.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
@@ -282,9 +251,22 @@ fn cut_front(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use workflow_bridge::domain::inbound::letter::Reason;
+    use workflow_bridge::tools::letters::Payload;
 
     use super::*;
-    use crate::replay::testing::dead;
+
+    fn dead(route: &str, reason: Reason, id: &str, at_ms: i64) -> Dead {
+        Dead {
+            id: id.to_owned(),
+            route: Some(route.to_owned()),
+            reason: Some(reason),
+            detail: "because".to_owned(),
+            attempts: Some(3),
+            at_ms,
+            subject: Some("demo/in#1".to_owned()),
+            ..Dead::default()
+        }
+    }
 
     #[test]
     fn a_table_fits_the_terminal_and_shows_the_oldest_first() {
@@ -298,12 +280,8 @@ mod tests {
         long.subject = Some(format!("demo/{}#42", "t".repeat(100)));
         let mut first = dead("a", Reason::Refused, "1", 1_769_850_000_000);
         first.detail = "one\ntwo\x1b[2J".to_owned();
-        let rows = || {
-            vec![
-                Row::new(&long, &Fate::WouldReplay),
-                Row::new(&first, &Fate::WouldReplay),
-            ]
-        };
+        let row = |dead| Row::new(dead, &Fate::WouldReplay);
+        let rows = || [&long, &first].map(row).to_vec();
         for width in [80, 120] {
             let text = table(DeadQueue::Messages, rows(), Some(width), Style::plain());
             assert!(
@@ -343,24 +321,24 @@ mod tests {
 
     #[test]
     fn the_summary_has_counts_and_remedies() {
-        let of = |tally: Tally| summary(DeadQueue::Messages, false, &tally).join("\n");
-        assert_eq!(of(Tally::default()), "found no dead letters of messages");
-        let tally = Tally {
-            found: 1,
-            replayed: 1,
+        let of = |tally: &Tally| summary(DeadQueue::Messages, false, tally).join("\n");
+        let counted = |found, replayed| Tally {
+            found,
+            replayed,
+            not_matching: found - replayed,
             ..Tally::default()
         };
-        assert_eq!(of(tally), "replayed 1 of 1 dead letter of messages");
-        let tally = Tally {
-            found: 1_500,
-            replayed: 1_200,
-            not_matching: 300,
-            ..Tally::default()
-        };
-        assert_eq!(
-            of(tally.clone()),
-            "replayed 1,200 of 1,500 dead letters of messages (300 do not match)"
-        );
+        let tally = counted(1_500, 1_200);
+        for (tally, line) in [
+            (&counted(0, 0), "found no dead letters of messages"),
+            (&counted(1, 1), "replayed 1 of 1 dead letter of messages"),
+            (
+                &tally,
+                "replayed 1,200 of 1,500 dead letters of messages (300 do not match)",
+            ),
+        ] {
+            assert_eq!(of(tally), line);
+        }
         assert!(
             summary(DeadQueue::Results, true, &tally)[0]
                 .starts_with("would replay 1,200 of 1,500 dead letters of results")
@@ -376,7 +354,7 @@ mod tests {
             limit_reached: true,
             ..Tally::default()
         };
-        let text = of(tally);
+        let text = of(&tally);
         assert!(text.starts_with("replayed 5 of the first 10 dead letters of messages (1 over the limit, 1 came back, 1 no letter, 2 failed)\n"), "{text}");
         assert_eq!(text.lines().count(), 6, "{text}");
     }
@@ -384,12 +362,9 @@ mod tests {
     #[test]
     fn lines_for_programs_carry_no_payload() {
         let mut letter = dead("r", Reason::Refused, "1", 5);
-        letter.send = Some(workflow_bridge::tools::letters::Payload("hush".to_owned()));
-        let line = line(
-            DeadQueue::Results,
-            &letter,
-            &Fate::NotSent("why".to_owned()),
-        );
+        letter.send = Some(Payload("hush".to_owned()));
+        let fate = Fate::NotSent("why".to_owned());
+        let line = line(DeadQueue::Results, &letter, &fate);
         assert_eq!(
             (&line["reason"], &line["outcome"], &line["error"]),
             (&json!("refused"), &json!("not_sent"), &json!("why"))

@@ -4,31 +4,15 @@ use serde_json::json;
 
 use self::fake::Fake;
 use super::*;
-
-fn letter(id: &str, route: Option<&str>, content: (&str, serde_json::Value)) -> String {
-    let mut letter = json!({
-        "id": id, "route": route, "reason": "refused", "detail": "because", "attempts": 3,
-        "first_at": 1, "last_at": 2, "bridge": "0.1.0",
-    });
-    letter[content.0] = content.1;
-    letter.to_string()
-}
+use crate::tools::letters::tests::letter;
 
 fn message(id: usize, route: &str) -> String {
     letter(&format!("id{id}."), Some(route), ("message", json!({})))
 }
 
 fn messages(count: usize) -> impl Iterator<Item = String> {
-    (0..count).map(|id| {
-        message(
-            id,
-            if id.is_multiple_of(5) {
-                "other"
-            } else {
-                "upper"
-            },
-        )
-    })
+    let route = |id: usize| ["upper", "other"][usize::from(id.is_multiple_of(5))];
+    (0..count).map(move |id| message(id, route(id)))
 }
 
 fn only_upper() -> Choice {
@@ -38,39 +22,38 @@ fn only_upper() -> Choice {
     }
 }
 
-struct Setup {
-    choice: Choice,
-    dry_run: bool,
-    limit: Option<u64>,
-    kind: DeadQueue,
+/// A run, and the fates of its letters.
+async fn run_of(
+    queues: &Fake,
+    (kind, choice): (DeadQueue, Choice),
+    (dry_run, mut limit): (bool, Option<u64>),
+) -> (Tally, Vec<Fate>) {
+    let (stop, mut fates) = (AtomicBool::new(false), Vec::new());
+    let job = Job {
+        kind,
+        choice: &choice,
+        dry_run,
+        stop: &stop,
+    };
+    let report = |_: &Tally, what: Option<(&Record, &Dead, Fate)>| {
+        fates.extend(what.map(|(_, _, fate)| fate))
+    };
+    let tally = job.run(queues, &mut limit, report).await;
+    (tally, fates)
 }
 
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            choice: Choice::default(),
-            dry_run: false,
-            limit: None,
-            kind: DeadQueue::Messages,
-        }
-    }
+async fn run(queues: &Fake, choice: Choice) -> (Tally, Vec<Fate>) {
+    run_of(queues, (DeadQueue::Messages, choice), (false, None)).await
 }
 
-impl Setup {
-    async fn run(self, queues: &Fake) -> (Tally, Vec<Fate>) {
-        let (stop, mut limit, mut fates) = (AtomicBool::new(false), self.limit, Vec::new());
-        let job = Job {
-            kind: self.kind,
-            choice: &self.choice,
-            dry_run: self.dry_run,
-            stop: &stop,
-        };
-        let report = |_: &Tally, what: Option<(&Record, &Dead, Fate)>| {
-            fates.extend(what.map(|(_, _, fate)| fate))
-        };
-        let tally = job.run(queues, &mut limit, report).await;
-        (tally, fates)
-    }
+async fn dry_run(queues: &Fake, limit: Option<u64>) -> (Tally, Vec<Fate>) {
+    let all = (DeadQueue::Messages, Choice::default());
+    run_of(queues, all, (true, limit)).await
+}
+
+async fn results(queues: &Fake) -> Tally {
+    let all = (DeadQueue::Results, Choice::default());
+    run_of(queues, all, (false, None)).await.0
 }
 
 #[tokio::test]
@@ -79,12 +62,7 @@ async fn matching_letters_go_back_and_the_rest_shows_again() {
         hands_out_twice: true,
         ..Fake::holding(messages(25))
     };
-    let (tally, fates) = Setup {
-        choice: only_upper(),
-        ..Setup::default()
-    }
-    .run(&queues)
-    .await;
+    let (tally, fates) = run(&queues, only_upper()).await;
     let expected = Tally {
         found: 25,
         replayed: 20,
@@ -101,13 +79,7 @@ async fn matching_letters_go_back_and_the_rest_shows_again() {
 #[tokio::test]
 async fn a_dry_run_changes_nothing() {
     let queues = Fake::holding(messages(25));
-    let (tally, fates) = Setup {
-        dry_run: true,
-        limit: Some(7),
-        ..Setup::default()
-    }
-    .run(&queues)
-    .await;
+    let (tally, fates) = dry_run(&queues, Some(7)).await;
     assert_eq!((tally.found, tally.replayed, tally.over_limit), (10, 7, 3));
     assert!(tally.limit_reached);
     assert_eq!(fates, vec![Fate::WouldReplay; 7]);
@@ -117,12 +89,8 @@ async fn a_dry_run_changes_nothing() {
 #[tokio::test]
 async fn the_limit_counts_matching_letters() {
     let queues = Fake::holding(messages(25));
-    let setup = Setup {
-        choice: only_upper(),
-        limit: Some(18),
-        ..Setup::default()
-    };
-    let (tally, _) = setup.run(&queues).await;
+    let upper = (DeadQueue::Messages, only_upper());
+    let (tally, _) = run_of(&queues, upper, (false, Some(18))).await;
     assert_eq!(
         (tally.replayed, tally.over_limit, tally.not_matching),
         (18, 2, 5)
@@ -136,24 +104,18 @@ async fn unsent_letters_stay() {
         unsendable: vec!["id3.", "id7."],
         ..Fake::holding(messages(12))
     };
-    let (tally, fates) = Setup::default().run(&queues).await;
+    let (tally, fates) = run(&queues, Choice::default()).await;
     assert_eq!(
         (tally.replayed, tally.not_sent, tally.broke_off.as_ref()),
         (10, 2, None)
     );
     assert!(tally.failed());
     // Each letter with its own fate.
-    assert_eq!(
-        fates.iter().position(|fate| *fate != Fate::Replayed),
-        Some(3)
-    );
+    let unsent = fates.iter().position(|fate| *fate != Fate::Replayed);
+    assert_eq!(unsent, Some(3));
     assert_eq!(queues.left(), (2, true));
-    assert!(
-        queues
-            .path()
-            .iter()
-            .all(|body| !body.contains("id3.") && !body.contains("id7."))
-    );
+    let path = queues.path().concat();
+    assert!(!path.contains("id3.") && !path.contains("id7."));
 }
 
 #[tokio::test]
@@ -162,7 +124,7 @@ async fn a_batch_without_a_success_ends_the_run() {
         unsendable: vec!["id"],
         ..Fake::holding(messages(25))
     };
-    let (tally, _) = Setup::default().run(&queues).await;
+    let (tally, _) = run(&queues, Choice::default()).await;
     assert_eq!((tally.found, tally.not_sent), (10, 10));
     assert!(tally.broke_off.is_some());
     assert_eq!(queues.left(), (25, true));
@@ -175,7 +137,7 @@ async fn a_sent_letter_without_a_deletion_is_reported_and_sent_once() {
         hands_out_twice: true,
         ..Fake::holding(messages(3))
     };
-    let (tally, _) = Setup::default().run(&queues).await;
+    let (tally, _) = run(&queues, Choice::default()).await;
     assert_eq!((tally.replayed, tally.not_deleted), (0, 3));
     assert!(tally.failed());
     assert_eq!(queues.path().len(), 3);
@@ -187,7 +149,7 @@ async fn a_returning_letter_is_sent_once() {
         comes_back: true,
         ..Fake::holding(messages(15))
     };
-    let (tally, _) = Setup::default().run(&queues).await;
+    let (tally, _) = run(&queues, Choice::default()).await;
     assert_eq!((tally.replayed, tally.came_back), (15, 15));
     assert_eq!((queues.path().len(), queues.left()), (15, (15, true)));
 
@@ -196,26 +158,21 @@ async fn a_returning_letter_is_sent_once() {
         comes_back: true,
         ..Fake::holding(["no JSON".to_owned()])
     };
-    let (tally, _) = Setup {
-        kind: DeadQueue::Results,
-        ..Setup::default()
-    }
-    .run(&queues)
-    .await;
+    let tally = results(&queues).await;
     assert_eq!((tally.replayed, tally.came_back), (1, 1));
 
     // A message without a route comes back from its new route.
     let unrouted = letter("a", None, ("message", json!({})));
     let routed = letter("a", Some("upper"), ("message", json!({})));
     let queues = Fake::holding([unrouted, routed]);
-    let (tally, _) = Setup::default().run(&queues).await;
+    let (tally, _) = run(&queues, Choice::default()).await;
     assert_eq!((tally.replayed, tally.came_back), (1, 1));
 }
 
 #[tokio::test]
 async fn a_record_without_a_letter_stays_among_messages_and_goes_back_among_results() {
     let queues = Fake::holding(["hush".to_owned(), message(1, "upper")]);
-    let (tally, fates) = Setup::default().run(&queues).await;
+    let (tally, fates) = run(&queues, Choice::default()).await;
     assert_eq!(
         (tally.replayed, tally.no_letter, tally.failed()),
         (1, 1, false)
@@ -225,12 +182,7 @@ async fn a_record_without_a_letter_stays_among_messages_and_goes_back_among_resu
 
     let event = letter("e", Some("upper"), ("event", json!({"id": "e"})));
     let queues = Fake::holding(["hush".to_owned(), event]);
-    let (tally, _) = Setup {
-        kind: DeadQueue::Results,
-        ..Setup::default()
-    }
-    .run(&queues)
-    .await;
+    let tally = results(&queues).await;
     assert_eq!((tally.replayed, queues.left().0), (2, 0));
     assert_eq!(queues.path(), ["hush", r#"{"id":"e"}"#]);
 }
@@ -241,12 +193,7 @@ async fn a_failed_receive_ends_the_run() {
         unreadable_after: Some(1),
         ..Fake::holding(messages(25))
     };
-    let (tally, _) = Setup {
-        choice: only_upper(),
-        ..Setup::default()
-    }
-    .run(&queues)
-    .await;
+    let (tally, _) = run(&queues, only_upper()).await;
     assert_eq!(
         (tally.replayed, tally.broke_off.as_deref()),
         (8, Some("AccessDenied"))
@@ -277,14 +224,10 @@ async fn a_long_run_renews_its_hold() {
         receive_takes: HOLD / 3,
         ..Fake::holding(messages(25))
     };
-    let setup = || Setup {
-        dry_run: true,
-        ..Setup::default()
-    };
-    let (tally, _) = setup().run(&slow).await;
+    let (tally, _) = dry_run(&slow, None).await;
     assert_eq!((tally.found, slow.left()), (25, (25, true)));
     assert!(slow.state.lock().unwrap().held >= 20);
     let quick = Fake::holding(messages(25));
-    setup().run(&quick).await;
+    dry_run(&quick, None).await;
     assert_eq!(quick.state.lock().unwrap().held, 0);
 }
