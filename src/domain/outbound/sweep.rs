@@ -27,36 +27,35 @@
 mod budget;
 mod cursor;
 mod find;
+mod job;
 mod progress;
+mod scan;
 mod store;
 mod watch;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 pub use budget::Budget;
 pub use cursor::{Cursor, Reach};
+pub use job::{Job, Phase, State};
 pub use progress::Progress;
 pub use watch::Scan;
 
 use crate::domain::fault::{Fault, FaultKind};
-use crate::domain::inbound::execution_name::is_named_after;
 use crate::domain::ports::{Answer, Backlog, Exclusive, ExecutionPage, Queue, Sweeping};
 use crate::domain::retry::{RetryPolicy, retry};
 use crate::telemetry::metrics::Measurements;
 use cursor::Position;
-use watch::{Directory, Range, ScanPass, Watched};
+use scan::Change;
+use watch::Range;
 
 /// Time limit of one call of ListExecutions, retries included.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
 /// Time limit for loading a state, and for saving it, even past the deadline.
 pub const SAVE_WITHIN: Duration = Duration::from_secs(2);
-/// Chunks of the watch list in memory at once.
-const CHUNKS: usize = 8;
 /// Most executions described for a page, before other state machines have their turn.
 const DESCRIBED: usize = 150;
 
@@ -70,42 +69,6 @@ pub struct Sweep {
     pub backlog: Arc<dyn Backlog>,
     /// How long the event of an end may take to arrive.
     pub grace: Duration,
-}
-
-/// A state machine with the state of its sweep.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// An unqualified ARN.
-    pub state_machine: String,
-    /// Names of the routes to it.
-    pub routes: Vec<String>,
-    pub state: State,
-    /// Of the watch list, if it was loaded.
-    directory: Option<Directory>,
-    /// This invocation leaves the rest of the scan.
-    pub scan_failed: bool,
-}
-
-/// What is saved of a state machine, under the key of the recent cursor of earlier versions.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct State {
-    #[serde(flatten)]
-    pub recent: Cursor,
-    #[serde(default)]
-    pub scan: Scan,
-    /// Earlier versions saved it apart.
-    #[serde(default)]
-    pub far: Option<Cursor>,
-    /// The end of the invocation that sweeps it, in ms since the epoch.
-    #[serde(default)]
-    pub lease_until: i64,
-}
-
-/// What a state machine needs next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    Recent,
-    Scan,
 }
 
 /// The end of a step.
@@ -167,57 +130,6 @@ pub struct Turn<'a> {
     pub tally: &'a mut Tally,
 }
 
-impl State {
-    fn first(now: i64) -> Self {
-        Self {
-            recent: Cursor::first(Reach::Recent, now),
-            scan: Scan::default(),
-            far: Some(Cursor::first(Reach::Far, now)),
-            lease_until: 0,
-        }
-    }
-}
-
-impl Job {
-    /// The next list of an invocation that began at `began`; `None` after a recent pass and a scan of this invocation. Scans
-    /// and recent passes alternate, so that each has its turn when they take several invocations.
-    pub fn phase(&self, began: i64) -> Option<Phase> {
-        let (recent, scan) = (&self.state.recent, &self.state.scan);
-        if recent.pass.is_some() {
-            return Some(Phase::Recent);
-        }
-        // The first scan is before the first pass: executions started long ago may end meanwhile.
-        let is_due =
-            scan.pass.is_some() || scan.completed.is_none() || scan.completed < recent.completed;
-        if !self.scan_failed && is_due {
-            return Some(Phase::Scan);
-        }
-        // The scan of this invocation may belong to an earlier pass.
-        (recent.completed < Some(began)).then_some(Phase::Recent)
-    }
-
-    /// How long the oldest list not completed since `began` goes on, in ms: 0 if there is none.
-    pub fn lag(&self, began: i64, now: i64) -> i64 {
-        let (recent, scan) = (&self.state.recent, &self.state.scan);
-        let oldest = recent.completed.min(scan.completed);
-        match oldest {
-            Some(at) if at >= began => 0,
-            at => now - at.unwrap_or(recent.began),
-        }
-    }
-
-    /// The route in an execution's name.
-    fn route_of(&self, name: &str) -> Option<&str> {
-        let mut routes = self.routes.iter().map(String::as_str);
-        routes.find(|route| is_named_after(name, route))
-    }
-
-    fn far(&mut self) -> &mut Cursor {
-        let now = self.state.recent.began;
-        (self.state.far).get_or_insert_with(|| Cursor::first(Reach::Far, now))
-    }
-}
-
 impl Sweep {
     /// A page of a recent or far pass. Ends that may have an event on its way are left to a later pass.
     ///
@@ -273,11 +185,7 @@ impl Sweep {
         let starts = || unsettled.iter().map(|one| one.started_at);
         if let (Some(first), Some(last)) = (starts().min(), starts().max()) {
             // No start is in an empty range, so no entry counts as gone.
-            let change = Change {
-                open: HashMap::new(),
-                range: Range(first, first),
-                new: &unsettled,
-            };
+            let change = Change::watching(&unsettled, Range(first, first));
             let chunks = Range(first.saturating_sub(1), last);
             if self.change(job, chunks, &change, turn).await?.is_none() {
                 return Ok(Step::Cut);
@@ -289,126 +197,6 @@ impl Sweep {
         }
         self.save(job).await?;
         Ok(Step::Page)
-    }
-
-    /// A page of the open executions, compared with the watch list.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sweep::list`].
-    pub async fn scan(&self, job: &mut Job, turn: &mut Turn<'_>) -> Result<Step, Failed> {
-        if !turn.budget.list().await {
-            return Ok(Step::Cut);
-        }
-        self.measure(turn.progress, turn.budget).await?;
-        let now = turn.budget.now_ms();
-        let pass = job.state.scan.pass.clone();
-        let pass = pass.filter(|pass| now - pass.listed_at < cursor::TOKEN_AGE);
-        let token = pass.as_ref().map(|pass| pass.next_token.as_str());
-        let page = match self.page(job, true, token, turn).await? {
-            Ok(page) => page,
-            Err(step) => {
-                if step == Step::Page {
-                    job.state.scan.pass = None;
-                }
-                return Ok(step);
-            }
-        };
-        let highest = pass.as_ref().map_or(i64::MAX, |pass| pass.last);
-        let last = page.next_token.as_ref().and(page.executions.last());
-        let last = last.map_or(i64::MIN, |last| last.started_at);
-        let mut open = HashMap::new();
-        for one in &page.executions {
-            open.insert(one.name.as_str(), Some(one.redrive_count));
-        }
-        let carried = pass.iter().flat_map(|pass| &pass.names);
-        let names_of_last = page.executions.iter().filter(|one| one.started_at == last);
-        let names: Vec<String> = names_of_last.map(|one| one.name.clone()).collect();
-        let lists_from = job.state.recent.lists_from();
-        let new = page.executions.iter();
-        let new: Vec<Watched> = new
-            .filter(|one| one.started_at < lists_from)
-            .map(Watched::new)
-            .collect();
-        // The last page may have had them, and entries of that start are compared with this page.
-        for name in carried {
-            open.entry(name).or_insert(None);
-        }
-        let range = Range(last, highest);
-        let change = Change {
-            open,
-            range,
-            new: &new,
-        };
-        // Including the last start, so that a new entry of it has a chunk.
-        let chunks = Range(last.saturating_sub(1), highest);
-        let done = match self.change(job, chunks, &change, turn).await? {
-            None => return Ok(Step::Cut),
-            Some(done) => done,
-        };
-        let started_at = pass.as_ref().map_or(now, |pass| pass.started_at);
-        match page.next_token {
-            // The same page again, for the rest of its entries.
-            _ if !done => {}
-            Some(next_token) => {
-                job.state.scan.pass = Some(ScanPass {
-                    started_at,
-                    listed_at: now,
-                    next_token,
-                    last,
-                    names,
-                });
-            }
-            None => {
-                job.state.scan = Scan {
-                    completed: Some(started_at),
-                    pass: None,
-                }
-            }
-        }
-        self.save(job).await?;
-        Ok(Step::Page)
-    }
-
-    /// Changes the watch list. `None` if the time was up before; false if entries of the range were left for another time.
-    async fn change(
-        &self,
-        job: &mut Job,
-        chunks: Range,
-        change: &Change<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<Option<bool>, Failed> {
-        let directory = match job.directory.take() {
-            Some(directory) => directory,
-            None => self.load_directory(job).await?,
-        };
-        let numbers = directory.covering(chunks);
-        job.directory = Some(directory);
-        let (mut left, mut settled) = (0, 0);
-        for numbers in numbers.chunks(CHUNKS) {
-            let before = self.load_chunks(job, numbers).await?;
-            let directory = job.directory.clone().unwrap_or_default();
-            let new = directory.covered(numbers, change.new);
-            let entries = before
-                .iter()
-                .flat_map(|(_, entries)| entries.iter().cloned());
-            let compared = watch::compare(entries, &change.open, change.range, new);
-            let Some(resolved) = self.resolve(job, compared.gone, turn).await? else {
-                return Ok(None);
-            };
-            settled += resolved.settled;
-            left += resolved.left;
-            let entries = compared.kept.into_iter().chain(resolved.kept);
-            let writes = directory.replace(&before, entries);
-            for (number, entries) in &writes.chunks {
-                self.save_chunk(job, *number, entries).await?;
-            }
-            if let Some(directory) = writes.directory {
-                job.directory = Some(directory);
-                self.save_directory(job).await?;
-            }
-        }
-        Ok(Some(left == 0 || settled == 0))
     }
 
     /// A page of the list; or the end of the step, which is [`Step::Page`] after a refused token.
@@ -448,16 +236,6 @@ impl Sweep {
             }
         }
     }
-}
-
-/// A change of the watch list.
-struct Change<'a> {
-    /// Names of open executions, with their redrives if known.
-    open: HashMap<&'a str, Option<u32>>,
-    /// Watched executions that started in it and are not open have ended.
-    range: Range,
-    /// To be watched.
-    new: &'a [Watched],
 }
 
 /// Retries until the deadline; `None` if it came first.

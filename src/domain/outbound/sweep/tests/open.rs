@@ -1,5 +1,7 @@
 //! Executions that outlive a sweep, and redriven ones.
 
+use std::collections::HashMap;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
