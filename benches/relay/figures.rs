@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::statistics::median;
+
 /// The reference of the ratios.
 pub const REFERENCE: &str = "grpc";
 
@@ -94,7 +96,7 @@ pub fn summaries(runs: &[Run], order: &[String]) -> Vec<Summary> {
 /// `None` without runs.
 fn summary(own: &[&Run], all: &[Run]) -> Option<Summary> {
     let first = own.first()?;
-    let middle = |figure: fn(&Run) -> f64| median(own.iter().map(|run| figure(run)).collect());
+    let middle = |figure: fn(&Run) -> f64| median(own.iter().map(|run| figure(run)));
     let ratio = |figure: fn(&Run) -> f64| {
         let ratios = own.iter().filter_map(|run| {
             let reference = all.iter().find(|other| {
@@ -103,7 +105,7 @@ fn summary(own: &[&Run], all: &[Run]) -> Option<Summary> {
             // A run with less CPU time than the unit of `/proc` has no ratio.
             Some(figure(run) / figure(reference)).filter(|ratio| ratio.is_finite())
         });
-        median(ratios.collect())
+        median(ratios)
     };
     let requests = own.iter().filter_map(|run| {
         let requests = run.full_requests?;
@@ -127,7 +129,7 @@ fn summary(own: &[&Run], all: &[Run]) -> Option<Summary> {
         server_cpu_per_10k: middle(Run::server_cpu_per_10k)?,
         idle_kib: middle(|run| run.idle_kib as f64)?,
         peak_kib: middle(|run| run.peak_kib as f64)?,
-        requests_per_1k: median(requests.collect()),
+        requests_per_1k: median(requests),
         missing: own.iter().map(|run| run.missing).sum(),
         repeated: own.iter().map(|run| run.repeated).sum(),
         ratios: ratios(),
@@ -143,20 +145,4 @@ pub struct Loss {
     pub gap_ms: u64,
     pub published: u64,
     pub missing: u64,
-}
-
-/// The percentile by nearest rank; 0 without samples.
-pub fn percentile(samples: &mut [u32], percent: usize) -> u32 {
-    samples.sort_unstable();
-    let rank = (samples.len() * percent).div_ceil(100);
-    let sample = samples.get(rank.saturating_sub(1));
-    sample.copied().unwrap_or_default()
-}
-
-/// The middle value, or the mean of the two in the middle.
-pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    let upper = values.get(values.len() / 2)?;
-    let lower = values.get((values.len() - 1) / 2)?;
-    Some((lower + upper) / 2.0)
 }

@@ -30,6 +30,8 @@ mod measure;
 mod options;
 mod payload;
 mod protocol;
+#[path = "../shared/statistics.rs"]
+mod statistics;
 mod subject;
 mod table;
 mod usage;

@@ -7,9 +7,10 @@ use tokio::time::MissedTickBehavior;
 use workflow_bridge::tools::local::topics::{Limits, TopicsOptions, TopicsServer, local_api_key};
 
 use crate::child::{CACHE, topic};
-use crate::figures::{Run, percentile};
+use crate::figures::Run;
 use crate::options::Effort;
 use crate::payload;
+use crate::statistics::percentile;
 use crate::subject::{Running, Server, Subject};
 use crate::usage;
 

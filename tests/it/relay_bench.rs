@@ -6,12 +6,15 @@ mod figures;
 pub mod markdown;
 #[path = "../../benches/relay/payload.rs"]
 mod payload;
+#[path = "../../benches/shared/statistics.rs"]
+mod statistics;
 #[path = "../../benches/relay/table.rs"]
 mod table;
 #[path = "../../benches/relay/usage.rs"]
 mod usage;
 
-use figures::{Loss, REFERENCE, Run, median, percentile, summaries};
+use figures::{Loss, REFERENCE, Run, summaries};
+use statistics::{median, percentile};
 
 /// A run of 1,000 messages.
 fn run(round: usize, topics: u16, subject: &str, seconds: f64, cpu: f64) -> Run {
