@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::place::Place;
+use super::statistics::median;
 use super::subject::Name;
 
 /// All figures, in the order of measurement.
@@ -62,14 +63,12 @@ pub struct Spread {
 impl Spread {
     /// `None` without values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.into_iter().collect();
-        values.sort_unstable_by(f64::total_cmp);
-        let upper = values.get(values.len() / 2)?;
-        let lower = values.get((values.len() - 1) / 2)?;
+        let values: Vec<f64> = values.into_iter().collect();
+        let values = values.iter().copied();
         Some(Self {
-            median: f64::midpoint(*lower, *upper),
-            least: *values.first()?,
-            most: *values.last()?,
+            median: median(values.clone())?,
+            least: values.clone().reduce(f64::min)?,
+            most: values.reduce(f64::max)?,
         })
     }
 }
@@ -98,12 +97,4 @@ impl Figures {
         let own = all.find(|counted| (counted.subject, counted.size) == (name, size))?;
         Some(own.per_message)
     }
-}
-
-/// The percentile by nearest rank; 0 without samples. Sorts them.
-pub fn percentile(samples: &mut [u32], percent: usize) -> u32 {
-    samples.sort_unstable();
-    let rank = (samples.len() * percent).div_ceil(100);
-    let sample = samples.get(rank.saturating_sub(1));
-    sample.copied().unwrap_or_default()
 }

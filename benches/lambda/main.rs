@@ -38,6 +38,8 @@ mod place;
 mod runtime_api;
 mod series;
 mod serving;
+#[path = "../shared/statistics.rs"]
+mod statistics;
 mod stubs;
 mod subject;
 mod table;

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 
-use crate::figures::{Messages, percentile};
+use crate::figures::Messages;
 use crate::measure::{Running, World};
 use crate::place::Place;
+use crate::statistics::percentile;
 use crate::subject::{Name, Subject};
 use crate::usage::{self, Usage};
 

@@ -30,9 +30,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use workflow_bridge::domain::inbound::signature::{SigningSecret, verify};
 
-use crate::relay_bench::markdown;
-use figures::{Figures, Instructions, Messages, Spread, Start, percentile};
+use crate::relay_bench::{markdown, statistics};
+use figures::{Figures, Instructions, Messages, Spread, Start};
 use place::Place;
+use statistics::percentile;
 use stubs::{Aws, Service};
 use subject::{Job, LARGE, MIDDLE, Name, SMALL, Subject};
 

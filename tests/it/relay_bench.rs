@@ -7,7 +7,7 @@ pub mod markdown;
 #[path = "../../benches/relay/payload.rs"]
 mod payload;
 #[path = "../../benches/shared/statistics.rs"]
-mod statistics;
+pub mod statistics;
 #[path = "../../benches/relay/table.rs"]
 mod table;
 #[path = "../../benches/relay/usage.rs"]
