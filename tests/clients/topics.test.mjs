@@ -4,13 +4,16 @@ import {after, test} from 'node:test';
 import {randomUUID} from 'node:crypto';
 
 import {
+  AuthClient,
   CacheClient,
   Configurations,
   CreateCache,
   CredentialProvider,
   DeleteCache,
+  ExpiresIn,
   ListCaches,
   MomentoErrorCode,
+  PermissionScopes,
   TopicClient,
   TopicConfigurations,
   TopicPublish,
@@ -85,6 +88,14 @@ test('an unknown cache is refused', async () => {
   assert.equal(published.errorCode(), code);
   const subscribed = await topics.subscribe(unknown, 'topic', {});
   assert.equal(subscribed.errorCode(), code);
+});
+
+test('a call that the local stack lacks is named', async () => {
+  const tokens = new AuthClient({credentialProvider});
+  const scope = PermissionScopes.topicPublishOnly(CACHE, 'topic');
+  const refused = await tokens.generateDisposableToken(scope, ExpiresIn.minutes(5));
+  assert.equal(refused.errorCode(), MomentoErrorCode.BAD_REQUEST_ERROR);
+  assert.match(refused.message(), /token\.Token\/GenerateDisposableToken/);
 });
 
 test('a cache is created, listed and deleted with its subscriptions', async () => {

@@ -51,8 +51,21 @@ globalThis.XMLHttpRequest = class {
 };
 if (!globalThis.navigator) globalThis.navigator = {userAgent: ''};
 const require = createRequire(import.meta.url);
-const {CacheClient, CacheGet, CacheSet, Configurations, CredentialProvider, TopicClient, TopicConfigurations, TopicPublish, TopicSubscribe} =
-  require('@gomomento/sdk-web');
+const {
+  AuthClient,
+  CacheClient,
+  CacheGet,
+  CacheSet,
+  Configurations,
+  CredentialProvider,
+  ExpiresIn,
+  MomentoErrorCode,
+  PermissionScopes,
+  TopicClient,
+  TopicConfigurations,
+  TopicPublish,
+  TopicSubscribe,
+} = require('@gomomento/sdk-web');
 
 const url = `http://127.0.0.1:${process.env.MOMENTO_PORT}`;
 // Otherwise the local mode of the web SDK requests https://web.127.0.0.1.
@@ -87,4 +100,12 @@ test('a page reads the item of a claim', async () => {
   const got = await items.get('demo', key);
   assert.ok(got instanceof CacheGet.Hit, got.toString());
   assert.equal(got.valueString(), 'large');
+});
+
+test('a call that the local stack lacks is named', async () => {
+  const tokens = new AuthClient({credentialProvider});
+  const scope = PermissionScopes.topicPublishOnly('demo', 'topic');
+  const refused = await tokens.generateDisposableToken(scope, ExpiresIn.minutes(5));
+  assert.equal(refused.errorCode(), MomentoErrorCode.BAD_REQUEST_ERROR);
+  assert.match(refused.message(), /token\.Token\/GenerateDisposableToken/);
 });

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
 use futures_util::Stream;
 use momento_protos::cache_client::pubsub::{
     Discontinuity, Heartbeat, PublishRequest, SubscriptionItem, SubscriptionRequest, TopicItem,
@@ -28,6 +29,9 @@ use super::service::Service;
 const BATCH: usize = 32;
 /// Bytes read of a unary request: more than an item's limit, so that a larger item gets Momento's refusal.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+
+/// How the media types of gRPC and gRPC-web begin.
+const GRPC: &[u8] = b"application/grpc";
 
 pub(super) struct Grpc(pub(super) Arc<Service>);
 
@@ -91,6 +95,27 @@ impl Pubsub for Grpc {
         };
         Ok(Response::new(Box::pin(stream)))
     }
+}
+
+/// The answer to a call of a service that this server lacks; `None` for a request of HTTP.
+///
+/// The SDKs report any other answer as an internal error of Momento.
+pub(super) fn unimplemented(request: &http::Request<Body>) -> Option<http::Response<Body>> {
+    let kind = request.headers().get(CONTENT_TYPE)?;
+    let is_grpc = kind
+        .as_bytes()
+        .get(..GRPC.len())?
+        .eq_ignore_ascii_case(GRPC);
+    let method = request.uri().path();
+    let text = format!(
+        "expected a call of topics, caches or items, found `{method}`, which the local stack does not have; use Momento for it"
+    );
+    is_grpc.then(|| {
+        let mut response = Status::unimplemented(text).into_http();
+        // A page takes the answer in its own form of gRPC.
+        response.headers_mut().insert(CONTENT_TYPE, kind.clone());
+        response
+    })
 }
 
 /// Serves a unary method that does not wait.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::broker::{BrokerError, Delivery, Position, Value};
+use super::grpc::unimplemented;
 use super::refusal::Refusal;
 use super::service::Service;
 
@@ -39,12 +40,17 @@ const MAX_POLL_ITEMS: usize = 256;
 pub(super) fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/topics/{cache}/{topic}", get(poll).post(publish))
-        .fallback(|| async { HttpRefusal::new(StatusCode::NOT_FOUND, NO_SUCH_PATH) })
+        .fallback(no_such_path)
         .with_state(service)
 }
 
 const NO_SUCH_PATH: &str =
     "expected `/topics/{cache}/{topic}` or `/cache/{cache}`, with the names percent-encoded";
+
+async fn no_such_path(request: Request) -> Response {
+    let refusal = || HttpRefusal::new(StatusCode::NOT_FOUND, NO_SUCH_PATH).into_response();
+    unimplemented(&request).unwrap_or_else(refusal)
+}
 
 type Names = Result<Path<(String, String)>, PathRejection>;
 pub(super) type Parameters<T> = Result<Query<T>, QueryRejection>;

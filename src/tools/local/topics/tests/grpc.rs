@@ -1,6 +1,7 @@
 use futures_util::StreamExt as _;
+use momento::auth::{ExpiresIn, PermissionScopes};
 use momento::topics::{SubscribeRequest, Subscription, TopicClient, ValueKind, configurations};
-use momento::{CredentialProvider, MomentoErrorCode};
+use momento::{AuthClient, CredentialProvider, MomentoErrorCode};
 use momento_protos::cache_client::pubsub::pubsub_client::PubsubClient;
 use momento_protos::cache_client::pubsub::subscription_item::Kind;
 use momento_protos::cache_client::pubsub::{SubscriptionItem, SubscriptionRequest};
@@ -20,15 +21,24 @@ async fn pair(change: impl FnOnce(&mut TopicsOptions)) -> (TopicsServer, TopicCl
 }
 
 fn client(server: &TopicsServer, key: String) -> TopicClient {
-    let credentials = CredentialProvider::from_api_key_v2(key, "local").unwrap();
-    let credentials = credentials.insecure_endpoint_override(&server.endpoint());
     let builder = TopicClient::builder().configuration(configurations::Laptop::latest());
-    builder.credential_provider(credentials).build().unwrap()
+    let builder = builder.credential_provider(credentials(server, key));
+    builder.build().unwrap()
+}
+
+fn credentials(server: &TopicsServer, key: String) -> CredentialProvider {
+    let credentials = CredentialProvider::from_api_key_v2(key, "local").unwrap();
+    credentials.insecure_endpoint_override(&server.endpoint())
 }
 
 /// A subscription on the wire, with heartbeats and discontinuities.
 async fn raw(server: &TopicsServer, sequence: u64, page: u64) -> Streaming<SubscriptionItem> {
     let mut client = PubsubClient::connect(server.endpoint()).await.unwrap();
+    let opened = client.subscribe(request(sequence, page)).await;
+    opened.unwrap().into_inner()
+}
+
+fn request(sequence: u64, page: u64) -> tonic::Request<SubscriptionRequest> {
     let mut request = tonic::Request::new(SubscriptionRequest {
         cache_name: CACHE.to_owned(),
         topic: "t".to_owned(),
@@ -37,7 +47,7 @@ async fn raw(server: &TopicsServer, sequence: u64, page: u64) -> Streaming<Subsc
     });
     let metadata = request.metadata_mut();
     metadata.insert("authorization", KEY.parse().unwrap());
-    client.subscribe(request).await.unwrap().into_inner()
+    request
 }
 
 async fn next(stream: &mut Streaming<SubscriptionItem>) -> Kind {
@@ -111,6 +121,22 @@ async fn an_unknown_cache_is_not_found_unless_every_name_is_a_cache() {
 
     let (_server, client) = pair(|options| options.caches = None).await;
     client.publish("other", "t", "x").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_of_another_service_is_unimplemented() {
+    let (server, _) = pair(|_| ()).await;
+    let builder = AuthClient::builder().credential_provider(credentials(&server, local_api_key()));
+    let tokens = builder.build().unwrap();
+    let scope = PermissionScopes::topic_publish_only(CACHE, "t");
+    let token = tokens.generate_disposable_token(scope.into(), ExpiresIn::minutes(5));
+    let error = token.await.unwrap_err();
+    assert_eq!(error.error_code, MomentoErrorCode::BadRequestError);
+    let printed = format!("{error:?}");
+    assert!(
+        printed.contains("/token.Token/GenerateDisposableToken"),
+        "{printed}"
+    );
 }
 
 #[tokio::test]
