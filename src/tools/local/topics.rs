@@ -13,11 +13,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use momento_protos::cache_client::pubsub::pubsub_server::PubsubServer;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_web::GrpcWebLayer;
 
 pub mod broker;
@@ -49,6 +50,9 @@ pub const MAX_VALUE_BYTES: usize = 4096;
 const MAX_CACHES: usize = 1_000;
 /// Bytes of a cache or topic name, this server's own bound.
 pub const MAX_NAME_BYTES: usize = 1024;
+/// Calls at a time of one connection. Without TLS, Momento's SDK for Python has one connection for all its subscriptions; a call
+/// over the limit would wait there without an error.
+const STREAMS: u32 = 10_000;
 /// Events buffered for each observer; a slower one misses the oldest.
 const EVENTS: usize = 1024;
 /// How long a shutdown waits for idle connections to end.
@@ -105,7 +109,7 @@ pub struct TopicsServer {
     address: SocketAddr,
     service: Arc<Service>,
     stop: Option<oneshot::Sender<()>>,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
 impl TopicsServer {
@@ -117,10 +121,6 @@ impl TopicsServer {
     pub async fn start(options: TopicsOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        // Otherwise the second part of an answer would wait for the client to acknowledge the first: up to 40 ms.
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
         let events = broadcast::Sender::new(EVENTS);
         let webhooks = Webhooks::new(options.webhook_timeout, events.clone());
         let service = Arc::new(Service {
@@ -146,15 +146,22 @@ impl TopicsServer {
             .merge(grpc);
         let app = origins::guard(app);
         let (stop, stopped) = oneshot::channel::<()>();
-        let serve = axum::serve(listener, app).with_graceful_shutdown(async {
+        let stopped = async {
             // A dropped sender means stop, too.
             let _ = stopped.await;
-        });
+        };
+        // Otherwise the second part of an answer would wait for the client to acknowledge the first: up to 40 ms.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let serve = Server::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(STREAMS)
+            .add_routes(app.into())
+            .serve_with_incoming_shutdown(incoming, stopped);
         Ok(Self {
             address,
             service,
             stop: Some(stop),
-            serving: tokio::spawn(serve.into_future()),
+            serving: tokio::spawn(serve),
         })
     }
 

@@ -11,7 +11,7 @@ pub struct Limits {
     pub history: usize,
     /// Bytes of messages kept per topic. Default 256 KiB.
     pub history_bytes: usize,
-    /// Open subscriptions, long polls included. Default 1,000.
+    /// Open subscriptions, long polls included. Default 2,500: the tests of Momento's SDK for Node open 2,000.
     pub subscribers: usize,
     /// Messages repeated to a subscription without a position. Default 1, as the tests of Momento's SDKs for Node and Python
     /// expect.
@@ -28,7 +28,7 @@ impl Default for Limits {
             topics: 2_000,
             history: 1_000,
             history_bytes: 256 * 1024,
-            subscribers: 1_000,
+            subscribers: 2_500,
             replay: 1,
             item_bytes: MAX_ITEM_BYTES,
             items_bytes: 64 * 1024 * 1024,

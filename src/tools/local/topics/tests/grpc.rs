@@ -159,6 +159,26 @@ async fn a_name_is_required() {
 }
 
 #[tokio::test]
+async fn one_connection_has_hundreds_of_subscriptions() {
+    /// hyper's own limit is 200 calls at a time.
+    const MANY: usize = 300;
+    let (server, _) = pair(|_| ()).await;
+    let mut client = PubsubClient::connect(server.endpoint()).await.unwrap();
+    let mut open = Vec::new();
+    while open.len() < MANY {
+        let subscribed = client.subscribe(request(0, 0));
+        let subscribed = tokio::time::timeout(Duration::from_secs(60), subscribed).await;
+        let opened = open.len();
+        let subscribed = subscribed.unwrap_or_else(|_| panic!("stuck after {opened}"));
+        open.push(subscribed.unwrap().into_inner());
+    }
+    server.publish(CACHE, "t", "all").unwrap();
+    for mut stream in open {
+        while !matches!(next(&mut stream).await, Kind::Item(_)) {}
+    }
+}
+
+#[tokio::test]
 async fn too_many_subscribers_are_over_the_limit() {
     let (_server, client) = pair(|options| options.limits.subscribers = 1).await;
     let _first = client.subscribe(CACHE, "t").await.unwrap();
