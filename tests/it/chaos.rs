@@ -5,7 +5,7 @@
 //! CHAOS_MESSAGES=10000 CHAOS_SEED=42 cargo test --all-features --test it chaos -- --nocapture
 //! ```
 //!
-//! The second command takes about 13 minutes on two cores. `CHAOS_MESSAGES` defaults to 300, `CHAOS_SEED` to a random number.
+//! The second command takes 12 to 25 minutes on two cores. `CHAOS_MESSAGES` defaults to 300, `CHAOS_SEED` to a random number.
 //! A seed repeats the faults and their durations ([`weather`]); the calls they meet depend on the machine. The run prints the
 //! seed, also in front of a failure.
 

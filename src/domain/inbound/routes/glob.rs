@@ -40,9 +40,23 @@ impl Glob {
         matches_pieces(&self.pieces, name)
     }
 
-    /// Whether some name matches both globs. Takes time in the product of the two
+    /// Whether some name matches both globs. With a `*` in both and their ends alike, takes time in the product of the two
     /// lengths and memory in the second one.
     pub fn intersects(&self, other: &Glob) -> bool {
+        // A start of a function compares each route with all others.
+        if self.is_exact() {
+            return other.matches(&self.text);
+        }
+        if other.is_exact() {
+            return self.matches(&other.text);
+        }
+        let firsts = self.pieces.first().zip(other.pieces.first());
+        let lasts = self.pieces.last().zip(other.pieces.last());
+        if firsts.is_some_and(|(a, b)| !a.starts_with(b) && !b.starts_with(a))
+            || lasts.is_some_and(|(a, b)| !a.ends_with(b) && !b.ends_with(a))
+        {
+            return false;
+        }
         let ours: Vec<char> = self.text.chars().collect();
         let theirs: Vec<char> = other.text.chars().collect();
 

@@ -91,12 +91,15 @@ impl Reader {
     /// contain anything, so that names of keyed executions need the same.
     pub(super) fn check_names(&mut self, routes: &[ReadRoute]) {
         for (route, _) in routes {
-            for (other, _) in routes {
+            let begins = |other: &Route| {
+                let rest = other.name.strip_prefix(&route.name);
+                rest.is_some_and(|rest| rest.starts_with('-'))
+            };
+            for (other, _) in routes.iter().filter(|(other, _)| begins(other)) {
                 let same = route.to.state_machine() == other.to.state_machine();
                 let payload = route.takes_payload() || other.takes_payload();
                 let keyed = route.key().is_some() || other.key().is_some();
-                let begins = other.name.strip_prefix(&route.name);
-                if (payload || keyed) && same && begins.is_some_and(|rest| rest.starts_with('-')) {
+                if (payload || keyed) && same {
                     self.route = Some(other.name.clone());
                     self.problem(
                         "name",
