@@ -36,6 +36,8 @@ COPY src src
 # `bridge new` has the workflows in it.
 COPY examples examples
 COPY statemachines statemachines
+# `bridge console` has the runbooks in it.
+COPY docs/operations.md docs/operations.md
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
     cargo build --release --locked --features cli --bin bridge; \

@@ -4,11 +4,14 @@
 //! implementations; `feed` keeps the local stack's messages; `pages` renders.
 
 mod access;
+mod alarms;
 mod app;
 mod arrivals;
 mod cloud;
+mod cloudwatch;
 mod delivery;
 mod feed;
+mod gaps;
 mod layout;
 mod local;
 mod model;
@@ -85,7 +88,7 @@ impl Console {
         };
         let app = App {
             messages: Arc::new(messages),
-            services: Arc::new(StackServices::new(place)),
+            services: Arc::new(StackServices::new(place)?),
             place: Arc::new(shown),
         };
         Self::serve(app, token, port).await
@@ -113,7 +116,7 @@ impl Console {
         let messages = LoggedMessages::new(place.clone(), webhook, momento);
         let app = App {
             messages: Arc::new(messages.context("cannot make an HTTP client")?),
-            services: Arc::new(StackServices::new(place)),
+            services: Arc::new(StackServices::new(place)?),
             place: Arc::new(shown),
         };
         Self::serve(app, token, port).await
@@ -179,6 +182,7 @@ fn router(app: App, access: Access) -> Router {
         .route("/letters", get(letters::list))
         .route("/letters/back", post(letters::put_back))
         .route("/queues", get(queues::show))
+        .route("/runbooks/{alarm}", get(queues::runbook))
         .route("/executions/stop", post(executions::stop))
         .route("/executions/redrive", post(executions::redrive))
         .route("/executions/events", get(events::list))

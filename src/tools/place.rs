@@ -53,13 +53,30 @@ impl Place {
     pub async fn on_aws(name: &str) -> Result<Self> {
         let config = configuration().await?;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
+        let outputs = outputs(&config, name, &region).await?;
         Ok(Self {
-            outputs: outputs(&config, name, &region).await?,
+            outputs: outputs.with_context(|| format!(
+                "expected a stack `{name}` in {region}, found none: is it another name, another AWS_REGION or another account?"
+            ))?,
             config,
             name: format!("stack `{name}` in {region}"),
             stack_name: Some(name.to_owned()),
             local: None,
         })
+    }
+
+    /// The stack of the relay, by the name that the output `DeployRelay` gives it; `None` without one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be described.
+    pub async fn relay(&self) -> Result<Option<links::Stack>> {
+        let Some(name) = &self.stack_name else {
+            return Ok(None);
+        };
+        let stack = self.stack();
+        let found = outputs(&self.config, &format!("{name}-relay"), &stack.region).await?;
+        Ok(found.map(|outputs| links::Stack { outputs, ..stack }))
     }
 
     /// Its data for links.
@@ -119,27 +136,40 @@ async fn configuration() -> Result<SdkConfig> {
     Ok(config.timeout_config(timeouts).build())
 }
 
-async fn outputs(config: &SdkConfig, name: &str, region: &str) -> Result<BTreeMap<String, String>> {
+/// The outputs of a stack; `None` without that stack.
+async fn outputs(
+    config: &SdkConfig,
+    name: &str,
+    region: &str,
+) -> Result<Option<BTreeMap<String, String>>> {
     let described = Client::new(config)
         .describe_stacks()
         .stack_name(name)
         .send()
         .await;
-    let described = described.map_err(|error| match (error.code(), error.message()) {
-        (Some("ValidationError"), Some(message)) if message.contains("does not exist") => anyhow!(
-            "expected a stack `{name}` in {region}, found none: is it another name, another AWS_REGION or another account?"
-        ),
-        (_, Some(message)) => anyhow!("cannot describe the stack `{name}` in {region}: {message}"),
-        _ => anyhow!("cannot describe the stack `{name}` in {region}: {}: can this machine reach AWS?", innermost(&error)),
-    })?;
+    let described = match described {
+        Ok(described) => described,
+        Err(error) => match (error.code(), error.message()) {
+            (Some("ValidationError"), Some(message)) if message.contains("does not exist") => {
+                return Ok(None);
+            }
+            (_, Some(message)) => {
+                bail!("cannot describe the stack `{name}` in {region}: {message}")
+            }
+            _ => bail!(
+                "cannot describe the stack `{name}` in {region}: {}: can this machine reach AWS?",
+                innermost(&error)
+            ),
+        },
+    };
     let stack = described
         .stacks()
         .first()
         .context("the answer names no stack")?;
     let outputs = stack.outputs().iter();
-    Ok(outputs
-        .filter_map(|output| Some((output.output_key()?.into(), output.output_value()?.into())))
-        .collect())
+    let pairs = outputs
+        .filter_map(|output| Some((output.output_key()?.into(), output.output_value()?.into())));
+    Ok(Some(pairs.collect()))
 }
 
 /// An error's innermost cause, which has the reason.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::TopicName;
@@ -32,6 +33,8 @@ pub struct Gaps {
     /// `None` sends no events.
     pub bus: Option<Bus>,
     pub metrics: Metrics,
+    /// An observer.
+    pub watch: Option<broadcast::Sender<(TopicName, Gap)>>,
 }
 
 /// The detail of an event.
@@ -69,6 +72,10 @@ impl Gaps {
     /// in the log.
     pub async fn report(&self, topic: &TopicName, gap: &Gap) {
         self.status.gap(gap.missed);
+        if let Some(watch) = &self.watch {
+            // Fails without a receiver.
+            let _ = watch.send((topic.clone(), *gap));
+        }
         tracing::warn!(
             message.cache = topic.cache,
             message.topic = topic.topic,
@@ -150,6 +157,7 @@ mod tests {
         let bus = Arc::new(Taken::default());
         let lines = Arc::new(Mutex::new(String::new()));
         let sink = lines.clone();
+        let (watch, mut watched) = broadcast::channel(1);
         let gaps = Gaps {
             status: Arc::new(Status::new(1, Arc::default())),
             bus: Some(Bus {
@@ -157,6 +165,7 @@ mod tests {
                 event_bus: bus.clone(),
             }),
             metrics: Metrics::to("n", || 17, move |line| sink.lock().unwrap().push_str(line)),
+            watch: Some(watch),
         };
         let topic = TopicName {
             cache: "demo".into(),
@@ -169,6 +178,7 @@ mod tests {
             exact: true,
         };
         gaps.report(&topic, &gap).await;
+        assert_eq!(watched.try_recv().unwrap(), (topic, gap));
         let events = bus.0.lock().unwrap();
         assert_eq!(events.len(), 2);
         assert!(lines.lock().unwrap().ends_with("\"gap\":4}\n"));

@@ -8,6 +8,7 @@ use momento::{CacheClient, TopicClient};
 use tokio::sync::broadcast;
 
 use super::arrivals::Arrivals;
+use super::gaps::{self, Gaps};
 use super::model::{Delivery, Filter, Listed, Row};
 use super::post::{post, resolve};
 use super::source::Messages;
@@ -184,6 +185,10 @@ impl Messages for LoggedMessages {
 
     fn routes(&self) -> Answer<'_, (Arc<Routes>, Vec<Unanswered>)> {
         Box::pin(async { Ok(self.known().await) })
+    }
+
+    fn gaps(&self) -> Answer<'_, Gaps> {
+        Box::pin(async { Ok(gaps::of_relay(&self.place).await) })
     }
 
     fn caches(&self) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The messages of the local stack, as they happen.
 
-use std::sync::{Arc, Weak};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use momento::CacheClient;
@@ -9,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::feed::{Feed, Started};
+use super::gaps::{self, Gaps, Reported};
 use super::model::{Delivery, Filter, Listed, Row};
 use super::post::{post, resolve};
 use super::source::Messages;
@@ -49,6 +51,8 @@ pub struct LocalMessages {
     webhook: (String, String),
     http: reqwest::Client,
     items: Option<CacheClient>,
+    /// Newest first; none without a relay.
+    gaps: Option<Arc<Mutex<VecDeque<Reported>>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -73,6 +77,11 @@ impl LocalMessages {
         if let Some(attempts) = stack.relayed() {
             tasks.spawn(watcher.attempts(attempts));
         }
+        let gaps = stack.gaps().map(|reports| {
+            let kept = Arc::new(Mutex::default());
+            tasks.spawn(gaps::keep(Arc::clone(&kept), reports));
+            kept
+        });
         let history = Arc::new(History::new(stack.account().config()));
         tasks.spawn(runs(Arc::clone(&feed), history, started));
         let endpoint = MomentoEndpoint::Local(stack.topics().endpoint());
@@ -92,6 +101,7 @@ impl LocalMessages {
                 .no_proxy()
                 .build()?,
             items,
+            gaps,
             _tasks: tasks,
         })
     }
@@ -240,6 +250,24 @@ impl Messages for LocalMessages {
     fn routes(&self) -> Answer<'_, (Arc<Routes>, Vec<Unanswered>)> {
         let routes = (self.routes)();
         Box::pin(async { Ok((routes, Vec::new())) })
+    }
+
+    fn gaps(&self) -> Answer<'_, Gaps> {
+        let found = match &self.gaps {
+            None => Gaps::note(
+                "Only a relay sees gaps, and this stack has none: `bridge local --relay` starts one.",
+            ),
+            Some(kept) => Gaps {
+                reported: kept
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .iter()
+                    .cloned()
+                    .collect(),
+                ..Gaps::note("From the relay, since the stack started.")
+            },
+        };
+        Box::pin(async { Ok(found) })
     }
 
     fn caches(&self) -> Vec<String> {

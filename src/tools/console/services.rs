@@ -7,7 +7,10 @@ use aws_sdk_sfn::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use tokio::sync::Mutex;
 
-use super::source::{DeadLetter, Depth, History, Services};
+use super::alarms::{self, Alarm};
+use super::cloudwatch::CloudWatch;
+use super::source::{DeadLetter, Depth, History, Queues, Services};
+use crate::adapters::aws::RootsError;
 use crate::adapters::aws::fault::fault;
 use crate::clock::now_ms;
 use crate::domain::fault::Fault;
@@ -21,7 +24,7 @@ use crate::tools::replay::look::{Limits, look};
 use crate::tools::replay::run::{Job, Tally};
 use crate::tools::trace::gather::{Question, gather};
 use crate::tools::trace::history::History as Executions;
-use crate::tools::trace::model::Report;
+use crate::tools::trace::model::{Report, Unanswered};
 use crate::tools::trace::sources::Workflows as _;
 use crate::tools::trace::stack_sources::StackSources;
 use crate::tools::trace::subject::Subject;
@@ -61,17 +64,22 @@ const QUEUES: [(&str, &str, &str, &str); 4] = [
 pub struct StackServices {
     place: Place,
     workflows: Client,
+    metrics: CloudWatch,
     /// One reader of the letters at a time: a second one would find none.
     reading: Mutex<()>,
 }
 
 impl StackServices {
-    pub fn new(place: Place) -> Self {
-        Self {
+    /// # Errors
+    ///
+    /// When a variable names an unreadable file of trusted roots.
+    pub fn new(place: Place) -> Result<Self, RootsError> {
+        Ok(Self {
             workflows: Client::new(&place.config),
+            metrics: CloudWatch::new(&place.config)?,
             place,
             reading: Mutex::new(()),
-        }
+        })
     }
 
     async fn gathered(
@@ -127,10 +135,72 @@ impl StackServices {
                 visible,
                 held,
                 delayed,
+                age: None,
                 page: page.cloned(),
             });
         }
         Ok(depths)
+    }
+
+    /// Adds the ages of the queues that have messages.
+    async fn add_ages(&self, depths: &mut [Depth]) -> Result<(), Fault> {
+        let filled = depths.iter_mut().filter(|depth| depth.total() > 0);
+        let mut filled: Vec<_> = filled.collect();
+        if filled.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = filled.iter().map(|depth| self.queue(depth.name)).collect();
+        let ages = self.metrics.ages(&names).await?;
+        for (depth, age) in filled.iter_mut().zip(ages) {
+            depth.age = age;
+        }
+        Ok(())
+    }
+
+    /// The name of a queue in SQS.
+    fn queue(&self, name: &str) -> String {
+        let output = QUEUES.iter().find(|(known, ..)| *known == name);
+        let url = output.and_then(|(.., url, _)| self.place.outputs.get(*url));
+        let name = url.and_then(|url| url.rsplit('/').next());
+        name.unwrap_or_default().to_owned()
+    }
+
+    async fn alarms(&self, depths: &[Depth]) -> Result<Vec<Alarm>, Fault> {
+        let stack = self.place.stack_name.as_deref();
+        let found = self.metrics.alarms(stack).await?;
+        let mut alarms = alarms::with_runbook(found, stack);
+        if self.place.local.is_some() {
+            let visible = |queue: &str| {
+                let depth = depths.iter().find(|one| self.queue(one.name) == queue);
+                depth.map(|depth| depth.visible)
+            };
+            alarms::evaluate(&mut alarms, visible);
+        }
+        Ok(alarms)
+    }
+
+    async fn all_queues(&self) -> Result<Queues, Fault> {
+        let mut depths = self.depths().await?;
+        let mut unread = Vec::new();
+        let mut note = |source: &str, fault: Fault| {
+            unread.push(Unanswered {
+                source: source.to_owned(),
+                error: fault.to_string(),
+            });
+        };
+        if let Err(fault) = self.add_ages(&mut depths).await {
+            note("CloudWatch for the ages of queues", fault);
+        }
+        let alarms = self.alarms(&depths).await;
+        let alarms = alarms.unwrap_or_else(|fault| {
+            note("CloudWatch for the alarms", fault);
+            Vec::new()
+        });
+        Ok(Queues {
+            depths,
+            alarms,
+            unread,
+        })
     }
 
     /// Reads a queue of dead letters without a change: what is received shows again at the end.
@@ -205,8 +275,8 @@ impl Services for StackServices {
         })
     }
 
-    fn queues(&self) -> Answer<'_, Vec<Depth>> {
-        Box::pin(self.depths())
+    fn queues(&self) -> Answer<'_, Queues> {
+        Box::pin(self.all_queues())
     }
 
     fn letters<'a>(

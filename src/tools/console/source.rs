@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::broadcast;
 
+use super::alarms::Alarm;
+use super::gaps::Gaps;
 use super::model::{Delivery, Filter, Listed, Row};
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Answer, Verdict};
@@ -39,6 +41,9 @@ pub trait Messages: Send + Sync {
 
     fn routes(&self) -> Answer<'_, (Arc<Routes>, Vec<Unanswered>)>;
 
+    /// The gaps that a relay reported lately.
+    fn gaps(&self) -> Answer<'_, Gaps>;
+
     /// The known caches, for suggestions.
     fn caches(&self) -> Vec<String>;
 
@@ -66,8 +71,25 @@ pub struct Depth {
     /// Received, and neither deleted nor visible again.
     pub held: u64,
     pub delayed: u64,
+    /// Of its oldest message, in ms; none for an empty queue, or where it is unknown.
+    pub age: Option<i64>,
     /// A page of AWS's console.
     pub page: Option<String>,
+}
+
+impl Depth {
+    pub fn total(&self) -> u64 {
+        self.visible + self.held + self.delayed
+    }
+}
+
+/// The queues, and the alarms of the stack.
+#[derive(Clone, Debug, Default)]
+pub struct Queues {
+    pub depths: Vec<Depth>,
+    pub alarms: Vec<Alarm>,
+    /// The ages or the alarms, where CloudWatch refused them.
+    pub unread: Vec<Unanswered>,
 }
 
 /// A dead letter, with its queue.
@@ -104,7 +126,7 @@ pub trait Services: Send + Sync {
     /// The input of an execution; none where it is unknown.
     fn input<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<String>>;
 
-    fn queues(&self) -> Answer<'_, Vec<Depth>>;
+    fn queues(&self) -> Answer<'_, Queues>;
 
     /// Letters that match, at most `most`, and whether the whole queue was read.
     fn letters<'a>(

@@ -22,7 +22,7 @@ use super::workspace::{RunFolder, Workspace};
 use crate::tools::terminal::Progress;
 
 /// The program that starts the emulator, and its modules.
-const PROGRAM: [(&str, &str); 16] = [
+const PROGRAM: [(&str, &str); 17] = [
     ("start.py", include_str!("emulator/start.py")),
     ("stand_ins.py", include_str!("emulator/stand_ins.py")),
     (
@@ -52,6 +52,10 @@ const PROGRAM: [(&str, &str); 16] = [
     (
         "corrections/logs.py",
         include_str!("emulator/corrections/logs.py"),
+    ),
+    (
+        "corrections/metrics.py",
+        include_str!("emulator/corrections/metrics.py"),
     ),
     (
         "corrections/parameters.py",

@@ -19,7 +19,8 @@ use crate::service::relay::follow::Follow;
 use crate::service::relay::gaps::Gaps;
 use crate::service::relay::status::Status;
 use crate::service::relay::subscriptions::Subscriptions;
-use crate::service::relay::{self, Running};
+use crate::service::relay::track::Gap;
+use crate::service::relay::{self, Running, TopicName};
 use crate::telemetry::metrics::Metrics;
 
 /// Attempts buffered for each observer.
@@ -30,6 +31,7 @@ const READ_EVERY: Duration = Duration::from_secs(2);
 /// A running relay. Dropping it ends it.
 pub struct Relay {
     attempts: broadcast::Sender<Attempt>,
+    gaps: broadcast::Sender<(TopicName, Gap)>,
     _running: Running,
 }
 
@@ -52,6 +54,7 @@ impl Relay {
         let clock = Arc::default();
         let status = Arc::new(Status::new(topics.len(), Arc::clone(&clock)));
         let attempts = broadcast::Sender::new(BUFFER);
+        let gaps = broadcast::Sender::new(BUFFER);
         let endpoint = MomentoEndpoint::Local(server.endpoint());
         let key = Arc::new(SecretText(api_key.to_owned()));
         let signing = Arc::new(SecretText(signing_secret.to_owned()));
@@ -72,6 +75,7 @@ impl Relay {
                 status: status.clone(),
                 bus: None,
                 metrics: Metrics::none(),
+                watch: Some(gaps.clone()),
             }),
             status,
             concurrency: 16,
@@ -80,6 +84,7 @@ impl Relay {
         };
         Ok(Self {
             attempts,
+            gaps,
             _running: relay.start().await?,
         })
     }
@@ -87,5 +92,10 @@ impl Relay {
     /// The attempts from now on.
     pub fn attempts(&self) -> broadcast::Receiver<Attempt> {
         self.attempts.subscribe()
+    }
+
+    /// The gaps from now on.
+    pub fn gaps(&self) -> broadcast::Receiver<(TopicName, Gap)> {
+        self.gaps.subscribe()
     }
 }

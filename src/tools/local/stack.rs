@@ -21,7 +21,9 @@ use super::workspace::State;
 use crate::adapters::momento::topics;
 use crate::config::MomentoEndpoint;
 use crate::domain::inbound::routes::Routes;
+use crate::service::relay::TopicName;
 use crate::service::relay::destination::Attempt;
+use crate::service::relay::track::Gap;
 use crate::tools::template::{self, ROUTES_ROOT};
 
 mod deployments;
@@ -196,6 +198,11 @@ impl Stack {
     /// The relay's attempts from now on; `None` without a relay.
     pub fn relayed(&self) -> Option<broadcast::Receiver<Attempt>> {
         self.relay.as_ref().map(Relay::attempts)
+    }
+
+    /// The gaps that the relay sees from now on; `None` without a relay.
+    pub fn gaps(&self) -> Option<broadcast::Receiver<(TopicName, Gap)>> {
+        self.relay.as_ref().map(Relay::gaps)
     }
 
     /// The emulator, which other stacks may share.

@@ -12,7 +12,7 @@ pub struct Line {
     pub part: Part,
     /// When it was written, in ms since the epoch.
     pub at_ms: i64,
-    fields: Map<String, Value>,
+    pub fields: Map<String, Value>,
 }
 
 impl Line {

@@ -125,6 +125,7 @@ fn output_of(part: Part) -> Option<&'static str> {
         Part::Redrive => Some("RedriveLogs"),
         Part::Completion => Some("CompletionLogs"),
         Part::Sweep => Some("SweepLogs"),
+        Part::Relay => Some("RelayLogs"),
         _ => None,
     }
 }

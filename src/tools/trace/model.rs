@@ -15,6 +15,7 @@ pub enum Part {
     Sweep,
     Completion,
     Replay,
+    Relay,
     /// A message in the dead-letter queue now.
     DeadLetters,
     /// A result in the dead-letter queue of results now.
@@ -38,6 +39,7 @@ impl Part {
             Self::Sweep => "sweep",
             Self::Completion => "completion",
             Self::Replay => "replay",
+            Self::Relay => "relay",
             Self::DeadLetters | Self::DeadResults => "dead letter",
         }
     }

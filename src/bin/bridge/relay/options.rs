@@ -155,6 +155,7 @@ impl RelayOptions {
                 status: status.clone(),
                 bus,
                 metrics: Metrics::new(&environment),
+                watch: None,
             }),
             status,
             concurrency: self.concurrency.into(),

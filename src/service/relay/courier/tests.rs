@@ -109,6 +109,7 @@ impl Scene {
                 status: status.clone(),
                 bus: None,
                 metrics: Metrics::none(),
+                watch: None,
             }),
             status,
             stop: stopping,

@@ -88,6 +88,7 @@ impl Scene {
                 status: status.clone(),
                 bus: None,
                 metrics: Metrics::none(),
+                watch: None,
             }),
             status: status.clone(),
             from: HashMap::new(),

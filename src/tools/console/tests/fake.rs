@@ -10,10 +10,14 @@ use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::inbound::routes::tests::routes;
 use crate::domain::ports::{Answer, Verdict};
+use crate::service::relay::TopicName;
+use crate::service::relay::track::{Cursor, Gap};
+use crate::tools::console::alarms;
 use crate::tools::console::app::App;
 use crate::tools::console::feed::Feed;
+use crate::tools::console::gaps::{Gaps, Reported};
 use crate::tools::console::model::{Delivery, Filter, Listed, Row};
-use crate::tools::console::source::{DeadLetter, Depth, History, Messages, Services};
+use crate::tools::console::source::{DeadLetter, Depth, History, Messages, Queues, Services};
 use crate::tools::console::stack::Shown;
 use crate::tools::execution::Event;
 use crate::tools::letters::{Dead, DeadQueue, Record};
@@ -231,6 +235,27 @@ impl Messages for Fake {
         done(Some(Fake::publish(self, cache, topic, text)))
     }
 
+    fn gaps(&self) -> Answer<'_, Gaps> {
+        let cursor = |next| Cursor { page: 7, next };
+        let reported = Reported {
+            at: 0,
+            topic: TopicName {
+                cache: "demo".to_owned(),
+                topic: "<b>in".to_owned(),
+            },
+            gap: Gap {
+                from: cursor(5),
+                until: cursor(9),
+                missed: 4,
+                exact: false,
+            },
+        };
+        done(Gaps {
+            reported: vec![reported],
+            ..Gaps::note("of the relay")
+        })
+    }
+
     fn deliver(&self, body: Vec<u8>) -> Answer<'_, (u16, String)> {
         let body: Value = serde_json::from_slice(&body).unwrap();
         self.call(format!(
@@ -278,13 +303,27 @@ impl Services for Fake {
         done(None)
     }
 
-    fn queues(&self) -> Answer<'_, Vec<Depth>> {
-        done(vec![Depth {
+    fn queues(&self) -> Answer<'_, Queues> {
+        let depth = Depth {
             name: "parked",
             about: "waiting",
             visible: 3,
+            age: Some(61_000),
             ..Depth::default()
-        }])
+        };
+        let alarm = json!({"MetricAlarms": [{
+            "AlarmName": "bridge-gaps", "AlarmDescription": "Look. docs/operations.md#gaps", "MetricName": "gap",
+            "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold", "StateValue": "ALARM",
+        }]});
+        done(Queues {
+            depths: vec![depth],
+            alarms: alarms::with_runbook(alarms::Described::read(&alarm), None),
+            unread: vec![Unanswered {
+                source: "CloudWatch".to_owned(),
+                error: "denied".to_owned(),
+            }],
+        })
     }
 
     fn letters<'a>(

@@ -337,8 +337,21 @@ async fn routes_explain_which_of_them_take_a_message() {
         "{taken}"
     );
     let queues = page(&fake, "/queues").await.text;
-    assert!(
-        queues.contains("parked") && queues.contains(">3<"),
-        "{queues}"
-    );
+    for part in [
+        "parked",
+        ">3<",
+        "1 min 1 s",
+        "Could not query CloudWatch: denied",
+        "/runbooks/gaps",
+        "sum of gap ≥ 1 in a period of 1 min",
+        "demo/&lt;b&gt;in",
+        "at least 4",
+        "5 to 8 of page 7",
+    ] {
+        assert!(queues.contains(part), "{part}: {queues}");
+    }
+    let runbook = page(&fake, "/runbooks/gaps").await.text;
+    assert!(runbook.contains("gap.until.sequence"), "{runbook}");
+    let none = page(&fake, "/runbooks/none").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
 }

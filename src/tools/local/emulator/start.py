@@ -32,6 +32,7 @@ from corrections import (  # noqa: E402
     functions,
     histories,
     logs,
+    metrics,
     parameters,
     queues,
     runtimes,
@@ -74,6 +75,7 @@ def main():
     from ministack import app
     from ministack.core import iam_evaluator, lambda_runtime, responses, router
     from ministack.services import (
+        cloudwatch,
         cloudwatch_logs,
         dynamodb,
         eventbridge,
@@ -96,6 +98,7 @@ def main():
     runtimes.correct(lambda_runtime, lambda_svc, settings)
     queues.correct(sqs, lambda_svc)
     tables.correct(dynamodb)
+    metrics.correct(cloudwatch, sqs)
     logs.correct(cloudwatch_logs, lambda_runtime)
     templates.correct(provisioners, dynamodb, s3, eventbridge)
     stand_ins.put(app, router, responses, stepfunctions, translate)
