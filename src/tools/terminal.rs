@@ -176,14 +176,13 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
-/// The beginning of a text on one line. Control characters are escaped, so that no message can move the cursor or ring the
-/// bell.
+/// The beginning of a text on one line. Hidden characters are escaped, so that no message can move the cursor or ring the bell.
 pub fn preview(text: &str, width: usize) -> String {
     let mut shown: String = text
         .chars()
         .take(width)
         .flat_map(|c| {
-            let escape = c.is_control() || is_direction_mark(c);
+            let escape = is_hidden(c);
             let escaped = escape.then(|| c.escape_default());
             let plain = (!escape).then_some(c);
             escaped.into_iter().flatten().chain(plain)
@@ -195,9 +194,15 @@ pub fn preview(text: &str, width: usize) -> String {
     shown
 }
 
-/// Marks that change the direction of the text after them.
-fn is_direction_mark(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a reader cannot see it: control characters, line ends and tabs among them, marks of direction, and characters without
+/// a width.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
@@ -210,6 +215,7 @@ mod tests {
         assert_eq!(preview("hello", 4), "hell…");
         assert_eq!(preview("a\nb\x1b[2Jc", 20), "a\\nb\\u{1b}[2Jc");
         assert_eq!(preview("\u{202e}abc", 20), "\\u{202e}abc");
+        assert_eq!(preview("a\u{200b}b\u{feff}", 20), "a\\u{200b}b\\u{feff}");
         assert_eq!(preview("ünï", 3), "ünï");
     }
 

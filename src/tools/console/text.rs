@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::tools::explain::words::indented;
+use crate::tools::terminal::is_hidden;
 use crate::tools::trace::words::time;
 
 /// Bytes of a payload shown in a page; the rest has an address of its own.
@@ -21,7 +22,7 @@ pub fn visible(text: &str) -> Markup {
 fn parts(text: &str) -> Vec<(bool, String)> {
     let mut parts: Vec<(bool, String)> = Vec::new();
     for c in text.chars() {
-        let hidden = is_hidden(c);
+        let hidden = is_hidden(c) && !matches!(c, '\n' | '\t');
         if parts.last().is_none_or(|(last, _)| *last != hidden) {
             parts.push((hidden, String::new()));
         }
@@ -33,17 +34,6 @@ fn parts(text: &str) -> Vec<(bool, String)> {
         }
     }
     parts
-}
-
-/// Control characters, marks of direction, and characters without a width.
-fn is_hidden(c: char) -> bool {
-    let control = c.is_control() && !matches!(c, '\n' | '\t');
-    control
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// A value in a box: JSON indented, with the first bytes of a long one. `whole` is the address of all of it.
@@ -80,11 +70,12 @@ pub fn size(bytes: usize) -> String {
     }
 }
 
-/// `12 ms`, `3.4 s`, `5 min`, `2 h`.
+/// `12 ms`, `3.4 s`, `5 min`, `1 min 1 s`, `2 h`.
 pub fn span(ms: i64) -> String {
     match ms {
         ..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{:.1} s", ms as f64 / 1000.0),
+        60_000..7_200_000 if ms / 1000 % 60 == 0 => format!("{} min", ms / 60_000),
         60_000..7_200_000 => format!("{} min {} s", ms / 60_000, ms / 1000 % 60),
         7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
         _ => format!("{} d", ms / 86_400_000),
@@ -153,6 +144,7 @@ mod tests {
             [span(12), span(3_400), span(61_000), span(7_200_000)],
             ["12 ms", "3.4 s", "1 min 1 s", "2 h"]
         );
+        assert_eq!(span(300_000), "5 min");
         assert_eq!(segment("a/b ?#\u{202e}"), "a%2Fb%20%3F%23%E2%80%AE");
     }
 }
