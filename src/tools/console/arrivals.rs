@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use super::model::{Answered, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
 use crate::domain::fault::Fault;
-use crate::domain::inbound::arn::execution_arn;
-use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, execution_name_of};
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Listed as Execution, Listing};
-use crate::tools::trace::assemble::targets;
+use crate::tools::trace::latest::arrival;
 use crate::tools::trace::lines::Line;
 use crate::tools::trace::model::Part;
 use crate::tools::trace::sources::{Logs, Needle, Window};
@@ -65,7 +63,7 @@ impl Arrivals {
             };
             let lines = self.logs.find(Part::Webhook, &needle, window).await?;
             asked += 1;
-            let found = self::rows(&lines).into_iter();
+            let found = self::rows(&lines, routes).into_iter();
             // Which executions a status needs is known once they are listed.
             let unstated = Filter {
                 status: String::new(),
@@ -78,9 +76,6 @@ impl Arrivals {
         let full = rows.len() > PAGE;
         rows.truncate(PAGE);
         let mut unlisted = None;
-        for row in &mut rows {
-            executions(row, routes);
-        }
         match self.statuses(&rows, routes).await {
             Ok(statuses) => {
                 let runs = rows.iter_mut().flat_map(|row| &mut row.legs);
@@ -150,8 +145,9 @@ impl Arrivals {
 }
 
 /// The rows of arrivals, newest first. Lines of one millisecond have an order by their ids, so that pages do not overlap.
-pub fn rows(lines: &[Line]) -> Vec<Row> {
-    let mut rows: Vec<Row> = lines.iter().filter_map(row).collect();
+fn rows(lines: &[Line], routes: &Routes) -> Vec<Row> {
+    let rows = lines.iter().filter_map(|line| row(line, routes));
+    let mut rows: Vec<Row> = rows.collect();
     rows.sort_by(|a, b| (b.number, &b.id).cmp(&(a.number, &a.id)));
     // Lambda delivers log lines at least once.
     rows.dedup_by(|a, b| (a.number, &a.id) == (b.number, &b.id));
@@ -166,56 +162,38 @@ pub fn rows(lines: &[Line]) -> Vec<Row> {
     rows
 }
 
-/// The row of an arrival; none for another line.
-fn row(line: &Line) -> Option<Row> {
-    let (code, id) = (line.text("code")?, line.text("message.id")?);
-    let took_ms = line.number("duration_ms").unwrap_or_default();
-    let legs = targets(line.text("targets").unwrap_or_default()).into_iter();
-    let legs = legs.map(|target| Leg {
+/// The row of an arrival, with the executions that its line and the routes name; none for another line.
+fn row(line: &Line, routes: &Routes) -> Option<Row> {
+    let arrival = arrival(vec![line.clone()])?;
+    let mut named = arrival.executions(routes);
+    let legs = arrival.targets.into_iter().map(|target| Leg {
+        run: named
+            .iter()
+            .position(|one| one.route == target.route)
+            .map(|at| Ran {
+                arn: named.swap_remove(at).arn,
+                started_at: arrival.at,
+                ..Ran::default()
+            }),
         route: target.route,
         outcome: target.outcome,
-        run: None,
     });
     Some(Row {
         number: u64::try_from(line.at_ms).ok()?.checked_mul(IN_A_MS)?,
-        id: id.to_owned(),
-        cache: line.text("message.cache")?.to_owned(),
-        topic: line.text("message.topic")?.to_owned(),
-        sequence: line.number("message.sequence")?.try_into().ok()?,
-        at: line.at_ms - took_ms,
+        legs: legs.collect(),
+        id: arrival.id?,
+        cache: arrival.cache?,
+        topic: arrival.topic?,
+        sequence: arrival.number?,
+        at: arrival.at,
         kind: Kind::In,
         answer: Some(Answered {
-            status: line.number("http.status").and_then(|n| n.try_into().ok()),
-            code: code.to_owned(),
-            took_ms,
+            status: arrival.status.and_then(|n| n.try_into().ok()),
+            code: arrival.code,
+            took_ms: arrival.took_ms,
         }),
-        legs: legs.collect(),
         ..Row::default()
     })
-}
-
-/// Names the executions of a row; those of a key have a name that the log does not tell.
-fn executions(row: &mut Row, routes: &Routes) {
-    let (topic, sequence) = (&row.topic, row.sequence);
-    let Some(digits) = row.id.get(..NAME_ID_DIGITS) else {
-        return;
-    };
-    for leg in &mut row.legs {
-        let route = routes
-            .enabled(&leg.route)
-            .filter(|route| route.key().is_none());
-        let machine = route.and_then(|route| route.to.state_machine());
-        let started = matches!(leg.outcome.as_str(), "started" | "duplicate" | "parked");
-        let Some(machine) = machine.filter(|_| started) else {
-            continue;
-        };
-        let name = execution_name_of(&leg.route, topic, sequence, digits);
-        leg.run = Some(Ran {
-            arn: execution_arn(machine, &name),
-            started_at: row.at,
-            ..Ran::default()
-        });
-    }
 }
 
 #[cfg(test)]

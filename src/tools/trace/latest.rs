@@ -42,6 +42,23 @@ pub struct Arrival {
     pub code: String,
     pub targets: Vec<Target>,
     pub runs: Vec<Ran>,
+    /// The status of the webhook's answer.
+    #[serde(skip)]
+    pub status: Option<i64>,
+    /// The time until the webhook's answer.
+    #[serde(skip)]
+    pub took_ms: i64,
+    /// The names of its executions of keyed routes, which its line has.
+    #[serde(skip)]
+    names: Vec<String>,
+}
+
+/// The name of an execution that a message started, or that the redrive may start later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub route: String,
+    pub arn: String,
+    pub name: String,
 }
 
 /// An execution that a message started.
@@ -79,10 +96,10 @@ pub async fn latest(
         }
     }
     let mut found: Vec<_> = by_id.into_values().filter_map(arrival).collect();
-    found.sort_by_key(|(arrival, _)| std::cmp::Reverse(arrival.at));
+    found.sort_by_key(|arrival| std::cmp::Reverse(arrival.at));
     found.truncate(MOST);
-    let messages = found.into_iter().map(async |(mut arrival, names)| {
-        arrival.runs = runs(&arrival, &names, routes, sources).await;
+    let messages = found.into_iter().map(async |mut arrival| {
+        arrival.runs = runs(&arrival, routes, sources).await;
         arrival
     });
     Latest {
@@ -94,8 +111,8 @@ pub async fn latest(
     }
 }
 
-/// The arrival in the lines of one message, and the names of its executions that the lines have.
-fn arrival(lines: Vec<Line>) -> Option<(Arrival, Vec<String>)> {
+/// The arrival in the webhook's lines of one message; none in lines of another kind.
+pub fn arrival(lines: Vec<Line>) -> Option<Arrival> {
     let names = lines.iter().filter_map(|line| line.text("executions"));
     let names = names.flat_map(str::split_whitespace);
     let names = names.map(str::to_owned).collect();
@@ -104,57 +121,73 @@ fn arrival(lines: Vec<Line>) -> Option<(Arrival, Vec<String>)> {
         ..Known::default()
     });
     // The latest of several deliveries.
-    let (at, code, targets) = events
+    events
         .into_iter()
         .rev()
         .find_map(|event| match event.what {
-            What::Answered { code, targets, .. } => Some((event.at, code, targets)),
+            What::Answered {
+                code,
+                status,
+                targets,
+                took_ms,
+                ..
+            } => Some((event.at, code, status, targets, took_ms)),
             _ => None,
-        })?;
-    let arrival = Arrival {
-        at,
-        id: head.id,
-        cache: head.cache,
-        topic: head.topic,
-        number: head.number,
-        code,
-        targets,
-        runs: Vec::new(),
-    };
-    Some((arrival, names))
+        })
+        .map(|(at, code, status, targets, took_ms)| Arrival {
+            at,
+            id: head.id,
+            cache: head.cache,
+            topic: head.topic,
+            number: head.number,
+            code,
+            targets,
+            runs: Vec::new(),
+            status,
+            took_ms: took_ms.unwrap_or_default(),
+            names,
+        })
+}
+
+impl Arrival {
+    /// Its executions, where their state machines are known.
+    pub fn executions(&self, routes: &Routes) -> Vec<Named> {
+        let named = routes.iter().filter_map(|route| {
+            let To::StateMachine { arn, .. } = &route.to else {
+                return None;
+            };
+            let mut targets = self.targets.iter();
+            let target = targets.find(|target| target.route == route.name)?;
+            if !matches!(target.outcome.as_str(), "started" | "duplicate" | "parked") {
+                return None;
+            }
+            let name = match route.key() {
+                Some(_) => {
+                    let mut names = self.names.iter();
+                    names
+                        .find(|name| is_named_after(name, &route.name))?
+                        .clone()
+                }
+                None => {
+                    let (topic, id) = (self.topic.as_ref()?, self.id.as_ref()?);
+                    execution_name_of(&route.name, topic, self.number?, id)
+                }
+            };
+            Some(Named {
+                route: route.name.clone(),
+                arn: execution_arn(arn, &name),
+                name,
+            })
+        });
+        named.collect()
+    }
 }
 
 /// The executions of a message now; those that cannot be read are left out.
-async fn runs(
-    arrival: &Arrival,
-    names: &[String],
-    routes: Option<&Routes>,
-    sources: Sources<'_>,
-) -> Vec<Ran> {
-    let taken = |route: &str| {
-        let mut targets = arrival.targets.iter();
-        targets.any(|target| {
-            target.route == route && matches!(target.outcome.as_str(), "started" | "duplicate")
-        })
-    };
-    let routes = routes.into_iter().flat_map(Routes::iter);
-    let named = routes.filter_map(|route| {
-        let To::StateMachine { arn, .. } = &route.to else {
-            return None;
-        };
-        let name = match route.key() {
-            Some(_) => names
-                .iter()
-                .find(|name| is_named_after(name, &route.name))?
-                .clone(),
-            None => {
-                let (topic, id) = (arrival.topic.as_ref()?, arrival.id.as_ref()?);
-                execution_name_of(&route.name, topic, arrival.number?, id)
-            }
-        };
-        taken(&route.name).then(|| (route.name.clone(), execution_arn(arn, &name), name))
-    });
-    let described = named.map(async |(route, arn, name)| {
+async fn runs(arrival: &Arrival, routes: Option<&Routes>, sources: Sources<'_>) -> Vec<Ran> {
+    let named = routes.map(|routes| arrival.executions(routes));
+    let named = named.into_iter().flatten();
+    let described = named.map(async |Named { route, arn, name }| {
         let execution = sources.workflows.execution(&arn).await.ok()??;
         Some(Ran {
             route,
@@ -252,7 +285,7 @@ mod tests {
     }
 
     fn of(lines: Vec<Line>) -> Latest {
-        let messages = lines.into_iter().map(|line| arrival(vec![line]).unwrap().0);
+        let messages = lines.into_iter().map(|line| arrival(vec![line]).unwrap());
         Latest {
             stack: "the local stack".to_owned(),
             since: 0,

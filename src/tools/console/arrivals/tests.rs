@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::model::Status;
 use super::*;
+use crate::domain::inbound::execution_name::execution_name_of;
 use crate::domain::inbound::routes::tests::routes;
 use crate::domain::ports::{Answer, ExecutionPage};
 
@@ -23,7 +24,7 @@ fn line(at: i64) -> Line {
     let fields = json!({
         "level": "INFO", "message": "took a message", "code": "accepted", "http.status": 200, "duration_ms": 5,
         "message.id": id(at), "message.cache": "chat", "message.topic": "room-281", "message.sequence": at % 1_000,
-        "targets": "r0=started",
+        "message.age_ms": 5, "targets": "r0=started",
     });
     Line::read(Part::Webhook, &fields.to_string(), at).unwrap()
 }
