@@ -295,7 +295,7 @@ fn the_command_reports_all_findings_at_once() {
         "✗ 8 errors in 1 file; docs/check.md explains each code"
     );
 
-    // A state machine without a route gives only warnings.
+    // A definition that Step Functions refuses is an error without a route, too.
     let scratch = Scratch::new("command");
     fs::copy(
         fixtures().join("definitions/no-end.asl.json"),
@@ -306,7 +306,7 @@ fn the_command_reports_all_findings_at_once() {
     fs::write(scratch.0.join("template.yaml"), template).unwrap();
     let (code, out) = bridge(&[], &scratch.0);
     assert!(
-        code == 0 && out.starts_with("a.asl.json:3:13: asl-no-end (warning): "),
+        code == 1 && out.starts_with("a.asl.json:3:13: asl-no-end: "),
         "{out}"
     );
 

@@ -182,6 +182,20 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn a_broken_definition_stops_the_start_though_no_route_names_it() {
+    let template = "Resources: {Idle: {Type: AWS::Serverless::StateMachine, Properties: {Definition: {StartAt: A, States: {A: {Type: Pass}}}}}}";
+    let file = NOWHERE.join("broken.yaml");
+    std::fs::write(&file, template).unwrap();
+    Try::new(&["local", "--once", "--template", file.to_str().unwrap()]).ends(
+        1,
+        &[
+            "asl-no-end",
+            "expected definitions that Step Functions accepts, found 1 error in them, above",
+        ],
+    );
+}
+
+#[test]
 fn an_occupied_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -17,6 +17,13 @@ macro_rules! codes {
     };
 }
 
+impl Code {
+    /// Whether it is a finding in the definition of a state machine.
+    pub fn is_of_definition(self) -> bool {
+        self == Self::DefinitionMissing || self.name().starts_with("asl-")
+    }
+}
+
 codes! {
     /// A kind of finding in a file. Its name is stable, for scripts.
     Code:

@@ -29,7 +29,7 @@ pub struct Machine<'s> {
     pub definition: Option<Value>,
 }
 
-/// Checks and returns all state machines; those that no route names get warnings only.
+/// Checks and returns all state machines. Step Functions refuses a definition whether a route names it or not.
 pub fn check<'s>(
     template: &Template<'s>,
     folder: &Path,
@@ -60,13 +60,7 @@ pub fn check<'s>(
             arn,
             definition: None,
         };
-        let before = findings.found.len();
         machine.definition = definition(template, &machine, folder, findings);
-        if !machine.routed {
-            findings.found[before..]
-                .iter_mut()
-                .for_each(|finding| finding.severity = Severity::Warning);
-        }
         machines.push(machine);
     }
     machines

@@ -1,4 +1,4 @@
-//! In a routed state machine, a definition that Step Functions refuses is an error; one that it runs is at most a warning.
+//! A definition that Step Functions refuses is an error; one that it runs is at most a warning.
 
 use std::fs;
 
