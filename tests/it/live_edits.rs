@@ -13,6 +13,7 @@ use workflow_bridge::tools::terminal::Progress;
 
 use crate::deployed::{RUNTIME, SOON, binaries, stack};
 use crate::messages::{Publications, body, post};
+use crate::shared::invocation_of;
 
 /// A copy of the shipped templates and definitions, and a stack that follows it.
 struct Desk {
@@ -218,6 +219,69 @@ fn an_edited_route_and_a_new_resource_are_live() {
     });
 }
 
+const OWN: &str = r#"
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Bridge: {Type: String}
+  CacheName: {Type: String}
+Resources:
+  Python:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: python, Runtime: python3.13, Handler: app.handler}
+  Node:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: node, Runtime: nodejs22.x, Handler: index.handler}
+"#;
+
+#[test]
+fn changed_code_of_an_own_function_is_swapped_and_a_broken_one_changes_nothing() {
+    RUNTIME.block_on(async {
+        let (python, node) = ("own/python/app.py", "own/node/index.mjs");
+        let mut desk = Desk::new(|folder, options, watched| {
+            for (file, text) in [
+                ("own/template.yaml", OWN),
+                (python, "def handler(event, context):\n    return 'first'\n"),
+                (node, "export const handler = async () => 'first';\n"),
+            ] {
+                let file = folder.join(file);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, text).unwrap();
+            }
+            options.with = vec![folder.join("own")];
+            watched.with = options.with.clone();
+        })
+        .await;
+        let answer = async |desk: &Desk, function: &str| {
+            let name = desk.stack.resource_of("own", function).unwrap();
+            let answer = invocation_of(&desk.stack, &name).await.unwrap();
+            serde_json::from_str::<String>(&answer.text().await.unwrap()).unwrap()
+        };
+        for (function, file, broken) in
+            [("Python", python, "('second'"), ("Node", node, "{'second'")]
+        {
+            assert_eq!(answer(&desk, function).await, "first", "{function}");
+            desk.replace(file, "'first'", broken);
+            let edited = desk.edited().await;
+            let Outcome::Failed(why) = edited.outcome else {
+                panic!("expected a refused file: {edited:?}");
+            };
+            let name = file.rsplit('/').next().unwrap();
+            assert!(why.contains(name) && why.contains("SyntaxError"), "{why}");
+            assert_eq!(edited.files, name);
+            assert_eq!(answer(&desk, function).await, "first", "{function}");
+            desk.replace(file, broken, "'second'");
+            assert_eq!(desk.live().await, format!("code of {function}"));
+            assert_eq!(answer(&desk, function).await, "second", "{function}");
+        }
+        // A new file beside it, then its use.
+        fs::write(desk.folder.join("own/python/word.py"), "WORD = 'third'\n").unwrap();
+        assert_eq!(desk.live().await, "code of Python");
+        desk.replace(python, "return 'second'", "import word; return word.WORD");
+        assert_eq!(desk.live().await, "code of Python");
+        assert_eq!(answer(&desk, "Python").await, "third");
+    });
+}
+
 /// A function of one crate with no dependency that answers each invocation with the same text.
 const FUNCTION: &str = r#"
 use std::io::{Read, Write};
@@ -252,8 +316,8 @@ fn main() {
 fn write_crate(folder: &Path) {
     fs::create_dir_all(folder.join("src")).unwrap();
     fs::write(folder.join("src/main.rs"), FUNCTION).unwrap();
-    let mut manifest = "[package]\nname = \"functions\"\nedition = \"2024\"\nautobins = false\n[features]\ncli = []\n[workspace]\n".to_owned();
-    for name in binaries().keys() {
+    let mut manifest = "[package]\nname = \"workflow-bridge\"\nedition = \"2024\"\nautobins = false\n[features]\ncli = []\n[workspace]\n".to_owned();
+    for name in binaries().keys().map(String::as_str).chain(["extra"]) {
         manifest += &format!("[[bin]]\nname = \"{name}\"\npath = \"src/main.rs\"\n");
     }
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
@@ -296,5 +360,16 @@ fn functions_are_built_again_and_swapped() {
         assert_eq!(answer(&desk).await, "second");
         desk.edits.builds().send(()).unwrap();
         assert_eq!(desk.edited().await.outcome, Outcome::Nothing);
+        // A function whose binary is not built waits for a build.
+        let extra = "\nResources:\n  ExtraFunction:\n    Type: AWS::Serverless::Function\n    Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: extra}}\n    Properties: {CodeUri: crate}\n";
+        desk.replace("template.yaml", "\nResources:\n", extra);
+        let edited = desk.edited().await;
+        let Outcome::Failed(why) = edited.outcome else {
+            panic!("expected a missing binary: {edited:?}");
+        };
+        let expected = "the function `ExtraFunction` runs the binary `extra`, which is not built: press `r`";
+        assert!(why.contains(expected), "{why}");
+        desk.edits.builds().send(()).unwrap();
+        assert_eq!(desk.live().await, "new ExtraFunction");
     });
 }

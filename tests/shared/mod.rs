@@ -40,8 +40,13 @@ pub fn binaries() -> Binaries {
 
 /// The answer to an invocation of a function of the template, with an empty event.
 pub async fn invocation(stack: &Stack, function: &str) -> reqwest::Result<reqwest::Response> {
-    let account = stack.account();
     let name = stack.resource(function).expect("the template has it");
+    invocation_of(stack, name).await
+}
+
+/// The answer to an invocation of a function by its name, with an empty event.
+pub async fn invocation_of(stack: &Stack, name: &str) -> reqwest::Result<reqwest::Response> {
+    let account = stack.account();
     let url = format!(
         "{}/2015-03-31/functions/{name}/invocations",
         account.endpoint()

@@ -4,6 +4,7 @@
 //! `node` on the PATH, whatever version a runtime names.
 
 mod packages;
+mod syntax;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::build::build_own;
-use super::package::{Package, archive, pack, pack_folders};
+use super::package::{Package, archive, files, pack, pack_folders};
 use super::workspace::is_crate;
 use crate::tools::template::{BINARIES, LocalCode, local_code};
 
@@ -33,6 +34,27 @@ pub enum Code {
     Folder(PathBuf),
     /// A zip archive.
     Archive(PathBuf),
+}
+
+impl Code {
+    /// The files whose change makes another package without a build; none for Rust.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Bridge(_) | Self::Rust { .. } => Vec::new(),
+            Self::Archive(path) => vec![path.clone()],
+            Self::Python(folder) | Self::Node(folder) | Self::Folder(folder) => files(folder),
+        }
+    }
+
+    /// Whether the file is one of [`files`](Self::files), or was one.
+    pub fn has(&self, file: &Path) -> bool {
+        match self {
+            Self::Bridge(_) | Self::Rust { .. } => false,
+            Self::Archive(path) | Self::Python(path) | Self::Node(path) | Self::Folder(path) => {
+                file.starts_with(path)
+            }
+        }
+    }
 }
 
 /// The functions and layers of a template with their logical ids; their places are relative to `folder`.
@@ -185,6 +207,15 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
+    /// Checks the syntax of changed files of a function.
+    ///
+    /// # Errors
+    ///
+    /// When one is not valid.
+    pub async fn check(&self, code: &Code, files: &[PathBuf]) -> Result<()> {
+        syntax::check(code, &self.python, files).await
+    }
+
     /// The package of an own function or a layer.
     pub async fn package(&self, code: &Code) -> Result<Package> {
         let mut folders = vec![];

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -14,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Mutex;
 
 use super::code::Workshop;
-use super::package::{self, Package};
+use super::package::{self, Stored};
 use super::port::{Port, is_free};
 use super::process::{Guarded, last_lines, watchful};
 use super::python;
@@ -99,7 +98,7 @@ pub struct Emulator {
     port: u16,
     log: PathBuf,
     /// By program and the time of its last change.
-    packages: Mutex<HashMap<(PathBuf, SystemTime), Arc<Package>>>,
+    packages: Mutex<HashMap<(PathBuf, SystemTime), Stored>>,
     workshop: Workshop,
     run: RunFolder,
 }
@@ -165,20 +164,22 @@ impl Emulator {
         tail(&self.log)
     }
 
-    /// The deployment package of a program, packed once for all stacks until the program is built again.
-    pub(super) async fn package(&self, program: &Path) -> Result<Arc<Package>> {
+    /// The deployment package of a program, packed once for all stacks until the program is built again. The packages are files
+    /// of this run, since those of debug builds have 60 MB each.
+    pub(super) async fn package(&self, program: &Path) -> Result<Stored> {
         let built = fs::metadata(program).and_then(|file| file.modified());
         let built = built
             .with_context(|| format!("cannot read the Lambda binary `{}`", program.display()))?;
         let version = (program.to_owned(), built);
         let mut packages = self.packages.lock().await;
         if let Some(package) = packages.get(&version) {
-            return Ok(Arc::clone(package));
+            return Ok(package.clone());
         }
         packages.retain(|(of, _), _| of != program);
-        let path = program.to_owned();
-        let package = Arc::new(tokio::task::spawn_blocking(move || package::pack(&path)).await??);
-        packages.insert(version, Arc::clone(&package));
+        let (path, folder) = (program.to_owned(), self.run.path().to_owned());
+        let packing = move || package::pack(&path)?.stored(&folder);
+        let package = tokio::task::spawn_blocking(packing).await??;
+        packages.insert(version, package.clone());
         Ok(package)
     }
 

@@ -1,7 +1,7 @@
 //! Lambda deployment packages: zip archives.
 
 use std::io::{Cursor, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ring::digest::{SHA256, digest};
@@ -80,6 +80,16 @@ pub fn pack_folders(folders: &[(&Path, &str)]) -> Result<Package> {
     archive.finish()
 }
 
+/// The files below a folder that are packed, without installed packages of Node.js.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let walk = WalkDir::new(folder).follow_links(true).into_iter();
+    let walk = walk
+        .filter_entry(|entry| !is_left_out(entry, folder) && entry.file_name() != "node_modules");
+    // A folder that vanishes meanwhile has no files.
+    let files = walk.filter_map(|entry| entry.ok().filter(|entry| entry.file_type().is_file()));
+    files.map(DirEntry::into_path).collect()
+}
+
 /// An archive as it is.
 pub fn archive(path: &Path) -> Result<Package> {
     let zip = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -101,7 +111,41 @@ fn mode(metadata: &std::fs::Metadata) -> u32 {
     metadata.permissions().mode() & 0o755 | 0o444
 }
 
+/// A package in a file.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub key: String,
+    file: PathBuf,
+}
+
+impl Stored {
+    /// Its archive.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub async fn zip(&self) -> Result<Vec<u8>> {
+        let read = || format!("cannot read the package `{}`", self.file.display());
+        tokio::fs::read(&self.file).await.with_context(read)
+    }
+}
+
 impl Package {
+    /// Moves it into a file of this folder.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn stored(self, folder: &Path) -> Result<Stored> {
+        let file = folder.join(&self.key);
+        let write = || format!("cannot write the package `{}`", file.display());
+        std::fs::write(&file, &self.zip).with_context(write)?;
+        Ok(Stored {
+            key: self.key,
+            file,
+        })
+    }
+
     fn new(zip: Vec<u8>) -> Self {
         let digest = digest(&SHA256, &zip);
         let name = hex::encode(&digest.as_ref()[..8]);

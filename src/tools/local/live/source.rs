@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::tools::check::{self, Code, Report, Severity};
+use crate::tools::check::{self, Report, Severity};
+use crate::tools::local::code::{self, Code};
 use crate::tools::local::stack::Workflow;
 use crate::tools::template;
 
@@ -20,6 +21,8 @@ pub struct Source {
     edit: fn(&mut Value) -> Result<()>,
     /// The template and its definitions, as far as it could be read last.
     files: BTreeSet<PathBuf>,
+    /// The code of its functions and layers, as far as it could be read last.
+    functions: Vec<(String, Code)>,
     /// The errors of the deployed version, which do not stop the next one.
     accepted: Errors,
 }
@@ -38,6 +41,7 @@ impl Source {
             files: BTreeSet::from([template.clone()]),
             template,
             edit,
+            functions: Vec::new(),
             accepted: BTreeSet::new(),
         }
     }
@@ -46,12 +50,17 @@ impl Source {
         self.template.parent().unwrap_or_else(|| Path::new("."))
     }
 
-    /// The template and the definitions that it names now; those known before while it cannot be read.
+    /// The template and the definitions that it names now; those known before while it cannot be read. Reads the code of the
+    /// functions, too.
     pub fn files(&mut self) -> &BTreeSet<PathBuf> {
         if let Ok(template) = template::read(&self.template) {
             let uris = definitions(&template);
             let uris = uris.into_iter().map(|uri| self.folder().join(uri));
             self.files = uris.chain([self.template.clone()]).collect();
+            // A missing file of a function is reported by the update.
+            if let Ok(functions) = code::functions(&template, self.folder()) {
+                self.functions = functions;
+            }
         }
         &self.files
     }
@@ -59,6 +68,24 @@ impl Source {
     /// Whether one of these files is its own.
     pub fn has_any(&self, files: &BTreeSet<PathBuf>) -> bool {
         !self.files.is_disjoint(files)
+    }
+
+    /// The files of its functions' code, apart from Rust, which is built on request.
+    pub fn code_files(&self) -> Vec<PathBuf> {
+        let codes = self.functions.iter();
+        codes.flat_map(|(_, code)| code.files()).collect()
+    }
+
+    /// The code of its functions that one of these files belongs to.
+    pub fn code_of(&self, files: &BTreeSet<PathBuf>) -> Vec<Code> {
+        let codes = self.functions.iter().map(|(_, code)| code);
+        let codes = codes.filter(|code| files.iter().any(|file| code.has(file)));
+        codes.cloned().collect()
+    }
+
+    /// Whether the file is its template, a definition or code of its functions.
+    pub fn has(&self, file: &Path) -> bool {
+        self.files.contains(file) || self.functions.iter().any(|(_, code)| code.has(file))
     }
 
     /// The findings of `bridge check`.
@@ -94,8 +121,11 @@ fn errors(report: &Report) -> Errors {
     let errors = report.findings.iter();
     let errors = errors.filter(|finding| finding.severity == Severity::Error);
     let key = |finding: &check::Finding| {
-        let code: Code = finding.code;
-        (finding.file.clone(), code.name(), finding.text.clone())
+        (
+            finding.file.clone(),
+            finding.code.name(),
+            finding.text.clone(),
+        )
     };
     errors.map(key).collect()
 }

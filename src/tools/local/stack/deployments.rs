@@ -104,6 +104,14 @@ impl Stack {
         self.site.changed_binaries().await
     }
 
+    /// The functions of a template whose own code differs from the deployed one, by their logical ids.
+    pub(in crate::tools::local) async fn changed_own(
+        &self,
+        template: &Value,
+    ) -> Result<Vec<String>> {
+        self.site.changed_own(template).await
+    }
+
     /// Deletes the stack of a workflow.
     ///
     /// # Errors

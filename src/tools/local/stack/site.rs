@@ -13,7 +13,7 @@ use crate::tools::local::build::Binaries;
 use crate::tools::local::code::{self, Code};
 use crate::tools::local::deploy::{self, Deployed};
 use crate::tools::local::emulator::Emulator;
-use crate::tools::local::package::Package;
+use crate::tools::local::package::{Package, Stored};
 use crate::tools::template;
 
 pub(super) struct Site {
@@ -30,7 +30,7 @@ pub(super) struct Site {
     bucket: String,
     /// The keys of the packages in the bucket.
     uploaded: Mutex<BTreeSet<String>>,
-    /// The key of each executable that a stack runs.
+    /// The key of each executable and of each own code that a stack runs, by its [name](running_name).
     running: Mutex<BTreeMap<String, String>>,
 }
 
@@ -64,9 +64,11 @@ impl Site {
         mut template: Value,
         parameters: &BTreeMap<String, String>,
     ) -> Result<Deployed> {
-        self.upload_code(&mut template).await?;
+        let keys = self.upload_code(&mut template).await?;
         let (account, bridge) = (&self.account, &self.bridge);
-        deploy::create(account, bridge, &self.bucket, &template, parameters).await
+        let deployed = deploy::create(account, bridge, &self.bucket, &template, parameters).await?;
+        self.runs(keys);
+        Ok(deployed)
     }
 
     /// Updates the stack of the bridge.
@@ -75,27 +77,37 @@ impl Site {
         mut template: Value,
         parameters: &BTreeMap<String, String>,
     ) -> Result<Deployed> {
-        self.upload_code(&mut template).await?;
+        let keys = self.upload_code(&mut template).await?;
         let (account, bridge) = (&self.account, &self.bridge);
-        deploy::update(account, bridge, &self.bucket, &template, parameters)
+        let deployed = deploy::update(account, bridge, &self.bucket, &template, parameters)
             .await
-            .with_context(|| format!("cannot update the stack `{bridge}`"))
+            .with_context(|| format!("cannot update the stack `{bridge}`"))?;
+        self.runs(keys);
+        Ok(deployed)
     }
 
     /// Deploys a workflow.
     pub async fn deploy(&self, name: &str, template: &Value) -> Result<Deployed> {
-        let (stack, template, parameters) = self.prepare(name, template).await?;
-        deploy::create(&self.account, &stack, &self.bucket, &template, &parameters)
+        let mut template = template.clone();
+        let keys = self.upload_code(&mut template).await?;
+        let (stack, parameters) = self.placed(name, &template);
+        let deployed = deploy::create(&self.account, &stack, &self.bucket, &template, &parameters)
             .await
-            .with_context(|| format!("cannot deploy the stack `{stack}`"))
+            .with_context(|| format!("cannot deploy the stack `{stack}`"))?;
+        self.runs(keys);
+        Ok(deployed)
     }
 
     /// Updates the stack of a workflow.
     pub async fn update(&self, name: &str, template: &Value) -> Result<Deployed> {
-        let (stack, template, parameters) = self.prepare(name, template).await?;
-        deploy::update(&self.account, &stack, &self.bucket, &template, &parameters)
+        let mut template = template.clone();
+        let keys = self.upload_code(&mut template).await?;
+        let (stack, parameters) = self.placed(name, &template);
+        let deployed = deploy::update(&self.account, &stack, &self.bucket, &template, &parameters)
             .await
-            .with_context(|| format!("cannot update the stack `{stack}`"))
+            .with_context(|| format!("cannot update the stack `{stack}`"))?;
+        self.runs(keys);
+        Ok(deployed)
     }
 
     /// Deletes the stack of a workflow.
@@ -110,20 +122,14 @@ impl Site {
         format!("{}-{workflow}", self.bridge)
     }
 
-    /// The stack, the template and the parameters of a workflow.
-    async fn prepare(
-        &self,
-        name: &str,
-        template: &Value,
-    ) -> Result<(String, Value, BTreeMap<String, String>)> {
-        let mut template = template.clone();
-        self.upload_code(&mut template).await?;
+    /// The stack and the parameters of a workflow.
+    fn placed(&self, name: &str, template: &Value) -> (String, BTreeMap<String, String>) {
         let values = [
             ("Bridge", self.bridge.as_str()),
             ("CacheName", self.cache.as_str()),
         ];
-        let parameters = workflow::parameters(&template, &values);
-        Ok((self.stack_of(name), template, parameters))
+        let parameters = workflow::parameters(template, &values);
+        (self.stack_of(name), parameters)
     }
 
     /// The executables of the functions.
@@ -143,41 +149,66 @@ impl Site {
         let mut changed = BTreeSet::new();
         for (name, program) in self.binaries() {
             let package = self.emulator.package(&program).await?;
-            let running = self.running.lock();
-            let running = running.unwrap_or_else(PoisonError::into_inner);
-            if running.get(&name).is_some_and(|key| *key != package.key) {
+            if self.differs(&name, &package.key) {
                 changed.insert(name);
             }
         }
         Ok(changed)
     }
 
-    /// Packs and uploads the code of each function and points the template to it.
-    async fn upload_code(&self, template: &mut Value) -> Result<()> {
+    /// The functions and layers of a deployed template whose own code differs from the running one, by their logical ids.
+    pub async fn changed_own(&self, template: &Value) -> Result<Vec<String>> {
+        let mut changed = Vec::new();
+        for (id, code) in code::functions(template, Path::new(""))? {
+            if matches!(code, Code::Bridge(_)) {
+                continue;
+            }
+            let package = self.package(&code).await;
+            let package = package.with_context(|| format!("function `{id}`"))?;
+            if self.differs(&running_name(&code), package.key()) {
+                changed.push(id);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Whether a stack runs another package of this name.
+    fn differs(&self, name: &str, package: &str) -> bool {
+        let running = self.running.lock();
+        let running = running.unwrap_or_else(PoisonError::into_inner);
+        running.get(name).is_some_and(|key| key != package)
+    }
+
+    fn runs(&self, keys: Vec<(String, String)>) {
+        let running = self.running.lock();
+        let mut running = running.unwrap_or_else(PoisonError::into_inner);
+        running.extend(keys);
+    }
+
+    /// Packs and uploads the code of each function and points the template to it. Returns the name and the key of each package.
+    async fn upload_code(&self, template: &mut Value) -> Result<Vec<(String, String)>> {
+        let mut keys = Vec::new();
         for (id, code) in code::functions(template, Path::new(""))? {
             let package = self.package(&code).await;
             let package = package.with_context(|| format!("function `{id}`"))?;
             let uploaded = || self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_there = uploaded().contains(&package.key);
+            let key = package.key().to_owned();
+            let is_there = uploaded().contains(&key);
             if !is_there {
-                self.account
-                    .put_object(&self.bucket, &package.key, package.zip.clone())
-                    .await?;
-                uploaded().insert(package.key.clone());
+                let zip = package.zip().await?;
+                self.account.put_object(&self.bucket, &key, zip).await?;
+                uploaded().insert(key.clone());
             }
-            if let Code::Bridge(binary) = code {
-                let running = self.running.lock();
-                let mut running = running.unwrap_or_else(PoisonError::into_inner);
-                running.insert(binary, package.key.clone());
-            }
-            template::set_code(template, &id, &self.bucket, &package.key);
+            template::set_code(template, &id, &self.bucket, &key);
+            keys.push((running_name(&code), key));
         }
-        Ok(())
+        Ok(keys)
     }
 
-    async fn package(&self, code: &Code) -> Result<Arc<Package>> {
+    async fn package(&self, code: &Code) -> Result<Packed> {
         let Code::Bridge(binary) = code else {
-            return Ok(Arc::new(self.emulator.workshop().package(code).await?));
+            let package = self.emulator.workshop().package(code).await?;
+            return Ok(Packed::Own(package));
         };
         let binaries = self.binaries();
         let Some(program) = binaries.get(binary) else {
@@ -188,6 +219,36 @@ impl Site {
                 known.join(", ")
             );
         };
-        self.emulator.package(program).await
+        Ok(Packed::Binary(self.emulator.package(program).await?))
+    }
+}
+
+/// The package of a function.
+enum Packed {
+    Binary(Stored),
+    Own(Package),
+}
+
+impl Packed {
+    fn key(&self) -> &str {
+        match self {
+            Self::Binary(stored) => &stored.key,
+            Self::Own(package) => &package.key,
+        }
+    }
+
+    async fn zip(self) -> Result<Vec<u8>> {
+        match self {
+            Self::Binary(stored) => stored.zip().await,
+            Self::Own(package) => Ok(package.zip),
+        }
+    }
+}
+
+/// The name of a binary of the bridge, or of an own code by its place.
+fn running_name(code: &Code) -> String {
+    match code {
+        Code::Bridge(binary) => binary.clone(),
+        own => format!("{own:?}"),
     }
 }
