@@ -239,6 +239,20 @@ impl Page<'_> {
 
     fn a_dead_letter_goes_back(&self, chrome: &mut Chrome) {
         let id = RUNTIME.block_on(self.post("nobody-listens", "lost"));
+        chrome.open(&self.at("/queues"));
+        let row = |alarm: &str| {
+            format!(
+                "document.querySelector(`.alarms a[href='/runbooks/{alarm}']`).closest('tr').innerText"
+            )
+        };
+        chrome.until(&format!("{}.includes('✓')", row("result-dead-letters")));
+        chrome.until(&format!("{}.includes('✗')", row("dead-letters")));
+        let age = "[...document.querySelectorAll('.queues tr')].find(row => row.innerText.startsWith('dead letters\\t'))";
+        chrome.until(&format!("/ (ms|s|min)/.test({age}.innerText)"));
+        chrome.picture("queues");
+        chrome.click("a[href='/runbooks/dead-letters']");
+        chrome.shows("Runbook: dead-letters");
+        chrome.picture("runbook");
         chrome.open(&self.at("/letters"));
         chrome.shows("demo/nobody-listens#1000000");
         chrome.picture("letters");

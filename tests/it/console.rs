@@ -250,7 +250,19 @@ fn routes_and_queues_are_those_of_the_stack() {
         let path = "/routes?cache=demo&topic=orders-in&text=%7B%22kind%22%3A%22order%22%7D";
         browser.shows(path, &["wholesale-orders-in-1-"]).await;
         browser
-            .shows("/queues", &["parked", "dead letters of results"])
+            .shows(
+                "/queues",
+                &[
+                    "parked",
+                    "dead letters of results",
+                    "largest parked_age ≥ 15 min in 1 of 30 periods of 5 min",
+                    "not evaluated locally",
+                    "this stack has none",
+                ],
+            )
+            .await;
+        browser
+            .shows("/runbooks/parked", &["Runbook: parked"])
             .await;
     });
 }
