@@ -72,21 +72,11 @@ pub fn of_function() -> Result<SdkConfig, RootsError> {
 #[cfg(feature = "cli")]
 pub async fn of_machine() -> Result<SdkConfig, RootsError> {
     let loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_of_machine()?)
+        .http_client(HttpClient::new(roots::of_system(&environment)?))
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Ok(loader.load().await)
-}
-
-/// The HTTP client of [`of_machine`], for requests without an SDK.
-///
-/// # Errors
-///
-/// As [`of_function`].
-#[cfg(feature = "cli")]
-pub fn http_of_machine() -> Result<HttpClient, RootsError> {
-    Ok(HttpClient::new(roots::of_system(&environment)?))
 }
 
 /// The same configuration, for opening connections: each call opens one and sends no request. The call fails, and its

@@ -88,7 +88,7 @@ impl Console {
         };
         let app = App {
             messages: Arc::new(messages),
-            services: Arc::new(StackServices::new(place)?),
+            services: Arc::new(StackServices::new(place)),
             place: Arc::new(shown),
         };
         Self::serve(app, token, port).await
@@ -116,7 +116,7 @@ impl Console {
         let messages = LoggedMessages::new(place.clone(), webhook, momento);
         let app = App {
             messages: Arc::new(messages.context("cannot make an HTTP client")?),
-            services: Arc::new(StackServices::new(place)?),
+            services: Arc::new(StackServices::new(place)),
             place: Arc::new(shown),
         };
         Self::serve(app, token, port).await

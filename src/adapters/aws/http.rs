@@ -49,16 +49,6 @@ impl HttpClient {
         Self::connecting_within(trusted, CONNECT_WITHIN)
     }
 
-    /// Sends a request as it is.
-    ///
-    /// # Errors
-    ///
-    /// When no response comes.
-    #[cfg(feature = "cli")]
-    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        self.0.call(request).await
-    }
-
     fn connecting_within(trusted: RootCertStore, within: Duration) -> Self {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()

@@ -1,7 +1,6 @@
 //! The alarms of the template: condition, state and runbook.
 
-use serde::Deserialize;
-use serde_json::Value;
+use aws_sdk_cloudwatch::types::{ComparisonOperator, MetricAlarm, StateValue, Statistic};
 
 use super::text::span;
 
@@ -11,88 +10,55 @@ const RUNBOOKS: &str = include_str!("../../../docs/operations.md");
 /// The file of a runbook in an alarm's description.
 const PLACE: &str = "docs/operations.md#";
 
-/// An alarm as CloudWatch describes it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct Described {
-    alarm_name: String,
-    alarm_description: String,
-    namespace: String,
-    metric_name: String,
-    dimensions: Vec<Dimension>,
-    statistic: String,
-    /// Seconds.
-    period: i64,
-    evaluation_periods: i64,
-    datapoints_to_alarm: Option<i64>,
-    comparison_operator: String,
-    threshold: f64,
-    treat_missing_data: String,
-    state_value: String,
-    /// Seconds since the epoch.
-    state_updated_timestamp: Option<f64>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Dimension {
-    name: String,
-    value: String,
-}
-
-impl Described {
-    /// The alarms of an answer of DescribeAlarms.
-    pub fn read(answer: &Value) -> Vec<Self> {
-        let alarms = answer["MetricAlarms"].as_array().into_iter().flatten();
-        alarms
-            .filter_map(|one| Self::deserialize(one).ok())
-            .collect()
-    }
-
-    /// `sum of refused (outcome: not_stored) ≥ 1 in 1 of 15 periods of 1 min`
-    fn condition(&self) -> String {
-        let statistic = match self.statistic.as_str() {
-            "Maximum" => "largest".to_owned(),
-            other => format!("{} of", other.to_lowercase()),
-        };
-        let dimensions = self.dimensions.iter();
-        let dimensions: Vec<_> = dimensions
-            .map(|one| format!("{}: {}", one.name, one.value))
-            .collect();
-        let dimensions = match dimensions.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", dimensions.join(", ")),
-        };
-        let compared = match self.comparison_operator.as_str() {
-            "GreaterThanOrEqualToThreshold" => "≥",
-            "GreaterThanThreshold" => ">",
-            "LessThanThreshold" => "<",
-            "LessThanOrEqualToThreshold" => "≤",
-            other => other,
-        };
-        // The bridge's ages are in ms.
-        let threshold = match self.metric_name.ends_with("_age") || self.metric_name == "sweep_lag"
-        {
-            true => span(self.threshold as i64),
-            false => self.threshold.to_string(),
-        };
-        let periods = match (self.datapoints_to_alarm, self.evaluation_periods) {
-            (_, 1) => format!("in a period of {}", span(self.period * 1000)),
-            (number, all) => format!(
-                "in {} of {all} periods of {}",
-                number.unwrap_or(all),
-                span(self.period * 1000)
-            ),
-        };
-        let missing = match self.treat_missing_data.as_str() {
-            "breaching" => "; no data counts as such a period",
-            _ => "",
-        };
+/// `sum of refused (outcome: not_stored) ≥ 1 in 1 of 15 periods of 1 min`
+fn condition(alarm: &MetricAlarm) -> String {
+    let statistic = match alarm.statistic() {
+        Some(Statistic::Maximum) => "largest".to_owned(),
+        other => {
+            let word = other.map_or(alarm.extended_statistic(), |one| Some(one.as_str()));
+            format!("{} of", word.unwrap_or("value").to_lowercase())
+        }
+    };
+    let metric = alarm.metric_name().unwrap_or_default();
+    let dimensions = alarm.dimensions().iter().map(|one| {
+        let (name, value) = (one.name(), one.value());
         format!(
-            "{statistic} {}{dimensions} {compared} {threshold} {periods}{missing}",
-            self.metric_name
+            "{}: {}",
+            name.unwrap_or_default(),
+            value.unwrap_or_default()
         )
-    }
+    });
+    let dimensions: Vec<_> = dimensions.collect();
+    let dimensions = match dimensions.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", dimensions.join(", ")),
+    };
+    let compared = match alarm.comparison_operator() {
+        Some(ComparisonOperator::GreaterThanOrEqualToThreshold) => "≥",
+        Some(ComparisonOperator::GreaterThanThreshold) => ">",
+        Some(ComparisonOperator::LessThanThreshold) => "<",
+        Some(ComparisonOperator::LessThanOrEqualToThreshold) => "≤",
+        other => other.map_or("?", ComparisonOperator::as_str),
+    };
+    let threshold = alarm.threshold().unwrap_or_default();
+    // The bridge's ages are in ms.
+    let threshold = match metric.ends_with("_age") || metric == "sweep_lag" {
+        true => span(threshold as i64),
+        false => threshold.to_string(),
+    };
+    let period = span(i64::from(alarm.period().unwrap_or_default()) * 1000);
+    let periods = match alarm.evaluation_periods().unwrap_or(1) {
+        1 => format!("in a period of {period}"),
+        all => {
+            let number = alarm.datapoints_to_alarm().unwrap_or(all);
+            format!("in {number} of {all} periods of {period}")
+        }
+    };
+    let missing = match alarm.treat_missing_data() {
+        Some("breaching") => "; no data counts as such a period",
+        _ => "",
+    };
+    format!("{statistic} {metric}{dimensions} {compared} {threshold} {periods}{missing}")
 }
 
 /// The state of an alarm.
@@ -116,41 +82,38 @@ pub struct Alarm {
     pub state: State,
     /// The last change of its state, in ms since the epoch.
     pub since: Option<i64>,
-    described: Described,
+    described: MetricAlarm,
 }
 
 /// The alarms with a runbook, by name; those of `stack` only, where it is given.
-pub fn with_runbook(found: Vec<Described>, stack: Option<&str>) -> Vec<Alarm> {
-    let mut alarms: Vec<_> = found
-        .into_iter()
-        .filter_map(|described| {
-            let (about, name) = described.alarm_description.split_once(PLACE)?;
-            let (about, name) = (about.trim().to_owned(), name.trim().to_owned());
-            let of_stack = described
-                .alarm_name
-                .strip_suffix(&name)?
-                .strip_suffix('-')?;
-            if stack.is_some_and(|stack| stack != of_stack) || runbook(&name).is_none() {
-                return None;
-            }
-            Some(Alarm {
-                condition: described.condition(),
-                state: match described.state_value.as_str() {
-                    "OK" => State::Good,
-                    "ALARM" => State::Alarm,
-                    _ => State::NoData,
-                },
-                since: described
-                    .state_updated_timestamp
-                    .map(|seconds| (seconds * 1000.0) as i64),
-                name,
-                about,
-                described,
-            })
-        })
-        .collect();
+pub fn with_runbook(found: Vec<MetricAlarm>, stack: Option<&str>) -> Vec<Alarm> {
+    let of_stack = |described| with_its_runbook(described, stack);
+    let mut alarms: Vec<_> = found.into_iter().filter_map(of_stack).collect();
     sort(&mut alarms);
     alarms
+}
+
+fn with_its_runbook(described: MetricAlarm, stack: Option<&str>) -> Option<Alarm> {
+    let (about, name) = described.alarm_description()?.split_once(PLACE)?;
+    let (about, name) = (about.trim().to_owned(), name.trim().to_owned());
+    let of_stack = described.alarm_name()?.strip_suffix(&name)?;
+    let of_stack = of_stack.strip_suffix('-')?;
+    if stack.is_some_and(|stack| stack != of_stack) || runbook(&name).is_none() {
+        return None;
+    }
+    let since = described.state_updated_timestamp();
+    Some(Alarm {
+        condition: condition(&described),
+        state: match described.state_value() {
+            Some(StateValue::Ok) => State::Good,
+            Some(StateValue::Alarm) => State::Alarm,
+            _ => State::NoData,
+        },
+        since: since.and_then(|time| time.to_millis().ok()),
+        name,
+        about,
+        described,
+    })
 }
 
 /// Active ones first.
@@ -163,13 +126,14 @@ fn sort(alarms: &mut [Alarm]) {
 pub fn evaluate(alarms: &mut [Alarm], visible: impl Fn(&str) -> Option<u64>) {
     for alarm in &mut *alarms {
         let described = &alarm.described;
-        let is_depth = described.namespace == "AWS/SQS"
-            && described.metric_name == "ApproximateNumberOfMessagesVisible";
-        let queue = described.dimensions.iter().find(|_| is_depth);
-        let depth = queue.and_then(|queue| visible(&queue.value));
+        let is_depth = described.namespace() == Some("AWS/SQS")
+            && described.metric_name() == Some("ApproximateNumberOfMessagesVisible");
+        let queue = described.dimensions().first().filter(|_| is_depth);
+        let depth = queue.and_then(|queue| visible(queue.value()?));
+        let threshold = described.threshold().unwrap_or_default();
         alarm.since = None;
         alarm.state = match depth {
-            Some(depth) if depth as f64 >= described.threshold => State::Alarm,
+            Some(depth) if depth as f64 >= threshold => State::Alarm,
             Some(_) => State::Good,
             None => State::Unknown,
         };
@@ -190,38 +154,53 @@ pub fn runbook(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use aws_sdk_cloudwatch::primitives::DateTime;
+    use aws_sdk_cloudwatch::types::Dimension;
+    use aws_sdk_cloudwatch::types::builders::MetricAlarmBuilder;
 
     use super::*;
 
-    fn described() -> Vec<Described> {
-        let alarm = |name: &str, metric: &str, more: Value| {
-            let mut alarm = json!({
-                "AlarmName": format!("bridge-{name}"), "AlarmDescription": format!("Mend it. docs/operations.md#{name}"),
-                "Namespace": "workflow-bridge/bridge", "MetricName": metric, "Statistic": "Sum", "Period": 60,
-                "EvaluationPeriods": 15, "DatapointsToAlarm": 1, "Threshold": 1.0,
-                "ComparisonOperator": "GreaterThanOrEqualToThreshold", "TreatMissingData": "notBreaching",
-                "StateValue": "OK", "StateUpdatedTimestamp": 1.5,
-            });
-            let object = alarm.as_object_mut().unwrap();
-            object.extend(more.as_object().unwrap().clone());
-            alarm
-        };
-        let queue = json!({
-            "Namespace": "AWS/SQS", "Dimensions": [{"Name": "QueueName", "Value": "dead"}], "Statistic": "Maximum",
-            "EvaluationPeriods": 1, "DatapointsToAlarm": null, "Period": 300, "StateValue": "ALARM",
-        });
-        let parked = json!({"Threshold": 900_000.0, "Statistic": "Maximum", "StateValue": "INSUFFICIENT_DATA"});
-        let success = json!({
-            "ComparisonOperator": "LessThanThreshold", "TreatMissingData": "breaching", "DatapointsToAlarm": null,
-        });
-        Described::read(&json!({"MetricAlarms": [
-            alarm("no-success", "accepted", success),
-            alarm("parked", "parked_age", parked),
-            alarm("dead-letters", "ApproximateNumberOfMessagesVisible", queue),
-            alarm("of-another-stack", "x", json!({})),
-            alarm("gaps", "gap", json!({"AlarmName": "bridge-two-gaps"})),
-        ]}))
+    /// 1 or more in 1 of 15 minutes.
+    fn alarm(name: &str, metric: &str) -> MetricAlarmBuilder {
+        MetricAlarm::builder()
+            .alarm_name(format!("bridge-{name}"))
+            .alarm_description(format!("Mend it. docs/operations.md#{name}"))
+            .namespace("workflow-bridge/bridge")
+            .metric_name(metric)
+            .statistic(Statistic::Sum)
+            .period(60)
+            .evaluation_periods(15)
+            .datapoints_to_alarm(1)
+            .threshold(1.0)
+            .comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold)
+            .treat_missing_data("notBreaching")
+            .state_value(StateValue::Ok)
+            .state_updated_timestamp(DateTime::from_millis(1_500))
+    }
+
+    fn described() -> Vec<MetricAlarm> {
+        let queue = Dimension::builder().name("QueueName").value("dead");
+        let alarms = [
+            alarm("no-success", "accepted")
+                .comparison_operator(ComparisonOperator::LessThanThreshold)
+                .treat_missing_data("breaching")
+                .set_datapoints_to_alarm(None),
+            alarm("parked", "parked_age")
+                .threshold(900_000.0)
+                .statistic(Statistic::Maximum)
+                .state_value(StateValue::InsufficientData),
+            alarm("dead-letters", "ApproximateNumberOfMessagesVisible")
+                .namespace("AWS/SQS")
+                .dimensions(queue.build())
+                .statistic(Statistic::Maximum)
+                .evaluation_periods(1)
+                .set_datapoints_to_alarm(None)
+                .period(300)
+                .state_value(StateValue::Alarm),
+            alarm("of-another-stack", "x"),
+            alarm("gaps", "gap").alarm_name("bridge-two-gaps"),
+        ];
+        alarms.into_iter().map(MetricAlarmBuilder::build).collect()
     }
 
     #[test]

@@ -10,7 +10,6 @@ use tokio::sync::Mutex;
 use super::alarms::{self, Alarm};
 use super::cloudwatch::CloudWatch;
 use super::source::{DeadLetter, Depth, History, Queues, Services};
-use crate::adapters::aws::RootsError;
 use crate::adapters::aws::fault::fault;
 use crate::clock::now_ms;
 use crate::domain::fault::Fault;
@@ -70,16 +69,13 @@ pub struct StackServices {
 }
 
 impl StackServices {
-    /// # Errors
-    ///
-    /// When a variable names an unreadable file of trusted roots.
-    pub fn new(place: Place) -> Result<Self, RootsError> {
-        Ok(Self {
+    pub fn new(place: Place) -> Self {
+        Self {
             workflows: Client::new(&place.config),
-            metrics: CloudWatch::new(&place.config)?,
+            metrics: CloudWatch::new(&place.config),
             place,
             reading: Mutex::new(()),
-        })
+        }
     }
 
     async fn gathered(

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_cloudwatch::types::{ComparisonOperator, MetricAlarm, StateValue, Statistic};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -311,14 +312,20 @@ impl Services for Fake {
             age: Some(61_000),
             ..Depth::default()
         };
-        let alarm = json!({"MetricAlarms": [{
-            "AlarmName": "bridge-gaps", "AlarmDescription": "Look. docs/operations.md#gaps", "MetricName": "gap",
-            "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1,
-            "ComparisonOperator": "GreaterThanOrEqualToThreshold", "StateValue": "ALARM",
-        }]});
+        let alarm = MetricAlarm::builder()
+            .alarm_name("bridge-gaps")
+            .alarm_description("Look. docs/operations.md#gaps")
+            .metric_name("gap")
+            .statistic(Statistic::Sum)
+            .period(60)
+            .evaluation_periods(1)
+            .threshold(1.0)
+            .comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold)
+            .state_value(StateValue::Alarm)
+            .build();
         done(Queues {
             depths: vec![depth],
-            alarms: alarms::with_runbook(alarms::Described::read(&alarm), None),
+            alarms: alarms::with_runbook(vec![alarm], None),
             unread: vec![Unanswered {
                 source: "CloudWatch".to_owned(),
                 error: "denied".to_owned(),
