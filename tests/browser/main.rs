@@ -250,6 +250,9 @@ impl Page<'_> {
         let age = "[...document.querySelectorAll('.queues tr')].find(row => row.innerText.startsWith('dead letters\\t'))";
         chrome.until(&format!("/ (ms|s|min)/.test({age}.innerText)"));
         chrome.picture("queues");
+        chrome.resize(1280, 860, true);
+        chrome.picture("queues-dark");
+        chrome.resize(1280, 860, false);
         chrome.click("a[href='/runbooks/dead-letters']");
         chrome.shows("Runbook: dead-letters");
         chrome.picture("runbook");
@@ -287,6 +290,9 @@ impl Page<'_> {
                 .value("document.documentElement.scrollWidth")
                 .as_u64();
             assert!(wide <= Some(390), "{path} is {wide:?} wide");
+            if path == "/queues" {
+                chrome.picture("phone-queues");
+            }
         }
         chrome.click("#runs td.message > a");
         chrome.shows("Failed in");
