@@ -189,7 +189,7 @@ fn a_broken_definition_stops_the_start_though_no_route_names_it() {
     Try::new(&["local", "--once", "--template", file.to_str().unwrap()]).ends(
         1,
         &[
-            "asl-no-end",
+            "asl-transition",
             "expected definitions that Step Functions accepts, found 1 error in them, above",
         ],
     );

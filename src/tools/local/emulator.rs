@@ -113,10 +113,10 @@ impl Emulator {
             Port::Free => launch(&python, run.path(), 0).await?,
             Port::Exact(port) => launch(&python, run.path(), port).await?,
             Port::Preferred(port) if !is_free(port) => launch(&python, run.path(), 0).await?,
-            // Another process may have taken it in between.
+            // Another process may have taken it in between, or tried it for a moment as `is_free` does.
             Port::Preferred(port) => match launch(&python, run.path(), port).await {
-                Err(_) if !is_free(port) => launch(&python, run.path(), 0).await?,
-                launched => launched?,
+                Ok(launched) => launched,
+                Err(_) => launch(&python, run.path(), 0).await?,
             },
         };
         step.done("started the AWS emulator");
