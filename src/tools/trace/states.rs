@@ -9,11 +9,7 @@ use crate::tools::execution::{Event, Status, Visit};
 pub fn states(events: &[Event], payloads: bool) -> (Vec<State>, Option<Failure>) {
     let found = visits(events, &Outline::default());
     let failing = found.failing.and_then(|index| found.visits.get(index));
-    let failure = failing.map(|visit| Failure {
-        state: Some(visit.name.clone()),
-        field: visit.field.clone(),
-        expression: visit.expression.clone(),
-    });
+    let failure = failing.map(Failure::of);
     let state = |visit| state(visit, payloads);
     (found.visits.into_iter().map(state).collect(), failure)
 }
@@ -38,6 +34,20 @@ fn state(visit: Visit, payloads: bool) -> State {
 }
 
 impl Failure {
+    fn of(visit: &Visit) -> Self {
+        Self {
+            state: Some(visit.name.clone()).filter(|name| !name.is_empty()),
+            field: visit.field.clone(),
+            expression: visit.expression.clone(),
+        }
+    }
+
+    /// The place in the cause of an execution whose history cannot be read; `None` where the cause names none.
+    pub fn of_cause(cause: &str) -> Option<Self> {
+        let failure = Self::of(&Visit::of_cause(cause));
+        (failure != Self::default()).then_some(failure)
+    }
+
     /// `in Uppercase, field Output: $uppercase(1)`
     pub fn words(&self) -> String {
         let state = self.state.as_ref().map(|state| format!("in {state}"));
@@ -138,6 +148,28 @@ mod tests {
                 {"type": "ExecutionFailed", "error": "States.Runtime", "cause": cause},
             ]));
             assert_eq!(found.as_deref(), Some(words), "{cause}");
+        }
+    }
+
+    #[test]
+    fn without_a_history_the_cause_names_the_place() {
+        for (cause, words) in [
+            (
+                "An error occurred while executing the state 'It's on' (entered at the event id #2). The JSONata expression '$a & 'b'' specified for the field 'Output/c' threw an error during evaluation. T2001: no",
+                Some("in It's on, field Output/c: $a & 'b'"),
+            ),
+            (
+                "An error occurred while executing the state 'S' (entered at the event id #2). The JSONPath '$.a' specified for the field 'Variable' could not be found in the input '{}'",
+                Some("in S, field Variable: $.a"),
+            ),
+            (
+                "The JSONata expression specified for the field 'Seconds' returned an unexpected result type.",
+                Some("field Seconds"),
+            ),
+            ("why", None),
+        ] {
+            let found = Failure::of_cause(cause).map(|failure| failure.words());
+            assert_eq!(found.as_deref(), words, "{cause}");
         }
     }
 

@@ -126,6 +126,24 @@ async fn a_failed_source_is_listed_and_the_rest_is_shown() {
 }
 
 #[tokio::test]
+async fn without_a_history_a_cause_names_the_failing_place() {
+    let ask = async |status: &str| {
+        let mut world = World::default().with(arrival("upper=started"));
+        world.denied = vec!["history"];
+        world = world.running(status, 200, Some(600));
+        let cause = "An error occurred while executing the state 'S' (entered at the event id #2). The JSONPath '$.a' specified for the field 'Variable' could not be found in the input '{}'";
+        let execution = world.execution.as_mut().unwrap();
+        execution.cause = Some(cause.to_owned());
+        text(&world.ask(ID).await)
+    };
+    let failed = ask("FAILED").await;
+    assert!(failed.contains("in S, field Variable: $.a"), "{failed}");
+    assert!(failed.contains("could not query the history"), "{failed}");
+    let aborted = ask("ABORTED").await;
+    assert!(!aborted.contains("in S"), "{aborted}");
+}
+
+#[tokio::test]
 async fn no_trace_is_an_error_with_a_remedy() {
     let report = World::default().ask(ID).await;
     assert!(report.messages.is_empty());

@@ -139,6 +139,22 @@ impl Visit {
             .map(str::to_owned)
     }
 
+    /// The visit that an execution's cause names, for want of its history. `cause` is
+    /// `An error occurred while executing the state 'S' (entered at the event id #2). …`, or words without a state.
+    pub fn of_cause(cause: &str) -> Self {
+        let (_, rest) = cause
+            .split_once("while executing the state '")
+            .unwrap_or_default();
+        let (name, _) = rest.split_once("' (entered at").unwrap_or_default();
+        let mut visit = Self {
+            name: name.to_owned(),
+            cause: Some(cause.to_owned()),
+            ..Self::default()
+        };
+        visit.locate();
+        visit
+    }
+
     /// Finds field and expression in the cause, where the event has no location.
     pub(super) fn locate(&mut self) {
         let Some(cause) = &self.cause else { return };

@@ -11,7 +11,7 @@ use crate::domain::inbound::routes::Routes;
 use crate::domain::outbound::ledger::ledger_id;
 use crate::tools::letters::Origin;
 use crate::tools::trace::assemble::{Known, assemble};
-use crate::tools::trace::model::Run;
+use crate::tools::trace::model::{Failure, Run};
 use crate::tools::trace::sources::{Execution, Sources};
 use crate::tools::trace::verdict::taken_by;
 
@@ -78,7 +78,11 @@ impl Gathering<'_> {
         } = self.sources;
         let states = workflows.states(arn, self.question.payloads).await;
         let states = self.answered("the history of the execution", states);
-        let (states, failure) = states.unwrap_or_default();
+        let (states, failure) = states.unwrap_or_else(|| {
+            let cause = execution.cause.as_deref();
+            let cause = cause.filter(|_| execution.status != "ABORTED");
+            (Vec::new(), cause.and_then(Failure::of_cause))
+        });
         let entry = ledger.entry(&ledger_id(arn, execution.redrives)).await;
         let ledger = self.answered("the ledger", entry).flatten();
         let route = self.question.routes.and_then(|routes| {

@@ -146,7 +146,7 @@ impl Workflows for World {
             end: StateEnd::Left,
             ..State::default()
         };
-        self.answer("workflows", (vec![state], None))
+        self.answer("history", (vec![state], None))
     }
 
     fn is_express<'a>(&'a self, _: &'a str) -> Answer<'a, bool> {
