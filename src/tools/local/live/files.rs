@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::tools::local::package;
+
 /// What changes with each write: time, size and inode; none for a missing file.
 type Stamp = Option<(i64, i64, u64, u64)>;
 
@@ -40,20 +42,9 @@ fn stamp(file: &Path) -> Stamp {
 
 /// The Rust sources of a crate: its manifest, its lock file and all below `src`.
 pub fn sources(root: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<_> = ["Cargo.toml", "Cargo.lock"]
-        .map(|name| root.join(name))
-        .into();
-    let mut open = vec![root.join("src")];
-    while let Some(folder) = open.pop() {
-        // A folder that vanishes meanwhile has no files.
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => open.push(entry.path()),
-                _ => found.push(entry.path()),
-            }
-        }
-    }
-    found
+    let manifest = ["Cargo.toml", "Cargo.lock"].map(|name| root.join(name));
+    let sources = package::files(&root.join("src"));
+    manifest.into_iter().chain(sources).collect()
 }
 
 #[cfg(test)]

@@ -52,18 +52,14 @@ impl Follower {
         // Without a stamp of before, each stack is compared with its files once.
         self.look(Instant::now()).await;
         let mut changing: Option<(Stamps, Instant)> = None;
-        let mut code = Stamps::of(self.code());
-        let mut code_changing: Option<(Stamps, Instant)> = None;
-        let mut looked_at_code = Instant::now();
-        let mut own = Stamps::of(self.own_code());
-        let mut own_changing: Option<(Stamps, Instant)> = None;
-        let mut looked_at_own = Instant::now();
+        let mut code = Looks::new(LOOK_AT_CODE_EVERY, self.code());
+        let mut own = Looks::new(LOOK_AT_OWN_EVERY, self.own_code());
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 Some(()) = asked.recv() => {
                     self.build(Instant::now()).await;
-                    code = Stamps::of(self.code());
+                    code = Looks::new(LOOK_AT_CODE_EVERY, self.code());
                     continue;
                 }
             }
@@ -71,22 +67,11 @@ impl Follower {
             if let Some(began) = settled(&self.seen, now, &mut changing) {
                 self.look(began).await;
             }
-            if looked_at_own.elapsed() >= LOOK_AT_OWN_EVERY {
-                looked_at_own = Instant::now();
-                let now = Stamps::of(self.own_code());
-                if let Some(began) = settled(&own, now.clone(), &mut own_changing) {
-                    let changed = own.differing(&now);
-                    own = now;
-                    self.swap_own(&changed, began).await;
-                }
+            if let Some((changed, began)) = own.changed(|| self.own_code()) {
+                self.swap_own(&changed, began).await;
             }
-            if self.watched.code && looked_at_code.elapsed() >= LOOK_AT_CODE_EVERY {
-                looked_at_code = Instant::now();
-                let now = Stamps::of(self.code());
-                if let Some(began) = settled(&code, now, &mut code_changing) {
-                    code = Stamps::of(self.code());
-                    self.build(began).await;
-                }
+            if let Some((_, began)) = code.changed(|| self.code()) {
+                self.build(began).await;
             }
         }
     }
@@ -309,6 +294,41 @@ impl Follower {
             });
         }
         Ok(())
+    }
+}
+
+/// Looks at files that are listed again each time.
+struct Looks {
+    every: Duration,
+    last: Instant,
+    known: Stamps,
+    changing: Option<(Stamps, Instant)>,
+}
+
+impl Looks {
+    fn new(every: Duration, files: Vec<PathBuf>) -> Self {
+        Self {
+            every,
+            last: Instant::now(),
+            known: Stamps::of(files),
+            changing: None,
+        }
+    }
+
+    /// The files of a complete change, and when it began; `files` lists all where a look is due.
+    fn changed(
+        &mut self,
+        files: impl FnOnce() -> Vec<PathBuf>,
+    ) -> Option<(BTreeSet<PathBuf>, Instant)> {
+        if self.last.elapsed() < self.every {
+            return None;
+        }
+        self.last = Instant::now();
+        let now = Stamps::of(files());
+        let began = settled(&self.known, now.clone(), &mut self.changing)?;
+        let changed = self.known.differing(&now);
+        self.known = now;
+        Some((changed, began))
     }
 }
 

@@ -61,52 +61,62 @@ impl Site {
     /// Deploys the bridge.
     pub async fn deploy_bridge(
         &self,
-        mut template: Value,
+        template: Value,
         parameters: &BTreeMap<String, String>,
     ) -> Result<Deployed> {
-        let keys = self.upload_code(&mut template).await?;
-        let (account, bridge) = (&self.account, &self.bridge);
-        let deployed = deploy::create(account, bridge, &self.bucket, &template, parameters).await?;
-        self.runs(keys);
-        Ok(deployed)
+        self.put(Put::New, &self.bridge, template, parameters).await
     }
 
     /// Updates the stack of the bridge.
     pub async fn update_bridge(
         &self,
-        mut template: Value,
+        template: Value,
         parameters: &BTreeMap<String, String>,
     ) -> Result<Deployed> {
-        let keys = self.upload_code(&mut template).await?;
-        let (account, bridge) = (&self.account, &self.bridge);
-        let deployed = deploy::update(account, bridge, &self.bucket, &template, parameters)
-            .await
-            .with_context(|| format!("cannot update the stack `{bridge}`"))?;
-        self.runs(keys);
-        Ok(deployed)
+        let updated = self.put(Put::Update, &self.bridge, template, parameters);
+        let cannot = || format!("cannot update the stack `{}`", self.bridge);
+        updated.await.with_context(cannot)
     }
 
     /// Deploys a workflow.
     pub async fn deploy(&self, name: &str, template: &Value) -> Result<Deployed> {
-        let mut template = template.clone();
-        let keys = self.upload_code(&mut template).await?;
-        let (stack, parameters) = self.placed(name, &template);
-        let deployed = deploy::create(&self.account, &stack, &self.bucket, &template, &parameters)
-            .await
-            .with_context(|| format!("cannot deploy the stack `{stack}`"))?;
-        self.runs(keys);
-        Ok(deployed)
+        let deployed = self.put_workflow(Put::New, name, template).await;
+        deployed.with_context(|| format!("cannot deploy the stack `{}`", self.stack_of(name)))
     }
 
     /// Updates the stack of a workflow.
     pub async fn update(&self, name: &str, template: &Value) -> Result<Deployed> {
-        let mut template = template.clone();
+        let updated = self.put_workflow(Put::Update, name, template).await;
+        updated.with_context(|| format!("cannot update the stack `{}`", self.stack_of(name)))
+    }
+
+    async fn put_workflow(&self, put: Put, name: &str, template: &Value) -> Result<Deployed> {
+        let values = [
+            ("Bridge", self.bridge.as_str()),
+            ("CacheName", self.cache.as_str()),
+        ];
+        let parameters = workflow::parameters(template, &values);
+        let stack = self.stack_of(name);
+        self.put(put, &stack, template.clone(), &parameters).await
+    }
+
+    /// Uploads the code of a stack and then the stack; notes the code that it runs from then on.
+    async fn put(
+        &self,
+        put: Put,
+        stack: &str,
+        mut template: Value,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Deployed> {
         let keys = self.upload_code(&mut template).await?;
-        let (stack, parameters) = self.placed(name, &template);
-        let deployed = deploy::update(&self.account, &stack, &self.bucket, &template, &parameters)
-            .await
-            .with_context(|| format!("cannot update the stack `{stack}`"))?;
-        self.runs(keys);
+        let (account, bucket) = (&self.account, &self.bucket);
+        let deployed = match put {
+            Put::New => deploy::create(account, stack, bucket, &template, parameters).await?,
+            Put::Update => deploy::update(account, stack, bucket, &template, parameters).await?,
+        };
+        let running = self.running.lock();
+        let mut running = running.unwrap_or_else(PoisonError::into_inner);
+        running.extend(keys);
         Ok(deployed)
     }
 
@@ -120,16 +130,6 @@ impl Site {
     /// The name of a workflow's stack.
     pub fn stack_of(&self, workflow: &str) -> String {
         format!("{}-{workflow}", self.bridge)
-    }
-
-    /// The stack and the parameters of a workflow.
-    fn placed(&self, name: &str, template: &Value) -> (String, BTreeMap<String, String>) {
-        let values = [
-            ("Bridge", self.bridge.as_str()),
-            ("CacheName", self.cache.as_str()),
-        ];
-        let parameters = workflow::parameters(template, &values);
-        (self.stack_of(name), parameters)
     }
 
     /// The executables of the functions.
@@ -179,12 +179,6 @@ impl Site {
         running.get(name).is_some_and(|key| key != package)
     }
 
-    fn runs(&self, keys: Vec<(String, String)>) {
-        let running = self.running.lock();
-        let mut running = running.unwrap_or_else(PoisonError::into_inner);
-        running.extend(keys);
-    }
-
     /// Packs and uploads the code of each function and points the template to it. Returns the name and the key of each package.
     async fn upload_code(&self, template: &mut Value) -> Result<Vec<(String, String)>> {
         let mut keys = Vec::new();
@@ -221,6 +215,13 @@ impl Site {
         };
         Ok(Packed::Binary(self.emulator.package(program).await?))
     }
+}
+
+/// How a stack is deployed.
+#[derive(Clone, Copy)]
+enum Put {
+    New,
+    Update,
 }
 
 /// The package of a function.
