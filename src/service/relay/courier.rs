@@ -63,7 +63,6 @@ impl Courier {
             };
             let done = match entry {
                 None => return,
-                Some(Entry::Begin(cursor)) => Some(cursor),
                 Some(Entry::Gap(gap)) => {
                     self.gaps.report(&self.topic, &gap).await;
                     Some(gap.until)

@@ -1,7 +1,7 @@
 //! Each topic's position, saved across restarts.
 //!
 //! A cursor is saved after its messages are delivered, never before: a crash in between repeats messages, which the webhook
-//! answers `duplicate`.
+//! answers `duplicate`. A topic's first cursor is saved before its first delivery: without one, a restart would skip messages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::iter;
@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::TopicName;
 use super::track::Cursor;
@@ -25,6 +26,8 @@ pub use file::FileStore;
 
 /// The least time between two saves.
 const EVERY: Duration = Duration::from_millis(200);
+/// The longest wait for the first save of a topic.
+const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 /// Concurrent calls of one save or one load.
 const CONCURRENT: usize = 32;
 
@@ -129,6 +132,8 @@ pub struct Cursors {
     store: Box<dyn CursorStore>,
     changed: Mutex<BTreeMap<TopicName, Cursor>>,
     notify: Notify,
+    /// Held during a save, so that the topics of a start share one.
+    saving: tokio::sync::Mutex<()>,
 }
 
 impl Cursors {
@@ -137,6 +142,7 @@ impl Cursors {
             store,
             changed: Mutex::default(),
             notify: Notify::new(),
+            saving: tokio::sync::Mutex::default(),
         }
     }
 
@@ -163,6 +169,13 @@ impl Cursors {
     pub fn advance(&self, topic: &TopicName, cursor: Cursor) {
         self.changed().insert(topic.clone(), cursor);
         self.notify.notify_one();
+    }
+
+    /// Saves where a topic begins: everything before `cursor` is skipped. After a failed save, or 5 s, deliveries begin
+    /// nevertheless, and [`Cursors::keep`] repeats it.
+    pub async fn begin(&self, topic: &TopicName, cursor: Cursor) {
+        self.advance(topic, cursor);
+        let _ = timeout(BEGIN_WITHIN, self.flush()).await;
     }
 
     /// Saves changed cursors for as long as it is polled, and repeats failed saves. Deliveries go on meanwhile: only a restart
@@ -195,6 +208,7 @@ impl Cursors {
     ///
     /// When the store fails; the next save repeats the changes.
     pub async fn flush(&self) -> Result<(), Fault> {
+        let _turn = self.saving.lock().await;
         // Changes stay until they are saved: a save dropped half-way must not lose them.
         let changed = self.changed().clone();
         if changed.is_empty() {

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::TopicName;
+use super::cursors::Cursors;
 use super::status::Status;
 use super::track::{Cursor, Gap, Seen, Track};
 use crate::domain::fault::Fault;
@@ -38,8 +39,6 @@ pub enum Entry {
     },
     /// A gap to report; then everything before its end is done.
     Gap(Gap),
-    /// The topic's beginning: the relay skips everything before.
-    Begin(Cursor),
 }
 
 /// Reads one topic.
@@ -51,6 +50,7 @@ pub struct Reader {
     pub opening: Arc<Semaphore>,
     /// Bytes of queued messages, shared by all topics.
     pub room: Arc<Semaphore>,
+    pub cursors: Arc<Cursors>,
     pub status: Arc<Status>,
     /// How long a subscription may be silent before it is given up.
     pub quiet_for: Duration,
@@ -92,8 +92,7 @@ impl Reader {
         let settled = self.settle(subscription).await;
         if let Some(cursor) = self.track.next() {
             self.began = true;
-            // An error means that the relay stops, which `read` notices.
-            let _ = self.report(Entry::Begin(cursor)).await;
+            self.cursors.begin(&self.topic, cursor).await;
         }
         settled
     }
@@ -199,7 +198,10 @@ impl Reader {
                     Some(gap) => self.report(Entry::Gap(gap)).await,
                     None => Ok(()),
                 },
-                Received::Discontinuity { page, last } => self.discontinuity(page, last).await,
+                Received::Discontinuity { page, last } => {
+                    self.discontinuity(page, last).await;
+                    Ok(())
+                }
                 Received::Message(message) => {
                     if *failures > 0 {
                         tracing::info!(
@@ -220,16 +222,19 @@ impl Reader {
         }
     }
 
-    async fn discontinuity(&mut self, page: u64, last: u64) -> Result<(), Stopped> {
+    async fn discontinuity(&mut self, page: u64, last: u64) {
         let fresh = self.track.next().is_none_or(|next| next.page == 0);
         self.track.discontinuity(page, last);
-        match self.track.next().filter(|_| fresh) {
-            Some(cursor) => self.report(Entry::Begin(cursor)).await,
-            None => Ok(()),
+        if let Some(cursor) = self.track.next().filter(|_| fresh) {
+            self.cursors.begin(&self.topic, cursor).await;
         }
     }
 
     async fn message(&mut self, message: Message) -> Result<(), Stopped> {
+        if self.track.next().is_none() {
+            let (page, next) = (message.page, message.number);
+            self.cursors.begin(&self.topic, Cursor { page, next }).await;
+        }
         let (gap, seen) = self.track.message(message.page, message.number);
         if let Some(gap) = gap {
             self.report(Entry::Gap(gap)).await?;

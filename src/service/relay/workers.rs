@@ -95,6 +95,7 @@ impl Workers {
             subscriptions: self.shared.subscriptions.clone(),
             opening: self.shared.opening.clone(),
             room: self.shared.room.clone(),
+            cursors: self.shared.cursors.clone(),
             status: self.shared.status.clone(),
             quiet_for: self.shared.quiet_for,
             now_ms: self.shared.now_ms,

@@ -96,6 +96,25 @@ async fn a_kill_repeats_unsaved_messages_and_loses_none() {
     assert_eq!(taken, expected);
 }
 
+/// Without a saved beginning, the next start would skip the messages.
+#[tokio::test]
+async fn a_kill_before_the_first_delivery_loses_no_message() {
+    let scene = Scene::new().await;
+    let relay = scene.relay(&["in"]).await;
+    scene.hook.always(Reply::Status(503));
+    scene.publish("in", texts(0..3));
+    scene
+        .hook
+        .wait("an attempt", |posts| !posts.is_empty())
+        .await;
+    assert_eq!(scene.cursors()["cursors"][0]["next"], 1);
+    relay.kill().await;
+    scene.hook.always(Reply::Status(200));
+    let relay = scene.relay(&["in"]).await;
+    assert_eq!(scene.hook.takes("in", 3).await, texts(0..3));
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_topic_can_start_in_the_past() {
     let scene = Scene::remembering(10).await;

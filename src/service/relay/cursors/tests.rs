@@ -195,3 +195,24 @@ async fn no_two_topics_share_an_item_and_items_of_earlier_versions_are_read() {
     assert_eq!(table.items.lock().unwrap().len(), topics.len());
     assert!(store.load(&[named("a#b#c", "")]).await.unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_beginning_is_saved_at_once_and_a_broken_store_delays_it_for_seconds() {
+    let table = Arc::new(Table::default());
+    let cursors = Cursors::new(Box::new(TableStore(table.clone())));
+    cursors.begin(&topic("a"), at(7, 3)).await;
+    assert!(table.items.lock().unwrap().contains_key("relay#c#a"));
+
+    table.broken.store(true, Ordering::Relaxed);
+    cursors.begin(&topic("b"), at(7, 3)).await;
+    let loaded = cursors.load(&[topic("b")]).await.unwrap();
+    assert_eq!(loaded, HashMap::from([(topic("b"), at(7, 3))]));
+    assert!(!table.items.lock().unwrap().contains_key("relay#c#b"));
+
+    // The topics of a start share a save, which takes long here.
+    let hung = cursors.saving.lock().await;
+    let began = tokio::time::Instant::now();
+    cursors.begin(&topic("c"), at(7, 3)).await;
+    assert_eq!(began.elapsed(), BEGIN_WITHIN);
+    drop(hung);
+}
