@@ -52,6 +52,7 @@ fn a_webhook_killed_before_its_answer_started_one_execution() {
             [Some("duplicate"), Some("started")].contains(&outcome),
             "{answer}"
         );
+        publications.wait("uppercase-out", 1).await;
         settle(stack, &[MACHINE]).await;
         assert_eq!(executions(stack, MACHINE).await.len(), 1);
         assert_eq!(publications.on("uppercase-out"), ["ONCE"]);
@@ -85,6 +86,7 @@ fn a_redrive_killed_after_a_start_started_one_execution() {
         proxy
             .wait_for(|counters| counters.of("StartExecution").reached > before)
             .await;
+        publications.wait("uppercase-out", 1).await;
         settle(stack, &[MACHINE]).await;
         assert_eq!(executions(stack, MACHINE).await.len(), 1);
         assert_eq!(publications.on("uppercase-out"), ["PARKED"]);

@@ -171,7 +171,7 @@ async fn run(messages: u64) {
     deliver_end_events(stack, false).await;
     send(stack, messages - 20..messages, &mut seen).await;
     settle(stack, &["UppercaseWorkflow"]).await;
-    deliver_end_events(stack, true).await;
+    // The rule stays disabled: Step Functions sends an event after an execution has ended, so the last one can be late.
     let before_sweep = publications.on("uppercase-out").len();
     invoke(stack, "SweepFunction").await;
     settle(stack, &["UppercaseWorkflow"]).await;

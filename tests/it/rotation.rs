@@ -73,6 +73,7 @@ fn no_message_with_a_valid_signature_is_refused() {
         let refused = post_signed(&http, stack, "another", &body("uppercase-in", 0, "x")).await;
         assert_eq!(refused.0, 401);
 
+        publications.wait("uppercase-out", answers.len()).await;
         settle(stack, &["UppercaseWorkflow"]).await;
         let expected: BTreeSet<String> = (1..=MESSAGES).map(|n| format!("MESSAGE {n}")).collect();
         let published: BTreeSet<String> = publications.on("uppercase-out").into_iter().collect();
