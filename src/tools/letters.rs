@@ -34,6 +34,8 @@ pub struct Record {
     pub body: String,
     /// Time of sending, in ms since the epoch.
     pub sent_ms: i64,
+    /// Time of the first receive.
+    pub received_ms: i64,
     /// Why EventBridge could not deliver it; `None` for other senders.
     pub undelivered: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! The replay itself: receives, filters, sends back, deletes, and releases the rest at the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ impl Job<'_> {
     ) -> Tally {
         let mut tally = Tally::default();
         let mut seen: HashMap<String, Seen> = HashMap::new();
-        let mut sent_back: HashSet<Identity> = HashSet::new();
+        let mut sent_back: HashMap<Identity, i64> = HashMap::new();
         let mut renewed = Instant::now();
         let mut empty = 0;
         while empty < EMPTY_RECEIVES && tally.broke_off.is_none() {
@@ -134,10 +134,12 @@ impl Job<'_> {
                         let receipt = record.receipt.clone();
                         seen.insert(record.message_id.clone(), Seen::Held { receipt });
                         let dead = Dead::read(self.kind, &record);
-                        match self.why_not(&dead, &sent_back, *limit, &mut tally) {
+                        match self.why_not(&record, &dead, &sent_back, *limit, &mut tally) {
                             None => {
                                 *limit = limit.map(|left| left - 1);
-                                sent_back.extend(dead.identity(self.kind));
+                                if let Some(identity) = dead.identity(self.kind) {
+                                    sent_back.entry(identity).or_insert(record.received_ms);
+                                }
                                 chosen.push((record, dead));
                             }
                             Some(Some(fate)) => report(&tally, Some((&record, &dead, fate))),
@@ -176,11 +178,12 @@ impl Job<'_> {
         tally
     }
 
-    /// `None` for a record to put back; else counts the reason, and returns the outcome to report, if any.
+    /// `sent_back` has the time of the first receive of each letter put back. `None` for a record to put back; else counts the reason, and returns the outcome to report, if any.
     fn why_not(
         &self,
+        record: &Record,
         dead: &Dead,
-        sent_back: &HashSet<Identity>,
+        sent_back: &HashMap<Identity, i64>,
         limit: Option<u64>,
         tally: &mut Tally,
     ) -> Option<Option<Fate>> {
@@ -194,8 +197,11 @@ impl Job<'_> {
                 Identity::Message(id, _) => Some(Identity::Message(id.clone(), None)),
                 Identity::Result(_) => None,
             };
-            sent_back.contains(&identity)
-                || unrouted.is_some_and(|unrouted| sent_back.contains(&unrouted))
+            // A copy sent before the first receive was in the queue already.
+            let is_since = |since: &i64| record.sent_ms >= *since;
+            let identities = [Some(identity), unrouted].into_iter().flatten();
+            let mut since = identities.filter_map(|identity| sent_back.get(&identity));
+            since.any(is_since)
         });
         if came_back && !self.dry_run {
             tally.came_back += 1;

@@ -34,6 +34,10 @@ const AT_ONCE: usize = 8;
 /// EventBridge's attributes of an undelivered event.
 const UNDELIVERED: [&str; 2] = ["ERROR_CODE", "ERROR_MESSAGE"];
 
+const SENT: MessageSystemAttributeName = MessageSystemAttributeName::SentTimestamp;
+const RECEIVED: MessageSystemAttributeName =
+    MessageSystemAttributeName::ApproximateFirstReceiveTimestamp;
+
 /// A dead-letter queue, and the queue to replay into.
 pub struct Sqs {
     client: Client,
@@ -95,7 +99,7 @@ impl Queues for Sqs {
             .max_number_of_messages(BATCH as i32)
             .visibility_timeout(i32::try_from(self.hold.as_secs()).unwrap_or(i32::MAX))
             .wait_time_seconds(WAIT)
-            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .set_message_system_attribute_names(Some(vec![SENT, RECEIVED]))
             .set_message_attribute_names(Some(UNDELIVERED.map(Into::into).into()));
         let output = call.send().await.map_err(|error| anyhow!(reason(&error)));
         let output = output.with_context(|| format!("cannot receive from `{}`", self.from))?;
@@ -219,12 +223,11 @@ fn by_size<'a, 'b>(bodies: &'a [&'b str]) -> Vec<&'a [&'b str]> {
 fn record(message: Message) -> Option<Record> {
     let attribute = |name| message.message_attributes()?.get(name)?.string_value();
     let undelivered: Vec<_> = UNDELIVERED.into_iter().filter_map(attribute).collect();
-    let sent = message.attributes();
-    let sent = sent.and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
-    let sent_ms = sent.and_then(|ms| ms.parse().ok()).unwrap_or_default();
+    let time = |name| message.attributes()?.get(&name)?.parse().ok();
     Some(Record {
         undelivered: (!undelivered.is_empty()).then(|| undelivered.join(": ")),
-        sent_ms,
+        sent_ms: time(SENT).unwrap_or_default(),
+        received_ms: time(RECEIVED).unwrap_or_default(),
         message_id: message.message_id?,
         receipt: message.receipt_handle?,
         body: message.body?,

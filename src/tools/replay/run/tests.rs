@@ -165,8 +165,24 @@ async fn a_returning_letter_is_sent_once() {
     let unrouted = letter("a", None, ("message", json!({})));
     let routed = letter("a", Some("upper"), ("message", json!({})));
     let queues = Fake::holding([unrouted, routed]);
+    queues.state.lock().unwrap().at_first = 1;
     let (tally, _) = run(&queues, Choice::default()).await;
     assert_eq!((tally.replayed, tally.came_back), (1, 1));
+}
+
+#[tokio::test]
+async fn copies_of_a_letter_are_all_put_back() {
+    let queues = Fake::holding([message(1, "upper"), message(1, "upper")]);
+    let (tally, _) = run(&queues, Choice::default()).await;
+    assert_eq!((tally.replayed, tally.came_back), (2, 0));
+    assert_eq!(queues.left(), (0, true));
+
+    let queues = Fake {
+        comes_back: true,
+        ..Fake::holding([message(1, "upper"), message(1, "upper")])
+    };
+    let (tally, _) = run(&queues, Choice::default()).await;
+    assert_eq!((tally.replayed, tally.came_back), (2, 2));
 }
 
 #[tokio::test]

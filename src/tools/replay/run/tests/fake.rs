@@ -27,6 +27,8 @@ pub struct Fake {
 pub struct State {
     /// Body, number of receives, whether it is hidden.
     pub dead: Vec<(String, u32, bool)>,
+    /// The number of records at first: the others were sent after these were received.
+    pub at_first: usize,
     pub deleted: HashSet<usize>,
     pub path: Vec<String>,
     pub receives: usize,
@@ -35,8 +37,9 @@ pub struct State {
 
 impl Fake {
     pub fn holding(bodies: impl IntoIterator<Item = String>) -> Self {
-        let dead = bodies.into_iter().map(|body| (body, 0, false)).collect();
+        let dead: Vec<_> = bodies.into_iter().map(|body| (body, 0, false)).collect();
         let state = State {
+            at_first: dead.len(),
             dead,
             ..State::default()
         };
@@ -69,7 +72,12 @@ impl Queues for Fake {
         {
             return Err(anyhow!("AccessDenied"));
         }
-        let State { dead, deleted, .. } = &mut *state;
+        let State {
+            dead,
+            deleted,
+            at_first,
+            ..
+        } = &mut *state;
         let mut records = Vec::new();
         for (index, (body, times, hidden)) in dead.iter_mut().enumerate() {
             let again = self.hands_out_twice && *times < 2;
@@ -80,6 +88,8 @@ impl Queues for Fake {
                     message_id: index.to_string(),
                     receipt: index.to_string(),
                     body: body.clone(),
+                    sent_ms: if index < *at_first { 1 } else { 3 },
+                    received_ms: 2,
                     ..Record::default()
                 });
             }
