@@ -1,6 +1,6 @@
 //! Messages by the lines of the webhook's log, newest first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::model::{Answered, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
@@ -11,7 +11,7 @@ use crate::tools::trace::latest::arrival;
 use crate::tools::trace::lines::Line;
 use crate::tools::trace::model::Part;
 use crate::tools::trace::sources::{Logs, Needle, Window};
-use crate::tools::trace::subject::Subject;
+use crate::tools::trace::subject::{Subject, executions_of_key};
 use crate::tools::trace::words::{duration, time};
 
 /// The range of a list without `since`.
@@ -54,6 +54,17 @@ impl Arrivals {
             Ok(Subject::Id(id)) => Needle::Text(id),
             _ => Needle::Text("message.sequence".to_owned()),
         };
+        // The log has the names of the executions that keys lead to, not the keys.
+        let key = filter.q.trim();
+        let keyed = executions_of_key(routes, key).map(|(arn, _)| arn);
+        let keyed: HashSet<String> = keyed.collect();
+        let with_key = |mut row: Row| {
+            let mut runs = row.legs.iter().filter_map(|leg| leg.run.as_ref());
+            if runs.any(|run| keyed.contains(&run.arn)) {
+                row.key = Some(key.to_owned());
+            }
+            row
+        };
         let before = filter.before.unwrap_or(u64::MAX);
         let (mut rows, mut until, mut length, mut asked) = (Vec::new(), newest, FIRST_MS, 0);
         while rows.len() <= PAGE && until >= since {
@@ -63,7 +74,7 @@ impl Arrivals {
             };
             let lines = self.logs.find(Part::Webhook, &needle, window).await?;
             asked += 1;
-            let found = self::rows(&lines, routes).into_iter();
+            let found = self::rows(&lines, routes).into_iter().map(with_key);
             // Which executions a status needs is known once they are listed.
             let unstated = Filter {
                 status: String::new(),
@@ -94,7 +105,7 @@ impl Arrivals {
             |row: &Row| filter.status.is_empty() || row.status().name() == filter.status;
         rows.retain(by_status);
         let mut note = format!(
-            "From the webhook's log since {} ({}), read in {asked} steps of FilterLogEvents, with the states of ListExecutions. Texts and keys are not in the logs: the search finds ids, topics and numbers.",
+            "From the webhook's log since {} ({}), read in {asked} steps of FilterLogEvents, with the states of ListExecutions. Texts are not in the logs: the search finds ids, topics, numbers and whole keys.",
             time(until.max(since)),
             duration(now_ms - until.max(since)),
         );

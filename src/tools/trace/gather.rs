@@ -12,12 +12,12 @@ use super::lines::Line;
 use super::links::Stack;
 use super::model::{Part, Report, SCHEMA, Trace, Unanswered};
 use super::sources::{Needle, Sources, Window};
-use super::subject::Subject;
+use super::subject::{Subject, executions_of_key};
 use super::verdict::verdicts;
 use super::words::time;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::arn::execution_arn;
-use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name, keyed_execution_name};
+use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name};
 use crate::domain::inbound::routes::{Route, Routes, Target};
 use crate::tools::letters::{Dead, DeadQueue, Origin};
 
@@ -133,14 +133,9 @@ impl<'a> Gathering<'a> {
 
     /// The messages that started the executions of a key, one for each keyed route.
     async fn of_key(&mut self, key: &str) -> Vec<Known> {
-        let routes = self.question.routes.into_iter().flat_map(Routes::iter);
         let mut found = Vec::new();
-        for route in routes {
-            let Some(machine) = route.key().and(route.to.state_machine()) else {
-                continue;
-            };
-            let name = keyed_execution_name(&route.name, key);
-            let arn = execution_arn(machine, &name);
+        let named = self.question.routes.into_iter();
+        for (arn, name) in named.flat_map(|routes| executions_of_key(routes, key)) {
             let known = self.of_execution(Some(&arn), &name).await;
             found.extend((!known.runs.is_empty()).then_some(known));
         }

@@ -1,6 +1,8 @@
 //! The message of a query.
 
-use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name};
+use crate::domain::inbound::arn::execution_arn;
+use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name, keyed_execution_name};
+use crate::domain::inbound::routes::Routes;
 
 /// Hex digits of a whole message id.
 const ID_DIGITS: usize = 32;
@@ -70,6 +72,18 @@ impl Subject {
             Self::Execution { name, .. } => id_in_name(name),
         }
     }
+}
+
+/// The ARNs and names of the executions of a key, one for each route with `to.key`.
+pub fn executions_of_key<'a>(
+    routes: &'a Routes,
+    key: &'a str,
+) -> impl Iterator<Item = (String, String)> + 'a {
+    routes.iter().filter_map(move |route| {
+        let machine = route.key().and(route.to.state_machine())?;
+        let name = keyed_execution_name(&route.name, key);
+        Some((execution_arn(machine, &name), name))
+    })
 }
 
 const EXPECTED: &str = "a message id (16 to 32 hex digits), `cache/topic/number`, the ARN or name of an execution (`route-topic-number-16 hex digits`), or the key of a route with `to.key`";

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::model::Status;
 use super::*;
 use crate::domain::inbound::execution_name::execution_name_of;
-use crate::domain::inbound::routes::tests::routes;
+use crate::domain::inbound::routes::tests::{MACHINE, routes};
 use crate::domain::ports::{Answer, ExecutionPage};
 
 const NOW: i64 = 100 * 3_600_000;
@@ -119,6 +119,45 @@ async fn an_empty_day_takes_few_steps() {
     assert!(pages[0].rows.is_empty());
     assert!(asked < 13, "{asked}");
     assert!(pages[0].note.contains("FilterLogEvents"));
+}
+
+/// A log with two arrivals, of which the newer has this execution of a key.
+struct Keyed(String);
+
+impl Logs for Keyed {
+    fn find<'a>(&'a self, _: Part, _: &'a Needle, window: Window) -> Answer<'a, Vec<Line>> {
+        let (mut newer, older) = (line(NOW - 1), line(NOW - 2));
+        newer.fields.insert("executions".to_owned(), json!(self.0));
+        let inside = |line: &Line| (window.since..=window.until).contains(&line.at_ms);
+        let lines = [newer, older].into_iter().filter(inside).collect();
+        Box::pin(async { Ok(lines) })
+    }
+}
+
+impl Listing for Keyed {
+    fn list<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> Answer<'a, ExecutionPage> {
+        Box::pin(async { Ok(ExecutionPage::default()) })
+    }
+}
+
+#[tokio::test]
+async fn a_key_finds_the_message_of_its_execution() {
+    let routes = routes(&[json!({"to": {"stateMachine": MACHINE, "key": "json.order"}})]);
+    let (_, name) = executions_of_key(&routes, "4/7").next().unwrap();
+    let source = Arc::new(Keyed(name));
+    let arrivals = Arrivals {
+        logs: source.clone(),
+        listing: source,
+    };
+    for (q, expected) in [("4/7", vec![id(NOW - 1)]), ("4", vec![])] {
+        let filter = Filter {
+            q: q.to_owned(),
+            ..Filter::default()
+        };
+        let listed = arrivals.list(&filter, &routes, NOW).await.unwrap();
+        let found: Vec<_> = listed.rows.into_iter().map(|row| row.id).collect();
+        assert_eq!(found, expected, "{q}");
+    }
 }
 
 #[tokio::test]
