@@ -8,10 +8,8 @@ use serde::Deserialize;
 use tokio::sync::broadcast;
 
 use super::model::{Answered, Delivery, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
-use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::key;
 use crate::domain::inbound::message::{Body, TopicMessage};
-use crate::domain::inbound::request::{Request, request};
 use crate::domain::inbound::routes::Routes;
 use crate::tools::local::flow::Answer;
 use crate::tools::local::topics::broker::{Message, Value};
@@ -175,12 +173,14 @@ impl Feed {
         let started_at = entry.row.at + took_ms;
         for target in targets {
             let started = matches!(target.outcome.as_str(), "started" | "duplicate");
-            let route = routes.enabled(&target.route).filter(|_| started);
-            let arn = route.and_then(|route| match request(&entry.message, route).ok()? {
-                Request::Start(new) => Some(execution_arn(new.state_machine, &new.name)),
-                _ => None,
-            });
-            let run = arn.map(|arn| Ran {
+            let Row {
+                topic,
+                sequence,
+                id,
+                ..
+            } = &entry.row;
+            let arn = target.execution(routes, topic, *sequence, id);
+            let run = arn.filter(|_| started).map(|arn| Ran {
                 arn,
                 started_at,
                 ..Ran::default()

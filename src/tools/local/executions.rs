@@ -9,9 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::happening::{Answer, Happening};
-use crate::domain::inbound::arn::execution_arn;
-use crate::domain::inbound::execution_name::execution_name_of;
-use crate::domain::inbound::routes::{Routes, Target};
+use crate::domain::inbound::routes::Routes;
 use crate::tools::trace::history::History;
 use crate::tools::trace::sources::Workflows as _;
 
@@ -25,9 +23,6 @@ const SHORT: Duration = Duration::from_secs(3);
 /// The search for an execution ends without a find after this.
 const SEARCH: Duration = Duration::from_secs(60);
 
-/// Executions whose input is read to find one by its message.
-const NEWEST: usize = 20;
-
 /// Finds executions in the emulator.
 #[derive(Clone)]
 pub struct Executions {
@@ -38,17 +33,7 @@ pub struct Executions {
 /// An execution to follow.
 pub struct Started {
     executions: Executions,
-    search: Search,
-}
-
-/// How to find the execution of a message.
-enum Search {
-    Arn(String),
-    /// By the message's id in its input: its name has the key of the message.
-    Message {
-        machine: String,
-        id: String,
-    },
+    arn: String,
 }
 
 impl Executions {
@@ -69,24 +54,11 @@ impl Executions {
     ) -> Vec<Started> {
         let started = answer.targets.iter();
         let started = started.filter(|target| target.outcome == "started");
-        let searches = started.filter_map(|target| {
-            let route = routes.iter().find(|route| route.name == target.route)?;
-            match &route.to {
-                Target::StateMachine { arn, key: None, .. } => {
-                    let name = execution_name_of(&route.name, topic, number, &answer.id);
-                    Some(Search::Arn(execution_arn(arn, &name)))
-                }
-                Target::StateMachine { arn, .. } => Some(Search::Message {
-                    machine: arn.clone(),
-                    id: answer.id.clone(),
-                }),
-                Target::EventBus { .. } | Target::Resume(_) | Target::Stop(_) => None,
-            }
-        });
-        searches
-            .map(|search| Started {
+        started
+            .filter_map(|target| target.execution(routes, topic, number, &answer.id))
+            .map(|arn| Started {
                 executions: self.clone(),
-                search,
+                arn,
             })
             .collect()
     }
@@ -94,7 +66,7 @@ impl Executions {
 
 impl Started {
     /// Reports the end of the execution, and before it that it takes long. The emulator describes EXPRESS executions, too,
-    /// unlike AWS; those of a key stay unknown, since nothing lists them.
+    /// unlike AWS.
     pub async fn follow(self, sender: mpsc::UnboundedSender<Happening>) {
         let began = Instant::now();
         let (mut seen, mut reported) = (false, false);
@@ -122,35 +94,18 @@ impl Started {
         }
     }
 
-    /// The execution, if it is there; none where it cannot be found.
+    /// The execution, if it is there; none where it cannot be described.
     async fn find(&self) -> Option<Option<DescribeExecutionOutput>> {
-        let client = &self.executions.client;
-        let (machine, id) = match &self.search {
-            Search::Message { machine, id } => (machine, id),
-            Search::Arn(arn) => {
-                let described = client.describe_execution().execution_arn(arn).send().await;
-                return match described {
-                    Ok(execution) => Some(Some(execution)),
-                    Err(error) => {
-                        let missing = error.as_service_error();
-                        missing
-                            .is_some_and(|error| error.is_execution_does_not_exist())
-                            .then_some(None)
-                    }
-                };
-            }
-        };
-        let listed = client.list_executions().state_machine_arn(machine);
-        let listed = listed.max_results(100).send().await.ok()?;
-        for execution in listed.executions().iter().take(NEWEST) {
-            let arn = execution.execution_arn();
-            let described = client.describe_execution().execution_arn(arn);
-            let described = described.send().await.ok()?;
-            if described.input().is_some_and(|input| input.contains(id)) {
-                return Some(Some(described));
+        let describe = self.executions.client.describe_execution();
+        match describe.execution_arn(&self.arn).send().await {
+            Ok(execution) => Some(Some(execution)),
+            Err(error) => {
+                let missing = error.as_service_error();
+                missing
+                    .is_some_and(|error| error.is_execution_does_not_exist())
+                    .then_some(None)
             }
         }
-        Some(None)
     }
 
     async fn describe(&self, execution: DescribeExecutionOutput, seen: Duration) -> Happening {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::direction::Direction;
+use crate::domain::inbound::arn::execution_arn;
+use crate::domain::inbound::execution_name::execution_name_of;
+use crate::domain::inbound::routes::Routes;
 use crate::tools::trace::model::Failure;
 
 /// The caller of the webhook.
@@ -68,6 +71,20 @@ pub struct Answer {
 pub struct TargetAnswer {
     pub route: String,
     pub outcome: String,
+    /// The name of the execution that the message's key leads to.
+    #[serde(default)]
+    execution: Option<String>,
+}
+
+impl TargetAnswer {
+    /// The ARN of the execution on this route; `None` where the route starts none.
+    pub fn execution(&self, routes: &Routes, topic: &str, number: u64, id: &str) -> Option<String> {
+        let route = routes.iter().find(|route| route.name == self.route)?;
+        let machine = route.to.state_machine()?;
+        let name = self.execution.clone();
+        let name = name.unwrap_or_else(|| execution_name_of(&route.name, topic, number, id));
+        Some(execution_arn(machine, &name))
+    }
 }
 
 /// The event of a call of the webhook, with its status and body.

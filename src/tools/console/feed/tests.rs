@@ -118,9 +118,10 @@ fn the_execution_of_a_key_is_found_by_its_name() {
     let id = feed
         .published(&message("orders", 1, text), &routes())
         .unwrap();
-    let answer = answer(&id, &[("orders", "started")]);
-    let started = feed.answered(&id, &answer, Duration::ZERO, &routes());
-    assert!(started[0].arn.contains(":orders-4711-"), "{started:?}");
+    let target = json!({"route": "orders", "outcome": "started", "execution": "orders-4711-0"});
+    let body = json!({"id": id, "code": "accepted", "targets": [target]}).to_string();
+    let started = feed.answered(&id, &Ok((200, body)), Duration::ZERO, &routes());
+    assert!(started[0].arn.ends_with(":orders-4711-0"), "{started:?}");
     let row = feed.find(&id).unwrap();
     assert_eq!(row.key.as_deref(), Some("4711"));
     let found = |q: &str| {
