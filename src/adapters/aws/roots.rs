@@ -89,7 +89,12 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             for variable in FILES {
                 let set = |name: &str| (name == variable).then(|| file.display().to_string());
-                for error in [compiled_in(&set), of_system(&set)].map(Result::unwrap_err) {
+                let found = [
+                    compiled_in(&set),
+                    #[cfg(feature = "cli")]
+                    of_system(&set),
+                ];
+                for error in found.map(Result::unwrap_err) {
                     let error = error.to_string();
                     assert!(
                         error.contains(variable) && error.ends_with("found none"),
