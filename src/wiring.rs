@@ -22,8 +22,7 @@ use crate::domain::inbound::queues::Queues;
 use crate::domain::inbound::routes::{Routes, Target};
 use crate::domain::inbound::secrets::SecretCache;
 use crate::domain::ports::{
-    Answer, EventBus as _, NO_ROUTES, NewEvent, NewExecution, Register as _, RoutesParameter,
-    Workflows as _,
+    Answer, NO_ROUTES, NewEvent, NewExecution, Register as _, RoutesParameter,
 };
 use crate::entrypoints::http::Webhook;
 use crate::entrypoints::routes::Collector;
@@ -111,10 +110,7 @@ pub const WARM_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Opens a connection to each service that the routes lead to, which takes two or three round trips. Routes of other stacks
 /// are expected to lead to workflows.
-pub async fn connect_targets(aws: &SdkConfig, routes: &LiveRoutes) {
-    let Some(opening) = aws::opening(aws) else {
-        return;
-    };
+pub async fn connect_targets(targets: &Targets, routes: &LiveRoutes) {
     let known = routes.known().routes;
     let leads_to = |is_one: fn(&Target) -> bool| known.iter().any(|route| is_one(&route.to));
     let workflows = async {
@@ -124,7 +120,7 @@ pub async fn connect_targets(aws: &SdkConfig, routes: &LiveRoutes) {
                 name: "none".to_owned(),
                 input: "{}".to_owned(),
             };
-            let _ = StepFunctions::new(&opening).start(&execution, "").await;
+            let _ = targets.workflows.start(&execution, "").await;
         }
     };
     let events = async {
@@ -135,17 +131,16 @@ pub async fn connect_targets(aws: &SdkConfig, routes: &LiveRoutes) {
                 detail_type: "none".to_owned(),
                 detail: "{}".to_owned(),
             };
-            let _ = EventBridge::new(&opening).put(&event, None).await;
+            let _ = targets.event_bus.put(&event, None).await;
         }
     };
-    join(workflows, events).await;
+    aws::opening(join(workflows, events)).await;
 }
 
 /// Opens a connection to the ledger, where there is one.
-pub async fn connect_ledger(aws: &SdkConfig, table: Option<&str>) {
-    if let (Some(opening), Some(table)) = (aws::opening(aws), table) {
-        let ledger = DynamoLedger::new(&opening, table.to_owned(), clock::now_ms);
-        let _ = ledger.load("none").await;
+pub async fn connect_ledger(ledger: Option<&DynamoLedger>) {
+    if let Some(ledger) = ledger {
+        let _ = aws::opening(ledger.load("none")).await;
     }
 }
 

@@ -30,7 +30,7 @@ pub mod ssm;
 
 use crate::environment::{Lookup, environment};
 pub use http::HttpClient;
-use opener::Opener;
+pub use opener::opening;
 pub use roots::RootsError;
 
 /// The endpoint of all services; with `_SFN` and so on behind it, of one.
@@ -77,13 +77,6 @@ pub async fn of_machine() -> Result<SdkConfig, RootsError> {
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Ok(loader.load().await)
-}
-
-/// The same configuration, for opening connections: each call opens one and sends no request. The call fails, and its
-/// connection stays in the pool shared by both configurations.
-pub fn opening(config: &SdkConfig) -> Option<SdkConfig> {
-    let opener = Opener(config.http_client()?);
-    Some(config.to_builder().http_client(opener).build())
 }
 
 /// A client made at its first call, for services that few messages need. Making one parses the SDK's list of partitions.

@@ -37,9 +37,10 @@ async fn run() -> Result<(), Error> {
     let aws = aws::of_function()?;
     let key = SecretsManager::new(&aws, config.momento_secret_id);
     let momento = Arc::new(Momento::new(Arc::new(key), config.momento_endpoint));
-    let ledger = wiring::connect_ledger(&aws, config.ledger_table.as_deref());
+    let ledger = |table| Arc::new(DynamoLedger::new(&aws, table, clock::now_ms));
+    let ledger = config.ledger_table.map(ledger);
     let deadline = Instant::now() + wiring::WARM_UP_WITHIN;
-    let ready = async { join!(momento.warm_up(), ledger) };
+    let ready = async { join!(momento.warm_up(), wiring::connect_ledger(ledger.as_deref())) };
     let ready = timeout_at(deadline, ready);
     let routes = async {
         let routes = wiring::live_routes(&config.routes, &aws).await?;
@@ -63,9 +64,7 @@ async fn run() -> Result<(), Error> {
                 ttl: config.claim_ttl,
                 now_ms: clock::now_ms,
             },
-            ledger: config
-                .ledger_table
-                .map(|table| Arc::new(DynamoLedger::new(&aws, table, clock::now_ms)) as _),
+            ledger: ledger.map(|ledger| ledger as _),
             at_once: Semaphore::new(config.publish_concurrency),
             now_ms: clock::now_ms,
         },

@@ -23,7 +23,10 @@ async fn run() -> Result<(), Error> {
     let aws = aws::of_function()?;
     let webhook = wiring::webhook(config, &aws).await?;
     let deadline = began + wiring::WARM_UP_WITHIN;
-    let targets = timeout_at(deadline, wiring::connect_targets(&aws, &webhook.routes));
+    let targets = timeout_at(
+        deadline,
+        wiring::connect_targets(&webhook.targets, &webhook.routes),
+    );
     let routes = webhook.routes.warm_up(deadline);
     let _ = join!(webhook.warm_up(deadline), routes, targets);
     lambda::run(webhook, began, aws::fault::credentials_expired).await

@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http::Uri;
+use http_body_util::BodyExt as _;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
@@ -32,6 +33,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 use tower::{Service, service_fn};
 
+use super::opener::{is_opening, root};
 use super::race::{self, BoxError};
 
 /// Time limit of a connection's set-up: DNS, TCP and TLS.
@@ -118,6 +120,26 @@ impl Shared {
 
 impl HttpConnector for Connections {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        match is_opening() {
+            true => self.open(&request),
+            false => self.send(request),
+        }
+    }
+}
+
+impl Connections {
+    fn open(&self, request: &HttpRequest) -> HttpConnectorFuture {
+        let opened = root(request.uri()).map(|request| self.send(request));
+        HttpConnectorFuture::new(async move {
+            if let Some(response) = opened {
+                // The connection returns to the pool once the response is read to its end.
+                let _ = response.await?.into_body().collect().await;
+            }
+            Err(ConnectorError::other("a connection only".into(), None))
+        })
+    }
+
+    fn send(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut request = match request.try_into_http1x() {
             Ok(request) => request,
             Err(error) => {

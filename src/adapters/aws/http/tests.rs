@@ -1,7 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
-use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -54,6 +53,44 @@ async fn server(answers: usize) -> (String, Arc<AtomicUsize>) {
         }
     });
     (uri, connections)
+}
+
+/// The call itself, with its signature and its body, stays here.
+#[tokio::test]
+async fn an_opening_call_leaves_a_connection_and_sends_nothing_of_itself() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/a/path", listener.local_addr().unwrap());
+    let serving = async {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut requests = Vec::new();
+        for _ in 0..2 {
+            let mut request = vec![0; 1024];
+            let read = connection.read(&mut request).await.unwrap();
+            requests.push(String::from_utf8(request[..read].to_vec()).unwrap());
+            let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno";
+            connection.write_all(answer).await.unwrap();
+        }
+        requests
+    };
+    let client = client();
+    let calls = async {
+        let call = || {
+            let request = http::Request::post(&uri).header("authorization", "AWS4");
+            let request = request.body(SdkBody::from("secret")).unwrap();
+            client.0.call(request.try_into().unwrap())
+        };
+        let opened = crate::adapters::aws::opening(async { call().await }).await;
+        assert!(opened.is_err());
+        call().await.unwrap()
+    };
+    let (requests, response) = tokio::join!(serving, calls);
+    assert_eq!(response.status().as_u16(), 404);
+    assert!(
+        requests[0].starts_with("GET / HTTP/1.1\r\n"),
+        "{requests:?}"
+    );
+    assert!(!requests[0].contains("authorization"), "{requests:?}");
+    assert!(requests[1].starts_with("POST /a/path "), "{requests:?}");
 }
 
 #[tokio::test]
