@@ -22,7 +22,7 @@ pub fn show(report: &Report, style: Style) -> String {
         let count = report.messages.len();
         let _ = writeln!(
             text,
-            "{count} messages have this number, since numbers start again; the newest first\n"
+            "{count} messages have this number; the newest first\n"
         );
     }
     let mut errors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
