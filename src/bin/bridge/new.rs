@@ -94,6 +94,10 @@ impl New {
             writeln!(out, "  {} {folder}/{file}", style.good("+"))?;
         }
         if self.arn.is_none() {
+            let file = made.definition().unwrap_or(TEMPLATE);
+            writeln!(out, "\nEdit {folder}/{file}, then check it:")?;
+            let check = format_args!("cargo bridge check {folder}/{TEMPLATE}");
+            writeln!(out, "  {}", style.bold(check))?;
             let mut commands = vec![format!("local --with {folder}")];
             let outbound = made.outbound.iter();
             commands.extend(outbound.map(|topic| format!("tail {topic}")));
@@ -113,17 +117,10 @@ impl New {
             "\nOn AWS, beside a bridge whose stack is `{BRIDGE}` (`--parameter-overrides Bridge=STACK` for another):\n  {}",
             style.bold(deployment(folder, &self.name))
         )?;
-        match (made.definition(), &self.arn) {
-            (Some(file), _) => writeln!(
-                out,
-                "\nThen make {folder}/{file} do what you need; `cargo bridge draw {folder}/{file}` shows it."
-            )?,
-            (None, None) => {
-                writeln!(out, "\nThen change {folder}/{TEMPLATE} to what you need.")?;
-            }
-            (None, Some(arn)) => outside(out, unqualified(arn))?,
+        match &self.arn {
+            Some(arn) => outside(out, unqualified(arn)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
