@@ -20,7 +20,7 @@ mod post;
 mod recorded;
 mod redact;
 mod results;
-mod sample;
+pub mod sample;
 mod services;
 mod source;
 mod stack;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use workflow_bridge::domain::inbound::routes::Target;
 use workflow_bridge::tools::console::Console;
+use workflow_bridge::tools::console::sample::sample;
 use workflow_bridge::tools::local::flow::{Caller, Direction, Flow, Happening};
 use workflow_bridge::tools::local::live::{Edited, Edits, Outcome};
 use workflow_bridge::tools::local::{Port, Stack};
@@ -88,19 +89,34 @@ pub fn introduce(
             route.from.topic.as_str()
         )?;
     }
-    let example = routes
-        .iter()
-        .find(|route| route.enabled)
-        .map_or("uppercase-in", |route| route.from.topic.as_str());
+    // The routes of `--with` come last.
+    let Some(route) = routes.iter().filter(|route| route.enabled).last() else {
+        return Ok(());
+    };
+    let (topic, text) = sample(route);
+    let text = match text.contains('"') {
+        true => format!("'{text}'"),
+        false => text,
+    };
+    let reply = route.reply.as_ref();
+    let reply = reply
+        .and_then(|reply| reply.topics.first())
+        .map(ToString::to_string);
     writeln!(out, "\nin another terminal:")?;
+    if let Some(reply) = reply.filter(|reply| !reply.contains('{')) {
+        writeln!(
+            out,
+            "  {}",
+            style.bold(format_args!("cargo bridge tail {reply}"))
+        )?;
+    }
     for command in [
-        "cargo bridge tail uppercase-out".to_owned(),
-        format!("cargo bridge publish {example} hello"),
-        format!("cargo bridge send --topic {example} --text hello"),
+        format!("cargo bridge publish {topic} {text}"),
+        format!("cargo bridge send --topic {topic} --text {text}"),
         format!(
-            "curl -H 'Authorization: {}' -d hello {}",
+            "curl -H 'Authorization: {}' -d {text} {}",
             state.api_key,
-            stack.topics().topic_url(&state.cache, example)
+            stack.topics().topic_url(&state.cache, &topic)
         ),
     ] {
         writeln!(out, "  {}", style.bold(command))?;
