@@ -1,6 +1,7 @@
 //! The position at which a relay resumes after a stop or a kill.
 
 use super::hook::Reply;
+use super::process::Relay;
 use super::{CACHE, Scene, TIMEOUT, texts};
 use tokio::time::{Instant, timeout};
 
@@ -45,17 +46,23 @@ async fn a_stop_finishes_the_request_under_way() {
     assert_eq!(scene.hook.posts().len(), 3, "nothing came twice");
 }
 
-#[tokio::test]
-async fn a_stop_does_not_wait_for_a_failing_webhook() {
+/// A relay of three messages that the webhook refuses, after this many attempts.
+async fn refused(attempts: usize) -> (Scene, Relay) {
     let scene = Scene::new().await;
     let relay = scene.relay(&["in"]).await;
     scene.hook.always(Reply::Status(503));
     scene.publish("in", texts(0..3));
-    // The next wait is longer than 3 s.
     scene
         .hook
-        .wait("six attempts", |posts| posts.len() == 6)
+        .wait("attempts", |posts| posts.len() >= attempts)
         .await;
+    (scene, relay)
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_failing_webhook() {
+    // The next wait is longer than 3 s.
+    let (scene, relay) = refused(6).await;
     let began = Instant::now();
     let attempts = scene.hook.posts().len();
     relay.stop().await;
@@ -99,14 +106,7 @@ async fn a_kill_repeats_unsaved_messages_and_loses_none() {
 /// Without a saved beginning, the next start would skip the messages.
 #[tokio::test]
 async fn a_kill_before_the_first_delivery_loses_no_message() {
-    let scene = Scene::new().await;
-    let relay = scene.relay(&["in"]).await;
-    scene.hook.always(Reply::Status(503));
-    scene.publish("in", texts(0..3));
-    scene
-        .hook
-        .wait("an attempt", |posts| !posts.is_empty())
-        .await;
+    let (scene, relay) = refused(1).await;
     assert_eq!(scene.cursors()["cursors"][0]["next"], 1);
     relay.kill().await;
     scene.hook.always(Reply::Status(200));
