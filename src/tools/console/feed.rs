@@ -173,13 +173,8 @@ impl Feed {
         let started_at = entry.row.at + took_ms;
         for target in targets {
             let started = matches!(target.outcome.as_str(), "started" | "duplicate");
-            let Row {
-                topic,
-                sequence,
-                id,
-                ..
-            } = &entry.row;
-            let arn = target.execution(routes, topic, *sequence, id);
+            let row = &entry.row;
+            let arn = target.execution(routes, &row.topic, row.sequence, &row.id);
             let run = arn.filter(|_| started).map(|arn| Ran {
                 arn,
                 started_at,

@@ -79,7 +79,7 @@ pub struct TargetAnswer {
 impl TargetAnswer {
     /// The ARN of the execution on this route; `None` where the route starts none.
     pub fn execution(&self, routes: &Routes, topic: &str, number: u64, id: &str) -> Option<String> {
-        let route = routes.iter().find(|route| route.name == self.route)?;
+        let route = routes.enabled(&self.route)?;
         let machine = route.to.state_machine()?;
         let name = self.execution.clone();
         let name = name.unwrap_or_else(|| execution_name_of(&route.name, topic, number, id));

@@ -178,7 +178,8 @@ impl Job<'_> {
         tally
     }
 
-    /// `sent_back` has the time of the first receive of each letter put back. `None` for a record to put back; else counts the reason, and returns the outcome to report, if any.
+    /// `None` for a record to put back; else counts the reason, and returns the outcome to report, if any. `sent_back` has the
+    /// time of the first receive of each letter put back.
     fn why_not(
         &self,
         record: &Record,
@@ -198,10 +199,9 @@ impl Job<'_> {
                 Identity::Result(_) => None,
             };
             // A copy sent before the first receive was in the queue already.
-            let is_since = |since: &i64| record.sent_ms >= *since;
             let identities = [Some(identity), unrouted].into_iter().flatten();
-            let mut since = identities.filter_map(|identity| sent_back.get(&identity));
-            since.any(is_since)
+            let mut received = identities.filter_map(|identity| sent_back.get(&identity));
+            received.any(|&received| record.sent_ms >= received)
         });
         if came_back && !self.dry_run {
             tally.came_back += 1;

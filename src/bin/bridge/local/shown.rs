@@ -99,18 +99,11 @@ pub fn introduce(
         false => text,
     };
     let reply = route.reply.as_ref();
-    let reply = reply
-        .and_then(|reply| reply.topics.first())
-        .map(ToString::to_string);
-    writeln!(out, "\nin another terminal:")?;
-    if let Some(reply) = reply.filter(|reply| !reply.contains('{')) {
-        writeln!(
-            out,
-            "  {}",
-            style.bold(format_args!("cargo bridge tail {reply}"))
-        )?;
-    }
-    for command in [
+    let reply = reply.and_then(|reply| reply.topics.first());
+    let reply = reply.map(ToString::to_string);
+    let reply = reply.filter(|reply| !reply.contains('{'));
+    let mut commands = Vec::from_iter(reply.map(|reply| format!("cargo bridge tail {reply}")));
+    commands.extend([
         format!("cargo bridge publish {topic} {text}"),
         format!("cargo bridge send --topic {topic} --text {text}"),
         format!(
@@ -118,7 +111,9 @@ pub fn introduce(
             state.api_key,
             stack.topics().topic_url(&state.cache, &topic)
         ),
-    ] {
+    ]);
+    writeln!(out, "\nin another terminal:")?;
+    for command in commands {
         writeln!(out, "  {}", style.bold(command))?;
     }
     writeln!(out)?;
