@@ -1,24 +1,28 @@
 //! A Lambda environment on loopback: the Runtime API, which passes events to the real binary, and AWS endpoints, which replay
 //! answers or misbehave.
 
+#[path = "../shared/lambda/answers.rs"]
+pub mod answers;
+#[path = "../shared/lambda/runtime_api.rs"]
+mod runtime_api;
+#[path = "../shared/lambda/serving.rs"]
+pub mod serving;
+
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-pub const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Uppercase";
-pub const SECRET: &str = "the signing secret";
+pub use answers::{MACHINE, SECRET};
+use runtime_api::RuntimeApi;
 
 /// How the AWS endpoint behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +41,7 @@ pub enum Aws {
 /// One running function.
 pub struct Function {
     child: Child,
-    events: UnboundedSender<Value>,
-    answers: tokio::sync::Mutex<UnboundedReceiver<Value>>,
+    api: RuntimeApi,
     aws: Arc<AwsStub>,
 }
 
@@ -50,13 +53,6 @@ pub struct AwsStub {
     behaviour: Mutex<Aws>,
     /// The value of every secret and every parameter.
     value: Mutex<String>,
-}
-
-struct RuntimeApi {
-    events: tokio::sync::Mutex<UnboundedReceiver<Value>>,
-    answers: UnboundedSender<Value>,
-    /// The function's timeout.
-    timeout: Duration,
 }
 
 pub fn routes(list: Value) -> String {
@@ -71,38 +67,16 @@ impl Function {
         timeout: Duration,
         aws: AwsStub,
     ) -> Self {
-        let (events, to_function) = unbounded_channel();
-        let (from_function, answers) = unbounded_channel();
-        let api = Arc::new(RuntimeApi {
-            events: tokio::sync::Mutex::new(to_function),
-            answers: from_function,
-            timeout,
-        });
-        let api = serve(
-            Router::new()
-                .route("/2018-06-01/runtime/invocation/next", get(next))
-                .route(
-                    "/2018-06-01/runtime/invocation/{id}/response",
-                    post(answered),
-                )
-                .route("/2018-06-01/runtime/invocation/{id}/error", post(answered))
-                .with_state(api),
-        )
-        .await;
+        let api = RuntimeApi::start(timeout).await;
         let (aws, endpoint) = aws.start().await;
         let child = command(binary)
-            .env("AWS_LAMBDA_RUNTIME_API", &api)
+            .env("AWS_LAMBDA_RUNTIME_API", &api.address)
             .env("AWS_ENDPOINT_URL", endpoint)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        Self {
-            child,
-            events,
-            answers: tokio::sync::Mutex::new(answers),
-            aws,
-        }
+        Self { child, api, aws }
     }
 
     pub fn aws(&self) -> &AwsStub {
@@ -111,13 +85,10 @@ impl Function {
 
     /// Sends an event and waits for the function's answer.
     pub async fn invoke(&self, event: Value) -> Value {
-        let mut answers = self.answers.lock().await;
-        self.events.send(event).expect("the Runtime API runs");
-        let answer = tokio::time::timeout(Duration::from_secs(60), answers.recv());
-        answer
-            .await
-            .expect("an answer within a minute")
-            .expect("the Runtime API runs")
+        let answer = self.api.invoke(event.to_string());
+        let answer = tokio::time::timeout(Duration::from_secs(60), answer);
+        let (_, answer) = answer.await.expect("an answer within a minute");
+        serde_json::from_slice(&answer).unwrap_or_default()
     }
 
     pub fn pid(&self) -> u32 {
@@ -214,60 +185,18 @@ impl AwsStub {
 
 /// Serves on a free port of loopback; returns its address.
 pub async fn serve(router: Router) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it is bound").to_string();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let (address, serving) = serving::on_loopback(router).await;
+    tokio::spawn(serving);
     address
 }
 
-async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
-    let Some(event) = api.events.lock().await.recv().await else {
-        return StatusCode::GONE.into_response();
-    };
-    let deadline = (SystemTime::now() + api.timeout).duration_since(SystemTime::UNIX_EPOCH);
-    let headers = [
-        (
-            "lambda-runtime-aws-request-id",
-            "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),
-        ),
-        (
-            "lambda-runtime-deadline-ms",
-            deadline.expect("after 1970").as_millis().to_string(),
-        ),
-        (
-            "lambda-runtime-invoked-function-arn",
-            "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned(),
-        ),
-        (
-            "lambda-runtime-trace-id",
-            "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned(),
-        ),
-    ];
-    (headers, axum::Json(event)).into_response()
-}
-
-async fn answered(
-    State(api): State<Arc<RuntimeApi>>,
-    Path(_): Path<String>,
-    body: Bytes,
-) -> StatusCode {
-    let answer = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let _ = api.answers.send(answer);
-    StatusCode::ACCEPTED
-}
-
 async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|t| t.to_str().ok())
-        .unwrap_or("")
-        .to_owned();
-    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let operation = answers::operation(&headers).unwrap_or_default().to_owned();
     let trace = headers.get("x-amzn-trace-id").and_then(|t| t.to_str().ok());
     let trace = (operation.clone(), trace.unwrap_or_default().to_owned());
     stub.traces.lock().unwrap().push(trace);
-    stub.calls.lock().unwrap().push((target, body.clone()));
+    let call = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    stub.calls.lock().unwrap().push((operation.clone(), call));
     let behaviour = *stub.behaviour.lock().unwrap();
     match behaviour {
         Aws::Hangs(hung) if hung.split(' ').any(|o| o == operation) => std::future::pending().await,
@@ -281,23 +210,5 @@ async fn aws_call(State(stub): State<Arc<AwsStub>>, headers: HeaderMap, body: By
         _ => {}
     }
     let value = stub.value.lock().unwrap().clone();
-    let answer = match operation.as_str() {
-        "StartExecution" => {
-            json!({"executionArn": "arn:aws:states:us-east-1:123456789012:execution:x", "startDate": 1.0})
-        }
-        "PutEvents" => json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}),
-        "SendMessage" => json!({"MessageId": "1", "MD5OfMessageBody": "0"}),
-        "GetQueueAttributes" => json!({"Attributes": {"ApproximateNumberOfMessages": "0"}}),
-        "GetSecretValue" if body["VersionStage"] == "AWSPREVIOUS" => {
-            let error =
-                json!({"__type": "ResourceNotFoundException", "message": "no such version"});
-            return (StatusCode::BAD_REQUEST, axum::Json(error)).into_response();
-        }
-        "GetSecretValue" => json!({"SecretString": value}),
-        // The answers of an empty table.
-        "GetItem" | "PutItem" => json!({}),
-        "GetParameter" => json!({"Parameter": {"Name": "p", "Value": value}}),
-        _ => return (StatusCode::BAD_REQUEST, "{}").into_response(),
-    };
-    axum::Json(answer).into_response()
+    answers::answer(&operation, &body, &value)
 }

@@ -4,21 +4,12 @@
 //! `127.0.0.1`, where the tests serve, and one for another host. They come from `openssl req -newkey ec -pkeyopt
 //! ec_paramgen_curve:P-256` and `openssl ca`, and are valid from 2020 to 2099; the authority's own key is deleted.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::serve::Listener;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::server::TlsStream;
 
+use crate::lambda::serving::{self, file};
 use crate::lambda::{Aws, AwsStub, SECRET};
 use crate::webhook::{answer, body, signed, webhook};
 
@@ -32,25 +23,13 @@ struct Encrypted {
     failures: Arc<Mutex<Vec<String>>>,
 }
 
-struct Encrypting {
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    failures: Arc<Mutex<Vec<String>>>,
-}
-
 impl Encrypted {
     async fn start(certificate: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("https://{}", listener.local_addr().unwrap());
+        let listener = serving::Encrypted::bind(certificate).await;
+        let (endpoint, failures) = (listener.endpoint(), listener.failures.clone());
         let aws = Arc::new(AwsStub::new(SECRET, Aws::Answers));
-        let failures = Arc::default();
-        let encrypting = Encrypting {
-            listener,
-            acceptor: acceptor(certificate),
-            failures: Arc::clone(&failures),
-        };
         let router = aws.clone().router();
-        tokio::spawn(async move { axum::serve(encrypting, router).await });
+        tokio::spawn(async move { axum::serve(listener, router).await });
         Self {
             aws,
             endpoint,
@@ -66,42 +45,6 @@ impl Encrypted {
         assert!(refused, "expected {alert}, found {failures:?}");
         assert_eq!(self.aws.bodies(""), Vec::<Value>::new());
     }
-}
-
-impl Listener for Encrypting {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            let (connection, from) = self.listener.accept().await.expect("it is bound");
-            match self.acceptor.accept(connection).await {
-                Ok(connection) => return (connection, from),
-                Err(failure) => self.failures.lock().unwrap().push(failure.to_string()),
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-fn file(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
-    folder.join(name)
-}
-
-fn acceptor(certificate: &str) -> TlsAcceptor {
-    let certificate = CertificateDer::from_pem_file(file(certificate)).unwrap();
-    let key = PrivateKeyDer::from_pem_file(file("endpoint.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
 }
 
 #[tokio::test]
