@@ -6,160 +6,114 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::subject::{Name, Subject};
+use crate::options::Options;
+use crate::subject::{SUBJECTS, Subject};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// The newest LTS that Lambda offers, from its package.
-const NODE: &str = "node/node_modules/node/bin/node";
+/// Variables of `cargo bench` about its package; build scripts that read them would run again.
+const OF_THIS_PACKAGE: [&str; 3] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PROFILE_"];
 
 /// The folder of all builds.
 pub fn folder() -> PathBuf {
     Path::new(ROOT).join("target/peers")
 }
 
-/// Builds the subjects of these names; leaves out those on Node.js if it is missing.
-pub fn all(names: &[Name]) -> Result<Vec<Subject>> {
+/// Node.js: the newest LTS that Lambda offers, from its package.
+pub fn node() -> PathBuf {
+    folder().join("node/node_modules/node/bin/node")
+}
+
+/// Builds the chosen subjects; leaves out those on Node.js without npm.
+pub fn all(options: &Options) -> Result<Vec<Subject>> {
     fs::create_dir_all(folder())?;
-    let wants = |some: &[Name]| names.iter().any(|name| some.contains(name));
-    if wants(&[Name::Webhook, Name::WebhookCollected, Name::Completion]) {
-        let bins = ["--bin", "webhook", "--bin", "completion"];
-        cargo("shipped", Path::new(ROOT), &bins)?;
-    }
-    for (package, some) in [
-        ("floor", &[Name::Floor][..]),
-        ("afternoon", &[Name::Afternoon, Name::AfternoonCompletion]),
-    ] {
-        if wants(some) {
-            cargo(package, &peer(package), &[])?;
+    let mut chosen = SUBJECTS.to_vec();
+    chosen.retain(|(name, _)| options.only.iter().any(|other| other == name));
+    for package in ["shipped", "floor", "afternoon", "node"] {
+        let is_of_it = |file: &str| file.split('/').next() == Some(package);
+        if !chosen.iter().any(|(_, file)| is_of_it(file)) {
+            continue;
+        }
+        eprintln!("building {package}");
+        let peer = Path::new(ROOT).join("benches/peers").join(package);
+        match package {
+            "shipped" => cargo(
+                package,
+                Path::new(ROOT),
+                &["--bin=webhook", "--bin=completion"],
+            )?,
+            "node" if version("npm").is_none() => {
+                eprintln!("`npm` is not on the PATH: Node.js is left out; install it");
+                chosen.retain(|(_, file)| !is_of_it(file));
+            }
+            "node" => bundle(&peer)?,
+            _ => cargo(package, &peer, &[])?,
         }
     }
-    let on_node = [Name::Node, Name::NodeCompletion];
-    let has_node = wants(&on_node) && node()?;
-    let names = names
-        .iter()
-        .filter(|name| has_node || !on_node.contains(name));
-    names.map(|&name| subject(name)).collect()
-}
-
-/// The webhook in this file, built before a change.
-pub fn before(program: &Path) -> Result<Subject> {
-    let found = fs::metadata(program);
-    let found = found.with_context(|| format!("cannot read {}", program.display()))?;
-    Ok(Subject {
-        name: Name::Before,
-        bytes: found.len(),
-        program: program.to_owned(),
-        script: None,
-    })
-}
-
-fn peer(name: &str) -> PathBuf {
-    Path::new(ROOT).join("benches/peers").join(name)
-}
-
-fn subject(name: Name) -> Result<Subject> {
-    let (program, script) = match name {
-        Name::Webhook | Name::WebhookCollected | Name::Before => ("shipped/release/webhook", None),
-        Name::Completion => ("shipped/release/completion", None),
-        Name::Floor => ("floor/release/floor", None),
-        Name::Afternoon => ("afternoon/release/webhook", None),
-        Name::AfternoonCompletion => ("afternoon/release/completion", None),
-        Name::Node => ("", Some("node/dist/webhook.mjs")),
-        Name::NodeCompletion => ("", Some("node/dist/completion.mjs")),
-    };
-    let script = script.map(|script| folder().join(script));
-    let program = match script {
-        Some(_) => folder().join(NODE),
-        None => folder().join(program),
-    };
-    let file = script.as_ref().unwrap_or(&program);
-    let found = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Subject {
-        name,
-        bytes: found.len(),
-        program,
-        script,
-    })
+    let chosen = chosen.into_iter();
+    let chosen = chosen.map(|(name, file)| Subject::new(name, &folder().join(file)));
+    let before = options.before.iter();
+    let before = before.map(|program| Subject::new("before", program));
+    chosen.chain(before).collect()
 }
 
 /// Builds a package the way a deployment does: release profile, default features, as locked.
 fn cargo(name: &str, package: &Path, more: &[&str]) -> Result<()> {
-    eprintln!("building {name}");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args(["build", "--release", "--locked", "--target-dir"])
         .arg(folder().join(name))
         .args(more)
         .current_dir(package);
-    // `cargo bench` sets variables about its package; build scripts that read them would run again.
     for (variable, _) in std::env::vars_os() {
-        if variable.to_str().is_some_and(|variable| {
-            ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PROFILE_"]
-                .iter()
-                .any(|prefix| variable.starts_with(prefix))
-        }) {
-            cargo.env_remove(variable);
+        let name = variable.to_string_lossy();
+        if OF_THIS_PACKAGE.iter().any(|start| name.starts_with(start)) {
+            cargo.env_remove(&variable);
         }
     }
-    run(&mut cargo, name)
+    run(&mut cargo)
 }
 
-/// Bundles the functions on Node.js; false where a tool is missing.
-fn node() -> Result<bool> {
-    if version("npm").is_none() {
-        eprintln!("`npm` is not on the PATH: Node.js is left out; install it");
-        return Ok(false);
-    }
-    eprintln!("building node");
-    let (from, to) = (peer("node"), folder().join("node"));
+/// Bundles the functions on Node.js.
+fn bundle(from: &Path) -> Result<()> {
+    let to = folder().join("node");
     fs::create_dir_all(&to)?;
-    for entry in fs::read_dir(&from)? {
+    for entry in fs::read_dir(from)? {
         let path = entry?.path();
         if let Some(name) = path.file_name().filter(|_| path.is_file()) {
             fs::copy(&path, to.join(name))?;
         }
     }
-    let npm = |arguments: &[&str]| {
+    for arguments in [
+        "ci --no-audit --no-fund --loglevel=error",
+        "run build -- --log-level=error",
+    ] {
         let mut npm = Command::new("npm");
-        npm.args(arguments).current_dir(&to).stdout(Stdio::null());
-        run(&mut npm, "node")
-    };
-    npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
-    npm(&["run", "build", "--", "--log-level=error"])?;
-    Ok(true)
+        npm.args(arguments.split(' ')).current_dir(&to);
+        run(npm.stdout(Stdio::null()))?;
+    }
+    Ok(())
 }
 
-fn run(command: &mut Command, name: &str) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot build {name}"))?;
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status();
+    let status = status.with_context(|| format!("cannot run {command:?}"))?;
     ensure!(
         status.success(),
-        "cannot build {name}: {:?} ended with {status}; see above",
-        command.get_program()
+        "{command:?} ended with {status}; see above"
     );
     Ok(())
 }
 
 /// A tool's version, by its own output; `None` if it cannot be run.
-pub fn version(tool: &str) -> Option<String> {
-    let output = Command::new(tool).arg("--version").output().ok()?;
+pub fn version(tool: impl AsRef<Path>) -> Option<String> {
+    let output = Command::new(tool.as_ref()).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     Some(text.lines().next()?.trim().to_owned())
 }
 
 /// The tools that made the subjects, in a sentence.
 pub fn versions() -> String {
-    let node = folder().join(NODE).display().to_string();
-    let tools = [
-        ("rustc", "rustc"),
-        ("node", &node),
-        ("valgrind", "valgrind"),
-    ];
-    let tools = tools.map(|(tool, program)| match version(program) {
-        Some(version) if version.starts_with(tool) => version,
-        Some(version) => format!("{tool} {version}"),
-        None => format!("no {tool}"),
-    });
-    tools.join(", ")
+    let of = |tool: &Path| version(tool).unwrap_or("missing".to_owned());
+    let (rustc, valgrind) = (of(Path::new("rustc")), of(Path::new("valgrind")));
+    format!("{rustc}, Node.js {}, valgrind {valgrind}", of(&node()))
 }

@@ -4,34 +4,29 @@ use serde_json::{Value, json};
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::signature::sign;
 
-use super::subject::Job;
+use super::answers::SECRET;
 
-pub const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Uppercase";
-pub const SECRET: &str = "the signing secret";
+const FUNCTION_URL: &str = include_str!("../../tests/fixtures/events/function_url.json");
 
-/// The event number `number`, with a text of `size` bytes.
-pub fn event(job: Job, number: usize, size: usize) -> Vec<u8> {
-    let event = match job {
-        Job::Start | Job::Nothing => request(number, &text(size)),
-        Job::Publish => batch(number, &text(size)),
-    };
-    event.to_string().into_bytes()
-}
-
-/// Whether an answer reports success.
-pub fn is_good(job: Job, answer: &[u8]) -> bool {
-    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    match job {
-        Job::Start | Job::Nothing => answer["statusCode"] == 200,
-        Job::Publish => answer["batchItemFailures"] == json!([]),
+/// The event number `number`, with a text of `size` bytes: a batch with one value to publish, or a signed message.
+pub fn event(publishes: bool, number: usize, size: usize) -> String {
+    // As an envelope, 200 KB of JSON would exceed Step Functions' limit.
+    const WORDS: &str =
+        "All happy families are alike; each unhappy family is unhappy in its own way. ";
+    let text: String = WORDS.chars().cycle().take(size).collect();
+    match publishes {
+        true => batch(number, &text).to_string(),
+        false => request(number, &text).to_string(),
     }
 }
 
-/// Plain text: as an envelope, 200 KB of JSON would exceed Step Functions' limit.
-fn text(size: usize) -> String {
-    const WORDS: &str =
-        "All happy families are alike; each unhappy family is unhappy in its own way. ";
-    WORDS.chars().cycle().take(size).collect()
+/// Whether an answer reports success.
+pub fn is_good(publishes: bool, answer: &[u8]) -> bool {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    match publishes {
+        true => answer["batchItemFailures"] == json!([]),
+        false => answer["statusCode"] == 200,
+    }
 }
 
 /// A signed message behind a Function URL.
@@ -42,29 +37,11 @@ fn request(number: usize, text: &str) -> Value {
         "topic_sequence_number": number, "token_id": "", "text": text,
     })
     .to_string();
-    let host = "abcdefghijklmnopqrstuvwxyz012345.lambda-url.us-east-1.on.aws";
-    json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": "/", "rawQueryString": "",
-        "headers": {
-            "content-type": "application/json",
-            "host": host,
-            "momento-signature": sign(SECRET, body.as_bytes()),
-            "user-agent": "Momento/1.0 (Webhooks; +https://docs.momentohq.com/topics/webhooks)",
-            "x-amzn-trace-id": "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700",
-            "x-forwarded-for": "192.0.2.1", "x-forwarded-port": "443", "x-forwarded-proto": "https",
-        },
-        "requestContext": {
-            "accountId": "anonymous", "apiId": "abcdefghijklmnopqrstuvwxyz012345",
-            "domainName": host, "domainPrefix": "abcdefghijklmnopqrstuvwxyz012345",
-            "http": {
-                "method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
-                "userAgent": "Momento/1.0",
-            },
-            "requestId": "e1506fd5-9e7b-434f-bd42-4f8fa224b599", "routeKey": "$default", "stage": "$default",
-            "time": "26/Nov/2026:12:00:00 +0000", "timeEpoch": now,
-        },
-        "body": body, "isBase64Encoded": false,
-    })
+    let mut event: Value = serde_json::from_str(FUNCTION_URL).expect("a fixture in JSON");
+    event["headers"]["momento-signature"] = json!(sign(SECRET, body.as_bytes()));
+    event["requestContext"]["timeEpoch"] = json!(now);
+    event["body"] = json!(body);
+    event
 }
 
 /// A batch of the queue with one value to publish.

@@ -1,109 +1,79 @@
 //! The measured programs.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-use serde::Serialize;
-use tokio::process::Command;
+use anyhow::{Context, Result};
 
-/// The sizes of the texts, in bytes.
-pub const SMALL: usize = 200;
-pub const MIDDLE: usize = 4_000;
+use crate::{builds, events};
+
+/// The sizes of the texts, in bytes, and their names.
+pub const SIZES: [(usize, &str); 3] = [(200, "200 B"), (4_000, "4 KB"), (LARGE, "200 KB")];
 pub const LARGE: usize = 200_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Name {
-    Webhook,
-    /// The same, with a hundred routes of other stacks.
-    WebhookCollected,
-    /// A webhook built before a change.
-    #[value(skip)]
-    Before,
-    Floor,
-    Afternoon,
-    Node,
-    Completion,
-    AfternoonCompletion,
-    NodeCompletion,
-}
+/// The subject with collected routes.
+pub const COLLECTED: &str = "webhook-collected";
 
-impl Name {
-    pub const ALL: [Self; 8] = [
-        Self::Webhook,
-        Self::WebhookCollected,
-        Self::Floor,
-        Self::Afternoon,
-        Self::Node,
-        Self::Completion,
-        Self::AfternoonCompletion,
-        Self::NodeCompletion,
-    ];
+/// The subjects, each with its program in the folder of the builds; a program's first folder is its package.
+pub const SUBJECTS: [(&str, &str); 8] = [
+    ("webhook", "shipped/release/webhook"),
+    (COLLECTED, "shipped/release/webhook"),
+    ("floor", "floor/release/floor"),
+    ("afternoon", "afternoon/release/webhook"),
+    ("node", "node/dist/webhook.mjs"),
+    ("completion", "shipped/release/completion"),
+    ("afternoon-completion", "afternoon/release/completion"),
+    ("node-completion", "node/dist/completion.mjs"),
+];
 
-    pub fn job(self) -> Job {
-        match self {
-            Self::Floor => Job::Nothing,
-            Self::Webhook
-            | Self::WebhookCollected
-            | Self::Before
-            | Self::Afternoon
-            | Self::Node => Job::Start,
-            Self::Completion | Self::AfternoonCompletion | Self::NodeCompletion => Job::Publish,
-        }
+/// The subject that a subject's ratios refer to.
+pub fn reference(name: &str) -> &'static str {
+    match name {
+        COLLECTED => "webhook",
+        name if name.ends_with("completion") => "afternoon-completion",
+        _ => "afternoon",
     }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.to_possible_value();
-        f.pad(value.as_ref().map_or("before", |value| value.get_name()))
-    }
-}
-
-/// A subject's work on an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
-    Nothing,
-    /// Verifies a message and starts an execution.
-    Start,
-    /// Publishes a value.
-    Publish,
 }
 
 /// One program, ready to run.
-#[derive(Clone, Debug, Serialize)]
 pub struct Subject {
-    pub name: Name,
-    #[serde(skip)]
-    pub program: PathBuf,
-    /// The script, if the program is an interpreter.
-    #[serde(skip)]
-    pub script: Option<PathBuf>,
+    pub name: &'static str,
+    /// The program, or Node.js and its script.
+    pub command: Vec<PathBuf>,
     /// Size of the deployed file: the binary, or the bundle without Node.js.
     pub bytes: u64,
 }
 
 impl Subject {
-    pub fn sizes(&self) -> &'static [usize] {
-        match self.name.job() {
-            // A topic message has at most 4,096 bytes.
-            Job::Publish => &[SMALL, MIDDLE],
-            Job::Start | Job::Nothing => &[SMALL, MIDDLE, LARGE],
-        }
+    pub fn new(name: &'static str, file: &Path) -> Result<Self> {
+        let found = fs::metadata(file);
+        let found = found.with_context(|| format!("cannot read {}", file.display()))?;
+        let is_script = file.extension().is_some_and(|extension| extension == "mjs");
+        let interpreter = is_script.then(builds::node);
+        Ok(Self {
+            name,
+            command: interpreter.into_iter().chain([file.to_owned()]).collect(),
+            bytes: found.len(),
+        })
     }
 
-    /// The program under `wrapper`, if any.
-    pub fn command(&self, wrapper: &[String]) -> Command {
-        let mut command = match wrapper {
-            [] => Command::new(&self.program),
-            [program, arguments @ ..] => {
-                let mut command = Command::new(program);
-                command.args(arguments).arg(&self.program);
-                command
-            }
-        };
-        command.args(&self.script);
-        command
+    /// Publishes a value of each event; the others verify a message, and start an execution with it.
+    pub fn publishes(&self) -> bool {
+        self.name.ends_with("completion")
+    }
+
+    pub fn starts_an_execution(&self) -> bool {
+        !self.publishes() && self.name != "floor"
+    }
+
+    /// Its event number `number`, with a text of `size` bytes.
+    pub fn event(&self, number: usize, size: usize) -> String {
+        events::event(self.publishes(), number, size)
+    }
+
+    pub fn sizes(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        // A topic message has at most 4,096 bytes.
+        let largest = if self.publishes() { 4_096 } else { LARGE };
+        SIZES.into_iter().filter(move |(size, _)| *size <= largest)
     }
 }

@@ -7,12 +7,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use fastrand::Rng;
 
-use crate::figures::Loss;
+use crate::figures::Run;
+use crate::figures::Show::{self, Median};
 use crate::measure::Publisher;
-use crate::options::Effort;
-use crate::subject::subscriber;
 
+pub const SUBJECT: &str = "long-poll";
 const RATES: [u32; 3] = [10, 100, 1_000];
 const GAPS_MS: [u64; 2] = [0, 20];
 /// Deadline for the last messages.
@@ -20,26 +21,26 @@ const DRAINS_WITHIN: Duration = Duration::from_secs(1);
 /// Seed of the times of publishing, the same in each run.
 const SEED: u64 = 42;
 
+pub const SETTINGS: [&str; 2] = ["messages/s without a position", "gap ms"];
+pub const COLUMNS: [(&str, Show); 2] = [("published", Median(0)), ("missed %", Median(1))];
+
 /// # Errors
 ///
 /// When the subscriber did not start or ended early.
-pub async fn check(effort: Effort) -> Result<Vec<Loss>> {
+pub async fn all(long: Duration) -> Result<Vec<Run>> {
     let mut losses = Vec::new();
     for gap_ms in GAPS_MS {
         for rate in RATES {
-            losses.push(missed(rate, gap_ms, effort.paced).await?);
+            losses.push(of(rate, gap_ms, long).await?);
         }
     }
     Ok(losses)
 }
 
-async fn missed(rate: u32, gap_ms: u64, long: Duration) -> Result<Loss> {
-    let mut publisher = Publisher::start(1).await?;
-    let endpoint = publisher.endpoint();
-    let more = ["--forget", "--gap-ms", &gap_ms.to_string()].map(str::to_owned);
-    let mut counter = subscriber("long-poll", &publisher.server(&endpoint), &more).await?;
-
-    let mut random = fastrand::Rng::with_seed(SEED);
+async fn of(rate: u32, gap_ms: u64, long: Duration) -> Result<Run> {
+    let gap = Some(Duration::from_millis(gap_ms));
+    let mut publisher = Publisher::start(SUBJECT, 1, gap).await?;
+    let mut random = Rng::with_seed(SEED);
     let started = Instant::now();
     let mut at = Duration::ZERO;
     while at < long {
@@ -50,14 +51,14 @@ async fn missed(rate: u32, gap_ms: u64, long: Duration) -> Result<Loss> {
         // Exponential gaps: messages of many independent publishers.
         at += Duration::from_secs_f64(-(1.0 - random.f64()).ln() / f64::from(rate));
     }
-    let report = counter.reach(publisher.published, DRAINS_WITHIN).await?;
-    let loss = Loss {
-        rate,
-        gap_ms,
-        published: publisher.published,
-        missing: publisher.published - report.received,
-    };
-    counter.stop().await?;
-    publisher.stop().await;
-    Ok(loss)
+    let report = publisher.received(0, DRAINS_WITHIN).await?;
+    let published = publisher.published as f64;
+    let missed = (published - report.received as f64) / published;
+    publisher.stop().await?;
+    Ok(Run {
+        setting: vec![rate.to_string(), gap_ms.to_string()],
+        subject: SUBJECT.to_owned(),
+        round: 0,
+        figures: [("published", published), ("missed %", missed * 100.0)].into(),
+    })
 }

@@ -22,101 +22,134 @@
 //! [`loss`] adds the messages missed by a long-poll without a position.
 
 mod child;
+// Each bench shows its figures in its own ways.
+#[allow(dead_code)]
+#[path = "../shared/figures.rs"]
 mod figures;
 mod loss;
-#[path = "../shared/markdown.rs"]
-mod markdown;
 mod measure;
-mod options;
 mod payload;
-mod protocol;
-#[path = "../shared/statistics.rs"]
-mod statistics;
+// It has the needs of a server as well.
+#[allow(dead_code)]
+#[path = "../shared/program.rs"]
+mod program;
+// TLS is not needed here.
+#[allow(dead_code)]
+#[path = "../../tests/shared/lambda/serving.rs"]
+mod serving;
 mod subject;
-mod table;
+#[path = "../shared/usage.rs"]
 mod usage;
-mod worker;
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use clap::Parser;
-use serde_json::json;
+use clap::builder::PossibleValuesParser;
 
-use figures::{Run, summaries};
-use options::{Cli, Options};
+use figures::Show::{Median, RatioByRound, Sum};
+use figures::{Show, Table};
+use measure::{CPU, IDLE, LOST, P50, P99, PEAK, RATE};
+use subject::SUBJECTS;
+
+#[derive(Parser)]
+#[command(
+    name = "relay",
+    about = "The cost of subscribing to topics, over gRPC and by long-poll, and of the relay"
+)]
+struct Options {
+    /// Numbers of topics, one set of runs for each
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,100,1000",
+          value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    topics: Vec<u16>,
+
+    /// The subjects; the ratios refer to `grpc`
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_values = SUBJECTS,
+          value_parser = PossibleValuesParser::new(SUBJECTS))]
+    subjects: Vec<String>,
+
+    /// One round and short runs: a check that everything works, not for figures
+    #[arg(long)]
+    quick: bool,
+
+    /// Also write all figures to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Added by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+const COLUMNS: [(&str, Show); 10] = [
+    (RATE, Median(0)),
+    (RATE, RatioByRound),
+    (P50, Median(2)),
+    (P99, Median(2)),
+    (CPU, Median(3)),
+    (CPU, RatioByRound),
+    (IDLE, Median(1)),
+    (PEAK, Median(1)),
+    (PEAK, RatioByRound),
+    (LOST, Sum),
+];
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
-    let cli = Cli::parse();
-    match cli.child {
-        Some(child) => child::run(child).await.map(|()| ExitCode::SUCCESS),
-        None => bench(cli.options).await,
+async fn main() -> Result<()> {
+    match child::source()? {
+        Some(source) => child::run(source).await,
+        None => bench(Options::parse()).await,
     }
 }
 
-async fn bench(options: Options) -> Result<ExitCode> {
+async fn bench(mut options: Options) -> Result<()> {
     let machine = usage::machine();
-    let effort = options.effort();
+    let (rounds, long) = match options.quick {
+        true => (1, Duration::from_secs(1)),
+        false => (3, Duration::from_secs(4)),
+    };
     let mut runs = Vec::new();
-    let mut failures = Vec::new();
-    for round in 0..options.rounds() {
+    let mut failed = 0;
+    for round in 0..rounds {
         for &topics in &options.topics {
-            let mut subjects = options.subjects.clone();
-            // No subject is always first, or always behind the same one.
-            subjects.rotate_left(round % options.subjects.len());
-            for subject in subjects {
-                let measured = measure::run(subject, topics, round, effort).await;
-                match measured {
-                    Ok(run) => {
-                        progress(&run);
-                        runs.push(run);
-                    }
+            for subject in &options.subjects {
+                eprintln!(
+                    "round {} of {rounds}, {topics} topics, {subject}",
+                    round + 1
+                );
+                match measure::run(subject, topics, round, long).await {
+                    Ok(run) => runs.push(run),
                     Err(error) => {
-                        let failure = format!("{topics} topics, {subject}: {error:#}");
-                        eprintln!("{failure}");
-                        failures.push(failure);
+                        eprintln!("{error:#}");
+                        failed += 1;
                     }
                 }
             }
+            // No subject is always first, or always behind the same one.
+            options.subjects.rotate_left(1);
         }
     }
-    let losses = match options.subjects.contains(&subject::Subject::LongPoll) {
-        true => loss::check(effort).await?,
-        false => Vec::new(),
-    };
-
-    let order: Vec<_> = options.subjects.iter().map(ToString::to_string).collect();
-    let summaries = summaries(&runs, &order);
-    println!("{machine}\n\n{}", table::of_summaries(&summaries));
-    if !losses.is_empty() {
-        println!("{}", table::of_losses(&losses));
+    if options.subjects.iter().any(|name| name == loss::SUBJECT) {
+        runs.extend(loss::all(long).await?);
     }
-    if let Some(file) = &options.json {
-        let document = json!({
-            "machine": machine,
-            "summaries": summaries,
-            "losses": losses,
-            "runs": runs,
-            "failures": failures,
-        });
-        let text = serde_json::to_string_pretty(&document)?;
-        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(match failures.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
-}
 
-/// Prints one line per run to standard error.
-fn progress(run: &Run) {
-    eprintln!(
-        "round {}, {} topics, {}: {:.0} messages/s, {:.2} ms",
-        run.round + 1,
-        run.topics,
-        run.subject,
-        run.per_second(),
-        f64::from(run.latency_p50_us) / 1_000.0,
-    );
+    println!("{machine}\n");
+    for (settings, columns) in [
+        (&["topics"][..], &COLUMNS[..]),
+        (&loss::SETTINGS, &loss::COLUMNS),
+    ] {
+        let table = Table {
+            settings,
+            subjects: &SUBJECTS,
+            columns,
+            reference: &|_| "grpc",
+        };
+        println!("{}", table.of(&runs));
+    }
+    if let Some(file) = options.json {
+        figures::save(&file, &machine, &runs)?;
+    }
+    ensure!(failed == 0, "{failed} runs failed; see above");
+    Ok(())
 }

@@ -6,13 +6,19 @@ use anyhow::{Context, Result};
 use tokio::time::MissedTickBehavior;
 use workflow_bridge::tools::local::topics::{Limits, TopicsOptions, TopicsServer, local_api_key};
 
-use crate::child::{CACHE, topic};
-use crate::figures::Run;
-use crate::options::Effort;
+use crate::child::{CACHE, Report, Source, topic};
+use crate::figures::{Run, percentile};
 use crate::payload;
-use crate::statistics::percentile;
-use crate::subject::{Running, Server, Subject};
+use crate::subject::Running;
 use crate::usage;
+
+pub const RATE: &str = "messages/s";
+pub const P50: &str = "p50 ms";
+pub const P99: &str = "p99 ms";
+pub const CPU: &str = "CPU s / 10,000";
+pub const IDLE: &str = "idle MB";
+pub const PEAK: &str = "peak MB";
+pub const LOST: &str = "lost";
 
 /// Messages published at once at full speed. The next wave follows once all but the last one were received, so that two are
 /// under way.
@@ -24,16 +30,17 @@ const DRAINS_WITHIN: Duration = Duration::from_secs(30);
 /// Deadline of a run.
 const ENDS_WITHIN: Duration = Duration::from_secs(180);
 
-/// A Topics server with room for all messages under way, and the number published.
+/// A subject, and a Topics server with room for all messages under way.
 pub struct Publisher {
     server: TopicsServer,
-    key: String,
     topics: Vec<String>,
+    pub running: Running,
     pub published: u64,
 }
 
 impl Publisher {
-    pub async fn start(topics: u16) -> Result<Self> {
+    /// `forget` is for a long-poll.
+    pub async fn start(subject: &str, topics: u16, forget: Option<Duration>) -> Result<Self> {
         let history = 3 * WAVE as usize;
         let key = local_api_key();
         let server = TopicsServer::start(TopicsOptions {
@@ -48,9 +55,17 @@ impl Publisher {
             },
             ..TopicsOptions::default()
         });
-        Ok(Self {
-            server: server.await.context("cannot start the Topics server")?,
+        let server = server.await.context("cannot start the Topics server")?;
+        let source = Source {
+            subject: subject.to_owned(),
+            endpoint: server.endpoint(),
             key,
+            topics,
+            forget,
+        };
+        Ok(Self {
+            running: Running::start(&source).await?,
+            server,
             topics: (0..topics).map(topic).collect(),
             published: 0,
         })
@@ -65,103 +80,49 @@ impl Publisher {
         Ok(())
     }
 
-    pub async fn stop(self) {
+    /// Waits until the subject has received all messages but the last `under_way`, for `within` at most.
+    pub async fn received(&mut self, under_way: u64, within: Duration) -> Result<Report> {
+        let messages = self.published - under_way;
+        let line = format!("[{messages}, {}]", within.as_millis());
+        self.running.counter.ask(&line).await
+    }
+
+    pub async fn stop(self) -> Result<()> {
+        self.running.stop().await?;
         self.server.shutdown().await;
-    }
-
-    /// The server's address for a subject; the caller owns the endpoint.
-    pub fn server<'a>(&'a self, endpoint: &'a str) -> Server<'a> {
-        Server {
-            endpoint,
-            key: &self.key,
-            topics: self.topics.len() as u16,
-        }
-    }
-
-    pub fn endpoint(&self) -> String {
-        self.server.endpoint()
+        Ok(())
     }
 }
 
 /// # Errors
 ///
 /// When the subject did not start, ended early, or took longer than [`ENDS_WITHIN`].
-pub async fn run(subject: Subject, topics: u16, round: usize, effort: Effort) -> Result<Run> {
+pub async fn run(subject: &str, topics: u16, round: usize, long: Duration) -> Result<Run> {
     let run = async {
-        let mut publisher = Publisher::start(topics).await?;
-        let endpoint = publisher.endpoint();
-        let mut running = Running::start(subject, &publisher.server(&endpoint)).await?;
-        let run = measure(&mut running, &mut publisher, effort).await?;
-        running.stop().await?;
-        publisher.stop().await;
+        let mut publisher = Publisher::start(subject, topics, None).await?;
+        let figures = measure(&mut publisher, long).await?;
+        publisher.stop().await?;
         Ok(Run {
+            setting: vec![topics.to_string()],
+            subject: subject.to_owned(),
             round,
-            topics,
-            subject: subject.to_string(),
-            full_requests: run.full_requests.filter(|_| subject == Subject::LongPoll),
-            ..run
+            figures: figures.into(),
         })
     };
     let run = tokio::time::timeout(ENDS_WITHIN, run).await;
     run.with_context(|| format!("expected a run of at most {ENDS_WITHIN:?}"))?
 }
 
-async fn measure(running: &mut Running, publisher: &mut Publisher, effort: Effort) -> Result<Run> {
-    let pid = running.pid();
+async fn measure(publisher: &mut Publisher, long: Duration) -> Result<[(&'static str, f64); 7]> {
+    let pid = publisher.running.pid();
     let idle = usage::of(pid)?;
 
     // Every topic once, so that set-up at the first message is done.
     for _ in 0..publisher.topics.len() {
         publisher.publish(0)?;
     }
-    running
-        .counter
-        .reach(publisher.published, DRAINS_WITHIN)
-        .await?;
+    publisher.received(0, DRAINS_WITHIN).await?;
 
-    paced(publisher, effort.paced).await?;
-    running
-        .counter
-        .reach(publisher.published, DRAINS_WITHIN)
-        .await?;
-    let report = running.counter.latencies().await?;
-    let mut latencies = report.latencies_us;
-
-    let (before, bench_before) = (usage::of(pid)?, usage::of(std::process::id())?);
-    let first = publisher.published;
-    let started = Instant::now();
-    while started.elapsed() < effort.full && publisher.published - first < effort.most {
-        for _ in 0..WAVE {
-            publisher.publish(0)?;
-        }
-        let enough = publisher.published - WAVE;
-        running.counter.reach(enough, DRAINS_WITHIN).await?;
-    }
-    let last = running
-        .counter
-        .reach(publisher.published, DRAINS_WITHIN)
-        .await?;
-    let full_seconds = started.elapsed().as_secs_f64();
-    let (after, bench_after) = (usage::of(pid)?, usage::of(std::process::id())?);
-
-    Ok(Run {
-        full_messages: publisher.published - first,
-        full_seconds,
-        full_cpu_seconds: after.cpu_seconds - before.cpu_seconds,
-        full_server_cpu_seconds: bench_after.cpu_seconds - bench_before.cpu_seconds,
-        full_requests: Some(last.requests - report.requests),
-        latency_p50_us: percentile(&mut latencies, 50),
-        latency_p99_us: percentile(&mut latencies, 99),
-        idle_kib: idle.rss_kib,
-        peak_kib: after.peak_kib,
-        missing: publisher.published - last.received,
-        repeated: last.repeated,
-        ..Run::default()
-    })
-}
-
-/// Publishes with a time stamp every [`PACE`].
-async fn paced(publisher: &mut Publisher, long: Duration) -> Result<()> {
     let mut ticks = tokio::time::interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let started = Instant::now();
@@ -169,5 +130,29 @@ async fn paced(publisher: &mut Publisher, long: Duration) -> Result<()> {
         ticks.tick().await;
         publisher.publish(payload::now_ns())?;
     }
-    Ok(())
+    let mut paced = publisher.received(0, DRAINS_WITHIN).await?;
+
+    let (before, first) = (usage::of(pid)?, publisher.published);
+    let started = Instant::now();
+    while started.elapsed() < long {
+        for _ in 0..WAVE {
+            publisher.publish(0)?;
+        }
+        publisher.received(WAVE, DRAINS_WITHIN).await?;
+    }
+    let last = publisher.received(0, DRAINS_WITHIN).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let after = usage::of(pid)?;
+
+    let messages = (publisher.published - first) as f64;
+    let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
+    Ok([
+        (RATE, messages / seconds),
+        (P50, percentile(&mut paced.latencies_ms, 50)),
+        (P99, percentile(&mut paced.latencies_ms, 99)),
+        (CPU, cpu_seconds * 10_000.0 / messages),
+        (IDLE, idle.now_mb),
+        (PEAK, after.peak_mb),
+        (LOST, (publisher.published - last.received) as f64),
+    ])
 }

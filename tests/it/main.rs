@@ -6,6 +6,7 @@
 
 mod addresses;
 mod aws;
+mod benches;
 mod canary;
 mod chaos;
 mod check;
@@ -23,7 +24,6 @@ mod explain;
 mod init;
 mod killed;
 mod lambda;
-mod lambda_bench;
 mod layers;
 mod ledger;
 mod live_edits;
@@ -37,7 +37,6 @@ mod operations;
 mod own_functions;
 mod reference;
 mod relay;
-mod relay_bench;
 mod release;
 mod replay;
 mod resets;

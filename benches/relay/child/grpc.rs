@@ -6,9 +6,8 @@ use anyhow::{Context, Result};
 use momento_protos::cache_client::pubsub::pubsub_client::PubsubClient;
 use momento_protos::cache_client::pubsub::subscription_item::Kind;
 use momento_protos::cache_client::pubsub::{SubscriptionItem, SubscriptionRequest, topic_value};
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Streaming};
+use tonic::Request;
+use tonic::transport::Endpoint;
 
 use super::{CACHE, Source, Tally, broken, topic};
 
@@ -18,12 +17,23 @@ const STREAMS_PER_CHANNEL: usize = 100;
 /// Returns when all subscriptions are open.
 pub async fn subscribe(source: &Source, tally: &Arc<Tally>) -> Result<()> {
     let endpoint = Endpoint::from_shared(source.endpoint.clone())?;
-    let key: MetadataValue<Ascii> = source.key.parse().context("expected a key in ASCII")?;
     let topics: Vec<_> = (0..source.topics).map(topic).collect();
     for topics in topics.chunks(STREAMS_PER_CHANNEL) {
         let channel = endpoint.connect().await?;
         for topic in topics {
-            let mut stream = open(channel.clone(), &key, topic).await?;
+            let mut request = Request::new(SubscriptionRequest {
+                cache_name: CACHE.to_owned(),
+                topic: topic.clone(),
+                resume_at_topic_sequence_number: 0,
+                sequence_page: 0,
+            });
+            let metadata = request.metadata_mut();
+            metadata.insert("authorization", source.key.parse()?);
+            let stream = PubsubClient::new(channel.clone()).subscribe(request).await;
+            let mut stream = stream.context("cannot subscribe")?.into_inner();
+            // The server's first item is a heartbeat: from then on the subscription is open.
+            let heartbeat = stream.message().await?;
+            heartbeat.context("expected a heartbeat, found the end")?;
             let (topic, tally) = (topic.clone(), tally.clone());
             tokio::spawn(async move {
                 loop {
@@ -37,28 +47,6 @@ pub async fn subscribe(source: &Source, tally: &Arc<Tally>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn open(
-    channel: Channel,
-    key: &MetadataValue<Ascii>,
-    topic: &str,
-) -> Result<Streaming<SubscriptionItem>> {
-    let mut request = Request::new(SubscriptionRequest {
-        cache_name: CACHE.to_owned(),
-        topic: topic.to_owned(),
-        resume_at_topic_sequence_number: 0,
-        sequence_page: 0,
-    });
-    request.metadata_mut().insert("authorization", key.clone());
-    let stream = PubsubClient::new(channel).subscribe(request).await;
-    let mut stream = stream.context("cannot subscribe")?.into_inner();
-    // The server's first item is a heartbeat: from then on the subscription is open.
-    stream
-        .message()
-        .await?
-        .context("expected a heartbeat, found the end")?;
-    Ok(stream)
 }
 
 fn note(tally: &Tally, item: SubscriptionItem) {

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::Client;
@@ -22,29 +20,22 @@ struct Answer<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Element<'a> {
-    #[serde(borrow)]
-    Item(Item<'a>),
-    Discontinuity(Discontinuity),
-}
-
-#[derive(Deserialize)]
-struct Item<'a> {
-    sequence_page: u64,
-    topic_sequence_number: u64,
-    #[serde(borrow)]
-    value: Value<'a>,
+    Item {
+        sequence_page: u64,
+        topic_sequence_number: u64,
+        #[serde(borrow)]
+        value: Value<'a>,
+    },
+    Discontinuity {
+        new_topic_sequence: u64,
+        new_sequence_page: u64,
+    },
 }
 
 #[derive(Deserialize)]
 struct Value<'a> {
     #[serde(borrow)]
     text: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Discontinuity {
-    new_topic_sequence: u64,
-    new_sequence_page: u64,
 }
 
 /// One topic.
@@ -58,17 +49,12 @@ struct Poller {
 }
 
 /// Returns when every topic's position is known: from then on no message can be missed. With `forget` there is no position:
-/// each request asks for the next message, and this returns at once. `gap` is the wait between an answer and the next request.
-pub async fn subscribe(
-    source: &Source,
-    tally: &Arc<Tally>,
-    forget: bool,
-    gap: Duration,
-) -> Result<()> {
+/// each request asks for the next message, and this returns at once.
+pub async fn subscribe(source: &Source, tally: &Arc<Tally>) -> Result<()> {
     let client = Client::builder().http1_only().no_proxy().build()?;
+    let forget = source.forget;
     let mut opening = JoinSet::new();
-    for number in 0..source.topics {
-        let name = topic(number);
+    for name in (0..source.topics).map(topic) {
         let mut poller = Poller {
             client: client.clone(),
             url: format!("{}/topics/{CACHE}/{name}", source.endpoint),
@@ -78,18 +64,18 @@ pub async fn subscribe(
             place: (u64::MAX, 0),
         };
         opening.spawn(async move {
-            if !forget {
+            if forget.is_none() {
                 poller.poll().await?;
             }
             tokio::spawn(async move {
                 loop {
-                    if forget {
+                    if forget.is_some() {
                         poller.place = (0, 0);
                     }
                     if let Err(error) = poller.poll().await {
                         broken(&name, &format!("{error:#}"));
                     }
-                    if !gap.is_zero() {
+                    if let Some(gap) = forget.filter(|gap| !gap.is_zero()) {
                         tokio::time::sleep(gap).await;
                     }
                 }
@@ -106,22 +92,26 @@ pub async fn subscribe(
 impl Poller {
     async fn poll(&mut self) -> Result<()> {
         let (sequence, page) = self.place;
-        let url = format!(
-            "{}?sequence_number={sequence}&sequence_page={page}",
-            self.url
-        );
-        let request = self.client.get(url).header(AUTHORIZATION, &self.key);
+        let position = format!("sequence_number={sequence}&sequence_page={page}");
+        let request = self.client.get(format!("{}?{position}", self.url));
+        let request = request.header(AUTHORIZATION, &self.key);
         let answer = request.send().await?.error_for_status()?;
         let body = answer.bytes().await?;
-        self.tally.requests.fetch_add(1, Ordering::Relaxed);
         let answer: Answer<'_> = serde_json::from_slice(&body).context("expected items")?;
         for element in answer.items {
             self.place = match element {
-                Element::Item(item) => {
-                    self.tally.note(&item.value.text);
-                    (item.topic_sequence_number + 1, item.sequence_page)
+                Element::Item {
+                    sequence_page,
+                    topic_sequence_number,
+                    value,
+                } => {
+                    self.tally.note(&value.text);
+                    (topic_sequence_number + 1, sequence_page)
                 }
-                Element::Discontinuity(gap) => (gap.new_topic_sequence, gap.new_sequence_page),
+                Element::Discontinuity {
+                    new_topic_sequence,
+                    new_sequence_page,
+                } => (new_topic_sequence, new_sequence_page),
             };
         }
         Ok(())

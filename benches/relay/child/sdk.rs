@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use futures_util::StreamExt as _;
 use momento::topics::{ValueKind, configurations};
 use momento::{CredentialProvider, TopicClient};
@@ -18,8 +18,7 @@ pub async fn subscribe(source: &Source, tally: &Arc<Tally>) -> Result<()> {
     for topics in topics.chunks(SUBSCRIPTIONS_PER_CLIENT) {
         let client = client(source)?;
         for topic in topics {
-            let subscribed = client.subscribe(CACHE, topic.as_str()).await;
-            let mut subscription = subscribed.map_err(|error| anyhow!("{}", error.message))?;
+            let mut subscription = client.subscribe(CACHE, topic.as_str()).await?;
             let (topic, tally) = (topic.clone(), tally.clone());
             tokio::spawn(async move {
                 while let Some(item) = subscription.next().await {
@@ -35,11 +34,9 @@ pub async fn subscribe(source: &Source, tally: &Arc<Tally>) -> Result<()> {
 }
 
 fn client(source: &Source) -> Result<TopicClient> {
-    let credentials = CredentialProvider::from_api_key_v2(source.key.as_str(), "local");
-    let credentials = credentials.map_err(|error| anyhow!("{}", error.message))?;
+    let credentials = CredentialProvider::from_api_key_v2(source.key.as_str(), "local")?;
     let client = TopicClient::builder()
         .configuration(configurations::Laptop::latest())
-        .credential_provider(credentials.insecure_endpoint_override(&source.endpoint))
-        .build();
-    client.map_err(|error| anyhow!("{}", error.message))
+        .credential_provider(credentials.insecure_endpoint_override(&source.endpoint));
+    Ok(client.build()?)
 }

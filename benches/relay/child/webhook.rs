@@ -2,23 +2,20 @@
 //! the real webhook.
 
 use std::borrow::Cow;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use anyhow::Result;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 use workflow_bridge::clock;
 
 use super::Tally;
+use crate::serving::on_loopback;
 
 /// An older message is `stale`, as by the webhook's default.
 const MAX_AGE_MS: i64 = 60_000;
@@ -30,20 +27,15 @@ struct Post<'a> {
     text: Cow<'a, str>,
 }
 
-/// Serves until the process ends; returns the port.
-pub async fn serve(tally: Arc<Tally>) -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let port = listener.local_addr()?.port();
+/// Serves until the process ends; returns the address.
+pub async fn serve(tally: Arc<Tally>) -> String {
     let name = json!({"name": "workflow-bridge", "version": workflow_bridge::VERSION});
-    let app = Router::new()
+    let router = Router::new()
         .route("/", get(|| async { Json(name) }).post(take))
         .with_state(tally);
-    // An answer goes out at once, even if earlier data is unacknowledged.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    tokio::spawn(axum::serve(listener, app).into_future());
-    Ok(port)
+    let (address, serving) = on_loopback(router).await;
+    tokio::spawn(serving);
+    address
 }
 
 async fn take(State(tally): State<Arc<Tally>>, body: Bytes) -> impl IntoResponse {
