@@ -52,6 +52,13 @@ pub struct Origin {
     pub token_id: Option<String>,
 }
 
+impl Origin {
+    /// `cache/topic#sequence`
+    fn place(&self) -> String {
+        format!("{}/{}#{}", self.cache, self.topic, self.number)
+    }
+}
+
 /// The text that puts a record back: its payload, which `Debug` leaves out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload(pub String);
@@ -96,32 +103,29 @@ impl Dead {
         let Ok(letter) = serde_json::from_str::<Letter>(&record.body) else {
             return Self::raw(queue, record);
         };
-        let (message, event) = (letter.message.as_ref(), letter.event.as_ref());
-        let missing = match (queue, message, event) {
+        let dead = Self {
+            id: letter.id,
+            route: letter.route,
+            reason: Some(letter.reason),
+            detail: letter.detail,
+            attempts: Some(letter.attempts),
+            at_ms: letter.last_at,
+            ..Self::default()
+        };
+        let missing = match (queue, letter.message, letter.event) {
             (DeadQueue::Messages, Some(message), _) => {
-                let origin = serde_json::from_str(message.get()).ok();
-                let origin = origin.map(|origin: Origin| Origin {
-                    token_id: origin.token_id.filter(|id| !id.is_empty()),
-                    ..origin
-                });
+                let origin: Option<Origin> = serde_json::from_str(message.get()).ok();
                 return Self {
-                    subject: origin.as_ref().map(
-                        |Origin {
-                             cache,
-                             topic,
-                             number,
-                             ..
-                         }| format!("{cache}/{topic}#{number}"),
-                    ),
+                    subject: origin.as_ref().map(Origin::place),
                     message: origin,
                     send: Some(Payload(record.body.clone())),
-                    ..Self::of_letter(letter)
+                    ..dead
                 };
             }
             (DeadQueue::Results, _, Some(event)) => {
-                let event = text_of(event.get());
-                let dead = Self::of_letter(letter);
-                return dead.about(event);
+                // A JSON string stands for a text other than JSON.
+                let text = serde_json::from_str(event.get());
+                return dead.about(text.unwrap_or_else(|_| event.get().to_owned()));
             }
             (DeadQueue::Messages, None, _) => "a message",
             (DeadQueue::Results, _, None) => "an event",
@@ -129,7 +133,7 @@ impl Dead {
         Self {
             detail: format!("a letter without {missing}: it belongs to another queue"),
             reason: None,
-            ..Self::of_letter(letter)
+            ..dead
         }
     }
 
@@ -150,18 +154,6 @@ impl Dead {
         }
     }
 
-    fn of_letter(letter: Letter) -> Self {
-        Self {
-            id: letter.id,
-            route: letter.route,
-            reason: Some(letter.reason),
-            detail: letter.detail,
-            attempts: Some(letter.attempts),
-            at_ms: letter.last_at,
-            ..Self::default()
-        }
-    }
-
     /// A record without a letter. Only among results it can go back.
     fn raw(queue: DeadQueue, record: &Record) -> Self {
         #[derive(Deserialize)]
@@ -169,24 +161,23 @@ impl Dead {
             id: String,
         }
         let named: Option<Named> = serde_json::from_str(&record.body).ok();
-        let dead = Self {
+        let dead = |detail: String| Self {
             id: named.map_or_else(|| record.message_id.clone(), |named| named.id),
+            detail,
             at_ms: record.sent_ms,
             ..Self::default()
         };
+        let bytes = record.body.len();
         let detail = match (queue, &record.undelivered) {
             (DeadQueue::Messages, _) => {
-                let bytes = record.body.len();
-                format!("expected a letter, found {bytes} bytes of something else")
+                return dead(format!(
+                    "expected a letter, found {bytes} bytes of something else"
+                ));
             }
             (DeadQueue::Results, Some(e)) => format!("EventBridge could not deliver it: {e}"),
             (DeadQueue::Results, None) => "the queue gave up after its last receive".to_owned(),
         };
-        let dead = Self { detail, ..dead };
-        match queue {
-            DeadQueue::Messages => dead,
-            DeadQueue::Results => dead.about(record.body.clone()),
-        }
+        dead(detail).about(record.body.clone())
     }
 
     /// With the event to send back.
@@ -210,11 +201,6 @@ impl Dead {
     }
 }
 
-/// The original text of a letter's event: a JSON string stands for a text other than JSON.
-fn text_of(event: &str) -> String {
-    serde_json::from_str(event).unwrap_or_else(|_| event.to_owned())
-}
-
 #[cfg(test)]
 pub(in crate::tools) mod tests {
     use serde_json::json;
@@ -232,77 +218,63 @@ pub(in crate::tools) mod tests {
     }
 
     fn read(queue: DeadQueue, body: &str) -> Dead {
-        let body = body.to_owned();
-        Dead::read(
-            queue,
-            &Record {
-                body,
-                sent_ms: 7,
-                ..Record::default()
-            },
-        )
+        let record = Record {
+            body: body.to_owned(),
+            sent_ms: 7,
+            ..Record::default()
+        };
+        Dead::read(queue, &record)
     }
 
     #[test]
     fn a_letter_about_a_message_is_sent_unchanged() {
         let message =
             json!({"cache": "demo", "topic": "in", "topic_sequence_number": 42, "text": "hush"});
-        let body = letter("abc", None, ("message", message.clone()));
+        let body = letter("abc", None, ("message", message));
         let dead = read(DeadQueue::Messages, &body);
-        assert_eq!(dead.send, Some(Payload(body.clone())));
         assert_eq!(dead.subject.as_deref(), Some("demo/in#42"));
         assert_eq!(
             (dead.attempts, dead.at_ms, dead.reason),
             (Some(3), 2, Some(Reason::Refused))
         );
-        // The queue of results has no use for it.
+        assert_eq!(dead.send, Some(Payload(body.clone())));
+        // The queue of results has no use for it, nor that of messages for an event.
+        let event = letter("e", None, ("event", json!({})));
         assert!(read(DeadQueue::Results, &body).has_no_way_back());
-        assert!(
-            read(
-                DeadQueue::Messages,
-                &letter("e", None, ("event", json!({})))
-            )
-            .has_no_way_back()
-        );
+        assert!(read(DeadQueue::Messages, &event).has_no_way_back());
     }
 
     #[test]
-    fn a_letter_about_an_event_sends_the_event() {
-        let event = r#"{"id":"e","detail":{"executionArn":"arn:aws:states:us-east-1:1:execution:Upper:n"},"n":1.10}"#;
-        let body =
-            letter("e", Some("upper"), ("event", json!("EVENT"))).replace("\"EVENT\"", event);
-        let dead = read(DeadQueue::Results, &body);
-        assert_eq!(dead.send, Some(Payload(event.to_owned())), "byte for byte");
-        assert_eq!(
-            dead.subject.as_deref(),
-            Some("arn:aws:states:us-east-1:1:execution:Upper:n")
-        );
-        let text = read(
-            DeadQueue::Results,
-            &letter("e", None, ("event", json!("no \"JSON\n"))),
-        );
-        assert_eq!(text.send, Some(Payload("no \"JSON\n".to_owned())));
-        assert_eq!(text.subject, None);
+    fn each_event_of_a_result_is_sent_byte_for_byte() {
+        let arn = "arn:aws:states:us-east-1:1:execution:Upper:n";
+        let event = format!(r#"{{"id":"e","detail":{{"executionArn":"{arn}"}},"n":1.10}}"#);
+        let lettered = letter("e", Some("upper"), ("event", json!("EVENT")));
+        let lettered = lettered.replace("\"EVENT\"", &event);
+        let text = letter("e", None, ("event", json!("no \"JSON\n")));
+        let raw = json!({"id": "e", "detail": {"messages": [{"cache": "demo", "topic": "out", "value": "hush"}]}}).to_string();
+        for (body, send, subject) in [
+            (&lettered, event.as_str(), Some(arn)),
+            (&text, "no \"JSON\n", None),
+            (&raw, &raw, Some("demo/out")),
+        ] {
+            let dead = read(DeadQueue::Results, body);
+            assert_eq!(dead.id, "e");
+            assert_eq!(dead.send, Some(Payload(send.to_owned())));
+            assert_eq!(dead.subject.as_deref(), subject);
+        }
     }
 
     #[test]
     fn records_without_a_letter_go_back_only_among_results() {
-        let event = json!({"id": "e", "detail": {"messages": [{"cache": "demo", "topic": "out", "value": "hush"}]}}).to_string();
-        let raw = read(DeadQueue::Results, &event);
-        assert_eq!(raw.send, Some(Payload(event)));
-        assert_eq!((raw.id.as_str(), raw.reason, raw.at_ms), ("e", None, 7));
-        assert_eq!(raw.subject.as_deref(), Some("demo/out"));
-        assert!(raw.detail.contains("last receive"));
+        let raw = read(DeadQueue::Results, "{}");
+        assert_eq!((raw.reason, raw.at_ms), (None, 7));
+        assert!(!raw.has_no_way_back() && raw.detail.contains("last receive"));
         let record = Record {
-            body: "x".into(),
             undelivered: Some("NO_PERMISSIONS".into()),
             ..Record::default()
         };
-        assert!(
-            Dead::read(DeadQueue::Results, &record)
-                .detail
-                .contains("NO_PERMISSIONS")
-        );
+        let undelivered = Dead::read(DeadQueue::Results, &record);
+        assert!(undelivered.detail.contains("NO_PERMISSIONS"));
 
         let left = read(DeadQueue::Messages, "hush");
         assert!(left.has_no_way_back() && left.reason.is_none());
@@ -318,12 +290,9 @@ pub(in crate::tools) mod tests {
         assert_eq!(message(Some("a"), "once"), message(Some("a"), "twice"));
         assert_ne!(message(Some("a"), "once"), message(Some("b"), "once"));
         // A text other than an event, before and after it was wrapped in a letter.
-        let raw = read(DeadQueue::Results, "no JSON").identity(DeadQueue::Results);
-        let wrapped = read(
-            DeadQueue::Results,
-            &letter("x", None, ("event", json!("no JSON"))),
-        );
-        assert_eq!(wrapped.identity(DeadQueue::Results), raw);
-        assert!(raw.is_some());
+        let result = |body: &str| read(DeadQueue::Results, body).identity(DeadQueue::Results);
+        let raw = result("no JSON");
+        let wrapped = result(&letter("x", None, ("event", json!("no JSON"))));
+        assert!(raw.is_some() && wrapped == raw);
     }
 }

@@ -1,7 +1,7 @@
-//! Puts dead letters back on their path: [`choice`] selects them, [`run`] moves them, [`look`] only reads them, [`sqs`] has their
-//! queues.
+//! Puts dead letters back on their path: [`choice`] selects them, [`reading`] reads their queues, [`run`] moves them, [`sqs`] has
+//! the queues.
 
 pub mod choice;
-pub mod look;
+pub mod reading;
 pub mod run;
 pub mod sqs;

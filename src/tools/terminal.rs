@@ -94,6 +94,11 @@ impl Progress {
         Self { shown: false }
     }
 
+    /// Silent, where lines for programs are printed.
+    pub fn unless(json: bool) -> Self {
+        Self { shown: !json }
+    }
+
     /// Begins a step; `doing` reads like "starting the emulator". Needs a running tokio runtime.
     pub fn step(self, doing: &str) -> Step {
         let started = Instant::now();

@@ -25,12 +25,12 @@ impl SqsQueue {
         }
     }
 
-    /// Approximate number of messages: available, in flight and delayed.
+    /// The depth.
     ///
     /// # Errors
     ///
     /// When SQS does not answer.
-    pub async fn kept(&self) -> Result<u64, Fault> {
+    pub async fn depth(&self) -> Result<Depth, Fault> {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
@@ -40,8 +40,28 @@ impl SqsQueue {
         let call = call.set_attribute_names(Some(names.to_vec()));
         let output = call.send().await.map_err(|e| fault(&e))?;
         let attributes = output.attributes.unwrap_or_default();
-        let number = |name| attributes.get(name)?.parse::<u64>().ok();
-        Ok(names.iter().filter_map(number).sum())
+        let number = |name| attributes.get(name)?.parse().ok();
+        let [visible, held, delayed] = names.each_ref().map(|name| number(name).unwrap_or(0));
+        Ok(Depth {
+            visible,
+            held,
+            delayed,
+        })
+    }
+}
+
+/// A queue's depth, by SQS's approximation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    pub visible: u64,
+    /// In flight: received, and neither deleted nor visible again.
+    pub held: u64,
+    pub delayed: u64,
+}
+
+impl Depth {
+    pub fn total(&self) -> u64 {
+        self.visible + self.held + self.delayed
     }
 }
 

@@ -15,10 +15,11 @@ use workflow_bridge::tools::terminal::{Progress, Style, seconds};
 use self::place::Where;
 use self::report::{MOST_PROBLEMS, Row, counts, grouped, line, summary, table};
 use crate::Signals;
-use workflow_bridge::tools::letters::{Dead, DeadQueue, Record};
+use workflow_bridge::tools::letters::{Dead, DeadQueue};
 use workflow_bridge::tools::place::Place;
 use workflow_bridge::tools::replay::choice::Choice;
-use workflow_bridge::tools::replay::run::{Fate, HOLD, Job, Tally};
+use workflow_bridge::tools::replay::reading::HOLD;
+use workflow_bridge::tools::replay::run::{Fate, Job, Tally};
 
 /// Put dead letters back on their path
 ///
@@ -60,15 +61,14 @@ impl Replay {
     pub async fn run(self) -> Result<i32> {
         let place = self.place.find().await?;
         let (stop, code) = stop_in_order()?;
-        let kinds = [
-            (DeadQueue::Messages, self.dead_letters),
-            (DeadQueue::Results, self.results),
-        ];
         let mut limit = self.limit;
         let mut failed = false;
-        for (kind, _) in kinds.into_iter().filter(|(_, wanted)| *wanted) {
-            if stop.load(Ordering::Relaxed) {
-                break;
+        for (kind, wanted) in [
+            (DeadQueue::Messages, self.dead_letters),
+            (DeadQueue::Results, self.results),
+        ] {
+            if !wanted || stop.load(Ordering::Relaxed) {
+                continue;
             }
             failed |= self.one(&place, kind, &mut limit, &stop).await?.failed();
         }
@@ -88,19 +88,11 @@ impl Replay {
         let began = Instant::now();
         let queues = place.queues(kind)?;
         let depth = queues.depth().await;
-        let doing = format!(
-            "{} dead letters of {} at {}",
-            if self.dry_run { "reading" } else { "replaying" },
-            kind.name(),
-            place.name
-        );
+        let did = if self.dry_run { "reading" } else { "replaying" };
+        let (name, at) = (kind.name(), &place.name);
+        let doing = format!("{did} dead letters of {name} at {at}");
         // Lines for programs must not mix with a progress line.
-        let progress = if self.json {
-            Progress::silent()
-        } else {
-            Progress::shown()
-        };
-        let step = progress.step(&doing);
+        let step = Progress::unless(self.json).step(&doing);
         let job = Job {
             kind,
             choice: &self.choice,
@@ -108,8 +100,8 @@ impl Replay {
             stop,
         };
         let (mut rows, mut more, mut broken) = (Vec::new(), 0_u64, None);
-        let report = |tally: &Tally, what: Option<(&Record, &Dead, Fate)>| match what {
-            Some((_, dead, fate)) if self.json => {
+        let report = |tally: &Tally, what: Option<(&Dead, Fate)>| match what {
+            Some((dead, fate)) if self.json => {
                 let written = writeln!(std::io::stdout(), "{}", line(kind, dead, &fate));
                 if let Err(error) = written {
                     // A closed pipe: stop as after a signal.
@@ -117,8 +109,8 @@ impl Replay {
                     broken.get_or_insert(error);
                 }
             }
-            Some((_, _, Fate::Replayed)) => {}
-            Some((_, dead, fate)) if self.dry_run || rows.len() < MOST_PROBLEMS => {
+            Some((_, Fate::Replayed)) => {}
+            Some((dead, fate)) if self.dry_run || rows.len() < MOST_PROBLEMS => {
                 rows.push(Row::new(dead, &fate));
             }
             Some(_) => more += 1,
@@ -152,13 +144,11 @@ impl Replay {
             (false, 0) => Style::bold,
             (false, _) => Style::good,
         };
-        for (index, text) in summary(kind, self.dry_run, &tally).into_iter().enumerate() {
-            if index == 0 {
-                let took = style.dim(seconds(began.elapsed()));
-                writeln!(out, "{}  {took}", colour(style, text))?;
-            } else {
-                writeln!(out, "{text}")?;
-            }
+        let (headline, hints) = summary(kind, self.dry_run, &tally);
+        let took = style.dim(seconds(began.elapsed()));
+        writeln!(out, "{}  {took}", colour(style, headline))?;
+        for hint in hints {
+            writeln!(out, "  {hint}")?;
         }
         if let Some(held) = depth.map(|depth| depth.held).filter(|held| *held > 0) {
             writeln!(

@@ -106,6 +106,11 @@ impl Reason {
         }
     }
 
+    /// The reason of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// The reason for a letter after this fault of the target.
     pub fn of(fault: &Fault) -> Self {
         match fault.kind {

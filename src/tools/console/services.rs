@@ -4,13 +4,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_sdk_sfn::Client;
-use aws_sdk_sqs::types::QueueAttributeName as Name;
 use tokio::sync::Mutex;
 
 use super::alarms::{self, Alarm};
 use super::cloudwatch::CloudWatch;
 use super::source::{DeadLetter, Depth, History, Queues, Services};
 use crate::adapters::aws::fault::fault;
+use crate::adapters::aws::sqs::SqsQueue;
 use crate::clock::now_ms;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
@@ -19,7 +19,7 @@ use crate::tools::execution::history as events;
 use crate::tools::letters::DeadQueue;
 use crate::tools::place::Place;
 use crate::tools::replay::choice::Choice;
-use crate::tools::replay::look::{Limits, look};
+use crate::tools::replay::reading::{Limits, look};
 use crate::tools::replay::run::{Job, Tally};
 use crate::tools::trace::gather::{Question, gather};
 use crate::tools::trace::history::History as Executions;
@@ -102,35 +102,19 @@ impl StackServices {
         Ok(gather(&question, sources.all()).await)
     }
 
-    async fn depth(&self, url: &str) -> Result<[u64; 3], Fault> {
-        let names = [
-            Name::ApproximateNumberOfMessages,
-            Name::ApproximateNumberOfMessagesNotVisible,
-            Name::ApproximateNumberOfMessagesDelayed,
-        ];
-        let call = aws_sdk_sqs::Client::new(&self.place.config).get_queue_attributes();
-        let call = call.set_attribute_names(Some(names.to_vec()));
-        let output = call.queue_url(url).send().await.map_err(|e| fault(&e))?;
-        let attributes = output.attributes.unwrap_or_default();
-        let number = |name| attributes.get(&name).and_then(|n| n.parse().ok());
-        Ok(names.map(|name| number(name).unwrap_or(0)))
-    }
-
     async fn depths(&self) -> Result<Vec<Depth>, Fault> {
         let mut depths = Vec::new();
         for (name, about, url, page) in QUEUES {
             let Some(url) = self.place.outputs.get(url) else {
                 continue;
             };
-            let [visible, held, delayed] = self.depth(url).await?;
+            let queue = SqsQueue::new(&self.place.config, url.clone());
             let page = self.place.outputs.get(page);
             let page = page.filter(|_| self.place.local.is_none());
             depths.push(Depth {
                 name,
                 about,
-                visible,
-                held,
-                delayed,
+                now: queue.depth().await?,
                 age: None,
                 page: page.cloned(),
             });
@@ -140,7 +124,7 @@ impl StackServices {
 
     /// Adds the ages of the queues that have messages.
     async fn add_ages(&self, depths: &mut [Depth]) -> Result<(), Fault> {
-        let filled = depths.iter_mut().filter(|depth| depth.total() > 0);
+        let filled = depths.iter_mut().filter(|depth| depth.now.total() > 0);
         let mut filled: Vec<_> = filled.collect();
         if filled.is_empty() {
             return Ok(());
@@ -168,7 +152,7 @@ impl StackServices {
         if self.place.local.is_some() {
             let visible = |queue: &str| {
                 let depth = depths.iter().find(|one| self.queue(one.name) == queue);
-                depth.map(|depth| depth.visible)
+                depth.map(|depth| depth.now.visible)
             };
             alarms::evaluate(&mut alarms, visible);
         }
@@ -218,7 +202,8 @@ impl StackServices {
             read: expected,
             within: LOOK_WITHIN,
         };
-        let (found, all) = look(queues, queue, |dead| choice.takes(dead), limits).await?;
+        let wanted = |dead: &_| choice.takes(dead);
+        let (found, all) = look(&queues.looking(), queue, wanted, limits).await?;
         let found = found.into_iter().map(|dead| DeadLetter { queue, dead });
         let mut found: Vec<_> = found.collect();
         found.sort_by_key(|letter| std::cmp::Reverse(letter.dead.at_ms));

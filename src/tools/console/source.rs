@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use super::alarms::Alarm;
 use super::gaps::Gaps;
 use super::model::{Delivery, Filter, Listed, Row};
+use crate::adapters::aws::sqs;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Answer, Verdict};
 use crate::tools::execution::Event;
@@ -62,25 +63,16 @@ pub trait Messages: Send + Sync {
     fn claimed<'a>(&'a self, text: &'a str) -> Answer<'a, Option<String>>;
 }
 
-/// A queue with its depth, by SQS's approximation.
+/// A queue with its depth.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
     pub name: &'static str,
     pub about: &'static str,
-    pub visible: u64,
-    /// Received, and neither deleted nor visible again.
-    pub held: u64,
-    pub delayed: u64,
+    pub now: sqs::Depth,
     /// Of its oldest message, in ms; none for an empty queue, or where it is unknown.
     pub age: Option<i64>,
     /// A page of AWS's console.
     pub page: Option<String>,
-}
-
-impl Depth {
-    pub fn total(&self) -> u64 {
-        self.visible + self.held + self.delayed
-    }
 }
 
 /// The queues, and the alarms of the stack.

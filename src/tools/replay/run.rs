@@ -2,35 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use anyhow::Result;
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::choice::Choice;
+use super::reading::{Queues, Reading};
 use crate::tools::letters::{Dead, DeadQueue, Identity, Record};
-
-/// Visibility time-out of held records, renewed after half of it. A killed run hides its records for no longer than this.
-pub const HOLD: Duration = Duration::from_secs(600);
 
 /// Long polls without a new record before the queue counts as read to its end. One poll may miss records of a busy server.
 const EMPTY_RECEIVES: u32 = 3;
-
-/// A dead-letter queue, and the queue to replay into.
-pub trait Queues {
-    /// Up to ten records, hidden from other readers for [`HOLD`]; waits a moment for the first.
-    fn receive(&self) -> impl Future<Output = Result<Vec<Record>>> + Send;
-
-    /// Sends up to ten bodies back; one result for each.
-    fn send(&self, bodies: &[&str]) -> impl Future<Output = Vec<Result<(), String>>> + Send;
-
-    /// Deletes up to ten received records; one result for each.
-    fn delete(&self, receipts: &[&str]) -> impl Future<Output = Vec<Result<(), String>>> + Send;
-
-    /// Shows received records again after `time`. After a failure they show again by themselves.
-    fn hide(&self, receipts: &[&str], time: Duration) -> impl Future<Output = ()> + Send;
-}
 
 /// The outcome of one record; as JSON, `outcome` and, where it has one, `error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -84,12 +64,6 @@ pub struct Job<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// The state of a record seen by the run.
-enum Seen {
-    Held { receipt: String },
-    Gone,
-}
-
 impl Job<'_> {
     /// Goes once through the queue. `limit` counts down with each match. `report` gets every record except those that do not
     /// match, and the count so far.
@@ -97,63 +71,44 @@ impl Job<'_> {
         &self,
         queues: &impl Queues,
         limit: &mut Option<u64>,
-        mut report: impl FnMut(&Tally, Option<(&Record, &Dead, Fate)>),
+        mut report: impl FnMut(&Tally, Option<(&Dead, Fate)>),
     ) -> Tally {
         let mut tally = Tally::default();
-        let mut seen: HashMap<String, Seen> = HashMap::new();
+        let mut reading = Reading::new(queues, EMPTY_RECEIVES);
         let mut sent_back: HashMap<Identity, i64> = HashMap::new();
-        let mut renewed = Instant::now();
-        let mut empty = 0;
-        while empty < EMPTY_RECEIVES && tally.broke_off.is_none() {
+        while tally.broke_off.is_none() {
             tally.stopped = self.stop.load(Ordering::Relaxed);
             tally.limit_reached = *limit == Some(0);
             if tally.stopped || tally.limit_reached {
                 break;
             }
-            if renewed.elapsed() > HOLD / 2 {
-                renewed = Instant::now();
-                queues.hide(&held(&seen), HOLD).await;
-            }
-            let records = match queues.receive().await {
-                Ok(records) => records,
+            let records = match reading.next().await {
+                Ok(Some(records)) => records,
+                Ok(None) => break,
                 Err(error) => {
                     tally.broke_off = Some(format!("{error:#}"));
                     break;
                 }
             };
-            empty += 1;
             let mut chosen = Vec::new();
             for record in records {
-                match seen.get_mut(&record.message_id) {
-                    // SQS may deliver a record twice, in which case the newer receipt counts, and even a deleted one.
-                    Some(Seen::Held { receipt }) => *receipt = record.receipt,
-                    Some(Seen::Gone) => drop(queues.delete(&[&record.receipt]).await),
+                tally.found += 1;
+                let dead = Dead::read(self.kind, &record);
+                match self.why_not(&record, &dead, &sent_back, *limit, &mut tally) {
                     None => {
-                        empty = 0;
-                        tally.found += 1;
-                        let receipt = record.receipt.clone();
-                        seen.insert(record.message_id.clone(), Seen::Held { receipt });
-                        let dead = Dead::read(self.kind, &record);
-                        match self.why_not(&record, &dead, &sent_back, *limit, &mut tally) {
-                            None => {
-                                *limit = limit.map(|left| left - 1);
-                                if let Some(identity) = dead.identity(self.kind) {
-                                    sent_back.entry(identity).or_insert(record.received_ms);
-                                }
-                                chosen.push((record, dead));
-                            }
-                            Some(Some(fate)) => report(&tally, Some((&record, &dead, fate))),
-                            Some(None) => {}
+                        *limit = limit.map(|left| left - 1);
+                        if let Some(identity) = dead.identity(self.kind) {
+                            sent_back.entry(identity).or_insert(record.received_ms);
                         }
+                        chosen.push((record, dead));
                     }
+                    Some(Some(fate)) => report(&tally, Some((&dead, fate))),
+                    Some(None) => {}
                 }
             }
             let fates = self.put_back(queues, &chosen).await;
-            let failed = fates
-                .iter()
-                .filter(|fate| matches!(fate, Fate::NotSent(_)))
-                .count();
-            if failed > 0 && failed == fates.len() {
+            let not_sent = |fate: &Fate| matches!(fate, Fate::NotSent(_));
+            if !fates.is_empty() && fates.iter().all(not_sent) {
                 // Further batches would fail as well.
                 tally.broke_off = Some("no letter of the last batch could be put back".to_owned());
             }
@@ -168,13 +123,13 @@ impl Job<'_> {
                     _ => tally.replayed += 1,
                 }
                 if fate == Fate::Replayed {
-                    seen.insert(record.message_id.clone(), Seen::Gone);
+                    reading.is_gone(record.message_id);
                 }
-                report(&tally, Some((&record, &dead, fate)));
+                report(&tally, Some((&dead, fate)));
             }
             report(&tally, None);
         }
-        queues.hide(&held(&seen), Duration::ZERO).await;
+        reading.release().await;
         tally
     }
 
@@ -227,17 +182,12 @@ impl Job<'_> {
         if chosen.is_empty() {
             return Vec::new();
         }
-        let bodies: Vec<_> = chosen
-            .iter()
-            .map(|(_, dead)| dead.send.as_ref().map_or("", |payload| &payload.0))
-            .collect();
-        let sent = queues.send(&bodies).await;
-        let receipts: Vec<_> = chosen
-            .iter()
-            .zip(&sent)
-            .filter(|(_, sent)| sent.is_ok())
-            .map(|((record, _), _)| record.receipt.as_str())
-            .collect();
+        let payloads = chosen.iter().map(|(_, dead)| dead.send.as_ref());
+        let bodies = payloads.map(|payload| payload.map_or("", |payload| &payload.0));
+        let sent = queues.send(&bodies.collect::<Vec<_>>()).await;
+        let taken = chosen.iter().zip(&sent).filter(|(_, sent)| sent.is_ok());
+        let receipts = taken.map(|((record, _), _)| record.receipt.as_str());
+        let receipts: Vec<_> = receipts.collect();
         let mut deleted = queues.delete(&receipts).await.into_iter();
         let fate = |sent| match sent {
             Err(error) => Fate::NotSent(error),
@@ -248,15 +198,6 @@ impl Job<'_> {
         };
         sent.into_iter().map(fate).collect()
     }
-}
-
-fn held(seen: &HashMap<String, Seen>) -> Vec<&str> {
-    seen.values()
-        .filter_map(|seen| match seen {
-            Seen::Held { receipt } => Some(receipt.as_str()),
-            Seen::Gone => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

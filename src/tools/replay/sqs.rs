@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use crate::adapters::aws::fault::fault;
+use crate::adapters::aws::sqs::{Depth, SqsQueue};
 use anyhow::{Context, Result, anyhow};
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
-    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
     SendMessageBatchRequestEntry,
 };
-use aws_smithy_types::retry::ProvideErrorKind;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 
-use super::run::{HOLD, Queues};
+use super::reading::{HOLD, Queues};
 use crate::tools::letters::Record;
 
 /// SQS's limit of entries in a batch, and of messages in a receive.
@@ -41,17 +40,10 @@ const RECEIVED: MessageSystemAttributeName =
 /// A dead-letter queue, and the queue to replay into.
 pub struct Sqs {
     client: Client,
+    config: SdkConfig,
     from: String,
     to: String,
     hold: Duration,
-}
-
-/// A queue's depth, by SQS's approximation.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Depth {
-    pub visible: u64,
-    /// In flight: received, and neither deleted nor visible again.
-    pub held: u64,
 }
 
 impl Sqs {
@@ -59,83 +51,62 @@ impl Sqs {
     pub fn new(config: &SdkConfig, from: String, to: String) -> Self {
         Self {
             client: Client::new(config),
+            config: config.clone(),
             from,
             to,
             hold: HOLD,
         }
     }
 
-    /// The same queue for reading only, with this visibility time-out.
-    pub fn looking(self, hold: Duration) -> Self {
+    /// The same queue for reading only: a killed process hides its letters for a minute.
+    pub fn looking(self) -> Self {
+        let hold = Duration::from_secs(60);
         Self { hold, ..self }
     }
 
     /// The depth; `None` on an error, since a missing permission for it must not fail the replay.
     pub async fn depth(&self) -> Option<Depth> {
-        use QueueAttributeName as Name;
-        let (visible, held) = (
-            Name::ApproximateNumberOfMessages,
-            Name::ApproximateNumberOfMessagesNotVisible,
-        );
-        let call = self.client.get_queue_attributes().queue_url(&self.from);
-        let call = call
-            .attribute_names(visible.clone())
-            .attribute_names(held.clone());
-        let output = call.send().await.ok()?;
-        let number = |name| output.attributes()?.get(&name)?.parse().ok();
-        Some(Depth {
-            visible: number(visible)?,
-            held: number(held)?,
-        })
+        let queue = SqsQueue::new(&self.config, self.from.clone());
+        queue.depth().await.ok()
     }
+}
+
+/// The ids and the items of a batch's entries: their positions.
+fn numbered<'a>(items: &'a [&'a str]) -> impl Iterator<Item = (String, &'a str)> {
+    let items = items.iter().enumerate();
+    items.map(|(index, item)| (index.to_string(), *item))
 }
 
 impl Queues for Sqs {
     async fn receive(&self) -> Result<Vec<Record>> {
-        let call = self
-            .client
-            .receive_message()
-            .queue_url(&self.from)
+        let call = self.client.receive_message().queue_url(&self.from);
+        let call = call
             .max_number_of_messages(BATCH as i32)
-            .visibility_timeout(i32::try_from(self.hold.as_secs()).unwrap_or(i32::MAX))
+            .visibility_timeout(seconds(self.hold))
             .wait_time_seconds(WAIT)
             .set_message_system_attribute_names(Some(vec![SENT, RECEIVED]))
             .set_message_attribute_names(Some(UNDELIVERED.map(Into::into).into()));
-        let output = call.send().await.map_err(|error| anyhow!(reason(&error)));
+        let output = call.send().await.map_err(|e| anyhow!(fault(&e)));
         let output = output.with_context(|| format!("cannot receive from `{}`", self.from))?;
-        Ok(output
-            .messages
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(record)
-            .collect())
+        let messages = output.messages.into_iter().flatten();
+        Ok(messages.filter_map(record).collect())
     }
 
     async fn send(&self, bodies: &[&str]) -> Vec<Result<(), String>> {
         let mut results = Vec::with_capacity(bodies.len());
         for group in by_size(bodies) {
-            let entries = group.iter().enumerate().map(|(index, body)| {
-                SendMessageBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .message_body(*body)
-                    .build()
-                    .map_err(|error| error.to_string())
+            let entries = numbered(group).filter_map(|(id, body)| {
+                let entry = SendMessageBatchRequestEntry::builder().id(id);
+                entry.message_body(body).build().ok()
             });
-            let entries = match entries.collect::<Result<Vec<_>, _>>() {
-                Ok(entries) => entries,
-                Err(error) => {
-                    results.extend(vec![Err(error); group.len()]);
-                    continue;
-                }
-            };
             let call = self.client.send_message_batch().queue_url(&self.to);
-            let output = call.set_entries(Some(entries)).send().await;
-            results.extend(match output {
+            let call = call.set_entries(Some(entries.collect()));
+            results.extend(match call.send().await {
                 Ok(output) => {
                     let taken = output.successful().iter().map(|entry| entry.id());
                     each(group.len(), &taken.collect::<Vec<_>>(), output.failed())
                 }
-                Err(error) => vec![Err(reason(&error)); group.len()],
+                Err(error) => vec![Err(fault(&error).to_string()); group.len()],
             });
         }
         results
@@ -145,12 +116,9 @@ impl Queues for Sqs {
         if receipts.is_empty() {
             return Vec::new();
         }
-        let entries = receipts.iter().enumerate().filter_map(|(index, receipt)| {
-            DeleteMessageBatchRequestEntry::builder()
-                .id(index.to_string())
-                .receipt_handle(*receipt)
-                .build()
-                .ok()
+        let entries = numbered(receipts).filter_map(|(id, receipt)| {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(id);
+            entry.receipt_handle(receipt).build().ok()
         });
         let call = self.client.delete_message_batch().queue_url(&self.from);
         match call.set_entries(Some(entries.collect())).send().await {
@@ -158,32 +126,29 @@ impl Queues for Sqs {
                 let taken = output.successful().iter().map(|entry| entry.id());
                 each(receipts.len(), &taken.collect::<Vec<_>>(), output.failed())
             }
-            Err(error) => vec![Err(reason(&error)); receipts.len()],
+            Err(error) => vec![Err(fault(&error).to_string()); receipts.len()],
         }
     }
 
     async fn hide(&self, receipts: &[&str], time: Duration) {
-        let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
         let calls = receipts.chunks(BATCH).map(|chunk| {
-            let entries = chunk.iter().enumerate().filter_map(|(index, receipt)| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(*receipt)
-                    .visibility_timeout(seconds)
-                    .build()
-                    .ok()
+            let entries = numbered(chunk).filter_map(|(id, receipt)| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(id);
+                let entry = entry.receipt_handle(receipt);
+                entry.visibility_timeout(seconds(time)).build().ok()
             });
             let call = self.client.change_message_visibility_batch();
-            call.queue_url(&self.from)
-                .set_entries(Some(entries.collect()))
-                .send()
+            let call = call.queue_url(&self.from);
+            call.set_entries(Some(entries.collect())).send()
         });
         let calls: Vec<_> = calls.collect();
-        iter(calls)
-            .buffer_unordered(AT_ONCE)
-            .for_each(|_| async {})
-            .await;
+        let calls = iter(calls).buffer_unordered(AT_ONCE);
+        calls.for_each(|_| async {}).await;
     }
+}
+
+fn seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
 }
 
 /// One result for each of `count` entries, whose ids are their positions. An entry missing in the answer has failed.
@@ -234,16 +199,6 @@ fn record(message: Message) -> Option<Record> {
     })
 }
 
-/// The error for people, without the request's content.
-fn reason<E>(
-    error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
-) -> String
-where
-    E: ProvideErrorMetadata + ProvideErrorKind,
-{
-    fault(error).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,15 +219,10 @@ mod tests {
 
     #[test]
     fn an_entry_missing_in_the_answer_has_failed() {
-        let failed = BatchResultErrorEntry::builder()
-            .id("1")
-            .code("InternalError")
-            .sender_fault(false)
-            .build()
-            .unwrap();
-        let results = each(3, &["0"], &[failed]);
-        assert_eq!(results[0], Ok(()));
-        assert_eq!(results[1], Err("InternalError".to_owned()));
+        let failed = BatchResultErrorEntry::builder().id("1");
+        let failed = failed.code("InternalError").sender_fault(false).build();
+        let results = each(3, &["0"], &[failed.unwrap()]);
+        assert_eq!(results[..2], [Ok(()), Err("InternalError".to_owned())]);
         assert!(results[2].is_err());
     }
 }

@@ -152,7 +152,7 @@ fn event(line: &Line) -> Option<Event> {
             }
         }
         (Part::Redrive, _, Some("waits")) => What::Waits { error },
-        (Part::Redrive, _, Some(outcome)) if is_reason(outcome) => dead(outcome),
+        (Part::Redrive, _, Some(outcome)) if Reason::named(outcome).is_some() => dead(outcome),
         (Part::Redrive, _, Some(outcome)) => What::Redriven {
             outcome: outcome.to_owned(),
         },
@@ -200,10 +200,6 @@ fn status(line: &Line) -> Option<String> {
         name.push(c.to_ascii_uppercase());
     }
     Some(name)
-}
-
-fn is_reason(outcome: &str) -> bool {
-    Reason::ALL.iter().any(|reason| reason.name() == outcome)
 }
 
 /// Parses `uppercase=started audit=parked`.
@@ -284,7 +280,9 @@ fn head(known: &Known, lines: &[&Line], events: &[Event]) -> Head {
         cache: text("message.cache").or_else(|| origin.map(|origin| origin.cache.clone())),
         topic: text("message.topic").or_else(|| origin.map(|origin| origin.topic.clone())),
         number: number.or_else(|| origin.map(|origin| origin.number)),
-        token_id: origin.and_then(|origin| origin.token_id.clone()),
+        token_id: origin
+            .and_then(|origin| origin.token_id.clone())
+            .filter(|id| !id.is_empty()),
         id,
         published_at,
         came_in_at: came_in(events),

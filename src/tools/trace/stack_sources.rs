@@ -17,7 +17,7 @@ use crate::adapters::aws::sqs::SqsQueue;
 use crate::domain::fault::Fault;
 use crate::domain::ports::Answer;
 use crate::tools::letters::{Dead, DeadQueue};
-use crate::tools::replay::look::{Limits, look};
+use crate::tools::replay::reading::{Limits, look};
 use crate::tools::replay::sqs::Sqs;
 
 /// Limits of reading a queue.
@@ -106,7 +106,7 @@ impl Letters for StackSources {
                 DeadQueue::Results => "CompletionsDeadLetterQueueUrl",
             })?;
             let queues = Sqs::new(&self.config, url, String::new());
-            let (letters, all) = look(queues, queue, wanted, LOOK).await?;
+            let (letters, all) = look(&queues.looking(), queue, wanted, LOOK).await?;
             Ok(Found { letters, all })
         })
     }
@@ -114,7 +114,10 @@ impl Letters for StackSources {
     fn parked(&self) -> Answer<'_, u64> {
         Box::pin(async move {
             let url = self.queue("ParkedQueueUrl")?;
-            SqsQueue::new(&self.config, url).kept().await
+            SqsQueue::new(&self.config, url)
+                .depth()
+                .await
+                .map(|depth| depth.total())
         })
     }
 }

@@ -17,13 +17,12 @@ const DETAIL_LINES: usize = 3;
 /// The narrowest terminal for a table.
 const NARROWEST: usize = 60;
 
-/// One record in a table.
+/// One record in a table: times sort first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     at_ms: i64,
-    route: String,
-    reason: &'static str,
-    attempts: String,
+    /// Route, reason and attempts.
+    cells: [String; 3],
     subject: String,
     id: String,
     detail: String,
@@ -31,7 +30,6 @@ pub struct Row {
 
 impl Row {
     pub fn new(dead: &Dead, fate: &Fate) -> Self {
-        let none = || "-".to_owned();
         let shown = |text: &str| preview(text, usize::MAX);
         let detail = match fate {
             Fate::NotSent(error) => format!("not sent: {error}"),
@@ -39,22 +37,23 @@ impl Row {
             Fate::CameBack => format!("came back: {}", dead.detail),
             _ => dead.detail.clone(),
         };
-        let subject = dead.subject.as_deref().map(|subject| {
-            // The part of an ARN that differs between executions.
-            let name = subject.split_once(":execution:").map(|(_, name)| name);
-            shown(name.unwrap_or(subject))
-        });
         let reason = match (fate, dead.reason) {
             (_, Some(reason)) => reason.name(),
             (Fate::NoLetter, None) => "no letter",
             (_, None) => "-",
         };
+        let attempts = dead.attempts.map_or("-".to_owned(), |n| n.to_string());
+        let subject = dead.subject.as_deref().unwrap_or("-");
+        // The part of an ARN that differs between executions.
+        let (_, subject) = subject.split_once(":execution:").unwrap_or(("", subject));
         Self {
             at_ms: dead.at_ms,
-            route: dead.route.as_deref().map_or_else(none, shown),
-            reason,
-            attempts: dead.attempts.map_or_else(none, |n| n.to_string()),
-            subject: subject.unwrap_or_else(none),
+            cells: [
+                shown(dead.route.as_deref().unwrap_or("-")),
+                reason.to_owned(),
+                attempts,
+            ],
+            subject: shown(subject),
             id: shown(&dead.id),
             detail: shown(&detail),
         }
@@ -65,32 +64,30 @@ impl Row {
 pub fn table(kind: DeadQueue, mut rows: Vec<Row>, width: Option<usize>, style: Style) -> String {
     rows.sort();
     let width = width.map_or(usize::MAX, |width| width.max(NARROWEST));
-    let longest = |head: &str, of: fn(&Row) -> &str| {
-        let lengths = rows.iter().map(|row| of(row).chars().count());
-        lengths.max().unwrap_or_default().max(head.len())
+    let heads = ["route", "reason", "tries"].map(str::to_owned);
+    let mut widths = heads.each_ref().map(String::len);
+    for (n, cell) in rows.iter().flat_map(|row| row.cells.iter().enumerate()) {
+        widths[n] = widths[n].max(cell.chars().count());
+    }
+    let [one, two, three] = widths;
+    let line = |time: &str, [route, reason, tries]: &[String; 3]| {
+        format!("{time:<20}  {route:<one$}  {reason:<two$}  {tries:>three$}  ")
     };
-    let route = longest("route", |row| &row.route);
-    let reason = longest("reason", |row| row.reason);
-    let tries = longest("tries", |row| &row.attempts);
-    let line = |time: &str, r: &str, why: &str, n: &str, what: &str| {
-        format!("{time:<20}  {r:<route$}  {why:<reason$}  {n:>tries$}  {what}")
-    };
-    let mut text = String::new();
     let what = match kind {
         DeadQueue::Messages => "message",
         DeadQueue::Results => "execution",
     };
-    let head = line("last try", "route", "reason", "tries", what);
-    let _ = writeln!(text, "{}", style.dim(head));
+    let mut text = style.dim(line("last try", &heads) + what) + "\n";
     for row in rows {
-        let start = line(&time(row.at_ms), &row.route, row.reason, &row.attempts, "");
+        let start = line(&time(row.at_ms), &row.cells);
         let room = width.saturating_sub(start.chars().count());
         let _ = writeln!(text, "{start}{}", cut_front(&row.subject, room));
         let beside = width.saturating_sub(4 + row.id.chars().count());
+        let id = style.dim(&row.id);
         if row.detail.chars().count() <= beside {
-            let _ = writeln!(text, "  {}  {}", style.dim(&row.id), row.detail);
+            let _ = writeln!(text, "  {id}  {}", row.detail);
         } else {
-            let _ = writeln!(text, "  {}", style.dim(&row.id));
+            let _ = writeln!(text, "  {id}");
             for part in wrap(&row.detail, width.saturating_sub(4)) {
                 let _ = writeln!(text, "    {part}");
             }
@@ -101,15 +98,19 @@ pub fn table(kind: DeadQueue, mut rows: Vec<Row>, width: Option<usize>, style: S
 
 /// A record for programs.
 pub fn line(kind: DeadQueue, dead: &Dead, fate: &Fate) -> Value {
-    let mut line = json!(fate);
-    line["queue"] = json!(kind.name());
-    line["id"] = json!(dead.id);
-    line["route"] = json!(dead.route);
-    line["reason"] = json!(dead.reason);
-    line["detail"] = json!(dead.detail);
-    line["attempts"] = json!(dead.attempts);
-    line["last_at"] = json!(dead.at_ms);
-    line["subject"] = json!(dead.subject);
+    let mut line = json!({
+        "queue": kind.name(),
+        "id": dead.id,
+        "route": dead.route,
+        "reason": dead.reason,
+        "detail": dead.detail,
+        "attempts": dead.attempts,
+        "last_at": dead.at_ms,
+        "subject": dead.subject,
+    });
+    if let (Value::Object(line), Value::Object(fate)) = (&mut line, json!(fate)) {
+        line.extend(fate);
+    }
     line
 }
 
@@ -121,113 +122,90 @@ pub fn counts(kind: DeadQueue, dry_run: bool, tally: &Tally) -> Value {
     counts
 }
 
-/// The counts for people, with remedies, one line each.
-pub fn summary(kind: DeadQueue, dry_run: bool, tally: &Tally) -> Vec<String> {
-    let mut lines = vec![headline(kind, dry_run, tally)];
-    let mut hint = |text: String| lines.push(format!("  {text}"));
-    if let Some(why) = &tally.broke_off {
-        hint(format!("ended early: {why}"));
-    }
+/// The counts for people, and remedies.
+pub fn summary(kind: DeadQueue, dry_run: bool, tally: &Tally) -> (String, Vec<String>) {
+    let ended = tally.broke_off.iter();
+    let mut hints: Vec<_> = ended.map(|why| format!("ended early: {why}")).collect();
     if tally.stopped {
-        hint("interrupted; everything else stays as it is".to_owned());
+        hints.push("interrupted; everything else stays as it is".to_owned());
     }
     if tally.limit_reached {
-        hint("stopped at the limit; there may be more".to_owned());
+        hints.push("stopped at the limit; there may be more".to_owned());
     }
-    for (count, hints) in [
+    for (count, hint) in [
         (
-            tally.not_sent,
+            tally.not_sent.to_string(),
             "could not be put back and stay where they are",
         ),
         (
-            tally.not_deleted,
+            tally.not_deleted.to_string(),
             "put back, but still here too: another replay sends them again, which does no harm",
         ),
         (
-            tally.came_back,
+            tally.came_back.to_string(),
             "came back at once: fix the cause in the details before the next replay",
         ),
+        (
+            grouped(tally.no_letter),
+            "no letter: such a record matches no filter and stays until it is deleted",
+        ),
     ] {
-        if count > 0 {
-            hint(format!("{count} {hints}"));
+        if count != "0" {
+            hints.push(format!("{count} {hint}"));
         }
     }
-    if tally.no_letter > 0 {
-        hint(format!(
-            "{} no letter: such a record matches no filter and stays until it is deleted",
-            grouped(tally.no_letter)
-        ));
-    }
-    lines
+    (headline(kind, dry_run, tally), hints)
 }
 
 fn headline(kind: DeadQueue, dry_run: bool, tally: &Tally) -> String {
     let queue = kind.name();
+    let ended = tally.broke_off.is_some();
     if tally.found == 0 {
-        return match tally.broke_off {
-            Some(_) => format!("saw no dead letters of {queue}"),
-            None => format!("found no dead letters of {queue}"),
-        };
+        let did = if ended { "saw" } else { "found" };
+        return format!("{did} no dead letters of {queue}");
     }
     let did = if dry_run { "would replay" } else { "replayed" };
-    let all = !(tally.limit_reached || tally.stopped || tally.broke_off.is_some());
+    let all = !(tally.limit_reached || tally.stopped || ended);
     let of = if all { "of" } else { "of the first" };
-    let mut rest = Vec::new();
-    match tally.not_matching {
-        0 => {}
-        1 => rest.push("1 does not match".to_owned()),
-        n => rest.push(format!("{} do not match", grouped(n))),
-    }
-    for (count, what) in [
+    let unmatched = match tally.not_matching {
+        1 => "does not match",
+        _ => "do not match",
+    };
+    let rest = [
+        (tally.not_matching, unmatched),
         (tally.over_limit, "over the limit"),
         (tally.came_back, "came back"),
         (tally.no_letter, "no letter"),
         (tally.not_sent + tally.not_deleted, "failed"),
-    ] {
-        if count > 0 {
-            rest.push(format!("{} {what}", grouped(count)));
-        }
-    }
-    let rest = match rest.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", rest.join(", ")),
+    ];
+    let rest = rest.iter().filter(|(count, _)| *count > 0);
+    let rest = rest.map(|(count, what)| format!("{} {what}", grouped(*count)));
+    let rest = match rest.collect::<Vec<_>>().join(", ") {
+        rest if rest.is_empty() => rest,
+        rest => format!(" ({rest})"),
     };
-    let letters = if tally.found == 1 {
-        "letter"
-    } else {
-        "letters"
-    };
+    let plural = if tally.found == 1 { "" } else { "s" };
     let (replayed, found) = (grouped(tally.replayed), grouped(tally.found));
-    format!("{did} {replayed} {of} {found} dead {letters} of {queue}{rest}")
+    format!("{did} {replayed} {of} {found} dead letter{plural} of {queue}{rest}")
 }
 
 /// Thousands separated by commas: `12,345`.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
     }
-    text
 }
 
 /// The text in lines of at most `width`, [`DETAIL_LINES`] of them, with a mark for the rest.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.char_indices().nth(width).map(|(end, _)| end);
-        let Some(end) = end else {
-            lines.push(rest.to_owned());
-            break;
-        };
+    while let Some((end, _)) = rest.char_indices().nth(width) {
         if lines.len() + 1 == DETAIL_LINES {
             let shown: String = rest.chars().take(width.saturating_sub(1)).collect();
             lines.push(format!("{}…", shown.trim_end()));
-            break;
+            return lines;
         }
         // Breaks between words, unless that would leave most of the line empty: ARNs are long.
         let space = rest[..end].rfind(' ').filter(|space| *space > end / 3);
@@ -235,6 +213,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         lines.push(line.to_owned());
         rest = more.trim_start();
     }
+    lines.extend((!rest.is_empty()).then(|| rest.to_owned()));
     lines
 }
 
@@ -255,42 +234,41 @@ mod tests {
 
     use super::*;
 
-    fn dead(route: &str, reason: Reason, id: &str, at_ms: i64) -> Dead {
+    fn dead(route: &str, reason: Reason, at_ms: i64, subject: &str) -> Dead {
         Dead {
-            id: id.to_owned(),
+            id: "1".to_owned(),
             route: Some(route.to_owned()),
             reason: Some(reason),
             detail: "because".to_owned(),
             attempts: Some(3),
             at_ms,
-            subject: Some("demo/in#1".to_owned()),
+            subject: Some(subject.to_owned()),
             ..Dead::default()
         }
     }
 
     #[test]
     fn a_table_fits_the_terminal_and_shows_the_oldest_first() {
+        let topic = format!("demo/{}#42", "t".repeat(100));
         let mut long = dead(
             "uppercase",
             Reason::InputTooLarge,
-            &"0".repeat(32),
             1_769_850_001_999,
+            &topic,
         );
-        long.detail = "word ".repeat(40);
-        long.subject = Some(format!("demo/{}#42", "t".repeat(100)));
-        let mut first = dead("a", Reason::Refused, "1", 1_769_850_000_000);
+        (long.id, long.detail) = ("0".repeat(32), "word ".repeat(40));
+        let mut first = dead("a", Reason::Refused, 1_769_850_000_000, "demo/in#1");
         first.detail = "one\ntwo\x1b[2J".to_owned();
-        let row = |dead| Row::new(dead, &Fate::WouldReplay);
-        let rows = || [&long, &first].map(row).to_vec();
+        let table = |width| {
+            let rows = [&long, &first].map(|dead| Row::new(dead, &Fate::WouldReplay));
+            table(DeadQueue::Messages, rows.to_vec(), width, Style::plain())
+        };
         for width in [80, 120] {
-            let text = table(DeadQueue::Messages, rows(), Some(width), Style::plain());
-            assert!(
-                text.lines().all(|line| line.chars().count() <= width),
-                "{text}"
-            );
+            let text = table(Some(width));
             let lines: Vec<_> = text.lines().collect();
             assert!(
-                lines[1].starts_with("2026-01-31T09:00:00Z  a          refused "),
+                lines.iter().all(|line| line.chars().count() <= width)
+                    && lines[1].starts_with("2026-01-31T09:00:00Z  a          refused "),
                 "{text}"
             );
             assert_eq!(lines[2], "  1  one\\ntwo\\u{1b}[2J");
@@ -301,27 +279,25 @@ mod tests {
                 "{text}"
             );
         }
-        let narrow = table(DeadQueue::Messages, rows(), Some(1), Style::plain());
+        let narrow = table(Some(1));
         assert!(narrow.ends_with("…\n"), "{narrow}");
-        let whole = table(DeadQueue::Messages, rows(), None, Style::plain());
-        assert!(whole.contains(long.detail.trim()));
+        assert!(table(None).contains(long.detail.trim()));
     }
 
     #[test]
     fn a_row_names_the_execution_and_the_error() {
-        let mut letter = dead("r", Reason::Refused, "1", 0);
-        letter.subject = Some("arn:aws:states:us-east-1:1:execution:Upper:name".to_owned());
+        let arn = "arn:aws:states:us-east-1:1:execution:Upper:name";
+        let mut letter = dead("r", Reason::Refused, 0, arn);
         let row = Row::new(&letter, &Fate::NotSent("AccessDenied: no".to_owned()));
         assert_eq!(row.subject, "Upper:name");
         assert_eq!(row.detail, "not sent: AccessDenied: no");
         letter.reason = None;
-        assert_eq!(Row::new(&letter, &Fate::NoLetter).reason, "no letter");
-        assert_eq!(Row::new(&letter, &Fate::WouldReplay).reason, "-");
+        assert_eq!(Row::new(&letter, &Fate::NoLetter).cells[1], "no letter");
+        assert_eq!(Row::new(&letter, &Fate::WouldReplay).cells[1], "-");
     }
 
     #[test]
     fn the_summary_has_counts_and_remedies() {
-        let of = |tally: &Tally| summary(DeadQueue::Messages, false, tally).join("\n");
         let counted = |found, replayed| Tally {
             found,
             replayed,
@@ -337,12 +313,11 @@ mod tests {
                 "replayed 1,200 of 1,500 dead letters of messages (300 do not match)",
             ),
         ] {
-            assert_eq!(of(tally), line);
+            let expected = (line.to_owned(), Vec::new());
+            assert_eq!(summary(DeadQueue::Messages, false, tally), expected);
         }
-        assert!(
-            summary(DeadQueue::Results, true, &tally)[0]
-                .starts_with("would replay 1,200 of 1,500 dead letters of results")
-        );
+        let (line, _) = summary(DeadQueue::Results, true, &tally);
+        assert!(line.starts_with("would replay 1,200 of 1,500 dead letters of results"));
         let tally = Tally {
             found: 10,
             replayed: 5,
@@ -354,14 +329,17 @@ mod tests {
             limit_reached: true,
             ..Tally::default()
         };
-        let text = of(&tally);
-        assert!(text.starts_with("replayed 5 of the first 10 dead letters of messages (1 over the limit, 1 came back, 1 no letter, 2 failed)\n"), "{text}");
-        assert_eq!(text.lines().count(), 6, "{text}");
+        let (line, hints) = summary(DeadQueue::Messages, false, &tally);
+        assert_eq!(
+            line,
+            "replayed 5 of the first 10 dead letters of messages (1 over the limit, 1 came back, 1 no letter, 2 failed)"
+        );
+        assert_eq!(hints.len(), 5, "{hints:?}");
     }
 
     #[test]
     fn lines_for_programs_carry_no_payload() {
-        let mut letter = dead("r", Reason::Refused, "1", 5);
+        let mut letter = dead("r", Reason::Refused, 5, "demo/in#1");
         letter.send = Some(Payload("hush".to_owned()));
         let fate = Fate::NotSent("why".to_owned());
         let line = line(DeadQueue::Results, &letter, &fate);

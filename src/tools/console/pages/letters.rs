@@ -37,12 +37,9 @@ impl Wanted {
     fn choice(&self) -> Result<Choice, Problem> {
         let reasons = match self.reason.as_str() {
             "" => Vec::new(),
-            name => {
-                let found = Reason::ALL.into_iter().find(|reason| reason.name() == name);
-                vec![found.ok_or_else(|| {
-                    Problem::bad_request(format!("expected a reason, found `{name}`"))
-                })?]
-            }
+            name => vec![Reason::named(name).ok_or_else(|| {
+                Problem::bad_request(format!("expected a reason, found `{name}`"))
+            })?],
         };
         let list = |text: &str| match text.trim() {
             "" => Vec::new(),

@@ -60,8 +60,8 @@ fn depths(depths: &[Depth]) -> Markup {
                 @for depth in depths {
                     tr {
                         th scope="row" { @match &depth.page { Some(page) => a href=(page) rel="noreferrer" { (depth.name) }, None => (depth.name) } }
-                        td.number { (depth.visible) } td.number { (depth.held) } td.number { (depth.delayed) }
-                        td.number { @match depth.age { Some(age) => (span(age)), None if depth.total() > 0 => "not known yet", None => "" } }
+                        td.number { (depth.now.visible) } td.number { (depth.now.held) } td.number { (depth.now.delayed) }
+                        td.number { @match depth.age { Some(age) => (span(age)), None if depth.now.total() > 0 => "not known yet", None => "" } }
                         td.dim { (depth.about) }
                     }
                 }

@@ -7,6 +7,7 @@ use aws_sdk_cloudwatch::types::{ComparisonOperator, MetricAlarm, StateValue, Sta
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
+use crate::adapters::aws::sqs;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::inbound::routes::tests::routes;
@@ -308,7 +309,10 @@ impl Services for Fake {
         let depth = Depth {
             name: "parked",
             about: "waiting",
-            visible: 3,
+            now: sqs::Depth {
+                visible: 3,
+                ..Default::default()
+            },
             age: Some(61_000),
             ..Depth::default()
         };

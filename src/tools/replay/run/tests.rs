@@ -5,6 +5,7 @@ use serde_json::json;
 use self::fake::Fake;
 use super::*;
 use crate::tools::letters::tests::letter;
+use crate::tools::replay::reading::HOLD;
 
 fn message(id: usize, route: &str) -> String {
     letter(&format!("id{id}."), Some(route), ("message", json!({})))
@@ -35,9 +36,7 @@ async fn run_of(
         dry_run,
         stop: &stop,
     };
-    let report = |_: &Tally, what: Option<(&Record, &Dead, Fate)>| {
-        fates.extend(what.map(|(_, _, fate)| fate))
-    };
+    let report = |_: &Tally, what: Option<(&Dead, Fate)>| fates.extend(what.map(|(_, fate)| fate));
     let tally = job.run(queues, &mut limit, report).await;
     (tally, fates)
 }
@@ -228,7 +227,7 @@ async fn a_signal_ends_the_run_after_the_batch_in_hand() {
         dry_run: false,
         stop: &stop,
     };
-    let report = |_: &Tally, _: Option<(&Record, &Dead, Fate)>| stop.store(true, Ordering::Relaxed);
+    let report = |_: &Tally, _: Option<(&Dead, Fate)>| stop.store(true, Ordering::Relaxed);
     let tally = job.run(&queues, &mut None, report).await;
     assert_eq!((tally.found, tally.replayed, tally.stopped), (10, 8, true));
     assert_eq!(queues.left(), (17, true));

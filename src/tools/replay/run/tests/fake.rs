@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use super::super::{Queues, Record};
+use crate::tools::letters::Record;
+use crate::tools::replay::reading::Queues;
 
 /// Two queues in memory. A received record is hidden until it is shown again.
 #[derive(Default)]
