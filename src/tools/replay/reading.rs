@@ -20,11 +20,11 @@ pub trait Queues {
     /// Up to ten records, hidden from other readers for [`HOLD`]; waits a moment for the first.
     fn receive(&self) -> impl Future<Output = Result<Vec<Record>>> + Send;
 
-    /// Sends up to ten bodies back; one result for each.
-    fn send(&self, bodies: &[&str]) -> impl Future<Output = Vec<Result<(), String>>> + Send;
+    /// Sends a body back.
+    fn send(&self, body: &str) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Deletes up to ten received records; one result for each.
-    fn delete(&self, receipts: &[&str]) -> impl Future<Output = Vec<Result<(), String>>> + Send;
+    /// Deletes a received record.
+    fn delete(&self, receipt: &str) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Shows received records again after `time`. After a failure they show again by themselves.
     fn hide(&self, receipts: &[&str], time: Duration) -> impl Future<Output = ()> + Send;
@@ -72,7 +72,7 @@ impl<'a, Q: Queues> Reading<'a, Q> {
             match self.seen.get_mut(&record.message_id) {
                 // SQS may deliver a record twice, in which case the newer receipt counts, and even a deleted one.
                 Some(Some(receipt)) => *receipt = record.receipt,
-                Some(None) => drop(self.queues.delete(&[&record.receipt]).await),
+                Some(None) => drop(self.queues.delete(&record.receipt).await),
                 None => {
                     self.receives = self.most_empty;
                     let receipt = Some(record.receipt.clone());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::choice::Choice;
@@ -22,6 +23,10 @@ pub enum Fate {
     CameBack,
     /// Stays: not a letter, or one of another queue.
     NoLetter,
+    /// Stays, and is not reported.
+    NotMatching,
+    /// Stays, and is not reported: it matches beyond the limit.
+    OverLimit,
     /// Stays: sending failed.
     NotSent(String),
     /// Sent, but still here, too.
@@ -51,6 +56,18 @@ pub struct Tally {
 }
 
 impl Tally {
+    fn count(&mut self, fate: &Fate) {
+        *match fate {
+            Fate::Replayed | Fate::WouldReplay => &mut self.replayed,
+            Fate::CameBack => &mut self.came_back,
+            Fate::NoLetter => &mut self.no_letter,
+            Fate::NotMatching => &mut self.not_matching,
+            Fate::OverLimit => &mut self.over_limit,
+            Fate::NotSent(_) => &mut self.not_sent,
+            Fate::NotDeleted(_) => &mut self.not_deleted,
+        } += 1;
+    }
+
     pub fn failed(&self) -> bool {
         self.not_sent > 0 || self.not_deleted > 0 || self.came_back > 0 || self.broke_off.is_some()
     }
@@ -94,33 +111,33 @@ impl Job<'_> {
             for record in records {
                 tally.found += 1;
                 let dead = Dead::read(self.kind, &record);
-                match self.why_not(&record, &dead, &sent_back, *limit, &mut tally) {
-                    None => {
-                        *limit = limit.map(|left| left - 1);
-                        if let Some(identity) = dead.identity(self.kind) {
-                            sent_back.entry(identity).or_insert(record.received_ms);
-                        }
-                        chosen.push((record, dead));
+                if let Some(fate) = self.why_not(&record, &dead, &sent_back, *limit) {
+                    tally.count(&fate);
+                    if !matches!(fate, Fate::NotMatching | Fate::OverLimit) {
+                        report(&tally, Some((&dead, fate)));
                     }
-                    Some(Some(fate)) => report(&tally, Some((&dead, fate))),
-                    Some(None) => {}
+                    continue;
                 }
+                *limit = limit.map(|left| left - 1);
+                if let Some(identity) = dead.identity(self.kind) {
+                    sent_back.entry(identity).or_insert(record.received_ms);
+                }
+                chosen.push((record, dead));
             }
-            let fates = self.put_back(queues, &chosen).await;
+            let fates = chosen
+                .iter()
+                .map(|(record, dead)| self.put_back(queues, record, dead));
+            let fates = join_all(fates).await;
             let not_sent = |fate: &Fate| matches!(fate, Fate::NotSent(_));
             if !fates.is_empty() && fates.iter().all(not_sent) {
                 // Further batches would fail as well.
                 tally.broke_off = Some("no letter of the last batch could be put back".to_owned());
             }
             for ((record, dead), fate) in chosen.into_iter().zip(fates) {
-                match &fate {
-                    Fate::NotSent(_) => {
-                        tally.not_sent += 1;
-                        dead.identity(self.kind)
-                            .map(|identity| sent_back.remove(&identity));
-                    }
-                    Fate::NotDeleted(_) => tally.not_deleted += 1,
-                    _ => tally.replayed += 1,
+                tally.count(&fate);
+                if not_sent(&fate) {
+                    dead.identity(self.kind)
+                        .map(|identity| sent_back.remove(&identity));
                 }
                 if fate == Fate::Replayed {
                     reading.is_gone(record.message_id);
@@ -133,21 +150,16 @@ impl Job<'_> {
         tally
     }
 
-    /// `None` for a record to put back; else counts the reason, and returns the outcome to report, if any. `sent_back` has the
-    /// time of the first receive of each letter put back.
+    /// The outcome of a record that stays; `None` for one to put back. `sent_back` has the time of the first receive of each
+    /// letter put back.
     fn why_not(
         &self,
         record: &Record,
         dead: &Dead,
         sent_back: &HashMap<Identity, i64>,
         limit: Option<u64>,
-        tally: &mut Tally,
-    ) -> Option<Option<Fate>> {
-        if dead.has_no_way_back() {
-            tally.no_letter += 1;
-            return Some(Some(Fate::NoLetter));
-        }
-        let came_back = dead.identity(self.kind).is_some_and(|identity| {
+    ) -> Option<Fate> {
+        let came_back = |identity: Identity| {
             // A letter without a route may come back with one.
             let unrouted = match &identity {
                 Identity::Message(id, _) => Some(Identity::Message(id.clone(), None)),
@@ -157,46 +169,32 @@ impl Job<'_> {
             let identities = [Some(identity), unrouted].into_iter().flatten();
             let mut received = identities.filter_map(|identity| sent_back.get(&identity));
             received.any(|&received| record.sent_ms >= received)
-        });
-        if came_back && !self.dry_run {
-            tally.came_back += 1;
-            return Some(Some(Fate::CameBack));
+        };
+        if dead.has_no_way_back() {
+            Some(Fate::NoLetter)
+        } else if !self.dry_run && dead.identity(self.kind).is_some_and(came_back) {
+            Some(Fate::CameBack)
+        } else if !self.choice.takes(dead) {
+            Some(Fate::NotMatching)
+        } else {
+            (limit == Some(0)).then_some(Fate::OverLimit)
         }
-        if !self.choice.takes(dead) {
-            tally.not_matching += 1;
-            return Some(None);
-        }
-        if limit == Some(0) {
-            tally.over_limit += 1;
-            return Some(None);
-        }
-        None
     }
 
     /// Sends, then deletes: a crash in between leaves the letter in both queues, and a message delivered twice starts one
     /// execution.
-    async fn put_back(&self, queues: &impl Queues, chosen: &[(Record, Dead)]) -> Vec<Fate> {
+    async fn put_back(&self, queues: &impl Queues, record: &Record, dead: &Dead) -> Fate {
         if self.dry_run {
-            return vec![Fate::WouldReplay; chosen.len()];
+            return Fate::WouldReplay;
         }
-        if chosen.is_empty() {
-            return Vec::new();
+        let body = dead.send.as_ref().map_or("", |payload| &payload.0);
+        if let Err(error) = queues.send(body).await {
+            return Fate::NotSent(error);
         }
-        let payloads = chosen.iter().map(|(_, dead)| dead.send.as_ref());
-        let bodies = payloads.map(|payload| payload.map_or("", |payload| &payload.0));
-        let sent = queues.send(&bodies.collect::<Vec<_>>()).await;
-        let taken = chosen.iter().zip(&sent).filter(|(_, sent)| sent.is_ok());
-        let receipts = taken.map(|((record, _), _)| record.receipt.as_str());
-        let receipts: Vec<_> = receipts.collect();
-        let mut deleted = queues.delete(&receipts).await.into_iter();
-        let fate = |sent| match sent {
-            Err(error) => Fate::NotSent(error),
-            Ok(()) => match deleted.next() {
-                Some(Err(error)) => Fate::NotDeleted(error),
-                _ => Fate::Replayed,
-            },
-        };
-        sent.into_iter().map(fate).collect()
+        match queues.delete(&record.receipt).await {
+            Ok(()) => Fate::Replayed,
+            Err(error) => Fate::NotDeleted(error),
+        }
     }
 }
 

@@ -45,14 +45,14 @@ async fn run(queues: &Fake, choice: Choice) -> (Tally, Vec<Fate>) {
     run_of(queues, (DeadQueue::Messages, choice), (false, None)).await
 }
 
+async fn all(queues: &Fake, kind: DeadQueue) -> Tally {
+    let all = (kind, Choice::default());
+    run_of(queues, all, (false, None)).await.0
+}
+
 async fn dry_run(queues: &Fake, limit: Option<u64>) -> (Tally, Vec<Fate>) {
     let all = (DeadQueue::Messages, Choice::default());
     run_of(queues, all, (true, limit)).await
-}
-
-async fn results(queues: &Fake) -> Tally {
-    let all = (DeadQueue::Results, Choice::default());
-    run_of(queues, all, (false, None)).await.0
 }
 
 #[tokio::test]
@@ -144,44 +144,37 @@ async fn a_sent_letter_without_a_deletion_is_reported_and_sent_once() {
 
 #[tokio::test]
 async fn a_returning_letter_is_sent_once() {
-    let queues = Fake {
-        comes_back: true,
-        ..Fake::holding(messages(15))
-    };
-    let (tally, _) = run(&queues, Choice::default()).await;
-    assert_eq!((tally.replayed, tally.came_back), (15, 15));
-    assert_eq!((queues.path().len(), queues.left()), (15, (15, true)));
-
+    let letters = messages(15).collect();
+    let copies = vec![message(1, "upper"); 2];
     // A text other than an event comes back in a letter with another id.
-    let queues = Fake {
-        comes_back: true,
-        ..Fake::holding(["no JSON".to_owned()])
-    };
-    let tally = results(&queues).await;
-    assert_eq!((tally.replayed, tally.came_back), (1, 1));
+    let text = vec!["no JSON".to_owned()];
+    for (kind, bodies, comes_back) in [
+        (DeadQueue::Messages, letters, true),
+        (DeadQueue::Messages, copies.clone(), true),
+        (DeadQueue::Results, text, true),
+        (DeadQueue::Messages, copies, false),
+    ] {
+        let count = bodies.len();
+        let queues = Fake {
+            comes_back,
+            ..Fake::holding(bodies)
+        };
+        let tally = all(&queues, kind).await;
+        let back = if comes_back { count } else { 0 };
+        assert_eq!(
+            (tally.replayed, tally.came_back),
+            (count as u64, back as u64)
+        );
+        assert_eq!((queues.path().len(), queues.left()), (count, (back, true)));
+    }
 
     // A message without a route comes back from its new route.
     let unrouted = letter("a", None, ("message", json!({})));
     let routed = letter("a", Some("upper"), ("message", json!({})));
     let queues = Fake::holding([unrouted, routed]);
     queues.state.lock().unwrap().at_first = 1;
-    let (tally, _) = run(&queues, Choice::default()).await;
+    let tally = all(&queues, DeadQueue::Messages).await;
     assert_eq!((tally.replayed, tally.came_back), (1, 1));
-}
-
-#[tokio::test]
-async fn copies_of_a_letter_are_all_put_back() {
-    let queues = Fake::holding([message(1, "upper"), message(1, "upper")]);
-    let (tally, _) = run(&queues, Choice::default()).await;
-    assert_eq!((tally.replayed, tally.came_back), (2, 0));
-    assert_eq!(queues.left(), (0, true));
-
-    let queues = Fake {
-        comes_back: true,
-        ..Fake::holding([message(1, "upper"), message(1, "upper")])
-    };
-    let (tally, _) = run(&queues, Choice::default()).await;
-    assert_eq!((tally.replayed, tally.came_back), (2, 2));
 }
 
 #[tokio::test]
@@ -197,7 +190,7 @@ async fn a_record_without_a_letter_stays_among_messages_and_goes_back_among_resu
 
     let event = letter("e", Some("upper"), ("event", json!({"id": "e"})));
     let queues = Fake::holding(["hush".to_owned(), event]);
-    let tally = results(&queues).await;
+    let tally = all(&queues, DeadQueue::Results).await;
     assert_eq!((tally.replayed, queues.left().0), (2, 0));
     assert_eq!(queues.path(), ["hush", r#"{"id":"e"}"#]);
 }

@@ -1,10 +1,9 @@
 //! A dead-letter queue and its path, in memory.
 
-use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, ensure};
 
 use crate::tools::letters::Record;
 use crate::tools::replay::reading::Queues;
@@ -26,19 +25,35 @@ pub struct Fake {
 
 #[derive(Default)]
 pub struct State {
-    /// Body, number of receives, whether it is hidden.
-    pub dead: Vec<(String, u32, bool)>,
+    pub dead: Vec<Kept>,
     /// The number of records at first: the others were sent after these were received.
     pub at_first: usize,
-    pub deleted: HashSet<usize>,
     pub path: Vec<String>,
     pub receives: usize,
     pub held: u32,
 }
 
+/// A record in the queue.
+#[derive(Default)]
+pub struct Kept {
+    body: String,
+    receives: u32,
+    hidden: bool,
+    deleted: bool,
+}
+
+impl Kept {
+    fn new(body: String) -> Self {
+        Self {
+            body,
+            ..Self::default()
+        }
+    }
+}
+
 impl Fake {
     pub fn holding(bodies: impl IntoIterator<Item = String>) -> Self {
-        let dead: Vec<_> = bodies.into_iter().map(|body| (body, 0, false)).collect();
+        let dead: Vec<_> = bodies.into_iter().map(Kept::new).collect();
         let state = State {
             at_first: dead.len(),
             dead,
@@ -53,8 +68,8 @@ impl Fake {
     /// The number of records left, and whether all of them can be received.
     pub fn left(&self) -> (usize, bool) {
         let state = self.state.lock().unwrap();
-        let left = || (0..state.dead.len()).filter(|index| !state.deleted.contains(index));
-        (left().count(), left().all(|index| !state.dead[index].2))
+        let left = || state.dead.iter().filter(|kept| !kept.deleted);
+        (left().count(), left().all(|kept| !kept.hidden))
     }
 
     pub fn path(&self) -> Vec<String> {
@@ -67,29 +82,20 @@ impl Queues for Fake {
         tokio::time::sleep(self.receive_takes).await;
         let mut state = self.state.lock().unwrap();
         state.receives += 1;
-        if self
-            .unreadable_after
-            .is_some_and(|most| state.receives > most)
-        {
-            return Err(anyhow!("AccessDenied"));
-        }
-        let State {
-            dead,
-            deleted,
-            at_first,
-            ..
-        } = &mut *state;
+        let most = self.unreadable_after.unwrap_or(usize::MAX);
+        ensure!(state.receives <= most, "AccessDenied");
+        let at_first = state.at_first;
         let mut records = Vec::new();
-        for (index, (body, times, hidden)) in dead.iter_mut().enumerate() {
-            let again = self.hands_out_twice && *times < 2;
-            let visible = !*hidden && !deleted.contains(&index);
+        for (index, kept) in state.dead.iter_mut().enumerate() {
+            let again = self.hands_out_twice && kept.receives < 2;
+            let visible = !kept.hidden && !kept.deleted;
             if records.len() < 10 && (visible || again) {
-                (*times, *hidden) = (*times + 1, true);
+                (kept.receives, kept.hidden) = (kept.receives + 1, true);
                 records.push(Record {
                     message_id: index.to_string(),
                     receipt: index.to_string(),
-                    body: body.clone(),
-                    sent_ms: if index < *at_first { 1 } else { 3 },
+                    body: kept.body.clone(),
+                    sent_ms: if index < at_first { 1 } else { 3 },
                     received_ms: 2,
                     ..Record::default()
                 });
@@ -98,38 +104,32 @@ impl Queues for Fake {
         Ok(records)
     }
 
-    async fn send(&self, bodies: &[&str]) -> Vec<Result<(), String>> {
+    async fn send(&self, body: &str) -> Result<(), String> {
+        if self.unsendable.iter().any(|part| body.contains(part)) {
+            return Err("InternalError".to_owned());
+        }
         let mut state = self.state.lock().unwrap();
-        let send = bodies.iter().map(|&body| {
-            if self.unsendable.iter().any(|part| body.contains(part)) {
-                return Err("InternalError".to_owned());
-            }
-            state.path.push(body.to_owned());
-            if self.comes_back {
-                state.dead.push((body.to_owned(), 0, false));
-            }
-            Ok(())
-        });
-        send.collect()
+        state.path.push(body.to_owned());
+        if self.comes_back {
+            state.dead.push(Kept::new(body.to_owned()));
+        }
+        Ok(())
     }
 
-    async fn delete(&self, receipts: &[&str]) -> Vec<Result<(), String>> {
-        let mut state = self.state.lock().unwrap();
-        let delete = receipts.iter().map(|receipt| {
-            if self.undeletable {
-                return Err("InternalError".to_owned());
-            }
-            state.deleted.insert(receipt.parse().unwrap());
-            Ok(())
-        });
-        delete.collect()
+    async fn delete(&self, receipt: &str) -> Result<(), String> {
+        if self.undeletable {
+            return Err("InternalError".to_owned());
+        }
+        let index: usize = receipt.parse().unwrap();
+        self.state.lock().unwrap().dead[index].deleted = true;
+        Ok(())
     }
 
     async fn hide(&self, receipts: &[&str], time: Duration) {
         let mut state = self.state.lock().unwrap();
         for receipt in receipts {
             let index: usize = receipt.parse().unwrap();
-            state.dead[index].2 = !time.is_zero();
+            state.dead[index].hidden = !time.is_zero();
             state.held += u32::from(!time.is_zero());
         }
     }
