@@ -1,9 +1,10 @@
 //! An execution of a state machine: the states it visited, its events and its graph.
 //!
-//! [`history`] reads events from Step Functions; [`mod@visits`] turns them into visits of states; [`fn@view`] joins these with
+//! [`history`] reads executions and events from Step Functions; [`mod@visits`] turns them into visits of states; [`fn@view`] joins these with
 //! the definition; [`graph::svg`] draws the result.
 
 pub mod event;
+pub mod failure;
 pub mod graph;
 pub mod history;
 pub mod model;
@@ -16,6 +17,8 @@ use serde_json::Value;
 
 use crate::tools::drawing::asl;
 pub use event::Event;
+pub use failure::{Failure, visited};
+pub use history::{Execution, Executions};
 pub use model::{Ending, EventRow, Status, Step, View, Visit};
 use outline::Outline;
 pub use rows::rows;

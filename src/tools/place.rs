@@ -15,7 +15,6 @@ use crate::adapters::aws;
 use crate::tools::letters::DeadQueue;
 use crate::tools::local::Account;
 use crate::tools::replay::sqs::Sqs;
-use crate::tools::trace::links;
 
 /// Deadline of one call; a long poll is far below.
 const CALL_WITHIN: Duration = Duration::from_secs(20);
@@ -70,26 +69,25 @@ impl Place {
     /// # Errors
     ///
     /// When it cannot be described.
-    pub async fn relay(&self) -> Result<Option<links::Stack>> {
+    pub async fn relay(&self) -> Result<Option<Self>> {
         let Some(name) = &self.stack_name else {
             return Ok(None);
         };
-        let stack = self.stack();
-        let found = outputs(&self.config, &format!("{name}-relay"), &stack.region).await?;
-        Ok(found.map(|outputs| links::Stack { outputs, ..stack }))
+        let found = outputs(&self.config, &format!("{name}-relay"), self.region()).await?;
+        Ok(found.map(|outputs| Self {
+            outputs,
+            ..self.clone()
+        }))
     }
 
-    /// Its data for links.
-    pub fn stack(&self) -> links::Stack {
-        let region = self.config.region().map(ToString::to_string);
+    pub fn region(&self) -> &str {
+        self.config.region().map_or("", |region| region.as_ref())
+    }
+
+    /// The option that selects it in `bridge replay`: ` --stack-name NAME`, or nothing for the local stack.
+    pub fn option(&self) -> String {
         let name = self.stack_name.as_ref();
-        links::Stack {
-            name: self.name.clone(),
-            place: name.map_or(String::new(), |name| format!(" --stack-name {name}")),
-            region: region.unwrap_or_default(),
-            outputs: self.outputs.clone(),
-            local: self.local.clone(),
-        }
+        name.map_or(String::new(), |name| format!(" --stack-name {name}"))
     }
 
     /// The dead-letter queue of this kind, with the queue to replay into.

@@ -4,12 +4,14 @@ use std::io::Write;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use serde::Serialize;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::tools::replay::choice::since;
 use workflow_bridge::tools::terminal::{Progress, Style};
-use workflow_bridge::tools::trace::gather::{Question, gather};
+use workflow_bridge::tools::trace::gather::gather;
 use workflow_bridge::tools::trace::latest::{latest, show_latest};
+use workflow_bridge::tools::trace::question::Question;
 use workflow_bridge::tools::trace::routes::routes;
 use workflow_bridge::tools::trace::show::show;
 use workflow_bridge::tools::trace::sources::Window;
@@ -55,16 +57,12 @@ impl Trace {
         let subject = self.message.as_deref().map(Subject::parse).transpose();
         let subject = subject.map_err(|text| anyhow!(text))?;
         let place = self.place.find().await?;
-        let stack = place.stack();
-        let progress = if self.json {
-            Progress::silent()
-        } else {
-            Progress::shown()
+        let doing = match subject {
+            Some(_) => "looking for it",
+            None => "reading the webhook's log",
         };
-        let step = progress.step(&match subject {
-            Some(_) => format!("looking for it at {}", place.name),
-            None => format!("reading the webhook's log at {}", place.name),
-        });
+        let progress = Progress::unless(self.json);
+        let step = progress.step(&format!("{doing} at {}", place.name));
         let (routes, unread) = routes(&place.config, &place.outputs).await;
         let mut known = routes.iter().flat_map(Routes::iter);
         if let Some(Subject::Key(key)) = &subject
@@ -74,44 +72,45 @@ impl Trace {
                 "`{key}`, and no route has a key"
             )));
         }
-        let sources = StackSources::new(&place.config, &stack);
-        let sources = sources.all();
-        let Some((asked, subject)) = self.message.as_deref().zip(subject) else {
+        let sources = StackSources::new(&place);
+        let (now_ms, style) = (now_ms(), Style::for_stdout());
+        let (text, code) = if let Some((asked, subject)) = self.message.as_deref().zip(subject) {
+            let question = Question {
+                asked,
+                subject,
+                since: self.since,
+                now_ms,
+                payloads: self.payloads,
+                place: &place,
+                routes: routes.as_ref(),
+            };
+            let mut report = gather(&question, &sources).await;
+            report.unanswered.extend(unread);
+            let text = self.text(&report, |report| show(report, style))?;
+            (text, i32::from(report.messages.is_empty()))
+        } else {
             let range = match place.local {
                 Some(_) => LATEST_LOCALLY_MS,
                 None => LATEST_ON_AWS_MS,
             };
-            let until = now_ms();
-            let since = self.since.unwrap_or(until - range);
-            let window = Window { since, until };
-            let latest = latest(&place.name, routes.as_ref(), sources, window).await;
-            drop(step);
-            let mut out = std::io::stdout().lock();
-            if self.json {
-                writeln!(out, "{}", serde_json::to_string_pretty(&latest)?)?;
-            } else {
-                write!(out, "{}", show_latest(&latest, Style::for_stdout()))?;
-            }
-            return Ok(i32::from(!latest.unanswered.is_empty()));
+            let window = Window {
+                since: self.since.unwrap_or(now_ms - range),
+                until: now_ms,
+            };
+            let latest = latest(&place.name, routes.as_ref(), &sources, window).await;
+            let text = self.text(&latest, |latest| show_latest(latest, style))?;
+            (text, i32::from(!latest.unanswered.is_empty()))
         };
-        let question = Question {
-            asked,
-            subject,
-            since: self.since,
-            now_ms: now_ms(),
-            payloads: self.payloads,
-            stack: &stack,
-            routes: routes.as_ref(),
-        };
-        let mut report = gather(&question, sources).await;
-        report.unanswered.extend(unread);
         drop(step);
-        let mut out = std::io::stdout().lock();
-        if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-        } else {
-            write!(out, "{}", show(&report, Style::for_stdout()))?;
-        }
-        Ok(i32::from(report.messages.is_empty()))
+        write!(std::io::stdout().lock(), "{text}")?;
+        Ok(code)
+    }
+
+    /// The JSON, or the text for people.
+    fn text<T: Serialize>(&self, of: &T, shown: impl Fn(&T) -> String) -> Result<String> {
+        Ok(match self.json {
+            true => serde_json::to_string_pretty(of)? + "\n",
+            false => shown(of),
+        })
     }
 }

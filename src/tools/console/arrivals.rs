@@ -9,8 +9,9 @@ use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Listed as Execution, Listing};
 use crate::tools::trace::latest::arrival;
 use crate::tools::trace::lines::Line;
+use crate::tools::trace::logs::Logs;
 use crate::tools::trace::model::Part;
-use crate::tools::trace::sources::{Logs, Needle, Window};
+use crate::tools::trace::sources::{Needle, Window};
 use crate::tools::trace::subject::{Subject, executions_of_key};
 use crate::tools::trace::words::{duration, time};
 

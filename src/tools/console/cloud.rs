@@ -24,7 +24,7 @@ use crate::domain::inbound::signature::SigningSecret;
 use crate::domain::ports::{Answer, Secrets as _, Stage};
 use crate::tools::place::Place;
 use crate::tools::trace::logs::CloudWatchLogs;
-use crate::tools::trace::model::{Part, Unanswered};
+use crate::tools::trace::model::Unanswered;
 use crate::tools::trace::routes::routes;
 
 /// How long routes are used before they are read again.
@@ -78,10 +78,7 @@ impl LoggedMessages {
     ///
     /// When the HTTP client cannot be made.
     pub fn new(place: Place, webhook: Webhook, momento: Option<Momento>) -> reqwest::Result<Self> {
-        let stack = place.stack();
-        let group = stack.log_group(Part::Webhook);
-        let groups = group.map(|group| (Part::Webhook, group.to_owned()));
-        let logs = CloudWatchLogs::new(&place.config, groups.into_iter().collect());
+        let logs = CloudWatchLogs::new(&place);
         let arrivals = Arrivals {
             logs: Arc::new(logs),
             listing: Arc::new(StepFunctions::new(&place.config)),

@@ -7,7 +7,7 @@ use crate::domain::inbound::envelope::own_envelope;
 use crate::domain::inbound::letter::Letter;
 use crate::tools::letters::DeadQueue;
 use crate::tools::replay::choice::Choice;
-use crate::tools::trace::model::{Report, What};
+use crate::tools::trace::model::{Event, Report, What};
 
 /// The delivery of a message; none where its value is not known any more.
 ///
@@ -37,10 +37,7 @@ pub async fn kept(app: &App, report: &Report) -> Result<Option<Delivery>, Fault>
         return Ok(Some(found));
     }
     let is_same = |found: &Delivery| !id.is_empty() && found.0.id.as_str().starts_with(&id);
-    for event in &trace.events {
-        let What::Ran(run) = &event.what else {
-            continue;
-        };
+    for run in trace.events.iter().filter_map(Event::run) {
         let input = app.services.input(&run.arn).await?;
         let envelope = input.and_then(|input| own_envelope(&run.name, &input));
         // Read again from a body, as the webhook will: the id must come out the same.
@@ -50,7 +47,7 @@ pub async fn kept(app: &App, report: &Report) -> Result<Option<Delivery>, Fault>
             return Ok(Some(found));
         }
     }
-    let dead = |what: &What| matches!(what, What::DeadLettered { .. });
+    let dead = |what: &What| matches!(what, What::DeadLettered(_));
     if !trace.events.iter().any(|event| dead(&event.what)) {
         return Ok(None);
     }
@@ -62,8 +59,8 @@ pub async fn kept(app: &App, report: &Report) -> Result<Option<Delivery>, Fault>
         .services
         .letters(DeadQueue::Messages, &choice, 1)
         .await?;
-    let found = letters.into_iter().find_map(|letter| {
-        let letter: Letter = serde_json::from_str(&letter.dead.send?.0).ok()?;
+    let found = letters.into_iter().find_map(|dead| {
+        let letter: Letter = serde_json::from_str(&dead.send?.0).ok()?;
         Delivery::read(letter.message?.get())
     });
     Ok(found.filter(is_same))

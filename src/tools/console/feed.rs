@@ -11,9 +11,9 @@ use super::model::{Answered, Delivery, Filter, Kind, Leg, Listed, PAGE, Ran, Row
 use crate::domain::inbound::key;
 use crate::domain::inbound::message::{Body, TopicMessage};
 use crate::domain::inbound::routes::Routes;
+use crate::tools::execution::Execution;
 use crate::tools::local::flow::Answer;
 use crate::tools::local::topics::broker::{Message, Value};
-use crate::tools::trace::sources::Execution;
 
 /// Messages kept, at most.
 const MOST: usize = 10_000;

@@ -11,9 +11,9 @@ use crate::service::relay::TopicName;
 use crate::service::relay::track::{Cursor, Gap};
 use crate::tools::place::Place;
 use crate::tools::trace::lines::Line;
-use crate::tools::trace::logs::CloudWatchLogs;
+use crate::tools::trace::logs::{CloudWatchLogs, Logs as _};
 use crate::tools::trace::model::{Part, Unanswered};
-use crate::tools::trace::sources::{Logs as _, Needle, Window};
+use crate::tools::trace::sources::{Needle, Window};
 
 /// Gaps in memory, and on a page.
 const MOST: usize = 100;
@@ -73,10 +73,7 @@ pub async fn keep(
 /// The gaps in the log of the relay's stack.
 pub async fn of_relay(place: &Place) -> Gaps {
     let unread = |source: &str, error: String| Gaps {
-        unread: Some(Unanswered {
-            source: source.to_owned(),
-            error,
-        }),
+        unread: Some(Unanswered::new(source, error)),
         ..Gaps::default()
     };
     let Some(name) = &place.stack_name else {
@@ -93,9 +90,7 @@ pub async fn of_relay(place: &Place) -> Gaps {
         }
         Err(error) => return unread("the relay's stack", format!("{error:#}")),
     };
-    let group = relay.log_group(Part::Relay).map(str::to_owned);
-    let groups = group.into_iter().map(|group| (Part::Relay, group));
-    let logs = CloudWatchLogs::new(&place.config, groups.collect());
+    let logs = CloudWatchLogs::new(&relay);
     let until = now_ms();
     let window = Window {
         since: until - LOOK_BACK_MS,

@@ -22,12 +22,11 @@ use crate::domain::inbound::routes::Routes;
 use crate::domain::inbound::signature::sign;
 use crate::domain::ports::Answer;
 use crate::service::relay::destination::Attempt;
+use crate::tools::execution::{Execution, Executions};
 use crate::tools::local::Stack;
 use crate::tools::local::flow;
 use crate::tools::local::topics::{DeliveryOutcome, TopicsEvent, TopicsServer};
-use crate::tools::trace::history::History;
 use crate::tools::trace::model::Unanswered;
-use crate::tools::trace::sources::{Execution, Workflows};
 
 /// Concurrent questions about executions.
 const AT_ONCE: usize = 4;
@@ -82,8 +81,8 @@ impl LocalMessages {
             tasks.spawn(gaps::keep(Arc::clone(&kept), reports));
             kept
         });
-        let history = Arc::new(History::new(stack.account().config()));
-        tasks.spawn(runs(Arc::clone(&feed), history, started));
+        let executions = Executions::new(stack.account().config());
+        tasks.spawn(runs(Arc::clone(&feed), executions, started));
         let endpoint = MomentoEndpoint::Local(stack.topics().endpoint());
         let laptop = momento::cache::configurations::Laptop::latest();
         let items = items::connect(stack.api_key(), &endpoint, laptop).ok();
@@ -171,24 +170,19 @@ impl Watcher {
 /// Follows executions until their ends.
 async fn runs(
     feed: Arc<Feed>,
-    workflows: Arc<dyn Workflows>,
+    executions: Executions,
     mut started: mpsc::UnboundedReceiver<Started>,
 ) {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut following = JoinSet::new();
     while let Some(next) = started.recv().await {
         while following.try_join_next().is_some() {}
-        let (feed, workflows) = (Arc::clone(&feed), Arc::clone(&workflows));
-        following.spawn(one(feed, workflows, Arc::clone(&slots), next));
+        let (feed, executions) = (Arc::clone(&feed), executions.clone());
+        following.spawn(one(feed, executions, Arc::clone(&slots), next));
     }
 }
 
-async fn one(
-    feed: Arc<Feed>,
-    workflows: Arc<dyn Workflows>,
-    slots: Arc<Semaphore>,
-    started: Started,
-) {
+async fn one(feed: Arc<Feed>, executions: Executions, slots: Arc<Semaphore>, started: Started) {
     let began = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -196,7 +190,7 @@ async fn one(
             let Ok(_slot) = slots.acquire().await else {
                 return;
             };
-            workflows.execution(&started.arn).await
+            executions.describe(&started.arn).await
         };
         match found {
             Ok(Some(execution)) => {

@@ -19,13 +19,11 @@ pub fn results(app: &App, trace: &Trace, recorded: &[Recorded]) -> Vec<(Row, Str
     for event in &trace.events {
         let (topics, end) = match &event.what {
             What::Ended { published, .. } => {
-                let end = trace.events.iter().find_map(|one| match &one.what {
-                    What::Ran(run) if one.route == event.route => run.stopped_at,
-                    _ => None,
-                });
-                (published, end.unwrap_or(event.at))
+                let mut ends = trace.events.iter().filter(|one| one.route == event.route);
+                let end = ends.find_map(|one| one.run()?.stopped_at);
+                (&published.to, end.unwrap_or(event.at))
             }
-            What::Published { published, .. } => (published, event.at - CLOCKS_MS),
+            What::Published(published) => (&published.to, event.at - CLOCKS_MS),
             _ => continue,
         };
         let near = app.messages.published(topics, end - CLOCKS_MS);

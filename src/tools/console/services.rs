@@ -8,23 +8,22 @@ use tokio::sync::Mutex;
 
 use super::alarms::{self, Alarm};
 use super::cloudwatch::CloudWatch;
-use super::source::{DeadLetter, Depth, History, Queues, Services};
+use super::source::{Depth, History, Queues, Services};
 use crate::adapters::aws::fault::fault;
 use crate::adapters::aws::sqs::SqsQueue;
 use crate::clock::now_ms;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Answer, Verdict};
-use crate::tools::execution::history as events;
-use crate::tools::letters::DeadQueue;
+use crate::tools::execution::Executions;
+use crate::tools::letters::{Dead, DeadQueue};
 use crate::tools::place::Place;
 use crate::tools::replay::choice::Choice;
 use crate::tools::replay::reading::{Limits, look};
 use crate::tools::replay::run::{Job, Tally};
-use crate::tools::trace::gather::{Question, gather};
-use crate::tools::trace::history::History as Executions;
+use crate::tools::trace::gather::gather;
 use crate::tools::trace::model::{Report, Unanswered};
-use crate::tools::trace::sources::Workflows as _;
+use crate::tools::trace::question::Question;
 use crate::tools::trace::stack_sources::StackSources;
 use crate::tools::trace::subject::Subject;
 
@@ -86,20 +85,18 @@ impl StackServices {
     ) -> Result<Report, Fault> {
         let parsed =
             Subject::parse(subject).map_err(|text| Fault::permanent("BadSubject", text))?;
-        let place = &self.place;
-        let stack = place.stack();
-        let sources = StackSources::new(&place.config, &stack);
+        let sources = StackSources::new(&self.place);
         let question = Question {
             asked: subject,
             subject: parsed,
             since: None,
             now_ms: now_ms(),
             payloads,
-            stack: &stack,
+            place: &self.place,
             routes,
         };
         let _reading = self.reading.lock().await;
-        Ok(gather(&question, sources.all()).await)
+        Ok(gather(&question, &sources).await)
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, Fault> {
@@ -162,12 +159,7 @@ impl StackServices {
     async fn all_queues(&self) -> Result<Queues, Fault> {
         let mut depths = self.depths().await?;
         let mut unread = Vec::new();
-        let mut note = |source: &str, fault: Fault| {
-            unread.push(Unanswered {
-                source: source.to_owned(),
-                error: fault.to_string(),
-            });
-        };
+        let mut note = |source: &str, fault: Fault| unread.push(Unanswered::new(source, fault));
         if let Err(fault) = self.add_ages(&mut depths).await {
             note("CloudWatch for the ages of queues", fault);
         }
@@ -189,7 +181,7 @@ impl StackServices {
         queue: DeadQueue,
         choice: &Choice,
         most: usize,
-    ) -> Result<(Vec<DeadLetter>, bool), Fault> {
+    ) -> Result<(Vec<Dead>, bool), Fault> {
         let queues = self
             .place
             .queues(queue)
@@ -203,10 +195,8 @@ impl StackServices {
             within: LOOK_WITHIN,
         };
         let wanted = |dead: &_| choice.takes(dead);
-        let (found, all) = look(&queues.looking(), queue, wanted, limits).await?;
-        let found = found.into_iter().map(|dead| DeadLetter { queue, dead });
-        let mut found: Vec<_> = found.collect();
-        found.sort_by_key(|letter| std::cmp::Reverse(letter.dead.at_ms));
+        let (mut found, all) = look(&queues.looking(), queue, wanted, limits).await?;
+        found.sort_by_key(|dead| std::cmp::Reverse(dead.at_ms));
         Ok((found, all))
     }
 }
@@ -227,23 +217,16 @@ impl Services for StackServices {
 
     fn history<'a>(&'a self, execution: &'a str, pages: usize) -> Answer<'a, History> {
         Box::pin(async move {
-            let (mut read, mut token) = (Vec::new(), None);
-            for _ in 0..pages {
-                let page = events::page(&self.workflows, execution, true, token).await?;
-                read.extend(page.events);
-                token = page.next;
-                if token.is_none() {
-                    break;
-                }
-            }
+            let executions = Executions::new(&self.place.config);
+            let (events, more) = executions.events(execution, true, pages).await?;
             let call = self.workflows.describe_state_machine_for_execution();
             // The machine may be gone; the history is there all the same.
             let found = call.execution_arn(execution).send().await.ok();
             let definition = found.and_then(|found| serde_json::from_str(&found.definition).ok());
             Ok(History {
                 definition,
-                events: read,
-                more: token.is_some(),
+                events,
+                more,
             })
         })
     }
@@ -251,7 +234,7 @@ impl Services for StackServices {
     fn input<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<String>> {
         Box::pin(async move {
             let executions = Executions::new(&self.place.config);
-            let found = executions.execution(execution).await?;
+            let found = executions.describe(execution).await?;
             Ok(found.and_then(|found| found.input))
         })
     }
@@ -265,7 +248,7 @@ impl Services for StackServices {
         queue: DeadQueue,
         choice: &'a Choice,
         most: usize,
-    ) -> Answer<'a, (Vec<DeadLetter>, bool)> {
+    ) -> Answer<'a, (Vec<Dead>, bool)> {
         Box::pin(self.look(queue, choice, most))
     }
 

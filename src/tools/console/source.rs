@@ -84,13 +84,6 @@ pub struct Queues {
     pub unread: Vec<Unanswered>,
 }
 
-/// A dead letter, with its queue.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    pub queue: DeadQueue,
-    pub dead: Dead,
-}
-
 /// A definition with its history.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -126,7 +119,7 @@ pub trait Services: Send + Sync {
         queue: DeadQueue,
         choice: &'a Choice,
         most: usize,
-    ) -> Answer<'a, (Vec<DeadLetter>, bool)>;
+    ) -> Answer<'a, (Vec<Dead>, bool)>;
 
     /// Puts matching letters back, or counts them.
     fn put_back<'a>(

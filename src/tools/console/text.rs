@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::tools::explain::words::indented;
 use crate::tools::terminal::is_hidden;
+use crate::tools::trace;
 use crate::tools::trace::words::time;
 
 /// Bytes of a payload shown in a page; the rest has an address of its own.
@@ -84,17 +85,10 @@ pub fn span(ms: i64) -> String {
 
 /// A moment, in UTC to the millisecond; the time of day alone with `short`.
 pub fn moment(ms: i64, short: bool) -> Markup {
-    let text = time(ms);
-    let (date, of_day) = text
-        .trim_end_matches('Z')
-        .split_once('T')
-        .unwrap_or((&text, ""));
-    let whole = format!("{date} {of_day}.{:03} UTC", ms.rem_euclid(1000));
-    let shown = match short {
-        true => format!("{of_day}.{:03}", ms.rem_euclid(1000)),
-        false => whole.clone(),
-    };
-    html! { time datetime=(text) title=(whole) { (shown) } }
+    let whole = trace::show::moment(ms);
+    let of_day = whole.get(11..23).filter(|_| short);
+    let shown = of_day.unwrap_or(&whole);
+    html! { time datetime=(time(ms)) title=(whole) { (shown) } }
 }
 
 /// A text as one segment of a path.

@@ -1,11 +1,13 @@
-//! Histories from Step Functions, a page at a time.
+//! Executions and their histories in Step Functions.
 
 use std::collections::HashMap;
 
+use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::{
-    AssignedVariablesDetails, HistoryEvent, HistoryEventExecutionDataDetails, TaskCredentials,
+    AssignedVariablesDetails, HistoryEvent, HistoryEventExecutionDataDetails, StateMachineType,
+    TaskCredentials,
 };
 use serde_json::{Map, Value, json};
 
@@ -13,45 +15,92 @@ use super::event::Event;
 use crate::adapters::aws::fault::fault;
 use crate::domain::fault::Fault;
 
-/// The largest page of GetExecutionHistory.
+/// The largest page of GetExecutionHistory, in events.
 const PAGE: i32 = 1000;
 
-/// A page of a history, oldest event first.
-#[derive(Clone, Debug, Default)]
-pub struct Page {
-    pub events: Vec<Event>,
-    /// The token of the next page; none after the last one.
-    pub next: Option<String>,
+/// The result of DescribeExecution. Times are ms since the epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Execution {
+    pub state_machine: String,
+    pub status: String,
+    pub started_at: i64,
+    pub stopped_at: Option<i64>,
+    pub redrives: u32,
+    pub error: Option<String>,
+    pub cause: Option<String>,
+    pub input: Option<String>,
 }
 
-/// Reads the page at `token`, the first one without. `payloads` asks for inputs and outputs, too.
-///
-/// # Errors
-///
-/// Those of GetExecutionHistory.
-pub async fn page(
-    client: &Client,
-    execution_arn: &str,
-    payloads: bool,
-    token: Option<String>,
-) -> Result<Page, Fault> {
-    let call = client.get_execution_history().execution_arn(execution_arn);
-    let call = call.max_results(PAGE).include_execution_data(payloads);
-    let page = call.set_next_token(token).send().await;
-    let page = page.map_err(|e| fault(&e))?;
-    Ok(Page {
-        events: page.events.into_iter().map(event).collect(),
-        next: page.next_token,
-    })
+/// Reads executions and state machines; the errors are those of Step Functions.
+#[derive(Clone)]
+pub struct Executions(Client);
+
+impl Executions {
+    pub fn new(aws: &SdkConfig) -> Self {
+        Self(Client::new(aws))
+    }
+
+    /// None for an unknown or deleted execution.
+    pub async fn describe(&self, arn: &str) -> Result<Option<Execution>, Fault> {
+        let call = self.0.describe_execution().execution_arn(arn);
+        let found = match call.send().await {
+            Ok(found) => found,
+            Err(e) => {
+                let service = e.as_service_error();
+                let missing = service.is_some_and(|e| e.is_execution_does_not_exist());
+                return if missing { Ok(None) } else { Err(fault(&e)) };
+            }
+        };
+        Ok(Some(Execution {
+            status: found.status.as_str().to_owned(),
+            started_at: ms(&found.start_date),
+            stopped_at: found.stop_date.as_ref().map(ms),
+            redrives: found.redrive_count.unwrap_or(0).try_into().unwrap_or(0),
+            state_machine: found.state_machine_arn,
+            error: found.error,
+            cause: found.cause,
+            input: found.input,
+        }))
+    }
+
+    /// The events of up to so many pages of a thousand, oldest first, and whether there are more. `payloads` asks for inputs and
+    /// outputs, too.
+    pub async fn events(
+        &self,
+        arn: &str,
+        payloads: bool,
+        pages: usize,
+    ) -> Result<(Vec<Event>, bool), Fault> {
+        let (mut events, mut token) = (Vec::new(), None);
+        for _ in 0..pages {
+            let call = self.0.get_execution_history().execution_arn(arn);
+            let call = call.max_results(PAGE).include_execution_data(payloads);
+            let page = call.set_next_token(token).send().await;
+            let page = page.map_err(|e| fault(&e))?;
+            events.extend(page.events.into_iter().map(event));
+            token = page.next_token;
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok((events, token.is_some()))
+    }
+
+    pub async fn is_express(&self, state_machine: &str) -> Result<bool, Fault> {
+        let call = self.0.describe_state_machine();
+        let found = call.state_machine_arn(state_machine).send().await;
+        let found = found.map_err(|e| fault(&e))?;
+        Ok(found.r#type == StateMachineType::Express)
+    }
 }
 
 /// Milliseconds since the epoch.
-pub fn ms(time: &DateTime) -> i64 {
+fn ms(time: &DateTime) -> i64 {
     time.to_millis().unwrap_or(i64::MAX)
 }
 
 /// The event without the SDK's types.
-pub fn event(event: HistoryEvent) -> Event {
+fn event(event: HistoryEvent) -> Event {
     let mut fields = Fields::default();
     let (at, kind) = (ms(&event.timestamp), event.r#type.as_str().to_owned());
     let (id, previous) = (event.id, event.previous_event_id);

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_sfn::Client;
-use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::happening::{Answer, Happening};
 use crate::domain::inbound::routes::Routes;
-use crate::tools::trace::history::History;
-use crate::tools::trace::sources::Workflows as _;
+use crate::tools::execution::{self, Execution, visited};
 
 /// An execution of a short workflow ends within a few polls; a long one is polled ever more rarely.
 const FIRST_POLL: Duration = Duration::from_millis(25);
@@ -25,23 +22,17 @@ const SEARCH: Duration = Duration::from_secs(60);
 
 /// Finds executions in the emulator.
 #[derive(Clone)]
-pub struct Executions {
-    client: Client,
-    config: SdkConfig,
-}
+pub struct Executions(execution::Executions);
 
 /// An execution to follow.
 pub struct Started {
-    executions: Executions,
+    executions: execution::Executions,
     arn: String,
 }
 
 impl Executions {
     pub fn new(config: &SdkConfig) -> Self {
-        Self {
-            client: Client::new(config),
-            config: config.clone(),
-        }
+        Self(execution::Executions::new(config))
     }
 
     /// The executions that the webhook's answer says were started.
@@ -57,7 +48,7 @@ impl Executions {
         started
             .filter_map(|target| target.execution(routes, topic, number, &answer.id))
             .map(|arn| Started {
-                executions: self.clone(),
+                executions: self.0.clone(),
                 arn,
             })
             .collect()
@@ -71,13 +62,13 @@ impl Started {
         let began = Instant::now();
         let (mut seen, mut reported) = (false, false);
         let mut pause = FIRST_POLL;
-        while let Some(found) = self.find().await {
+        while let Ok(found) = self.executions.describe(&self.arn).await {
             seen |= found.is_some();
             if !seen && began.elapsed() > SEARCH {
                 return;
             }
             if let Some(execution) = found {
-                let ended = execution.stop_date.is_some();
+                let ended = execution.stopped_at.is_some();
                 if ended || (!reported && began.elapsed() > SHORT) {
                     reported = true;
                     let happening = self.describe(execution, began.elapsed()).await;
@@ -94,38 +85,20 @@ impl Started {
         }
     }
 
-    /// The execution, if it is there; none where it cannot be described.
-    async fn find(&self) -> Option<Option<DescribeExecutionOutput>> {
-        let describe = self.executions.client.describe_execution();
-        match describe.execution_arn(&self.arn).send().await {
-            Ok(execution) => Some(Some(execution)),
-            Err(error) => {
-                let missing = error.as_service_error();
-                missing
-                    .is_some_and(|error| error.is_execution_does_not_exist())
-                    .then_some(None)
-            }
-        }
-    }
-
-    async fn describe(&self, execution: DescribeExecutionOutput, seen: Duration) -> Happening {
-        let took = execution.stop_date.map_or(seen, |stopped| {
-            let span = stopped.as_secs_f64() - execution.start_date.as_secs_f64();
-            Duration::try_from_secs_f64(span).unwrap_or(seen)
-        });
-        let status = execution.status.as_str().to_owned();
-        let history = History::new(&self.executions.config);
-        let states = history.states(&execution.execution_arn, false).await;
-        let (states, failed) = states.unwrap_or_default();
-        let parts = [execution.error.as_deref(), execution.cause.as_deref()];
+    async fn describe(&self, execution: Execution, seen: Duration) -> Happening {
+        let took = execution.stopped_at.map(|at| at - execution.started_at);
+        let took = took.and_then(|ms| ms.try_into().ok());
+        let events = self.executions.events(&self.arn, false, usize::MAX).await;
+        let (states, failed) = visited(&events.unwrap_or_default().0);
+        let parts = [execution.error, execution.cause];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         Happening::Execution {
-            name: execution.name.unwrap_or_default(),
-            took,
+            name: self.arn.rsplit(':').next().unwrap_or_default().to_owned(),
+            took: took.map_or(seen, Duration::from_millis),
             states: states.into_iter().map(|state| state.name).collect(),
             failure: (!parts.is_empty()).then(|| parts.join(": ")),
             failed,
-            status,
+            status: execution.status,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::direction::Direction;
 use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::execution_name_of;
 use crate::domain::inbound::routes::Routes;
-use crate::tools::trace::model::Failure;
+use crate::tools::execution::Failure;
 
 /// The caller of the webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

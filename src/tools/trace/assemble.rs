@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::lines::Line;
-use super::model::{Event, Head, Part, Run, Target, What};
+use super::model::{Answer, DeadLetter, Event, Head, Note, Part, Publication, Target, What};
 use crate::domain::inbound::letter::Reason;
 use crate::tools::letters::{Dead, Origin};
 
@@ -14,8 +14,8 @@ const ATTEMPT_MS: i64 = 8_000;
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub lines: Vec<Line>,
-    /// Executions, each with its route and start.
-    pub runs: Vec<(Option<String>, i64, Run)>,
+    /// The starts of its executions.
+    pub runs: Vec<Event>,
     /// Its letters in the dead-letter queues now.
     pub letters: Vec<Dead>,
     /// From an execution's input or a letter.
@@ -39,19 +39,11 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
     let mut events: Vec<Event> = lines.iter().filter_map(|line| event(line)).collect();
     // Route and reason.
     let dead_letter = |event: &Event| match &event.what {
-        What::DeadLettered { reason, .. } => Some((event.route.clone(), reason.clone())),
+        What::DeadLettered(letter) => Some((event.route.clone(), letter.reason.clone())),
         _ => None,
     };
     let stated: HashSet<_> = events.iter().filter_map(dead_letter).collect();
-    for (route, started_at, run) in &known.runs {
-        let ran = What::Ran(Box::new(run.clone()));
-        events.push(Event::new(
-            *started_at,
-            Part::Workflow,
-            route.as_deref(),
-            ran,
-        ));
-    }
+    events.extend(known.runs.iter().cloned());
     // A letter's time is from another clock, or from the beginning of the call.
     let came_in = came_in(&events).unwrap_or(i64::MIN);
     for letter in &known.letters {
@@ -60,18 +52,17 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
         if stated.contains(&(letter.route.clone(), reason.to_owned())) {
             continue;
         }
-        let what = What::DeadLettered {
+        let what = What::DeadLettered(DeadLetter {
             reason: reason.to_owned(),
             error: letter.reason.map(|_| letter.detail.clone()),
             attempts: letter.attempts,
-        };
+        });
         let part = match letter.execution {
             Some(_) => Part::DeadResults,
             None => Part::DeadLetters,
         };
-        let route = letter.route.as_deref();
         let at = letter.at_ms.max(came_in);
-        events.push(Event::new(at, part, route, what));
+        events.push(Event::new(at, part, letter.route.as_deref(), what));
     }
     date_by_starts(&mut events);
     events.sort_by_key(|event| (event.at, event.part));
@@ -81,18 +72,6 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
         event.after_ms = head.published_at.map(|published| event.at - published);
     }
     (head, events)
-}
-
-impl Event {
-    fn new(at: i64, part: Part, route: Option<&str>, what: What) -> Self {
-        Self {
-            at,
-            after_ms: None,
-            part,
-            route: route.map(ToOwned::to_owned),
-            what,
-        }
-    }
 }
 
 /// When the webhook took the message.
@@ -109,9 +88,11 @@ fn date_by_starts(events: &mut [Event]) {
         .map(|event| (event.route.clone(), event.at))
         .collect();
     for event in events {
-        let mut of_route = starts.iter().filter(|(route, _)| *route == event.route);
-        let start = of_route.find(|(_, at)| (0..ATTEMPT_MS).contains(&(event.at - at)));
-        if let (What::Redriven { .. }, Some((_, at))) = (&event.what, start) {
+        let is_start = |(route, at): &&(Option<String>, i64)| {
+            *route == event.route && (0..ATTEMPT_MS).contains(&(event.at - at))
+        };
+        if let (What::Redriven { .. }, Some((_, at))) = (&event.what, starts.iter().find(is_start))
+        {
             event.at = *at;
         }
     }
@@ -132,51 +113,53 @@ fn distinct(lines: &[Line]) -> Vec<&Line> {
 /// The event of a line; none where a field is missing.
 fn event(line: &Line) -> Option<Event> {
     let owned = |field| line.text(field).map(ToOwned::to_owned);
-    let (route, outcome, error) = (line.text("route"), line.text("outcome"), error(line));
-    let dead = |reason: &str| What::DeadLettered {
-        reason: reason.to_owned(),
-        error: error.clone(),
-        attempts: None,
+    let (outcome, error) = (line.text("outcome"), error(line));
+    let dead = |reason: &str, error| {
+        What::DeadLettered(DeadLetter {
+            reason: reason.to_owned(),
+            error,
+            attempts: None,
+        })
     };
     let mut at = line.at_ms;
     let what = match (line.part, line.text("code"), outcome) {
         (Part::Webhook, Some(code), _) => {
             let took_ms = line.number("duration_ms");
             at -= took_ms.unwrap_or_default();
-            What::Answered {
+            What::Answered(Answer {
                 code: code.to_owned(),
                 status: line.number("http.status"),
                 targets: targets(line.text("targets").unwrap_or_default()),
                 took_ms,
                 error,
-            }
+            })
         }
         (Part::Redrive, _, Some("waits")) => What::Waits { error },
-        (Part::Redrive, _, Some(outcome)) if Reason::named(outcome).is_some() => dead(outcome),
+        (Part::Redrive, _, Some(outcome)) if Reason::named(outcome).is_some() => {
+            dead(outcome, error)
+        }
         (Part::Redrive, _, Some(outcome)) => What::Redriven {
             outcome: outcome.to_owned(),
         },
-        (_, None, None) if line.text("reason").is_some() => dead(line.text("reason")?),
+        (_, None, None) if line.text("reason").is_some() => dead(line.text("reason")?, error),
         (Part::Completion, _, outcome) if line.text("execution.status").is_some() => What::Ended {
-            status: status(line)?,
+            status: owned("execution.status")?,
             outcome: outcome.unwrap_or_default().to_owned(),
             published: published(line),
-            claims: line.number("published.claims"),
         },
-        (Part::Completion, ..) if line.text("published.to").is_some() => What::Published {
-            published: published(line),
-            claims: line.number("published.claims"),
-        },
+        (Part::Completion, ..) if line.text("published.to").is_some() => {
+            What::Published(published(line))
+        }
         (Part::Sweep, ..) if line.text("execution.arn").is_some() => What::Found {
-            status: status(line).unwrap_or_default(),
+            status: owned("execution.status").unwrap_or_default(),
         },
-        _ => What::Noted {
+        _ => What::Noted(Note {
             level: owned("level")?,
             text: owned("message")?,
             error,
-        },
+        }),
     };
-    Some(Event::new(at, line.part, route, what))
+    Some(Event::new(at, line.part, line.text("route"), what))
 }
 
 /// The text of an error, with the service's code.
@@ -188,35 +171,23 @@ fn error(line: &Line) -> Option<String> {
     })
 }
 
-/// The status in capitals: `SUCCEEDED` for `Succeeded`, `TIMED_OUT` for `TimedOut`.
-fn status(line: &Line) -> Option<String> {
-    let status = line.text("execution.status")?;
-    let mut name = String::new();
-    for (index, c) in status.char_indices() {
-        let follows = status[..index].ends_with(|before: char| before.is_ascii_lowercase());
-        if c.is_ascii_uppercase() && follows {
-            name.push('_');
-        }
-        name.push(c.to_ascii_uppercase());
-    }
-    Some(name)
-}
-
 /// Parses `uppercase=started audit=parked`.
-pub(in crate::tools) fn targets(text: &str) -> Vec<Target> {
+fn targets(text: &str) -> Vec<Target> {
     let pairs = text.split(' ').filter_map(|pair| pair.split_once('='));
-    pairs
-        .map(|(route, outcome)| Target {
-            route: route.to_owned(),
-            outcome: outcome.to_owned(),
-        })
-        .collect()
+    let target = |(route, outcome): (&str, &str)| Target {
+        route: route.to_owned(),
+        outcome: outcome.to_owned(),
+    };
+    pairs.map(target).collect()
 }
 
-fn published(line: &Line) -> Vec<String> {
+fn published(line: &Line) -> Publication {
     let to = line.text("published.to").unwrap_or_default();
     let to = to.split(' ').filter(|to| !to.is_empty());
-    to.map(ToOwned::to_owned).collect()
+    Publication {
+        to: to.map(ToOwned::to_owned).collect(),
+        claims: line.number("published.claims"),
+    }
 }
 
 /// Adds the replays, which write no log: a try after a dead letter implies one.
@@ -238,12 +209,12 @@ fn mark_replays(events: &mut Vec<Event>) {
         }
         match &event.what {
             // Else still in the queue, so not replayed.
-            What::DeadLettered { .. }
+            What::DeadLettered(_)
                 if !matches!(event.part, Part::DeadLetters | Part::DeadResults) =>
             {
                 dead.insert(key);
             }
-            What::Answered { code, targets, .. } => {
+            What::Answered(Answer { code, targets, .. }) => {
                 dead.extend((code == "unrouted").then_some((way, None)));
                 let lost = targets.iter().filter(|one| one.outcome == "dead_lettered");
                 dead.extend(lost.map(|one| (way, Some(one.route.clone()))));
@@ -275,14 +246,13 @@ fn head(known: &Known, lines: &[&Line], events: &[Event]) -> Head {
     let published_at = published_at.or(arrival.map(|(_, published_at)| published_at));
     let number = arrival.and_then(|(line, _)| line.number("message.sequence"));
     let number = number.and_then(|number| number.try_into().ok());
+    let token_id = origin.and_then(|origin| origin.token_id.clone());
     let xray_trace_id = text("xray_trace_id").or_else(|| trace_id(published_at?, id.as_deref()?));
     Head {
         cache: text("message.cache").or_else(|| origin.map(|origin| origin.cache.clone())),
         topic: text("message.topic").or_else(|| origin.map(|origin| origin.topic.clone())),
         number: number.or_else(|| origin.map(|origin| origin.number)),
-        token_id: origin
-            .and_then(|origin| origin.token_id.clone())
-            .filter(|id| !id.is_empty()),
+        token_id: token_id.filter(|id| !id.is_empty()),
         id,
         published_at,
         came_in_at: came_in(events),

@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::assemble::{Known, assemble};
 use super::lines::Line;
 use super::model::{Part, Target, Unanswered, What};
-use super::show::{moment, shown};
+use super::show::{moment, shown, unanswered};
 use super::sources::{Needle, Sources, Window};
-use crate::domain::inbound::arn::execution_arn;
-use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, execution_name_of, is_named_after};
-use crate::domain::inbound::routes::{Routes, Target as To};
+use super::subject::execution_on;
+use crate::domain::inbound::execution_name::NAME_ID_DIGITS;
+use crate::domain::inbound::routes::Routes;
 use crate::tools::terminal::{Style, seconds};
 
 /// Messages listed, at most.
@@ -50,10 +50,10 @@ pub struct Arrival {
     pub took_ms: i64,
     /// The names of its executions of keyed routes, which its line has.
     #[serde(skip)]
-    names: Vec<String>,
+    keyed: Vec<String>,
 }
 
-/// The name of an execution that a message started, or that the redrive may start later.
+/// An execution of a message, on a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     pub route: String,
@@ -71,22 +71,18 @@ pub struct Ran {
 }
 
 /// The latest messages in a range of the log.
-pub async fn latest(
+pub async fn latest<S: Sources>(
     stack: &str,
     routes: Option<&Routes>,
-    sources: Sources<'_>,
+    sources: &S,
     window: Window,
 ) -> Latest {
-    let mut unanswered = Vec::new();
     let needle = Needle::Text("message.sequence".to_owned());
-    let lines = match sources.logs.find(Part::Webhook, &needle, window).await {
-        Ok(lines) => lines,
+    let (lines, unanswered) = match sources.lines(Part::Webhook, &needle, window).await {
+        Ok(lines) => (lines, Vec::new()),
         Err(fault) => {
-            unanswered.push(Unanswered {
-                source: "the log of the webhook".to_owned(),
-                error: fault.to_string(),
-            });
-            Vec::new()
+            let unread = Unanswered::new("the log of the webhook", fault);
+            (Vec::new(), vec![unread])
         }
     };
     let mut by_id: BTreeMap<String, Vec<Line>> = BTreeMap::new();
@@ -113,82 +109,59 @@ pub async fn latest(
 
 /// The arrival in the webhook's lines of one message; none in lines of another kind.
 pub fn arrival(lines: Vec<Line>) -> Option<Arrival> {
-    let names = lines.iter().filter_map(|line| line.text("executions"));
-    let names = names.flat_map(str::split_whitespace);
-    let names = names.map(str::to_owned).collect();
+    let keyed = lines.iter().flat_map(|line| line.keyed());
+    let keyed = keyed.map(str::to_owned).collect();
     let (head, events) = assemble(&Known {
         lines,
         ..Known::default()
     });
     // The latest of several deliveries.
-    events
+    let (at, answer) = events
         .into_iter()
         .rev()
         .find_map(|event| match event.what {
-            What::Answered {
-                code,
-                status,
-                targets,
-                took_ms,
-                ..
-            } => Some((event.at, code, status, targets, took_ms)),
+            What::Answered(answer) => Some((event.at, answer)),
             _ => None,
-        })
-        .map(|(at, code, status, targets, took_ms)| Arrival {
-            at,
-            id: head.id,
-            cache: head.cache,
-            topic: head.topic,
-            number: head.number,
-            code,
-            targets,
-            runs: Vec::new(),
-            status,
-            took_ms: took_ms.unwrap_or_default(),
-            names,
-        })
+        })?;
+    Some(Arrival {
+        at,
+        id: head.id,
+        cache: head.cache,
+        topic: head.topic,
+        number: head.number,
+        code: answer.code,
+        targets: answer.targets,
+        runs: Vec::new(),
+        status: answer.status,
+        took_ms: answer.took_ms.unwrap_or_default(),
+        keyed,
+    })
 }
 
 impl Arrival {
-    /// Its executions, where their state machines are known.
+    /// Its executions, where their state machines are known; the redrive may start some later.
     pub fn executions(&self, routes: &Routes) -> Vec<Named> {
+        let place = (self.topic.as_deref(), self.number, self.id.as_deref());
         let named = routes.iter().filter_map(|route| {
-            let To::StateMachine { arn, .. } = &route.to else {
-                return None;
-            };
             let mut targets = self.targets.iter();
             let target = targets.find(|target| target.route == route.name)?;
-            if !matches!(target.outcome.as_str(), "started" | "duplicate" | "parked") {
+            if !matches!(&*target.outcome, "started" | "duplicate" | "parked") {
                 return None;
             }
-            let name = match route.key() {
-                Some(_) => {
-                    let mut names = self.names.iter();
-                    names
-                        .find(|name| is_named_after(name, &route.name))?
-                        .clone()
-                }
-                None => {
-                    let (topic, id) = (self.topic.as_ref()?, self.id.as_ref()?);
-                    execution_name_of(&route.name, topic, self.number?, id)
-                }
-            };
-            Some(Named {
-                route: route.name.clone(),
-                arn: execution_arn(arn, &name),
-                name,
-            })
+            let (arn, name) = execution_on(route, place, &self.keyed)?;
+            let route = route.name.clone();
+            Some(Named { route, arn, name })
         });
         named.collect()
     }
 }
 
 /// The executions of a message now; those that cannot be read are left out.
-async fn runs(arrival: &Arrival, routes: Option<&Routes>, sources: Sources<'_>) -> Vec<Ran> {
+async fn runs<S: Sources>(arrival: &Arrival, routes: Option<&Routes>, sources: &S) -> Vec<Ran> {
     let named = routes.map(|routes| arrival.executions(routes));
     let named = named.into_iter().flatten();
     let described = named.map(async |Named { route, arn, name }| {
-        let execution = sources.workflows.execution(&arn).await.ok()??;
+        let execution = sources.execution(&arn).await.ok()??;
         Some(Ran {
             route,
             name,
@@ -202,10 +175,7 @@ async fn runs(arrival: &Arrival, routes: Option<&Routes>, sources: Sources<'_>) 
 /// One line for each message.
 pub fn show_latest(latest: &Latest, style: Style) -> String {
     let mut text = String::new();
-    for Unanswered { source, error } in &latest.unanswered {
-        let could_not = style.bad("could not query");
-        let _ = writeln!(text, "{could_not} {source}: {}", shown(error));
-    }
+    unanswered(&mut text, &latest.unanswered, style);
     let places: Vec<_> = latest.messages.iter().map(place).collect();
     let width = places.iter().map(|place| place.chars().count()).max();
     let width = width.unwrap_or_default();
@@ -247,15 +217,12 @@ fn outcomes(arrival: &Arrival, style: Style) -> String {
     }
     let outcomes = arrival.targets.iter().map(|Target { route, outcome }| {
         let run = arrival.runs.iter().find(|run| run.route == *route);
-        let (status, took) = match run {
-            Some(run) => (run.status.as_str(), run.took_ms),
-            None => (outcome.as_str(), None),
-        };
-        let took = took.and_then(|ms| ms.try_into().ok());
+        let status = run.map_or(outcome, |run| &run.status);
+        let took = run.and_then(|run| run.took_ms?.try_into().ok());
         let took = took.map_or(String::new(), |ms| {
             format!("  {}", style.dim(seconds(Duration::from_millis(ms))))
         });
-        let status = match status {
+        let status = match status.as_str() {
             "SUCCEEDED" | "event_put" | "resumed" | "stopped" => {
                 style.good(format_args!("✓ {status}"))
             }

@@ -44,23 +44,29 @@ impl Line {
         self.fields.get(field)?.as_i64()
     }
 
+    /// The name of its execution.
+    fn execution(&self) -> Option<&str> {
+        self.text("execution.arn")?.rsplit(':').next()
+    }
+
+    /// The names of the executions of keys, in the webhook's line.
+    pub fn keyed(&self) -> impl Iterator<Item = &str> {
+        let names = self.text("executions").unwrap_or_default();
+        names.split_whitespace()
+    }
+
     /// The id of its message, or the first 16 digits of it.
     pub fn id(&self) -> Option<&str> {
-        let named = self
-            .text("message.id")
-            .or_else(|| self.text("correlation_id"));
-        named.or_else(|| id_in_name(self.text("execution.arn")?.rsplit(':').next()?))
+        let named = self.text("message.id");
+        let named = named.or_else(|| self.text("correlation_id"));
+        named.or_else(|| id_in_name(self.execution()?))
     }
 
     /// Whether it is about the message with this id, of 16 digits or more, or about this execution.
     pub fn is_about(&self, id: Option<&str>, execution: Option<&str>) -> bool {
-        let same =
-            |wanted: &str, found: &str| found.starts_with(wanted) || wanted.starts_with(found);
-        let by_id = id.is_some_and(|id| self.id().is_some_and(|found| same(id, found)));
-        let arn = self.text("execution.arn");
-        by_id
-            || execution
-                .is_some_and(|name| arn.and_then(|arn| arn.rsplit(':').next()) == Some(name))
+        let by_id = id.zip(self.id());
+        by_id.is_some_and(|(id, found)| is_same(id, found))
+            || execution.is_some_and(|name| self.execution() == Some(name))
     }
 
     /// Whether it records the arrival of a message with this number.
@@ -69,6 +75,11 @@ impl Line {
             && self.text("message.topic") == Some(topic)
             && self.fields.get("message.sequence").and_then(Value::as_u64) == Some(number)
     }
+}
+
+/// Whether two ids are of one message; either may be the first digits only.
+pub fn is_same(id: &str, other: &str) -> bool {
+    id.starts_with(other) || other.starts_with(id)
 }
 
 #[cfg(test)]
@@ -87,15 +98,9 @@ mod tests {
     #[test]
     fn a_line_has_its_own_time() {
         let own = line(json!({"timestamp": "1970-01-01T00:00:01.234567Z"}));
-        assert_eq!(own.at_ms, 1_234);
-        assert_eq!(line(json!({})).at_ms, 5);
-        for text in [
-            "START RequestId: x",
-            "[]",
-            "{\"_aws\": {}}",
-            "{",
-            "{\"message\": \"x\"}",
-        ] {
+        assert_eq!((own.at_ms, line(json!({})).at_ms), (1_234, 5));
+        let others = r#"START RequestId: x;[];{"_aws": {}};{;{"message": "x"}"#;
+        for text in others.split(';') {
             assert_eq!(Line::read(Part::Webhook, text, 5), None, "{text}");
         }
     }

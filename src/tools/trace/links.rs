@@ -1,28 +1,26 @@
 //! Links to details: pages of the console, or commands for the local stack.
 
-use std::collections::BTreeMap;
-
 use super::model::{Event, Head, Link, Part, What};
+use crate::tools::place::Place;
 
-/// The data of a deployed stack for links.
-#[derive(Clone, Debug, Default)]
-pub struct Stack {
-    /// For people.
-    pub name: String,
-    /// The option that selects it in `bridge replay`: ` --stack-name NAME`, or nothing for the local stack.
-    pub place: String,
-    pub region: String,
-    /// The outputs of the template.
-    pub outputs: BTreeMap<String, String>,
-    /// The emulator's endpoint and account; none on AWS.
-    pub local: Option<(String, String)>,
-}
+impl Place {
+    /// The page of a part's log in the console, by its output, and the log group.
+    fn log(&self, part: Part) -> Option<(&str, &str)> {
+        let url = self.outputs.get(match part {
+            Part::Webhook => "WebhookLogs",
+            Part::Redrive => "RedriveLogs",
+            Part::Completion => "CompletionLogs",
+            Part::Sweep => "SweepLogs",
+            Part::Relay => "RelayLogs",
+            _ => return None,
+        })?;
+        let (_, group) = url.split_once("log-group/")?;
+        Some((url, group))
+    }
 
-impl Stack {
-    /// The log group of a part, from the output with its page in the console.
+    /// The log group of a part.
     pub fn log_group(&self, part: Part) -> Option<&str> {
-        let url = self.outputs.get(output_of(part)?)?;
-        url.split_once("log-group/").map(|(_, group)| group)
+        self.log(part).map(|(_, group)| group)
     }
 
     /// Pages, or commands, for the events.
@@ -32,7 +30,7 @@ impl Stack {
             let what = what.to_owned();
             links.push(Link { what, to });
         };
-        let (region, console) = (&self.region, self.console());
+        let (region, console) = (self.region(), console(self.region()));
         if let Some((endpoint, account)) = &self.local {
             let set = format!(
                 "export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=test AWS_REGION={region}"
@@ -40,29 +38,22 @@ impl Stack {
             add("to look closer", set);
         }
         let local = self.local.is_some();
-        for event in events {
-            if let What::Ran(run) = &event.what {
-                let arn = &run.arn;
-                let to = match local {
-                    true => {
-                        format!("aws stepfunctions get-execution-history --execution-arn {arn}")
-                    }
-                    false => {
-                        format!(
-                            "{console}/states/home?region={region}#/v2/executions/details/{arn}"
-                        )
-                    }
-                };
-                add("execution", to);
-            }
+        for run in events.iter().filter_map(Event::run) {
+            let arn = &run.arn;
+            let to = match local {
+                true => format!("aws stepfunctions get-execution-history --execution-arn {arn}"),
+                false => {
+                    format!("{console}/states/home?region={region}#/v2/executions/details/{arn}")
+                }
+            };
+            add("execution", to);
         }
         for part in Part::LOGGING {
-            let url = output_of(part).and_then(|name| self.outputs.get(name));
             let here = events.iter().any(|event| event.part == part);
-            if let (true, Some(url), Some(group)) = (here, url, self.log_group(part)) {
+            if let Some((url, group)) = self.log(part).filter(|_| here) {
                 let to = match local {
                     true => format!("aws logs filter-log-events --log-group-name {group}"),
-                    false => url.clone(),
+                    false => url.to_owned(),
                 };
                 add(&format!("log of the {}", part.name()), to);
             }
@@ -70,23 +61,19 @@ impl Stack {
         if local {
             return links;
         }
-        let dead = |event: &Event, results: bool| {
-            let dead = matches!(event.what, What::DeadLettered { .. });
-            dead && event.part.is_of_results() == results
-        };
-        let letters = events.iter().any(|event| dead(event, false));
-        let results = events.iter().any(|event| dead(event, true));
+        let had = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(wanted);
+        let dead = |event: &Event| matches!(event.what, What::DeadLettered(_));
         for (what, output, had) in [
+            ("parking queue", "ParkedQueueConsole", had(&waits)),
             (
-                "parking queue",
-                "ParkedQueueConsole",
-                events.iter().any(waits),
+                "dead letters",
+                "DeadLetterQueueConsole",
+                had(&|event| dead(event) && !event.part.is_of_results()),
             ),
-            ("dead letters", "DeadLetterQueueConsole", letters),
             (
                 "dead letters of results",
                 "CompletionsDeadLetterQueueConsole",
-                results,
+                had(&|event| dead(event) && event.part.is_of_results()),
             ),
         ] {
             if let (true, Some(url)) = (had, self.outputs.get(output)) {
@@ -99,87 +86,77 @@ impl Stack {
         }
         links
     }
+}
 
-    fn console(&self) -> String {
-        let domain = match self.region.split('-').next() {
-            Some("cn") => "console.amazonaws.cn",
-            _ if self.region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
-            _ => "console.aws.amazon.com",
-        };
-        format!("https://{}.{domain}", self.region)
-    }
+/// The console's address in a region of any partition.
+fn console(region: &str) -> String {
+    let domain = match region.split('-').next() {
+        Some("cn") => "console.amazonaws.cn",
+        _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
+    };
+    format!("https://{region}.{domain}")
 }
 
 /// Whether the message waits in the parking queue after this event.
 fn waits(event: &Event) -> bool {
     match &event.what {
         What::Waits { .. } => true,
-        What::Answered { targets, .. } => targets.iter().any(|one| one.outcome == "parked"),
+        What::Answered(answer) => answer.targets.iter().any(|one| one.outcome == "parked"),
         _ => false,
-    }
-}
-
-fn output_of(part: Part) -> Option<&'static str> {
-    match part {
-        Part::Webhook => Some("WebhookLogs"),
-        Part::Redrive => Some("RedriveLogs"),
-        Part::Completion => Some("CompletionLogs"),
-        Part::Sweep => Some("SweepLogs"),
-        Part::Relay => Some("RelayLogs"),
-        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_config::{Region, SdkConfig};
+
     use super::*;
     use crate::tools::trace::model::Run;
 
-    fn stack(region: &str, local: Option<(String, String)>) -> Stack {
+    fn place(local: Option<(String, String)>) -> Place {
+        let region = "eu-west-1";
         let log = format!(
-            "https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/group"
+            "{}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/group",
+            console(region)
         );
-        Stack {
-            region: region.to_owned(),
-            outputs: BTreeMap::from([
-                ("RedriveLogs".to_owned(), log),
-                ("ParkedQueueConsole".to_owned(), "https://parked".to_owned()),
-            ]),
+        let outputs = [
+            ("RedriveLogs", log.as_str()),
+            ("ParkedQueueConsole", "https://parked"),
+        ];
+        Place {
+            config: SdkConfig::builder().region(Region::new(region)).build(),
+            outputs: outputs.map(|(name, to)| (name.into(), to.into())).into(),
+            name: String::new(),
+            stack_name: None,
             local,
-            ..Stack::default()
         }
     }
 
-    fn links(stack: &Stack) -> Vec<(String, String)> {
-        let event = |part, what| Event {
-            at: 1,
-            after_ms: None,
-            part,
-            route: None,
-            what,
-        };
+    fn links(place: &Place) -> Vec<(String, String)> {
         let run = Run {
             arn: "arn:aws:states:r:1:execution:M:n".to_owned(),
             ..Run::default()
         };
         let events = [
-            event(Part::Redrive, What::Waits { error: None }),
-            event(Part::Workflow, What::Ran(Box::new(run))),
+            (Part::Redrive, What::Waits { error: None }),
+            (Part::Workflow, What::Ran(Box::new(run))),
         ];
+        let events = events.map(|(part, what)| Event::new(1, part, None, what));
         let head = Head {
             xray_trace_id: Some("1-2-3".to_owned()),
             ..Head::default()
         };
-        let links = stack.links(&head, &events).into_iter();
+        let links = place.links(&head, &events).into_iter();
         links.map(|link| (link.what, link.to)).collect()
     }
 
     #[test]
     fn on_aws_links_are_pages_of_the_console() {
-        let stack = stack("eu-west-1", None);
-        assert_eq!(stack.log_group(Part::Redrive), Some("group"));
-        assert_eq!(stack.log_group(Part::Sweep), None);
-        let links = links(&stack);
+        let place = place(None);
+        assert_eq!(place.log_group(Part::Redrive), Some("group"));
+        assert_eq!(place.log_group(Part::Sweep), None);
+        let links = links(&place);
         let page = |of: &str| &links.iter().find(|(what, _)| what == of).unwrap().1;
         assert_eq!(
             page("execution"),
@@ -192,31 +169,26 @@ mod tests {
 
     #[test]
     fn each_partition_has_a_console_of_its_own() {
-        for (region, host) in [
-            ("cn-north-1", "https://cn-north-1.console.amazonaws.cn"),
-            (
-                "us-gov-west-1",
-                "https://us-gov-west-1.console.amazonaws-us-gov.com",
-            ),
-            ("us-east-1", "https://us-east-1.console.aws.amazon.com"),
+        for (region, domain) in [
+            ("cn-north-1", "console.amazonaws.cn"),
+            ("us-gov-west-1", "console.amazonaws-us-gov.com"),
+            ("us-east-1", "console.aws.amazon.com"),
         ] {
-            assert_eq!(stack(region, None).console(), host);
+            let host = format!("https://{region}.{domain}");
+            assert_eq!(console(region), host);
         }
     }
 
     #[test]
     fn the_local_stack_has_commands() {
         let local = Some(("http://127.0.0.1:1".to_owned(), "123456789012".to_owned()));
-        let links = links(&stack("us-east-1", local));
+        let links = links(&place(local));
+        let set = "AWS_ENDPOINT_URL=http://127.0.0.1:1 AWS_ACCESS_KEY_ID=123456789012";
+        assert!(links[0].1.contains(set));
+        let mut commands = links[1..].iter();
         assert!(
-            links[0]
-                .1
-                .contains("AWS_ENDPOINT_URL=http://127.0.0.1:1 AWS_ACCESS_KEY_ID=123456789012")
-        );
-        assert!(
-            links[1..].iter().all(|(_, to)| to.starts_with("aws ")),
+            links.len() == 3 && commands.all(|(_, to)| to.starts_with("aws ")),
             "{links:?}"
         );
-        assert_eq!(links.len(), 3);
     }
 }

@@ -1,18 +1,17 @@
 //! Searches CloudWatch Logs for lines.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
 use tokio::time::Instant;
 
+use super::lines::Line;
+use super::model::Part;
+use super::sources::{Needle, Window};
 use crate::adapters::aws::fault::fault;
 use crate::domain::fault::Fault;
 use crate::domain::ports::Answer;
-use crate::tools::trace::lines::Line;
-use crate::tools::trace::model::Part;
-use crate::tools::trace::sources::{Logs, Needle, Window};
+use crate::tools::place::Place;
 
 /// Deadline for the search of one log.
 const LOOK_WITHIN: Duration = Duration::from_secs(120);
@@ -20,17 +19,22 @@ const LOOK_WITHIN: Duration = Duration::from_secs(120);
 /// CloudWatch's limit of a pattern, in characters.
 const LONGEST_PATTERN: usize = 1024;
 
-/// The log groups of the functions.
+/// The functions' logs.
+pub trait Logs: Send + Sync {
+    fn find<'a>(&'a self, part: Part, needle: &'a Needle, window: Window) -> Answer<'a, Vec<Line>>;
+}
+
+/// The log groups of a stack.
 pub struct CloudWatchLogs {
     client: Client,
-    groups: BTreeMap<Part, String>,
+    place: Place,
 }
 
 impl CloudWatchLogs {
-    pub fn new(aws: &SdkConfig, groups: BTreeMap<Part, String>) -> Self {
+    pub fn new(place: &Place) -> Self {
         Self {
-            client: Client::new(aws),
-            groups,
+            client: Client::new(&place.config),
+            place: place.clone(),
         }
     }
 }
@@ -39,7 +43,7 @@ impl Logs for CloudWatchLogs {
     /// Reads all pages: CloudWatch returns pages without events while no line matches.
     fn find<'a>(&'a self, part: Part, needle: &'a Needle, window: Window) -> Answer<'a, Vec<Line>> {
         Box::pin(async move {
-            let group = self.groups.get(&part).ok_or_else(|| {
+            let group = self.place.log_group(part).ok_or_else(|| {
                 let text = format!("expected the stack to have an output with the log of the {}, found none: deploy this version's template.yaml", part.name());
                 Fault::permanent("NoLogGroup", text)
             })?;

@@ -1,6 +1,10 @@
 //! A trace, and its shape as JSON (docs/trace.md). Times are ms since the epoch.
 
+use std::fmt::Display;
+
 use serde::Serialize;
+
+use crate::tools::execution::{Failure, Status, Visit};
 
 /// The version of the JSON.
 pub const SCHEMA: u32 = 1;
@@ -71,6 +75,15 @@ pub struct Unanswered {
     pub error: String,
 }
 
+impl Unanswered {
+    pub fn new(source: &str, error: impl Display) -> Self {
+        Self {
+            source: source.to_owned(),
+            error: error.to_string(),
+        }
+    }
+}
+
 /// The history of one message.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Trace {
@@ -108,27 +121,41 @@ pub struct Event {
     pub what: What,
 }
 
+impl Event {
+    pub(super) fn new(at: i64, part: Part, route: Option<&str>, what: What) -> Self {
+        Self {
+            at,
+            after_ms: None,
+            part,
+            route: route.map(ToOwned::to_owned),
+            what,
+        }
+    }
+
+    /// Its execution, where it is the start of one.
+    pub fn run(&self) -> Option<&Run> {
+        match &self.what {
+            What::Ran(run) => Some(run),
+            _ => None,
+        }
+    }
+}
+
 /// The kind of an event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
     /// The webhook took the message, or refused it; `at` is when it came in.
-    Answered {
-        code: String,
-        status: Option<i64>,
-        targets: Vec<Target>,
-        took_ms: Option<i64>,
-        error: Option<String>,
-    },
+    Answered(Answer),
     /// The redrive handed a parked message to its target.
-    Redriven { outcome: String },
-    /// The redrive tried; the message goes on waiting.
-    Waits { error: Option<String> },
-    DeadLettered {
-        reason: String,
-        error: Option<String>,
-        attempts: Option<u32>,
+    Redriven {
+        outcome: String,
     },
+    /// The redrive tried; the message goes on waiting.
+    Waits {
+        error: Option<String>,
+    },
+    DeadLettered(DeadLetter),
     /// A dead letter was put back, at an unknown time before this.
     Replayed,
     /// An execution, from its start on.
@@ -137,22 +164,53 @@ pub enum What {
     Ended {
         status: String,
         outcome: String,
-        published: Vec<String>,
-        claims: Option<i64>,
+        #[serde(flatten)]
+        published: Publication,
     },
     /// The completion published a workflow's `Topic Publish` event.
-    Published {
-        published: Vec<String>,
-        claims: Option<i64>,
-    },
+    Published(Publication),
     /// The sweep found an end whose event was lost.
-    Found { status: String },
-    /// Another line of a log.
-    Noted {
-        level: String,
-        text: String,
-        error: Option<String>,
+    Found {
+        status: String,
     },
+    /// Another line of a log.
+    Noted(Note),
+}
+
+/// The webhook's answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Answer {
+    pub code: String,
+    pub status: Option<i64>,
+    pub targets: Vec<Target>,
+    pub took_ms: Option<i64>,
+    pub error: Option<String>,
+}
+
+/// A message or a result that became a dead letter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeadLetter {
+    pub reason: String,
+    pub error: Option<String>,
+    pub attempts: Option<u32>,
+}
+
+/// What the completion published.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Publication {
+    /// As `cache/topic`.
+    #[serde(rename = "published")]
+    pub to: Vec<String>,
+    /// How many of the values became claims.
+    pub claims: Option<i64>,
+}
+
+/// A line of a log, with its level.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Note {
+    pub level: String,
+    pub text: String,
+    pub error: Option<String>,
 }
 
 /// A route with its outcome.
@@ -183,16 +241,6 @@ pub struct Run {
     pub ledger: Option<Entry>,
 }
 
-/// The place of a failure in a definition. It has no payload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    pub state: Option<String>,
-    /// The state's field with the expression, such as `Arguments/Detail`.
-    pub field: Option<String>,
-    /// The JSONata expression or the JSONPath that failed.
-    pub expression: Option<String>,
-}
-
 /// The ledger's entry on an end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Entry {
@@ -216,6 +264,27 @@ pub struct State {
     pub input: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+}
+
+impl State {
+    /// `payloads` keeps input and output.
+    pub fn of(visit: Visit, payloads: bool) -> Self {
+        Self {
+            name: visit.name,
+            entered_at: visit.entered_at,
+            left_at: visit.left_at,
+            end: match visit.status {
+                Status::Running | Status::Waiting => StateEnd::Open,
+                Status::Succeeded => StateEnd::Left,
+                Status::Caught => StateEnd::Caught,
+                Status::Failed | Status::Aborted => StateEnd::Failed,
+            },
+            retries: visit.retries,
+            error: visit.error,
+            input: visit.input.filter(|_| payloads),
+            output: visit.output.filter(|_| payloads),
+        }
+    }
 }
 
 /// How a state ended.

@@ -16,25 +16,24 @@ pub async fn routes(
     config: &SdkConfig,
     outputs: &BTreeMap<String, String>,
 ) -> (Option<Routes>, Option<Unanswered>) {
-    let unread = |error: String| {
-        let source = "the routes".to_owned();
-        (None, Some(Unanswered { source, error }))
-    };
-    let Some(parameter) = outputs.get("RoutesParameter") else {
-        return unread(
+    let own = match outputs.get("RoutesParameter") {
+        Some(name) => load_routes(&RoutesSource::Parameter(name.clone()), config)
+            .await
+            .map_err(|error| error.to_string()),
+        None => Err(
             "expected an output `RoutesParameter`, found none: deploy this version's template.yaml"
                 .to_owned(),
-        );
+        ),
     };
-    let own = match load_routes(&RoutesSource::Parameter(parameter.clone()), config).await {
+    let own = match own {
         Ok(routes) => routes,
-        Err(error) => return unread(error.to_string()),
+        Err(error) => return (None, Some(Unanswered::new("the routes", error))),
     };
     match collected(config, outputs).await {
         Ok(collected) => (Some(own.and(&collected)), None),
         Err(error) => {
-            let source = "the routes of other stacks".to_owned();
-            (Some(own), Some(Unanswered { source, error }))
+            let unread = Unanswered::new("the routes of other stacks", error);
+            (Some(own), Some(unread))
         }
     }
 }

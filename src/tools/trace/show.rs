@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::model::{
-    Event, Head, Report, RouteState, Run, State, StateEnd, Target, Trace, Verdict, What,
+    Answer, DeadLetter, Event, Head, Publication, Report, RouteState, Run, State, StateEnd, Target,
+    Trace, Unanswered, Verdict, What,
 };
 use crate::tools::terminal::{Style, preview, seconds};
 
@@ -25,16 +26,8 @@ pub fn show(report: &Report, style: Style) -> String {
             "{count} messages have this number; the newest first\n"
         );
     }
-    let mut errors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for unanswered in &report.unanswered {
-        let sources = errors.entry(&unanswered.error).or_default();
-        sources.push(&unanswered.source);
-    }
-    for (error, sources) in &errors {
-        let (could_not, sources) = (style.bad("could not query"), sources.join(", "));
-        let _ = writeln!(text, "{could_not} {sources}: {}", shown(error));
-    }
-    if !errors.is_empty() {
+    unanswered(&mut text, &report.unanswered, style);
+    if !report.unanswered.is_empty() {
         text.push('\n');
     }
     for (index, trace) in report.messages.iter().enumerate() {
@@ -49,28 +42,35 @@ pub fn show(report: &Report, style: Style) -> String {
     text
 }
 
+/// A line for each error, with its sources.
+pub(super) fn unanswered(text: &mut String, unanswered: &[Unanswered], style: Style) {
+    let mut errors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for Unanswered { source, error } in unanswered {
+        errors.entry(error).or_default().push(source);
+    }
+    for (error, sources) in errors {
+        let (could_not, sources) = (style.bad("could not query"), sources.join(", "));
+        let _ = writeln!(text, "{could_not} {sources}: {}", shown(error));
+    }
+}
+
 fn message(text: &mut String, trace: &Trace, style: Style) {
     head(text, &trace.message, style);
     text.push('\n');
     let mut errors = String::new();
     for event in &trace.events {
         line(text, event, &errors, style);
-        if let What::Answered {
-            error: Some(error), ..
-        } = &event.what
-        {
-            errors.push_str(error);
-        }
+        errors.push_str(event.answer_error());
     }
     text.push('\n');
+    for link in &trace.links {
+        let _ = writeln!(text, "{}", style.dim(format!("{}: {}", link.what, link.to)));
+    }
     if !trace.links.is_empty() {
-        for link in &trace.links {
-            let _ = writeln!(text, "{}", style.dim(format!("{}: {}", link.what, link.to)));
-        }
         text.push('\n');
     }
-    for verdict in &trace.routes {
-        self::verdict(text, verdict, style);
+    for one in &trace.routes {
+        verdict(text, one, style);
     }
 }
 
@@ -83,19 +83,14 @@ fn head(text: &mut String, head: &Head, style: Style) {
     };
     let id = style.bold(head.id.as_deref().unwrap_or("?"));
     let _ = writeln!(text, "{}", spaced([format!("message {id}"), place]));
-    let fact = |fact: Option<String>| fact.unwrap_or_default();
-    let facts = spaced([
-        fact(
-            head.published_at
-                .map(|at| format!("published {}", moment(at))),
-        ),
-        fact(
-            head.token_id
-                .as_deref()
-                .map(|id| format!("token {}", shown(id))),
-        ),
-        fact(head.xray_trace_id.as_ref().map(|id| format!("trace {id}"))),
-    ]);
+    let token = head.token_id.as_deref().map(shown);
+    let facts = [
+        ("published", head.published_at.map(moment)),
+        ("token", token),
+        ("trace", head.xray_trace_id.clone()),
+    ];
+    let fact = |(name, fact): (&str, Option<String>)| Some(format!("{name} {}", fact?));
+    let facts = spaced(facts.into_iter().filter_map(fact));
     if !facts.is_empty() {
         let _ = writeln!(text, "  {}", style.dim(facts));
     }
@@ -106,13 +101,9 @@ fn line(text: &mut String, event: &Event, before: &str, style: Style) {
     let (outcome, facts) = described(event, before, style);
     let route = event.route.as_deref().map_or(String::new(), shown);
     let what = spaced([route, outcome, facts.trim().to_owned()]);
-    row(
-        text,
-        &when(event.after_ms, event.at),
-        event.part.name(),
-        &what,
-    );
-    if let What::Ran(run) = &event.what {
+    let when = when(event.after_ms, event.at);
+    row(text, &when, event.part.name(), &what);
+    if let Some(run) = event.run() {
         // The time of the publication.
         let origin = event.after_ms.map(|after| event.at - after);
         states(text, run, origin, style);
@@ -138,85 +129,94 @@ fn counted(count: u32, one: &str, several: &str) -> String {
     }
 }
 
+impl Event {
+    /// The error of the webhook's answer; empty without one.
+    pub(in crate::tools) fn answer_error(&self) -> &str {
+        match &self.what {
+            What::Answered(answer) => answer.error.as_deref().unwrap_or_default(),
+            _ => "",
+        }
+    }
+}
+
 /// The outcome of an event, and its facts. `before` has the errors of earlier events.
 pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> (String, String) {
     let error = |error: &Option<String>| error.as_deref().map_or(String::new(), shown);
+    let none = String::new();
     match &event.what {
-        What::Answered {
-            code,
-            status,
-            targets,
-            took_ms,
-            error: why,
-        } => {
-            let status = status.map_or(String::new(), |status| format!("{status} "));
-            let took = took_ms.map_or(String::new(), |ms| format!(" in {ms} ms"));
-            let targets = targets.iter();
-            let targets: Vec<_> = targets
-                .map(|Target { route, outcome }| format!("{} {outcome}", shown(route)))
-                .collect();
-            let answer = format!("{status}{code}");
-            let answer = match code.as_str() {
-                "accepted" => style.good(answer),
-                _ => style.bad(answer),
-            };
-            (answer + &took, spaced([targets.join(", "), error(why)]))
-        }
-        What::Redriven { outcome } => (style.good(outcome), String::new()),
+        What::Answered(answer) => answered(answer, style),
+        What::Redriven { outcome } => (style.good(outcome), none),
         What::Waits { error: why } => ("tried in vain, goes on waiting".to_owned(), error(why)),
-        What::DeadLettered {
+        What::DeadLettered(DeadLetter {
             reason,
             error: why,
             attempts,
-        } => {
+        }) => {
             let attempts = counted(attempts.unwrap_or(0), "1 attempt", "# attempts");
-            let why = why.as_ref().filter(|why| !before.contains(*why));
-            let why = why.map_or(String::new(), |why| shown(why));
+            let why = why.clone().filter(|why| !before.contains(why));
             let outcome = style.bad(format!("dead letter: {reason}"));
-            (outcome, spaced([attempts, why]))
+            (outcome, spaced([attempts, error(&why)]))
         }
-        What::Replayed => (
-            "put back by a replay, before this".to_owned(),
-            String::new(),
-        ),
+        What::Replayed => ("put back by a replay, before this".to_owned(), none),
         What::Ran(run) => ran(run, event.at, style),
         What::Ended {
             status,
             outcome,
             published,
-            claims,
         } => {
-            let to = match published.is_empty() {
+            let to = match published.to.is_empty() {
                 true => outcome.clone(),
-                false => format!("published to {}", published.join(", ")),
+                false => published.words(),
             };
             let failed = if status == "SUCCEEDED" { "" } else { status };
-            (to, format!("{failed} {}", claimed(*claims)))
+            (to, format!("{failed} {}", published.claimed()))
         }
-        What::Published { published, claims } => (
-            format!("published to {}", published.join(", ")),
-            format!("requested by the workflow {}", claimed(*claims)),
-        ),
-        What::Found { status } => (
-            format!("found its end ({status}), whose event was lost"),
-            String::new(),
-        ),
-        What::Noted {
-            level,
-            text,
-            error: why,
-        } => {
+        What::Published(published) => {
+            let claimed = published.claimed();
+            let facts = format!("requested by the workflow {claimed}");
+            (published.words(), facts)
+        }
+        What::Found { status } => {
+            let found = format!("found its end ({status}), whose event was lost");
+            (found, none)
+        }
+        What::Noted(note) => {
+            let level = note.level.as_str();
             let level = if level == "INFO" { "" } else { level };
-            (shown(text), spaced([level.to_owned(), error(why)]))
+            let facts = spaced([level.to_owned(), error(&note.error)]);
+            (shown(&note.text), facts)
         }
     }
 }
 
-fn claimed(claims: Option<i64>) -> &'static str {
-    match claims {
-        None | Some(0) => "",
-        Some(_) => "as a claim",
+impl Publication {
+    fn words(&self) -> String {
+        format!("published to {}", self.to.join(", "))
     }
+
+    fn claimed(&self) -> &'static str {
+        match self.claims {
+            None | Some(0) => "",
+            Some(_) => "as a claim",
+        }
+    }
+}
+
+fn answered(answer: &Answer, style: Style) -> (String, String) {
+    let status = answer.status.map_or(String::new(), |n| format!("{n} "));
+    let took = answer
+        .took_ms
+        .map_or(String::new(), |ms| format!(" in {ms} ms"));
+    let targets = answer.targets.iter();
+    let targets = targets.map(|Target { route, outcome }| format!("{} {outcome}", shown(route)));
+    let targets = targets.collect::<Vec<_>>().join(", ");
+    let code = format!("{status}{}", answer.code);
+    let code = match answer.code.as_str() {
+        "accepted" => style.good(code),
+        _ => style.bad(code),
+    };
+    let error = answer.error.as_deref().map_or(String::new(), shown);
+    (code + &took, spaced([targets, error]))
 }
 
 fn ran(run: &Run, started_at: i64, style: Style) -> (String, String) {
@@ -237,32 +237,26 @@ fn ran(run: &Run, started_at: i64, style: Style) -> (String, String) {
 
 /// The states of an execution. `published_at` is the time of the message.
 fn states(text: &mut String, run: &Run, published_at: Option<i64>, style: Style) {
+    let mut below = |when: &str, what: &str| row(text, when, "", what);
     if run.status == "EXPRESS" {
-        row(
-            text,
-            "",
-            "",
-            &style.dim("an EXPRESS workflow has no history"),
-        );
+        below("", &style.dim("an EXPRESS workflow has no history"));
     }
     for state in run.states.iter().take(MOST_STATES) {
         let after = published_at.map(|at| state.entered_at - at);
-        let when = when(after, state.entered_at);
-        row(text, &when, "", &state_line(state, style));
+        below(&when(after, state.entered_at), &state_line(state, style));
         for (name, value) in [("input", &state.input), ("output", &state.output)] {
             if let Some(value) = value {
-                let value = format!("  {} {}", style.dim(name), shown(value));
-                row(text, "", "", &value);
+                below("", &format!("  {} {}", style.dim(name), shown(value)));
             }
         }
     }
     if let Some(failure) = &run.failure {
-        let words = format!("failed {}", shown(&failure.words()));
-        row(text, "", "", &style.bad(words));
+        let words = shown(&failure.words());
+        below("", &style.bad(format!("failed {words}")));
     }
     let more = run.states.len().saturating_sub(MOST_STATES);
     if more > 0 {
-        row(text, "", "", &format!("… and {more} more states"));
+        below("", &format!("… and {more} more states"));
     }
 }
 
@@ -282,17 +276,13 @@ fn state_line(state: &State, style: Style) -> String {
 
 fn verdict(text: &mut String, verdict: &Verdict, style: Style) {
     use RouteState as S;
+    let failed = match &verdict.state {
+        S::Published { status, .. } => status.as_deref(),
+        S::Silent { status, .. } | S::Unpublished { status, .. } => Some(status.as_str()),
+        _ => None,
+    };
     let mark = match &verdict.state {
-        S::Published {
-            status: Some(status),
-            ..
-        }
-        | S::Silent { status, .. }
-        | S::Unpublished { status, .. }
-            if status != "SUCCEEDED" =>
-        {
-            style.bad("✗")
-        }
+        _ if failed.is_some_and(|status| status != "SUCCEEDED") => style.bad("✗"),
         S::Published { .. }
         | S::Silent { .. }
         | S::OnTheBus { .. }
@@ -331,7 +321,7 @@ pub(in crate::tools) fn when(after_ms: Option<i64>, at: i64) -> String {
 }
 
 /// `2026-01-31 09:30:00.123` in UTC.
-pub(super) fn moment(ms: i64) -> String {
+pub(in crate::tools) fn moment(ms: i64) -> String {
     let text = super::words::time(ms);
     let text = text.trim_end_matches('Z').replace('T', " ");
     format!("{text}.{:03} UTC", ms.rem_euclid(1000))

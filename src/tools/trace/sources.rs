@@ -1,8 +1,9 @@
 //! The sources of a trace.
 
 use super::lines::Line;
-use super::model::{Entry, Failure, Part, State};
-use crate::domain::ports::Answer;
+use super::model::{Entry, Part};
+use crate::domain::fault::Fault;
+use crate::tools::execution::{Event, Execution};
 use crate::tools::letters::{Dead, DeadQueue};
 
 /// A range of time, in ms since the epoch.
@@ -21,71 +22,40 @@ pub enum Needle {
     Number(u64),
 }
 
-/// The functions' logs.
-pub trait Logs: Send + Sync {
-    fn find<'a>(&'a self, part: Part, needle: &'a Needle, window: Window) -> Answer<'a, Vec<Line>>;
-}
+/// Which letters a search returns.
+pub type Wanted<'a> = &'a (dyn Fn(&Dead) -> bool + Send + Sync);
 
-/// Step Functions.
-pub trait Workflows: Send + Sync {
+pub type Answer<T> = Result<T, Fault>;
+
+/// The sources; each query fails by itself.
+pub trait Sources: Sync {
+    /// The lines in a part's log.
+    fn lines(
+        &self,
+        part: Part,
+        needle: &Needle,
+        window: Window,
+    ) -> impl Future<Output = Answer<Vec<Line>>> + Send;
+
     /// None for an unknown or deleted execution.
-    fn execution<'a>(&'a self, arn: &'a str) -> Answer<'a, Option<Execution>>;
+    fn execution(&self, arn: &str) -> impl Future<Output = Answer<Option<Execution>>> + Send;
 
-    /// The states that an execution entered, in order, and where it failed.
-    fn states<'a>(
-        &'a self,
-        arn: &'a str,
-        payloads: bool,
-    ) -> Answer<'a, (Vec<State>, Option<Failure>)>;
+    /// The whole history of an execution, oldest event first.
+    fn history(&self, arn: &str, payloads: bool)
+    -> impl Future<Output = Answer<Vec<Event>>> + Send;
 
-    fn is_express<'a>(&'a self, state_machine: &'a str) -> Answer<'a, bool>;
-}
+    fn is_express(&self, state_machine: &str) -> impl Future<Output = Answer<bool>> + Send;
 
-/// The ledger.
-pub trait Entries: Send + Sync {
-    /// None for an end without an entry.
-    fn entry<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Entry>>;
-}
+    /// The ledger's entry; none for an end without one.
+    fn entry(&self, id: &str) -> impl Future<Output = Answer<Option<Entry>>> + Send;
 
-/// The queues.
-pub trait Letters: Send + Sync {
-    /// The letters of a dead-letter queue that match `wanted`. They stay there.
-    fn find<'a>(
-        &'a self,
+    /// The wanted letters of a dead-letter queue, which stay there, and whether the whole queue was searched.
+    fn letters(
+        &self,
         queue: DeadQueue,
-        wanted: &'a (dyn Fn(&Dead) -> bool + Send + Sync),
-    ) -> Answer<'a, Found>;
+        wanted: Wanted<'_>,
+    ) -> impl Future<Output = Answer<(Vec<Dead>, bool)>> + Send;
 
     /// The approximate depth of the parking queue.
-    fn parked(&self) -> Answer<'_, u64>;
-}
-
-/// All sources.
-#[derive(Clone, Copy)]
-pub struct Sources<'a> {
-    pub logs: &'a dyn Logs,
-    pub workflows: &'a dyn Workflows,
-    pub ledger: &'a dyn Entries,
-    pub letters: &'a dyn Letters,
-}
-
-/// The result of DescribeExecution.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Execution {
-    pub state_machine: String,
-    pub status: String,
-    pub started_at: i64,
-    pub stopped_at: Option<i64>,
-    pub redrives: u32,
-    pub error: Option<String>,
-    pub cause: Option<String>,
-    pub input: Option<String>,
-}
-
-/// The result of a search in a dead-letter queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    pub letters: Vec<Dead>,
-    /// Whether the whole queue was searched.
-    pub all: bool,
+    fn parked(&self) -> impl Future<Output = Answer<u64>> + Send;
 }

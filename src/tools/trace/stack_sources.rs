@@ -1,22 +1,20 @@
 //! The sources of a deployed stack, on AWS or in the emulator.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::history::History;
-use super::links::Stack;
-use super::logs::CloudWatchLogs;
+use super::lines::Line;
+use super::logs::{CloudWatchLogs, Logs as _};
 use super::model::{Entry, Part};
-use super::sources::{Entries, Found, Letters, Sources};
+use super::sources::{Answer, Needle, Sources, Wanted, Window};
 use crate::adapters::aws::fault::fault;
 use crate::adapters::aws::sqs::SqsQueue;
 use crate::domain::fault::Fault;
-use crate::domain::ports::Answer;
+use crate::tools::execution::{Event, Execution, Executions};
 use crate::tools::letters::{Dead, DeadQueue};
+use crate::tools::place::Place;
 use crate::tools::replay::reading::{Limits, look};
 use crate::tools::replay::sqs::Sqs;
 
@@ -27,38 +25,24 @@ const LOOK: Limits = Limits {
     within: Duration::from_secs(30),
 };
 
-/// Logs, executions, ledger and queues by the outputs of a stack.
-pub struct StackSources {
+/// Logs, executions, ledger and queues by the outputs of a stack. Without an output, its source fails when it is queried.
+pub struct StackSources<'a> {
+    place: &'a Place,
     logs: CloudWatchLogs,
-    workflows: History,
-    config: SdkConfig,
-    outputs: BTreeMap<String, String>,
+    executions: Executions,
 }
 
-impl StackSources {
-    /// Without an output, its source fails when it is queried.
-    pub fn new(config: &SdkConfig, stack: &Stack) -> Self {
-        let groups = Part::LOGGING.into_iter();
-        let groups = groups.filter_map(|part| Some((part, stack.log_group(part)?.to_owned())));
+impl<'a> StackSources<'a> {
+    pub fn new(place: &'a Place) -> Self {
         Self {
-            logs: CloudWatchLogs::new(config, groups.collect()),
-            workflows: History::new(config),
-            config: config.clone(),
-            outputs: stack.outputs.clone(),
-        }
-    }
-
-    pub fn all(&self) -> Sources<'_> {
-        Sources {
-            logs: &self.logs,
-            workflows: &self.workflows,
-            ledger: self,
-            letters: self,
+            place,
+            logs: CloudWatchLogs::new(place),
+            executions: Executions::new(&place.config),
         }
     }
 
     fn queue(&self, output: &str) -> Result<String, Fault> {
-        self.outputs.get(output).cloned().ok_or_else(|| {
+        self.place.outputs.get(output).cloned().ok_or_else(|| {
             let text = format!(
                 "expected an output `{output}`, found none: deploy this version's template.yaml"
             );
@@ -67,57 +51,59 @@ impl StackSources {
     }
 }
 
-impl Entries for StackSources {
-    fn entry<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Entry>> {
-        Box::pin(async move {
-            let table = self.outputs.get("LedgerTableName").cloned();
-            let call = Client::new(&self.config).get_item();
-            let call = call.table_name(table.unwrap_or_default());
-            let call = call.key("id", AttributeValue::S(id.to_owned()));
-            let output = call.consistent_read(true).send().await;
-            let item = output.map_err(|e| fault(&e))?.item.unwrap_or_default();
-            let Some(AttributeValue::S(state)) = item.get("state") else {
-                return Ok(None);
-            };
-            let published = item.get("published").and_then(|set| set.as_ss().ok());
-            // Each begins with its place in the event.
-            let topic = |name: &String| {
-                let topic = name.split_once(' ').map(|(_, topic)| topic);
-                topic.unwrap_or(name).to_owned()
-            };
-            Ok(Some(Entry {
-                state: state.clone(),
-                published: published.into_iter().flatten().map(topic).collect(),
-            }))
-        })
-    }
-}
-
-/// The queues, read as in a dry run of a replay.
-impl Letters for StackSources {
-    fn find<'a>(
-        &'a self,
-        queue: DeadQueue,
-        wanted: &'a (dyn Fn(&Dead) -> bool + Send + Sync),
-    ) -> Answer<'a, Found> {
-        Box::pin(async move {
-            let url = self.queue(match queue {
-                DeadQueue::Messages => "DeadLetterQueueUrl",
-                DeadQueue::Results => "CompletionsDeadLetterQueueUrl",
-            })?;
-            let queues = Sqs::new(&self.config, url, String::new());
-            let (letters, all) = look(&queues.looking(), queue, wanted, LOOK).await?;
-            Ok(Found { letters, all })
-        })
+impl Sources for StackSources<'_> {
+    async fn lines(&self, part: Part, needle: &Needle, window: Window) -> Answer<Vec<Line>> {
+        self.logs.find(part, needle, window).await
     }
 
-    fn parked(&self) -> Answer<'_, u64> {
-        Box::pin(async move {
-            let url = self.queue("ParkedQueueUrl")?;
-            SqsQueue::new(&self.config, url)
-                .depth()
-                .await
-                .map(|depth| depth.total())
-        })
+    async fn execution(&self, arn: &str) -> Answer<Option<Execution>> {
+        self.executions.describe(arn).await
+    }
+
+    async fn history(&self, arn: &str, payloads: bool) -> Answer<Vec<Event>> {
+        let events = self.executions.events(arn, payloads, usize::MAX).await;
+        events.map(|(events, _)| events)
+    }
+
+    async fn is_express(&self, state_machine: &str) -> Answer<bool> {
+        self.executions.is_express(state_machine).await
+    }
+
+    async fn entry(&self, id: &str) -> Answer<Option<Entry>> {
+        let table = self.place.outputs.get("LedgerTableName").cloned();
+        let call = Client::new(&self.place.config).get_item();
+        let call = call.table_name(table.unwrap_or_default());
+        let call = call.key("id", AttributeValue::S(id.to_owned()));
+        let output = call.consistent_read(true).send().await;
+        let item = output.map_err(|e| fault(&e))?.item.unwrap_or_default();
+        let Some(AttributeValue::S(state)) = item.get("state") else {
+            return Ok(None);
+        };
+        let published = item.get("published").and_then(|set| set.as_ss().ok());
+        // Each begins with its place in the event.
+        let topic = |name: &String| {
+            name.split_once(' ')
+                .map_or(&**name, |(_, topic)| topic)
+                .to_owned()
+        };
+        Ok(Some(Entry {
+            state: state.clone(),
+            published: published.into_iter().flatten().map(topic).collect(),
+        }))
+    }
+
+    /// Reads as in a dry run of a replay.
+    async fn letters(&self, queue: DeadQueue, wanted: Wanted<'_>) -> Answer<(Vec<Dead>, bool)> {
+        let url = self.queue(match queue {
+            DeadQueue::Messages => "DeadLetterQueueUrl",
+            DeadQueue::Results => "CompletionsDeadLetterQueueUrl",
+        })?;
+        let queues = Sqs::new(&self.place.config, url, String::new()).looking();
+        look(&queues, queue, wanted, LOOK).await
+    }
+
+    async fn parked(&self) -> Answer<u64> {
+        let queue = SqsQueue::new(&self.place.config, self.queue("ParkedQueueUrl")?);
+        Ok(queue.depth().await?.total())
     }
 }

@@ -1,8 +1,10 @@
 //! The message of a query.
 
 use crate::domain::inbound::arn::execution_arn;
-use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name, keyed_execution_name};
-use crate::domain::inbound::routes::Routes;
+use crate::domain::inbound::execution_name::{
+    NAME_ID_DIGITS, execution_name_of, id_in_name, is_named_after, keyed_execution_name,
+};
+use crate::domain::inbound::routes::{Route, Routes};
 
 /// Hex digits of a whole message id.
 const ID_DIGITS: usize = 32;
@@ -63,15 +65,6 @@ impl Subject {
             "expected {EXPECTED}, found {found}: ids are in the webhook's answer and in its log, numbers and names in the Step Functions console"
         )
     }
-
-    /// The first 16 digits of the message's id, where they are known.
-    pub fn digits(&self) -> Option<&str> {
-        match self {
-            Self::Id(id) => id.get(..NAME_ID_DIGITS),
-            Self::Number { .. } | Self::Key(_) => None,
-            Self::Execution { name, .. } => id_in_name(name),
-        }
-    }
 }
 
 /// The ARNs and names of the executions of a key, one for each route with `to.key`.
@@ -84,6 +77,23 @@ pub fn executions_of_key<'a>(
         let name = keyed_execution_name(&route.name, key);
         Some((execution_arn(machine, &name), name))
     })
+}
+
+/// The ARN and the name of the execution that a route starts for a message. A keyed route's name is among the `keyed` ones.
+pub fn execution_on(
+    route: &Route,
+    (topic, number, id): (Option<&str>, Option<u64>, Option<&str>),
+    keyed: &[String],
+) -> Option<(String, String)> {
+    let machine = route.to.state_machine()?;
+    let name = match route.key() {
+        Some(_) => keyed
+            .iter()
+            .find(|name| is_named_after(name, &route.name))?
+            .clone(),
+        None => execution_name_of(&route.name, topic?, number?, id?),
+    };
+    Some((execution_arn(machine, &name), name))
 }
 
 const EXPECTED: &str = "a message id (16 to 32 hex digits), `cache/topic/number`, the ARN or name of an execution (`route-topic-number-16 hex digits`), or the key of a route with `to.key`";
@@ -128,24 +138,20 @@ mod tests {
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
-    fn number(cache: &str, topic: &str, number: u64) -> Subject {
-        let (cache, topic) = (cache.to_owned(), topic.to_owned());
-        Subject::Number {
-            cache,
-            topic,
-            number,
-        }
-    }
-
     #[test]
     fn ids_places_and_executions_are_distinguished() {
-        let execution = |arn: Option<&str>, name: &str| Subject::Execution {
+        let number = |cache: &str, topic: &str, number| Subject::Number {
+            cache: cache.to_owned(),
+            topic: topic.to_owned(),
+            number,
+        };
+        let name = "r-t-1-0123456789abcdef";
+        let execution = |arn: Option<&str>| Subject::Execution {
             arn: arn.map(ToOwned::to_owned),
             name: name.to_owned(),
         };
-        let arn = "arn:aws:states:eu-west-1:123456789012:execution:Upper:r-t-1-0123456789abcdef";
-        let express =
-            "arn:aws:states:eu-west-1:123456789012:express:Upper:r-t-1-0123456789abcdef:1b2c";
+        let arn = &format!("arn:aws:states:eu-west-1:123456789012:execution:Upper:{name}");
+        let express = &format!("arn:aws:states:eu-west-1:123456789012:express:Upper:{name}:1b2c");
         for (text, subject) in [
             (ID, Subject::Id(ID.into())),
             (&ID[..16], Subject::Id(ID[..16].into())),
@@ -154,41 +160,36 @@ mod tests {
             ("demo/a/b/7", number("demo", "a/b", 7)),
             ("demo/a/7/0", number("demo", "a/7", 0)),
             ("demo/a/b#7", number("demo", "a/b", 7)),
-            (
-                "r-t-1-0123456789abcdef",
-                execution(None, "r-t-1-0123456789abcdef"),
-            ),
-            (arn, execution(Some(arn), "r-t-1-0123456789abcdef")),
-            (express, execution(Some(express), "r-t-1-0123456789abcdef")),
+            (name, execution(None)),
+            (arn, execution(Some(arn))),
+            (express, execution(Some(express))),
             ("4711", Subject::Key("4711".into())),
             ("hello", Subject::Key("hello".into())),
             (&format!("{ID}0"), Subject::Key(format!("{ID}0"))),
         ] {
             assert_eq!(Subject::parse(text), Ok(subject), "{text}");
         }
-        assert_eq!(Subject::parse(arn).unwrap().digits(), Some(&ID[..16]));
     }
 
     #[test]
     fn any_other_text_is_refused() {
+        let (place, account) = ("with a number at its end", "eu-west-1:123456789012");
         for (text, part) in [
             ("", "found nothing"),
-            ("demo/in", "with a number at its end"),
-            ("demo/in/x", "with a number at its end"),
-            ("demo//7", "with a number at its end"),
-            ("/in/7", "with a number at its end"),
-            ("demo/in/-7", "with a number at its end"),
-            ("arn:aws:sqs:eu-west-1:123456789012:queue", "Step Functions"),
+            ("demo/in", place),
+            ("demo/in/x", place),
+            ("demo//7", place),
+            ("/in/7", place),
+            ("demo/in/-7", place),
+            (&format!("arn:aws:sqs:{account}:queue"), "Step Functions"),
             (
-                "arn:aws:states:eu-west-1:123456789012:stateMachine:Upper",
+                &format!("arn:aws:states:{account}:stateMachine:Upper"),
                 "`stateMachine`",
             ),
         ] {
             let error = Subject::parse(text).unwrap_err();
-            assert!(
-                error.starts_with("expected") && error.contains(part),
-                "{text}: {error}"
-            );
+            let fits = error.starts_with("expected") && error.contains(part);
+            assert!(fits, "{text}: {error}");
         }
     }
 }

@@ -2,13 +2,16 @@
 
 mod world;
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 
-use self::world::{ARN, ID, World, arrival, line, redriven, short};
-use super::model::{Part, Report, RouteState, Verdict, What};
+use self::world::{ARN, ID, World, arrival, dead, line, redriven};
+use super::model::{Part, Report, RouteState, State, StateEnd, Verdict};
 use super::show::show;
 use crate::domain::inbound::letter::Reason;
-use crate::tools::letters::Dead;
+use crate::tools::execution::tests::events;
+use crate::tools::execution::visited;
 use crate::tools::terminal::Style;
 
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
@@ -21,10 +24,10 @@ fn straight() -> World {
 }
 
 /// Part and time of each event of the newest message.
-fn names(report: &Report) -> Vec<(&'static str, Option<i64>)> {
+fn names(report: &Report) -> Vec<(&'static str, i64)> {
     let events = report.messages[0].events.iter();
     events
-        .map(|event| (event.part.name(), event.after_ms))
+        .map(|event| (event.part.name(), event.after_ms.unwrap()))
         .collect()
 }
 
@@ -38,10 +41,11 @@ fn text(report: &Report) -> String {
 
 #[tokio::test]
 async fn one_timeline_in_the_order_of_time() {
-    let report = straight().ask(ID).await;
+    let world = straight();
+    let report = world.ask(ID).await;
     // The arrival is before the answer.
     let events = [("webhook", 100), ("workflow", 200), ("completion", 900)];
-    assert_eq!(names(&report), events.map(|(part, at)| (part, Some(at))));
+    assert_eq!(names(&report), events);
     let head = &report.messages[0].message;
     assert_eq!(
         (head.published_at, head.came_in_at, head.number),
@@ -58,7 +62,7 @@ async fn one_timeline_in_the_order_of_time() {
     assert_eq!(sentence, "published to c/out 0.80 s after it came in");
     assert!(report.unanswered.is_empty());
     // No search hides the letters from other readers without need.
-    assert_eq!(straight().asked_letters(ID).await, 0);
+    assert_eq!(world.searches.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
@@ -68,17 +72,15 @@ async fn a_duplicate_line_is_shown_once() {
         lines: [straight().lines, straight().lines].concat(),
         ..straight()
     };
-    let twice = twice.ask(short()).await;
+    let twice = twice.ask(&ID[..16]).await;
     assert_eq!(once.messages[0].events, twice.messages[0].events);
 }
 
 #[tokio::test]
 async fn lines_of_other_messages_are_left_out() {
-    let other = line(
-        Part::Redrive,
-        400,
-        json!({"message.id": OTHER, "route": "upper", "outcome": "waits", "error.text": ID}),
-    );
+    let fields =
+        json!({"message.id": OTHER, "route": "upper", "outcome": "waits", "error.text": ID});
+    let other = line(Part::Redrive, 400, fields);
     let report = straight().with(other).ask(ID).await;
     assert_eq!(report.messages[0].events.len(), 3);
 }
@@ -86,11 +88,8 @@ async fn lines_of_other_messages_are_left_out() {
 #[tokio::test]
 async fn one_number_may_be_two_messages() {
     let unrouted = |id: &str, number: u64| {
-        line(
-            Part::Webhook,
-            5_000,
-            json!({"code": "unrouted", "message.id": id, "message.cache": "c", "message.topic": "t", "message.sequence": number, "message.age_ms": 10, "duration_ms": 5}),
-        )
+        let fields = json!({"code": "unrouted", "message.id": id, "message.cache": "c", "message.topic": "t", "message.sequence": number, "message.age_ms": 10, "duration_ms": 5});
+        line(Part::Webhook, 5_000, fields)
     };
     let world = straight().with(unrouted(OTHER, 7)).with(unrouted("00", 77));
     let report = world.ask("c/t/7").await;
@@ -107,7 +106,7 @@ async fn a_failed_source_is_listed_and_the_rest_is_shown() {
         ..straight()
     };
     let report = without(&["logs"]).ask(ARN).await;
-    assert_eq!(names(&report), [("workflow", Some(200))]);
+    assert_eq!(names(&report), [("workflow", 200)]);
     let logs = ["completion", "redrive", "sweep", "webhook"];
     let logs = logs.map(|part| format!("the log of the {part}"));
     let unanswered = report.unanswered.iter();
@@ -117,30 +116,24 @@ async fn a_failed_source_is_listed_and_the_rest_is_shown() {
     assert!(text(&report).contains(&line));
 
     let report = without(&["workflows", "ledger", "letters"]).ask(ID).await;
-    assert_eq!(
-        names(&report),
-        [("webhook", Some(100)), ("completion", Some(900))]
-    );
+    assert_eq!(names(&report), [("webhook", 100), ("completion", 900)]);
     let state = &verdict(&report).state;
     assert!(matches!(state, RouteState::Published { .. }));
 }
 
 #[tokio::test]
 async fn without_a_history_a_cause_names_the_failing_place() {
-    let ask = async |status: &str| {
+    for (status, named) in [("FAILED", true), ("ABORTED", false)] {
         let mut world = World::default().with(arrival("upper=started"));
         world.denied = vec!["history"];
         world = world.running(status, 200, Some(600));
         let cause = "An error occurred while executing the state 'S' (entered at the event id #2). The JSONPath '$.a' specified for the field 'Variable' could not be found in the input '{}'";
-        let execution = world.execution.as_mut().unwrap();
-        execution.cause = Some(cause.to_owned());
-        text(&world.ask(ID).await)
-    };
-    let failed = ask("FAILED").await;
-    assert!(failed.contains("in S, field Variable: $.a"), "{failed}");
-    assert!(failed.contains("could not query the history"), "{failed}");
-    let aborted = ask("ABORTED").await;
-    assert!(!aborted.contains("in S"), "{aborted}");
+        world.execution.as_mut().unwrap().cause = Some(cause.to_owned());
+        let text = text(&world.ask(ID).await);
+        assert!(text.contains("could not query the history"), "{text}");
+        assert_eq!(text.contains("in S, field Variable: $.a"), named, "{text}");
+        assert_eq!(text.contains("in S"), named, "{text}");
+    }
 }
 
 #[tokio::test]
@@ -155,122 +148,103 @@ async fn no_trace_is_an_error_with_a_remedy() {
 }
 
 #[tokio::test]
-async fn parked_dead_and_replayed_messages() {
-    let parked = |world: World| {
-        world
-            .with(arrival("upper=parked"))
-            .with(redriven(1_000, "waits"))
-    };
-    let waiting = World {
-        parked: 1,
-        ..World::default()
-    };
-    let report = parked(waiting).ask(ID).await;
-    let RouteState::Waits { tries, next_by, .. } = verdict(&report).state else {
-        panic!("{report:?}")
-    };
-    assert_eq!((tries, next_by), (1, 31_000));
-    // Compared with the depth of the queue.
-    assert!(!verdict(&report).sentence.contains("but"));
-    let report = parked(World::default()).ask(ID).await;
-    let sentence = &verdict(&report).sentence;
-    assert!(sentence.contains("but the parking queue is empty"));
-
-    let dead = |world: World| parked(world).with(redriven(2_000, "gave_up"));
-    let letter = Dead {
-        id: ID.into(),
-        route: Some("upper".into()),
-        reason: Some(Reason::GaveUp),
-        at_ms: 2_000,
-        ..Dead::default()
-    };
-    let kept = World {
-        letters: vec![letter],
-        ..World::default()
-    };
-    let report = dead(kept).ask(ID).await;
-    let state = &verdict(&report).state;
-    assert!(matches!(state, RouteState::Dead { gone: false, .. }));
-    let command = format!("cargo bridge replay --dead-letters --id {ID} --route upper");
-    assert!(
-        verdict(&report).sentence.contains(&command),
-        "{:?}",
-        verdict(&report)
-    );
-    // The log and the letter are about one dead letter.
-    let events = report.messages[0].events.iter();
-    let dead_letters = events.filter(|event| matches!(event.what, What::DeadLettered { .. }));
-    assert_eq!(dead_letters.count(), 1);
-    let report = dead(World::default()).ask(ID).await;
-    let sentence = &verdict(&report).sentence;
-    assert!(sentence.contains("not in the queue any more"));
-
-    let replayed = dead(World::default()).with(redriven(9_000, "started"));
-    let report = replayed.ask(ID).await;
-    let events = report.messages[0].events.iter();
-    let parts: Vec<_> = events.map(|event| event.part).collect();
-    assert_eq!(parts[3..], [Part::Replay, Part::Redrive]);
-    let state = &verdict(&report).state;
-    assert!(matches!(state, RouteState::Started { at: 9_000 }));
-}
-
-#[tokio::test]
-async fn an_end_without_a_publication() {
-    let ask = async |world: World, status: &str, stopped_at| {
-        let world = world.with(arrival("upper=started"));
-        let report = world.running(status, 200, stopped_at).ask(ID).await;
-        verdict(&report).clone()
-    };
-    let failed = ask(World::default(), "FAILED", Some(600)).await;
-    assert!(failed.sentence.contains("ended as FAILED"), "{failed:?}");
-    let running = ask(World::default(), "RUNNING", None).await;
-    assert!(matches!(running.state, RouteState::Running { since: 200 }));
-
-    let letter = Dead {
-        id: "event".into(),
-        route: Some("upper".into()),
-        reason: Some(Reason::Refused),
-        execution: Some(ARN.into()),
-        at_ms: 700,
-        ..Dead::default()
-    };
-    let world = World {
-        letters: vec![letter],
-        ..World::default()
-    };
-    let Verdict { sentence, .. } = ask(world, "SUCCEEDED", Some(600)).await;
-    assert!(
-        sentence.starts_with("the result is a dead letter since")
-            && sentence.contains("cargo bridge replay --results --route upper"),
-        "{sentence}"
-    );
-
-    // The ledger has the end without the log.
-    let world = World {
-        ledger: Some("done"),
-        ..World::default()
-    };
-    let done = ask(world, "SUCCEEDED", Some(600)).await;
-    assert!(matches!(done.state, RouteState::Published { .. }));
-}
-
-#[tokio::test]
-async fn an_express_workflow_keeps_no_history() {
-    let ask = async |express| {
-        let world = World {
-            express,
+async fn each_state_of_a_route_has_its_sentence() {
+    let parked = |parked| {
+        let lines = vec![arrival("upper=parked"), redriven(1_000, "waits")];
+        World {
+            lines,
+            parked,
             ..World::default()
-        };
-        world.with(arrival("upper=started")).ask(ID).await
+        }
     };
-    let report = ask(true).await;
-    let state = &verdict(&report).state;
-    assert!(matches!(state, RouteState::Express { at: 100 }));
-    assert!(text(&report).contains("an EXPRESS workflow has no history"));
-    // Without a record, the outcome of a STANDARD one is unknown.
-    let report = ask(false).await;
-    let state = &verdict(&report).state;
-    assert!(matches!(state, RouteState::Started { at: 100 }));
+    let gave_up = || parked(0).with(redriven(2_000, "gave_up"));
+    let started = |express| World {
+        lines: vec![arrival("upper=started")],
+        express,
+        ..World::default()
+    };
+    let ended = |status| started(false).running(status, 200, Some(600));
+    let mut of_result = dead(Reason::Refused, 700);
+    (of_result.id, of_result.execution) = ("event".to_owned(), Some(ARN.to_owned()));
+    let replay =
+        &format!("replay with `cargo bridge replay --dead-letters --id {ID} --route upper`");
+    let waits = json!({"state": "waits", "since": 100, "tries": 1, "next_by": 31_000});
+    let unknown = "the outcome of the workflow is unknown";
+    for (world, facts, part) in [
+        (parked(1), &waits, "next try by 1970-01-01T00:00:31Z: busy"),
+        // Compared with the depth of the queue.
+        (parked(0), &waits, "or the redrive has it just now"),
+        (
+            gave_up().having(dead(Reason::GaveUp, 2_000)),
+            &json!({"state": "dead", "gone": false}),
+            replay,
+        ),
+        (
+            gave_up(),
+            &json!({"state": "dead", "gone": true}),
+            "not in the queue any more: replayed a moment ago, or deleted",
+        ),
+        (
+            gave_up().with(redriven(9_000, "started")),
+            &json!({"state": "started", "at": 9_000}),
+            unknown,
+        ),
+        (
+            ended("FAILED"),
+            &json!({"state": "unpublished", "status": "FAILED", "ended_at": 600}),
+            "or lost: then the sweep finds it within minutes",
+        ),
+        (
+            started(false).running("RUNNING", 200, None),
+            &json!({"state": "running", "since": 200}),
+            "the workflow has been running for 59 s",
+        ),
+        (
+            ended("SUCCEEDED").having(of_result),
+            &json!({"state": "result_dead", "reason": "refused"}),
+            "replay with `cargo bridge replay --results --route upper`",
+        ),
+        // The ledger has the end without the log.
+        (
+            ended("SUCCEEDED").noted("done"),
+            &json!({"state": "published", "at": null}),
+            "time and topics are in the log of the completion",
+        ),
+        (
+            started(true),
+            &json!({"state": "express", "at": 100}),
+            "which keeps no history; its own log has more",
+        ),
+        // Without a record, the outcome of a STANDARD one is unknown.
+        (
+            started(false),
+            &json!({"state": "started", "at": 100}),
+            unknown,
+        ),
+    ] {
+        let report = world.ask(ID).await;
+        let verdict = json!(verdict(&report));
+        for (name, fact) in facts.as_object().unwrap() {
+            assert_eq!(verdict[name], *fact, "{name}: {verdict}");
+        }
+        let sentence = verdict["sentence"].as_str().unwrap();
+        assert!(sentence.ends_with(part), "{sentence}");
+        let express = text(&report).contains("an EXPRESS workflow has no history");
+        assert_eq!(express, verdict["state"] == "express");
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_marked_and_a_dead_letter_is_shown_once() {
+    let gave_up = || {
+        let parked = World::default().with(arrival("upper=parked"));
+        parked.with(redriven(2_000, "gave_up"))
+    };
+    let kept = gave_up().having(dead(Reason::GaveUp, 2_000)).ask(ID).await;
+    assert_eq!(names(&kept), [("webhook", 100), ("redrive", 2_000)]);
+    let replayed = gave_up().with(redriven(9_000, "started")).ask(ID).await;
+    let marked = [("replay", 9_000), ("redrive", 9_000)];
+    assert_eq!(names(&replayed)[2..], marked);
 }
 
 #[tokio::test]
@@ -287,18 +261,69 @@ async fn the_json_is_the_documented_one() {
         (&json!("SUCCEEDED"), &json!("left"))
     );
     assert_eq!(message["routes"][0]["state"], "published");
-    let keys: Vec<_> = report.as_object().unwrap().keys().collect();
+    let keys = |value: &serde_json::Value| {
+        let keys = value.as_object().unwrap().keys().map(String::as_str);
+        keys.collect::<Vec<_>>().join(" ")
+    };
     let documented = "asked messages schema since stack unanswered until";
-    assert_eq!(keys, documented.split(' ').collect::<Vec<_>>());
+    assert_eq!(keys(&report), documented);
+    let common = "after_ms at part route what";
+    for (event, more) in [
+        (0, "code error status targets took_ms"),
+        (2, "claims outcome published status"),
+    ] {
+        let mut documented: Vec<_> = common.split(' ').chain(more.split(' ')).collect();
+        documented.sort_unstable();
+        assert_eq!(keys(&message["events"][event]), documented.join(" "));
+    }
 }
 
 #[tokio::test]
 async fn no_text_of_a_message_moves_the_cursor() {
-    let line = line(
-        Part::Webhook,
-        300,
-        json!({"code": "unrouted", "message.id": ID, "message.cache": "c", "message.topic": "t\u{1b}[2J", "message.sequence": 7, "error.text": "a\nb"}),
-    );
+    let fields = json!({"code": "unrouted", "message.id": ID, "message.cache": "c", "message.topic": "t\u{1b}[2J", "message.sequence": 7, "error.text": "a\nb"});
+    let line = line(Part::Webhook, 300, fields);
     let text = text(&World::default().with(line).ask(ID).await);
     assert!(!text.contains('\u{1b}') && !text.contains("a\nb"), "{text}");
+}
+
+#[test]
+fn each_end_of_a_state_has_its_word() {
+    let mut list = json!([
+        {"type": "TaskStateEntered", "name": "Asks", "input": "1"},
+        {"type": "TaskScheduled"},
+        {"type": "TaskFailed", "error": "Busy"},
+        {"type": "TaskScheduled"},
+        {"type": "TaskSucceeded"},
+        {"type": "TaskStateExited", "name": "Asks", "output": "2"},
+        {"type": "TaskStateEntered", "name": "Tells"},
+        {"type": "TaskScheduled"},
+        {"type": "TaskFailed", "error": "Broken"},
+        {"type": "TaskStateExited", "name": "Tells"},
+        {"type": "WaitStateEntered", "name": "Waits"},
+    ]);
+    let states = |list: &serde_json::Value, payloads| -> Vec<State> {
+        let (visits, failure) = visited(&events(list.clone()));
+        assert_eq!(failure, None);
+        let states = visits.into_iter();
+        states.map(|visit| State::of(visit, payloads)).collect()
+    };
+    let seen = states(&list, true);
+    let facts = seen.iter().map(|state| {
+        let error = state.error.as_deref().unwrap_or_default();
+        (state.name.as_str(), state.end, state.retries, error)
+    });
+    let expected = [
+        ("Asks", StateEnd::Left, 1, "Busy"),
+        ("Tells", StateEnd::Caught, 0, "Broken"),
+        ("Waits", StateEnd::Open, 0, ""),
+    ];
+    assert_eq!(facts.collect::<Vec<_>>(), expected);
+    let texts = |state: &State| (state.input.clone(), state.output.clone());
+    assert_eq!(texts(&seen[0]), (Some("1".into()), Some("2".into())));
+    let mut quiet = states(&list, false).into_iter();
+    assert!(quiet.all(|state| texts(&state) == (None, None)));
+    // An end aborts the open ones.
+    let end = json!({"type": "ExecutionAborted"});
+    list.as_array_mut().unwrap().push(end);
+    assert_eq!(states(&list, false)[2].end, StateEnd::Failed);
 }

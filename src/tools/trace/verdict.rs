@@ -1,11 +1,10 @@
 //! The state of each route, by its last event.
 
 use super::assemble::Known;
-use super::context::Context;
-use super::model::{Event, Head, RouteState, Run, Verdict, What};
+use super::model::{Answer, DeadLetter, Event, Head, RouteState, Run, Verdict, What};
+use super::question::{Context, Question};
 use super::words::sentence;
 use crate::config::RepeatSettings;
-use crate::domain::inbound::routes::Routes;
 
 /// One verdict for each route of the message, or one without a route.
 pub fn verdicts(
@@ -14,9 +13,14 @@ pub fn verdicts(
     known: &Known,
     context: &Context<'_>,
 ) -> Vec<Verdict> {
-    let mut states = States::of(events, context).0;
+    let mut states = States::of(events, context.question).0;
     for (route, state) in &mut states {
-        finish(route.as_deref(), state, known, context);
+        let mut letters = known.letters.iter().filter(|one| one.execution.is_none());
+        if let RouteState::Dead { gone, .. } = state {
+            // A message that SQS moved names no route.
+            let there = letters.any(|one| one.route == *route || one.reason.is_none());
+            *gone = !there && context.letters_seen;
+        }
     }
     // An outcome without a route counts only while no route has one.
     if states.iter().any(|(route, _)| route.is_some()) {
@@ -38,10 +42,10 @@ struct States(Vec<(Option<String>, RouteState)>);
 
 impl States {
     /// The states after these events.
-    fn of(events: &[Event], context: &Context<'_>) -> Self {
+    fn of(events: &[Event], question: &Question<'_>) -> Self {
         let mut states = Self::default();
         for event in events {
-            states.apply(event, context);
+            states.apply(event, question);
         }
         states
     }
@@ -59,31 +63,15 @@ impl States {
         }
     }
 
-    fn apply(&mut self, event: &Event, context: &Context<'_>) {
+    fn apply(&mut self, event: &Event, question: &Question<'_>) {
         let (at, route) = (event.at, event.route.as_deref());
         let state = match &event.what {
-            What::Answered {
-                code,
-                targets,
-                error,
-                ..
-            } if targets.is_empty() => {
-                let state = match code.as_str() {
-                    "unrouted" => dead(code, at, None),
-                    "not_stored" => RouteState::NotStored { at },
-                    _ => RouteState::Refused {
-                        at,
-                        code: match error {
-                            Some(error) => format!("{code}: {error}"),
-                            None => code.clone(),
-                        },
-                    },
-                };
-                return self.set(None, state);
-            }
-            What::Answered { targets, .. } => {
-                for target in targets {
+            What::Answered(answer) => {
+                for target in &answer.targets {
                     self.take(&target.route, &target.outcome, at);
+                }
+                if answer.targets.is_empty() {
+                    self.set(None, untargeted(answer, at));
                 }
                 return;
             }
@@ -103,34 +91,29 @@ impl States {
                     error: error.clone(),
                 }
             }
-            What::DeadLettered { reason, error, .. } if event.part.is_of_results() => {
-                RouteState::ResultDead {
-                    reason: reason.clone(),
-                    since: at,
-                    error: error.clone(),
-                }
-            }
-            What::DeadLettered { reason, error, .. } => dead(reason, at, error.clone()),
-            What::Ran(run) => ran(run, at, route, context),
+            What::DeadLettered(letter) if event.part.is_of_results() => RouteState::ResultDead {
+                reason: letter.reason.clone(),
+                since: at,
+                error: letter.error.clone(),
+            },
+            What::DeadLettered(DeadLetter { reason, error, .. }) => dead(reason, at, error.clone()),
+            What::Ran(run) => ran(run, at, route, question),
             What::Ended {
                 status,
                 published,
-                claims,
                 outcome,
-            } if !published.is_empty() || outcome == "published" => RouteState::Published {
+            } if !published.to.is_empty() || outcome == "published" => RouteState::Published {
                 status: Some(status.clone()),
                 at: Some(at),
-                to: published.clone(),
-                claims: claims.unwrap_or(0),
+                to: published.to.clone(),
+                claims: published.claims.unwrap_or(0),
             },
             What::Ended { status, .. } => RouteState::Silent {
                 status: status.clone(),
                 ended_at: at,
             },
             // A workflow's `Topic Publish` event is not its end.
-            What::Published { .. } | What::Found { .. } | What::Replayed | What::Noted { .. } => {
-                return;
-            }
+            What::Published(_) | What::Found { .. } | What::Replayed | What::Noted(_) => return,
         };
         self.set(route, state);
     }
@@ -180,14 +163,30 @@ fn other(outcome: &str, at: i64) -> RouteState {
     RouteState::Other { at, outcome }
 }
 
-fn ran(run: &Run, at: i64, route: Option<&str>, context: &Context<'_>) -> RouteState {
+/// The state after an answer without a target.
+fn untargeted(answer: &Answer, at: i64) -> RouteState {
+    let code = &answer.code;
+    match (code.as_str(), &answer.error) {
+        ("unrouted", _) => dead(code, at, None),
+        ("not_stored", _) => RouteState::NotStored { at },
+        (_, error) => RouteState::Refused {
+            at,
+            code: match error {
+                Some(error) => format!("{code}: {error}"),
+                None => code.clone(),
+            },
+        },
+    }
+}
+
+fn ran(run: &Run, at: i64, route: Option<&str>, question: &Question<'_>) -> RouteState {
     let ended_at = match (run.status.as_str(), run.stopped_at) {
         ("EXPRESS", _) => return RouteState::Express { at },
         ("RUNNING", _) | (_, None) => return RouteState::Running { since: at },
         (_, Some(ended_at)) => ended_at,
     };
     let status = run.status.clone();
-    let mut routes = context.routes.into_iter().flat_map(Routes::iter);
+    let mut routes = question.routes();
     let of = routes.find(|one| Some(one.name.as_str()) == route);
     let ledger = run.ledger.as_ref().map(|entry| entry.state.clone());
     if of.is_some_and(|route| route.reply.is_none()) {
@@ -208,17 +207,6 @@ fn ran(run: &Run, at: i64, route: Option<&str>, context: &Context<'_>) -> RouteS
     }
 }
 
-/// Compares a state with the dead-letter queue now.
-fn finish(route: Option<&str>, state: &mut RouteState, known: &Known, context: &Context<'_>) {
-    let there = known.letters.iter().any(|letter| {
-        // A message that SQS moved names no route.
-        letter.execution.is_none() && (letter.route.as_deref() == route || letter.reason.is_none())
-    });
-    if let RouteState::Dead { gone, .. } = state {
-        *gone = !there && context.letters_seen;
-    }
-}
-
 /// The longest wait for the next try, in ms.
 fn wait_ms(tries: u32) -> i64 {
     let RepeatSettings { first, longest, .. } = RepeatSettings::PARKED;
@@ -232,8 +220,9 @@ fn wait_ms(tries: u32) -> i64 {
 pub fn taken_by(event: &Event) -> Vec<&str> {
     let taken = |outcome: &str| matches!(outcome, "started" | "duplicate");
     match &event.what {
-        What::Answered { targets, .. } => {
-            let taken = targets.iter().filter(|target| taken(&target.outcome));
+        What::Answered(answer) => {
+            let targets = answer.targets.iter();
+            let taken = targets.filter(|target| taken(&target.outcome));
             taken.map(|target| target.route.as_str()).collect()
         }
         What::Redriven { outcome } if taken(outcome) => {
@@ -243,29 +232,22 @@ pub fn taken_by(event: &Event) -> Vec<&str> {
     }
 }
 
-/// The dead-letter queues that may have a letter of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Open {
-    pub message: bool,
-    pub result: bool,
-}
-
-/// Neither, where every route is known to have succeeded.
-pub fn open(events: &[Event], context: &Context<'_>) -> Open {
+/// Whether the dead-letter queues of messages and of results may have a letter of the message: neither, where every route is
+/// known to have succeeded.
+pub fn open(events: &[Event], question: &Question<'_>) -> (bool, bool) {
     use RouteState as S;
-    let states = States::of(events, context).0;
+    let states = States::of(events, question).0;
     let any = |kinds: fn(&S) -> bool| states.iter().any(|(_, state)| kinds(state));
-    let mut events = events.iter();
     // Without the arrival, some route may be unknown.
-    let arrived = events.any(|event| matches!(event.what, What::Answered { .. }));
-    let message = |state: &S| matches!(state, S::Dead { .. } | S::Waits { .. } | S::Other { .. });
-    Open {
-        message: !arrived || any(message),
-        result: any(|state| {
-            matches!(
-                state,
-                S::Unpublished { .. } | S::ResultDead { .. } | S::Started { .. }
-            )
-        }),
-    }
+    let arrived = events
+        .iter()
+        .any(|event| matches!(event.what, What::Answered(_)));
+    let message = any(|state| matches!(state, S::Dead { .. } | S::Waits { .. } | S::Other { .. }));
+    let result = any(|state| {
+        matches!(
+            state,
+            S::Unpublished { .. } | S::ResultDead { .. } | S::Started { .. }
+        )
+    });
+    (!arrived || message, result)
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::context::Context;
 use super::model::{Head, RouteState};
+use super::question::Context;
 
 /// The state of a route in words, with the remedy where there is one.
 pub fn sentence(
@@ -13,19 +13,20 @@ pub fn sentence(
     context: &Context<'_>,
 ) -> String {
     use RouteState as S;
+    let now_ms = context.question.now_ms;
     let after = |at: &i64| match head.came_in_at.or(head.published_at) {
         Some(from) if *at <= from => "as it came in".to_owned(),
         Some(from) => format!("{} after it came in", duration(at - from)),
         None => format!("at {}", time(*at)),
     };
-    let ago = |at: &i64| format!("{} ({} ago)", time(*at), duration(context.now_ms - at));
+    let ago = |at: &i64| format!("{} ({} ago)", time(*at), duration(now_ms - at));
     let because = |error: &Option<String>| {
         let error = error.as_ref();
         error.map_or(String::new(), |error| format!(": {error}"))
     };
-    let replay = |letters: String| {
+    let replay = |letters: &str| {
         let route = route.map_or(String::new(), |route| format!(" --route {route}"));
-        let place = context.place;
+        let place = context.question.place.option();
         format!("replay with `cargo bridge replay {letters}{route}{place}`")
     };
     match state {
@@ -54,23 +55,25 @@ pub fn sentence(
             format!("{failed}published{to} {}{claim}", after(at))
         }
         S::Running { since } => {
-            let time = duration(context.now_ms - since);
+            let time = duration(now_ms - since);
             format!("the workflow has been running for {time}")
         }
         S::Started { at } => {
             let after = after(at);
             format!("started {after}; the outcome of the workflow is unknown")
         }
-        S::Express { at } => format!(
-            "started {}: an EXPRESS workflow, which keeps no history; its own log has more",
-            after(at)
-        ),
+        S::Express { at } => {
+            let after = after(at);
+            format!(
+                "started {after}: an EXPRESS workflow, which keeps no history; its own log has more"
+            )
+        }
         S::Unpublished {
             status,
             ended_at,
             ledger,
         } => {
-            let since = duration(context.now_ms - ended_at);
+            let since = duration(now_ms - ended_at);
             let why = match ledger.as_deref() {
                 None => "its event is on its way, or lost: then the sweep finds it within minutes",
                 Some("queued") => "the sweep found it, and the completion has not taken it yet",
@@ -93,7 +96,7 @@ pub fn sentence(
             error,
         } => {
             let (ago, why) = (ago(since), because(error));
-            let replay = replay("--results".to_owned());
+            let replay = replay("--results");
             format!("the result is a dead letter since {ago}: {reason}{why}; {replay}")
         }
         S::OnTheBus { at } => format!(
@@ -111,11 +114,10 @@ pub fn sentence(
             next_by,
             error,
         } => {
-            let next_by = time(*next_by);
             let next = match tries {
                 0 => "the redrive has not tried it yet".to_owned(),
-                1 => format!("tried once; next try by {next_by}"),
-                n => format!("tried {n} times; next try by {next_by}"),
+                1 => format!("tried once; next try by {}", time(*next_by)),
+                n => format!("tried {n} times; next try by {}", time(*next_by)),
             };
             let odd = match context.parked {
                 Some(0) => {
@@ -139,7 +141,7 @@ pub fn sentence(
                 );
             }
             let id = head.id.as_deref().unwrap_or_default();
-            let replay = replay(format!("--dead-letters --id {id}"));
+            let replay = replay(&format!("--dead-letters --id {id}"));
             format!("is a dead letter since {ago}: {reason}{why}; {replay}")
         }
         S::NotStored { at } => format!(

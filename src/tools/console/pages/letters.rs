@@ -11,9 +11,8 @@ use crate::clock::now_ms;
 use crate::domain::inbound::letter::Reason;
 use crate::tools::console::app::{App, Problem};
 use crate::tools::console::layout::{mark, page, route_choice};
-use crate::tools::console::source::DeadLetter;
 use crate::tools::console::text::{moment, payload, segment, visible};
-use crate::tools::letters::DeadQueue;
+use crate::tools::letters::{Dead, DeadQueue};
 use crate::tools::replay::choice::{Choice, since};
 use crate::tools::replay::run::Tally;
 
@@ -91,7 +90,7 @@ pub async fn list(
             h2 { @match queue { DeadQueue::Messages => "Messages that no target takes", DeadQueue::Results => "Results that could not be published" } }
             @if letters.is_empty() { p.empty { "None." } }
             @else { (many(&app, *queue, &wanted)) }
-            @for letter in letters { (shown(&app, letter)) }
+            @for letter in letters { (shown(&app, *queue, letter)) }
             @if !all { p.note { "There may be more; " (MOST) " are shown." } }
         }
     };
@@ -138,10 +137,9 @@ fn hidden(queue: DeadQueue, wanted: &Wanted) -> Markup {
     }
 }
 
-fn shown(app: &App, letter: &DeadLetter) -> Markup {
-    let dead = &letter.dead;
+fn shown(app: &App, queue: DeadQueue, dead: &Dead) -> Markup {
     let reason = dead.reason.map_or("moved by SQS", Reason::name);
-    let run = match letter.queue {
+    let run = match queue {
         DeadQueue::Messages => Some(dead.id.as_str()),
         DeadQueue::Results => dead.execution.as_deref(),
     };
@@ -161,7 +159,7 @@ fn shown(app: &App, letter: &DeadLetter) -> Markup {
                 (moment(dead.at_ms, false))
                 @if let Some(attempts) = dead.attempts { span.dim { (attempts) " attempts" } }
                 @if app.place.changes && !dead.has_no_way_back() {
-                    form action="/letters/back" method="post" { (hidden(letter.queue, &one)) button type="submit" { "Put back" } }
+                    form action="/letters/back" method="post" { (hidden(queue, &one)) button type="submit" { "Put back" } }
                 }
             }
             p { (visible(&dead.detail)) }

@@ -17,7 +17,7 @@ use crate::tools::console::results::results;
 use crate::tools::console::text::{moment, payload, segment, size, visible};
 use crate::tools::letters::DeadQueue;
 use crate::tools::trace::model::{
-    Event, Head, Report, RouteState, Run, Trace, Unanswered, Verdict, What,
+    Event, Head, Report, RouteState, Run, Trace, Unanswered, Verdict,
 };
 use crate::tools::trace::subject::Subject;
 
@@ -105,10 +105,9 @@ async fn render(
     for (_, run) in runs(trace).filter(|(_, run)| run.status != "EXPRESS") {
         match Recorded::read(app.services.as_ref(), &run.arn, pages).await {
             Ok(one) => recorded.push(one),
-            Err(fault) => unread.push(Unanswered {
-                source: "the history of the execution".to_owned(),
-                error: fault.to_string(),
-            }),
+            Err(fault) => {
+                unread.push(Unanswered::new("the history of the execution", fault));
+            }
         }
     }
     let results = results(app, trace, &recorded);
@@ -152,10 +151,8 @@ async fn render(
 
 /// The executions of a message.
 fn runs(trace: &Trace) -> impl Iterator<Item = (&Event, &Run)> {
-    trace.events.iter().filter_map(|event| match &event.what {
-        What::Ran(run) => Some((event, run.as_ref())),
-        _ => None,
-    })
+    let events = trace.events.iter();
+    events.filter_map(|event| Some((event, event.run()?)))
 }
 
 /// Whether something may still happen to it soon.

@@ -26,9 +26,7 @@ pub fn timeline(trace: &Trace) -> Markup {
     let mut rows = Vec::new();
     for event in &trace.events {
         let (outcome, facts) = described(event, &errors, Style::plain());
-        if let What::Answered { error, .. } = &event.what {
-            errors.push_str(error.as_deref().unwrap_or_default());
-        }
+        errors.push_str(event.answer_error());
         let from = scale(event.at - start);
         let width = scale(event.at + length(event) - start) - from;
         rows.push((event, outcome, facts, from, width.max(SHORTEST)));
@@ -59,7 +57,7 @@ pub fn timeline(trace: &Trace) -> Markup {
 /// How long it took, in ms.
 fn length(event: &Event) -> i64 {
     match &event.what {
-        What::Answered { took_ms, .. } => took_ms.unwrap_or(0),
+        What::Answered(answer) => answer.took_ms.unwrap_or(0),
         What::Ran(run) => run.stopped_at.map_or(0, |end| end - event.at).max(0),
         _ => 0,
     }
@@ -67,11 +65,11 @@ fn length(event: &Event) -> i64 {
 
 fn class(event: &Event) -> &'static str {
     match &event.what {
-        What::Answered { code, .. } if code == "accepted" => "good",
-        What::Answered { .. } | What::DeadLettered { .. } => "bad",
+        What::Answered(answer) if answer.code == "accepted" => "good",
+        What::Answered(_) | What::DeadLettered(_) => "bad",
         What::Ran(run) => class_of(&run.status),
         What::Waits { .. } => "parked",
-        What::Noted { level, .. } if level == "ERROR" || level == "WARN" => "bad",
+        What::Noted(note) if matches!(&*note.level, "ERROR" | "WARN") => "bad",
         What::Ended { .. } | What::Published { .. } | What::Redriven { .. } => "good",
         What::Replayed | What::Found { .. } | What::Noted { .. } => "",
     }

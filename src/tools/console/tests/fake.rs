@@ -19,7 +19,7 @@ use crate::tools::console::app::App;
 use crate::tools::console::feed::Feed;
 use crate::tools::console::gaps::{Gaps, Reported};
 use crate::tools::console::model::{Delivery, Filter, Listed, Row};
-use crate::tools::console::source::{DeadLetter, Depth, History, Messages, Queues, Services};
+use crate::tools::console::source::{Depth, History, Messages, Queues, Services};
 use crate::tools::console::stack::Shown;
 use crate::tools::execution::Event;
 use crate::tools::letters::{Dead, DeadQueue, Record};
@@ -330,10 +330,7 @@ impl Services for Fake {
         done(Queues {
             depths: vec![depth],
             alarms: alarms::with_runbook(vec![alarm], None),
-            unread: vec![Unanswered {
-                source: "CloudWatch".to_owned(),
-                error: "denied".to_owned(),
-            }],
+            unread: vec![Unanswered::new("CloudWatch", "denied")],
         })
     }
 
@@ -342,7 +339,7 @@ impl Services for Fake {
         queue: DeadQueue,
         choice: &'a Choice,
         most: usize,
-    ) -> Answer<'a, (Vec<DeadLetter>, bool)> {
+    ) -> Answer<'a, (Vec<Dead>, bool)> {
         let dead = match queue {
             DeadQueue::Messages => self.dead(),
             DeadQueue::Results => Vec::new(),
@@ -351,7 +348,7 @@ impl Services for Fake {
             .into_iter()
             .filter(|dead| choice.takes(dead))
             .take(most);
-        done((dead.map(|dead| DeadLetter { queue, dead }).collect(), true))
+        done((dead.collect(), true))
     }
 
     fn put_back<'a>(

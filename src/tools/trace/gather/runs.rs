@@ -1,29 +1,26 @@
 //! The executions of a message.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Gathering;
-use crate::domain::inbound::arn::{execution_arn, unqualified};
+use crate::domain::inbound::arn::unqualified;
 use crate::domain::inbound::envelope::own_envelope;
-use crate::domain::inbound::execution_name::{execution_name_of, is_named_after};
-use crate::domain::inbound::message::TopicMessage;
-use crate::domain::inbound::routes::Routes;
 use crate::domain::outbound::ledger::ledger_id;
+use crate::tools::execution::{Failure, visited};
 use crate::tools::letters::Origin;
 use crate::tools::trace::assemble::{Known, assemble};
-use crate::tools::trace::model::{Failure, Run};
-use crate::tools::trace::sources::{Execution, Sources};
+use crate::tools::trace::model::{Event, Part, Run, State, What};
+use crate::tools::trace::sources::Sources;
+use crate::tools::trace::subject::execution_on;
 use crate::tools::trace::verdict::taken_by;
 
-impl Gathering<'_> {
+impl<S: Sources> Gathering<'_, S> {
     /// Adds the executions that the lines name, and those that the routes must have started.
     pub(super) async fn runs(&mut self, known: &mut Known) {
-        let mut arns: BTreeMap<String, Option<i64>> = BTreeMap::new();
-        for line in &known.lines {
-            if let Some(arn) = line.text("execution.arn") {
-                arns.entry(arn.to_owned()).or_default();
-            }
-        }
+        let lines = known.lines.iter();
+        let named = lines.filter_map(|line| line.text("execution.arn"));
+        let mut arns: BTreeMap<String, Option<i64>> =
+            named.map(|arn| (arn.to_owned(), None)).collect();
         let (head, events) = assemble(known);
         let mut started: BTreeMap<&str, i64> = BTreeMap::new();
         for event in &events {
@@ -31,30 +28,24 @@ impl Gathering<'_> {
                 started.entry(route).or_insert(event.at);
             }
         }
-        // The webhook's line names the executions of keys.
-        let lines = known.lines.iter();
-        let named = lines.filter_map(|line| line.text("executions"));
-        for name in named.flat_map(str::split_whitespace) {
-            for (_, machine) in self.machines(|route| is_named_after(name, route)) {
-                arns.entry(execution_arn(&machine, name)).or_default();
-            }
-        }
-        let routes = self.question.routes.into_iter().flat_map(Routes::iter);
-        let keyed: BTreeSet<&str> = routes
-            .filter(|route| route.key().is_some())
-            .map(|route| route.name.as_str())
-            .collect();
+        let keyed = known.lines.iter().flat_map(|line| line.keyed());
+        let keyed: Vec<_> = keyed.map(str::to_owned).collect();
         let place = (head.topic.as_deref(), head.number, head.id.as_deref());
-        if let (Some(topic), Some(number), Some(id)) = place {
-            for (route, machine) in self.machines(|_| true) {
-                if let Some(at) = started.get(&*route).filter(|_| !keyed.contains(&*route)) {
-                    let name = execution_name_of(&route, topic, number, id);
-                    arns.insert(execution_arn(&machine, &name), Some(*at));
-                }
+        for route in self.question.routes() {
+            let at = match route.key() {
+                Some(_) => None,
+                None => match started.get(&*route.name) {
+                    Some(at) => Some(*at),
+                    None => continue,
+                },
+            };
+            if let Some((arn, _)) = execution_on(route, place, &keyed) {
+                arns.insert(arn, at);
             }
         }
         for (arn, started_at) in arns {
-            if !known.runs.iter().any(|(.., run)| run.arn == arn) {
+            let is = |event: &Event| event.run().is_some_and(|run| run.arn == arn);
+            if !known.runs.iter().any(is) {
                 self.add_run(known, &arn, started_at).await;
             }
         }
@@ -62,36 +53,33 @@ impl Gathering<'_> {
 
     /// Adds an execution, if it exists. `started_at` is set where a route is known to have started it.
     pub(super) async fn add_run(&mut self, known: &mut Known, arn: &str, started_at: Option<i64>) {
-        let described = self.sources.workflows.execution(arn).await;
-        let Some(described) = self.answered("Step Functions", described) else {
+        let found = self.sources.execution(arn).await;
+        let Some(found) = self.answered("Step Functions", found) else {
             return;
         };
         let name = arn.rsplit(':').next().unwrap_or(arn).to_owned();
-        let Some(execution) = described else {
+        let Some(execution) = found else {
             if let Some(at) = started_at {
                 self.add_express(known, arn, name, at).await;
             }
             return;
         };
-        let Sources {
-            workflows, ledger, ..
-        } = self.sources;
-        let states = workflows.states(arn, self.question.payloads).await;
-        let states = self.answered("the history of the execution", states);
-        let (states, failure) = states.unwrap_or_else(|| {
-            let cause = execution.cause.as_deref();
-            let cause = cause.filter(|_| execution.status != "ABORTED");
-            (Vec::new(), cause.and_then(Failure::of_cause))
-        });
-        let entry = ledger.entry(&ledger_id(arn, execution.redrives)).await;
+        let payloads = self.question.payloads;
+        let history = self.sources.history(arn, payloads).await;
+        let (visits, failure) = match self.answered("the history of the execution", history) {
+            Some(events) => visited(&events),
+            None if execution.status == "ABORTED" => (Vec::new(), None),
+            None => {
+                let cause = execution.cause.as_deref();
+                (Vec::new(), cause.and_then(Failure::of_cause))
+            }
+        };
+        let id = ledger_id(arn, execution.redrives);
+        let entry = self.sources.entry(&id).await;
         let ledger = self.answered("the ledger", entry).flatten();
-        let route = self.question.routes.and_then(|routes| {
-            let machine = unqualified(&execution.state_machine);
-            routes
-                .of_execution(machine, &name)
-                .map(|route| route.name.clone())
-        });
-        if let Some(message) = message(&name, &execution) {
+        let input = execution.input.as_deref();
+        if let Some(envelope) = input.and_then(|input| own_envelope(&name, input)) {
+            let message = envelope.message;
             known.id = Some(message.id.to_string());
             known.origin.get_or_insert(Origin {
                 cache: message.cache,
@@ -101,20 +89,25 @@ impl Gathering<'_> {
                 token_id: message.token_id,
             });
         }
-        let shows_cause = self.question.payloads || self.question.stack.local.is_some();
+        let routes = self.question.routes;
+        let machine = unqualified(&execution.state_machine);
+        let route = routes.and_then(|routes| routes.of_execution(machine, &name));
+        let states = visits.into_iter().map(|visit| State::of(visit, payloads));
+        let states = states.collect();
+        let shows_cause = payloads || self.question.place.local.is_some();
         let run = Run {
             arn: arn.to_owned(),
             name,
-            failure,
             status: execution.status,
             stopped_at: execution.stopped_at,
             redrives: execution.redrives,
             error: execution.error,
+            failure,
             cause: execution.cause.filter(|_| shows_cause),
             states,
             ledger,
         };
-        known.runs.push((route, execution.started_at, run));
+        known.ran(execution.started_at, route.map(|route| &*route.name), run);
     }
 
     /// Adds an execution of an EXPRESS state machine. Step Functions keeps no record of it.
@@ -123,26 +116,26 @@ impl Gathering<'_> {
         let Some((machine, _)) = machine.rsplit_once(':') else {
             return;
         };
-        let express = self.sources.workflows.is_express(machine).await;
+        let express = self.sources.is_express(machine).await;
         if self.answered("the kind of the state machine", express) != Some(true) {
             return;
         }
-        let route = self
-            .machines(|_| true)
-            .into_iter()
-            .find(|(route, of)| unqualified(of) == machine && name.starts_with(route.as_str()));
+        let route = self.question.routes().find(|route| {
+            route.to.state_machine() == Some(machine) && name.starts_with(&route.name)
+        });
         let run = Run {
             arn: arn.to_owned(),
             name,
             status: "EXPRESS".to_owned(),
             ..Run::default()
         };
-        known.runs.push((route.map(|(route, _)| route), at, run));
+        known.ran(at, route.map(|route| &*route.name), run);
     }
 }
 
-/// The message in an execution's input, if the bridge wrote it.
-fn message(name: &str, execution: &Execution) -> Option<TopicMessage> {
-    let envelope = own_envelope(name, execution.input.as_deref()?)?;
-    Some(envelope.message)
+impl Known {
+    fn ran(&mut self, at: i64, route: Option<&str>, run: Run) {
+        let ran = What::Ran(Box::new(run));
+        self.runs.push(Event::new(at, Part::Workflow, route, ran));
+    }
 }

@@ -1,30 +1,29 @@
 //! Sources in memory.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aws_config::SdkConfig;
 use serde_json::{Value, json};
 
 use crate::domain::fault::Fault;
+use crate::domain::inbound::letter::Reason;
 use crate::domain::inbound::routes::Routes;
-use crate::domain::ports::Answer;
+use crate::tools::execution::tests::events;
+use crate::tools::execution::{Event, Execution};
 use crate::tools::letters::{Dead, DeadQueue};
-use crate::tools::trace::gather::{Question, gather};
+use crate::tools::place::Place;
+use crate::tools::trace::gather::gather;
 use crate::tools::trace::lines::Line;
-use crate::tools::trace::links::Stack;
-use crate::tools::trace::model::{Entry, Failure, Part, Report, State, StateEnd};
-use crate::tools::trace::sources::{
-    Entries, Execution, Found, Letters, Logs, Needle, Sources, Window, Workflows,
-};
+use crate::tools::trace::model::{Entry, Part, Report};
+use crate::tools::trace::question::Question;
+use crate::tools::trace::sources::{Answer, Needle, Sources, Wanted, Window};
 use crate::tools::trace::subject::Subject;
 
 pub const ID: &str = "860cc55e7fe59c68a87b16c2b0d9b91a";
 pub const ARN: &str =
     "arn:aws:states:us-east-1:123456789012:execution:Upper:upper-t-7-860cc55e7fe59c68";
 const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:Upper";
-
-pub fn short() -> &'static str {
-    &ID[..16]
-}
 
 /// A line of a log, `at_ms` after the epoch.
 pub fn line(part: Part, at_ms: i64, mut fields: Value) -> Line {
@@ -44,11 +43,20 @@ pub fn arrival(targets: &str) -> Line {
 
 /// A line of the redrive on the message.
 pub fn redriven(at_ms: i64, outcome: &str) -> Line {
-    line(
-        Part::Redrive,
+    let fields =
+        json!({"message.id": ID, "route": "upper", "outcome": outcome, "error.text": "busy"});
+    line(Part::Redrive, at_ms, fields)
+}
+
+/// A dead letter of the message.
+pub fn dead(reason: Reason, at_ms: i64) -> Dead {
+    Dead {
+        id: ID.into(),
+        route: Some("upper".into()),
+        reason: Some(reason),
         at_ms,
-        json!({"message.id": ID, "route": "upper", "outcome": outcome, "error.text": "busy"}),
-    )
+        ..Dead::default()
+    }
 }
 
 /// The content of all sources.
@@ -62,12 +70,24 @@ pub struct World {
     /// Sources that fail.
     pub denied: Vec<&'static str>,
     pub execution: Option<Execution>,
-    pub looked: AtomicUsize,
+    /// How often a query searched a dead-letter queue.
+    pub searches: AtomicUsize,
 }
 
 impl World {
     pub fn with(mut self, line: Line) -> Self {
         self.lines.push(line);
+        self
+    }
+
+    pub fn having(mut self, letter: Dead) -> Self {
+        self.letters.push(letter);
+        self
+    }
+
+    /// With an entry of the ledger in this state.
+    pub fn noted(mut self, state: &'static str) -> Self {
+        self.ledger = Some(state);
         self
     }
 
@@ -94,90 +114,72 @@ impl World {
             "reply": {"topics": ["out"]},
         }]});
         let routes = Routes::parse(&routes.to_string()).unwrap();
+        let place = Place {
+            config: SdkConfig::builder().build(),
+            outputs: BTreeMap::new(),
+            name: String::new(),
+            stack_name: None,
+            local: None,
+        };
         let question = Question {
             asked,
             subject: Subject::parse(asked).unwrap(),
             since: None,
             now_ms: 60_000,
             payloads: false,
-            stack: &Stack::default(),
+            place: &place,
             routes: Some(&routes),
         };
-        let sources = Sources {
-            logs: self,
-            workflows: self,
-            ledger: self,
-            letters: self,
-        };
-        gather(&question, sources).await
+        gather(&question, self).await
     }
 
-    /// How often a query searches a dead-letter queue.
-    pub async fn asked_letters(&self, asked: &str) -> usize {
-        self.ask(asked).await;
-        self.looked.load(Ordering::Relaxed)
-    }
-
-    fn answer<T: Send + 'static>(&self, source: &str, value: T) -> Answer<'_, T> {
+    fn answer<T>(&self, source: &str, value: T) -> Answer<T> {
         let denied = self.denied.contains(&source);
-        let refusal = Fault::permanent("AccessDenied", "no");
-        Box::pin(async move { if denied { Err(refusal) } else { Ok(value) } })
+        let granted = (!denied).then_some(value);
+        granted.ok_or_else(|| Fault::permanent("AccessDenied", "no"))
     }
 }
 
-impl Logs for World {
-    fn find<'a>(&'a self, part: Part, _: &'a Needle, _: Window) -> Answer<'a, Vec<Line>> {
+impl Sources for World {
+    async fn lines(&self, part: Part, _: &Needle, _: Window) -> Answer<Vec<Line>> {
         let lines = self.lines.iter().filter(|line| line.part == part);
         self.answer("logs", lines.cloned().collect())
     }
-}
 
-impl Workflows for World {
-    fn execution<'a>(&'a self, arn: &'a str) -> Answer<'a, Option<Execution>> {
+    async fn execution(&self, arn: &str) -> Answer<Option<Execution>> {
         let found = self.execution.clone().filter(|_| arn == ARN);
         self.answer("workflows", found)
     }
 
-    fn states<'a>(&'a self, _: &'a str, _: bool) -> Answer<'a, (Vec<State>, Option<Failure>)> {
-        let state = State {
-            name: "Uppercase".to_owned(),
-            entered_at: 300,
-            left_at: Some(400),
-            end: StateEnd::Left,
-            ..State::default()
-        };
-        self.answer("history", (vec![state], None))
+    async fn history(&self, _: &str, _: bool) -> Answer<Vec<Event>> {
+        let events = events(json!([
+            {"type": "TaskStateEntered", "name": "Uppercase"},
+            {"type": "TaskStateExited", "name": "Uppercase"},
+        ]));
+        self.answer("history", events)
     }
 
-    fn is_express<'a>(&'a self, _: &'a str) -> Answer<'a, bool> {
+    async fn is_express(&self, _: &str) -> Answer<bool> {
         self.answer("workflows", self.express)
     }
-}
 
-impl Entries for World {
-    fn entry<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Entry>> {
-        let entry = self.ledger.map(|state| Entry {
+    async fn entry(&self, _: &str) -> Answer<Option<Entry>> {
+        let entry = |state: &str| Entry {
             state: state.to_owned(),
             published: Vec::new(),
-        });
-        self.answer("ledger", entry)
+        };
+        self.answer("ledger", self.ledger.map(entry))
     }
-}
 
-impl Letters for World {
-    fn find<'a>(
-        &'a self,
-        queue: DeadQueue,
-        wanted: &'a (dyn Fn(&Dead) -> bool + Send + Sync),
-    ) -> Answer<'a, Found> {
-        self.looked.fetch_add(1, Ordering::Relaxed);
+    async fn letters(&self, queue: DeadQueue, wanted: Wanted<'_>) -> Answer<(Vec<Dead>, bool)> {
+        self.searches.fetch_add(1, Ordering::Relaxed);
         let of_results = queue == DeadQueue::Results;
         let here = |letter: &&Dead| letter.execution.is_some() == of_results && wanted(letter);
         let letters = self.letters.iter().filter(here).cloned().collect();
-        self.answer("letters", Found { letters, all: true })
+        self.answer("letters", (letters, true))
     }
 
-    fn parked(&self) -> Answer<'_, u64> {
+    async fn parked(&self) -> Answer<u64> {
         self.answer("letters", self.parked)
     }
 }
