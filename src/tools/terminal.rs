@@ -1,4 +1,4 @@
-//! Progress on the console: steps with durations, colours on terminals only.
+//! Text for terminals: steps with durations, colours on terminals only, times and previews.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -179,6 +179,35 @@ pub fn seconds(duration: Duration) -> String {
     } else {
         format!("{:.1} s", duration.as_secs_f64())
     }
+}
+
+/// `0.512 s`, `34 s`, `5 min`, `3 h`, `2 d`.
+pub fn duration(ms: i64) -> String {
+    let span = Duration::from_millis(ms.unsigned_abs());
+    let sign = if ms < 0 { "-" } else { "" };
+    let seconds = span.as_secs();
+    let text = match seconds {
+        0..10 => format!("{:.2} s", span.as_secs_f64()),
+        10..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    };
+    format!("{sign}{text}")
+}
+
+/// A time of day with its date, in UTC, to the second.
+pub fn time(ms: i64) -> String {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    let text = DateTime::from_secs(ms.div_euclid(1000)).fmt(Format::DateTime);
+    text.unwrap_or_else(|_| format!("{ms} ms"))
+}
+
+/// `2026-01-31 09:30:00.123` in UTC.
+pub fn moment(ms: i64) -> String {
+    let text = time(ms);
+    let text = text.trim_end_matches('Z').replace('T', " ");
+    format!("{text}.{:03} UTC", ms.rem_euclid(1000))
 }
 
 /// The beginning of a text on one line. Hidden characters are escaped, so that no message can move the cursor or ring the bell.

@@ -7,13 +7,13 @@ use super::model::{Answered, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Listed as Execution, Listing};
+use crate::tools::terminal::{duration, time};
 use crate::tools::trace::latest::arrival;
 use crate::tools::trace::lines::Line;
 use crate::tools::trace::logs::Logs;
 use crate::tools::trace::model::Part;
-use crate::tools::trace::sources::{Needle, Window};
+use crate::tools::trace::sources::Window;
 use crate::tools::trace::subject::{Subject, executions_of_key};
-use crate::tools::trace::words::{duration, time};
 
 /// The range of a list without `since`.
 const LOOK_BACK_MS: i64 = 24 * 3_600_000;
@@ -51,9 +51,9 @@ impl Arrivals {
         let newest = filter
             .before
             .map_or(now_ms, |before| (before / IN_A_MS) as i64);
-        let needle = match Subject::parse(&filter.q) {
-            Ok(Subject::Id(id)) => Needle::Text(id),
-            _ => Needle::Text("message.sequence".to_owned()),
+        let text = match Subject::parse(&filter.q) {
+            Ok(Subject::Id(id)) => id,
+            _ => "message.sequence".to_owned(),
         };
         // The log has the names of the executions that keys lead to, not the keys.
         let key = filter.q.trim();
@@ -73,7 +73,7 @@ impl Arrivals {
                 since: since.max(until - length),
                 until,
             };
-            let lines = self.logs.find(Part::Webhook, &needle, window).await?;
+            let lines = self.logs.find(Part::Webhook, &text, window).await?;
             asked += 1;
             let found = self::rows(&lines, routes).into_iter().map(with_key);
             // Which executions a status needs is known once they are listed.

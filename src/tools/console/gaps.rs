@@ -13,7 +13,7 @@ use crate::tools::place::Place;
 use crate::tools::trace::lines::Line;
 use crate::tools::trace::logs::{CloudWatchLogs, Logs as _};
 use crate::tools::trace::model::{Part, Unanswered};
-use crate::tools::trace::sources::{Needle, Window};
+use crate::tools::trace::sources::Window;
 
 /// Gaps in memory, and on a page.
 const MOST: usize = 100;
@@ -96,8 +96,7 @@ pub async fn of_relay(place: &Place) -> Gaps {
         since: until - LOOK_BACK_MS,
         until,
     };
-    let needle = Needle::Text(FIELD.to_owned());
-    match logs.find(Part::Relay, &needle, window).await {
+    match logs.find(Part::Relay, FIELD, window).await {
         Ok(lines) => Gaps {
             reported: newest(&lines),
             ..Gaps::note(&format!(

@@ -3,9 +3,7 @@
 use maud::{Markup, html};
 
 use crate::tools::explain::words::indented;
-use crate::tools::terminal::is_hidden;
-use crate::tools::trace;
-use crate::tools::trace::words::time;
+use crate::tools::terminal::{self, is_hidden, time};
 
 /// Bytes of a payload shown in a page; the rest has an address of its own.
 pub const SHOWN: usize = 4096;
@@ -85,7 +83,7 @@ pub fn span(ms: i64) -> String {
 
 /// A moment, in UTC to the millisecond; the time of day alone with `short`.
 pub fn moment(ms: i64, short: bool) -> Markup {
-    let whole = trace::show::moment(ms);
+    let whole = terminal::moment(ms);
     let of_day = whole.get(11..23).filter(|_| short);
     let shown = of_day.unwrap_or(&whole);
     html! { time datetime=(time(ms)) title=(whole) { (shown) } }

@@ -10,14 +10,14 @@ use super::assemble::{Known, assemble};
 use super::lines::{Line, is_same};
 use super::model::{Part, Report, SCHEMA, Trace, Unanswered};
 use super::question::{Context, Question};
-use super::sources::{Needle, Sources, Window};
+use super::sources::{Sources, Window};
 use super::subject::{Subject, executions_of_key};
 use super::verdict::{open, verdicts};
-use super::words::time;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name};
 use crate::tools::letters::{Dead, DeadQueue};
+use crate::tools::terminal::time;
 
 /// The default range of logs, where neither the message nor `--since` sets it.
 const LOOK_BACK_MS: i64 = 24 * 3_600_000;
@@ -118,8 +118,8 @@ impl<'a, S: Sources> Gathering<'a, S> {
 
     /// One message for each id with this number in the webhook's log, or else in the dead letters.
     async fn of_number(&mut self, cache: &str, topic: &str, number: u64) -> Vec<Known> {
-        let needle = Needle::Number(number);
-        let found = self.sources.lines(Part::Webhook, &needle, self.window);
+        let arrival = format!("message.sequence\":{number}");
+        let found = self.sources.lines(Part::Webhook, &arrival, self.window);
         let lines = self.answered("the log of the webhook", found.await);
         let lines = lines.unwrap_or_default();
         let lines = lines.iter().filter(|line| line.is_of(cache, topic, number));
@@ -146,8 +146,8 @@ impl<'a, S: Sources> Gathering<'a, S> {
         };
         let id = known.id.as_deref();
         let digits = id.map(|id| id.get(..NAME_ID_DIGITS).unwrap_or(id));
-        let needle = Needle::Text(digits.or(name)?.to_owned());
-        let looks = Part::LOGGING.map(|part| self.sources.lines(part, &needle, self.window));
+        let piece = digits.or(name)?.to_owned();
+        let looks = Part::LOGGING.map(|part| self.sources.lines(part, &piece, self.window));
         for (part, found) in Part::LOGGING.into_iter().zip(join_all(looks).await) {
             let lines = self.answered(&format!("the log of the {}", part.name()), found);
             let about = |line: &Line| line.is_about(known.id.as_deref(), name);

@@ -10,12 +10,12 @@ use serde::Serialize;
 use super::assemble::{Known, assemble};
 use super::lines::Line;
 use super::model::{Part, Target, Unanswered, What};
-use super::show::{moment, shown, unanswered};
-use super::sources::{Needle, Sources, Window};
+use super::show::{shown, unanswered};
+use super::sources::{Sources, Window};
 use super::subject::execution_on;
 use crate::domain::inbound::execution_name::NAME_ID_DIGITS;
 use crate::domain::inbound::routes::Routes;
-use crate::tools::terminal::{Style, seconds};
+use crate::tools::terminal::{Style, moment, seconds, time};
 
 /// Messages listed, at most.
 const MOST: usize = 20;
@@ -77,8 +77,8 @@ pub async fn latest<S: Sources>(
     sources: &S,
     window: Window,
 ) -> Latest {
-    let needle = Needle::Text("message.sequence".to_owned());
-    let (lines, unanswered) = match sources.lines(Part::Webhook, &needle, window).await {
+    let lines = sources.lines(Part::Webhook, "message.sequence", window);
+    let (lines, unanswered) = match lines.await {
         Ok(lines) => (lines, Vec::new()),
         Err(fault) => {
             let unread = Unanswered::new("the log of the webhook", fault);
@@ -186,7 +186,7 @@ pub fn show_latest(latest: &Latest, style: Style) -> String {
         let outcomes = outcomes(arrival, style);
         let _ = writeln!(text, "{when}  {id}  {place:<width$}  {outcomes}");
     }
-    let since = super::words::time(latest.since);
+    let since = time(latest.since);
     let end = match latest.messages.len() {
         0 => format!(
             "no message came in since {since} at {}; `--since 7d` looks further back",

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::lines::Line;
 use super::model::Part;
-use super::sources::{Needle, Window};
+use super::sources::Window;
 use crate::adapters::aws::fault::fault;
 use crate::domain::fault::Fault;
 use crate::domain::ports::Answer;
@@ -21,7 +21,8 @@ const LONGEST_PATTERN: usize = 1024;
 
 /// The functions' logs.
 pub trait Logs: Send + Sync {
-    fn find<'a>(&'a self, part: Part, needle: &'a Needle, window: Window) -> Answer<'a, Vec<Line>>;
+    /// The lines that contain the text; the result may hold other lines, too.
+    fn find<'a>(&'a self, part: Part, text: &'a str, window: Window) -> Answer<'a, Vec<Line>>;
 }
 
 /// The log groups of a stack.
@@ -41,7 +42,7 @@ impl CloudWatchLogs {
 
 impl Logs for CloudWatchLogs {
     /// Reads all pages: CloudWatch returns pages without events while no line matches.
-    fn find<'a>(&'a self, part: Part, needle: &'a Needle, window: Window) -> Answer<'a, Vec<Line>> {
+    fn find<'a>(&'a self, part: Part, text: &'a str, window: Window) -> Answer<'a, Vec<Line>> {
         Box::pin(async move {
             let group = self.place.log_group(part).ok_or_else(|| {
                 let text = format!("expected the stack to have an output with the log of the {}, found none: deploy this version's template.yaml", part.name());
@@ -52,7 +53,7 @@ impl Logs for CloudWatchLogs {
             loop {
                 let call = self.client.filter_log_events().log_group_name(group);
                 let call = call.start_time(window.since).end_time(window.until);
-                let call = call.filter_pattern(pattern(needle)).set_next_token(token);
+                let call = call.filter_pattern(pattern(text)).set_next_token(token);
                 let page = call.send().await.map_err(|e| fault(&e))?;
                 let events = page.events.unwrap_or_default().into_iter();
                 lines.extend(events.filter_map(|event| {
@@ -75,20 +76,13 @@ impl Logs for CloudWatchLogs {
 }
 
 /// A regular expression for a piece of a line. Patterns over JSON cannot name fields with dots, such as the bridge's.
-fn pattern(needle: &Needle) -> String {
-    let expression = match needle {
-        // Other characters have a meaning in an expression. A dot replaces them, since it matches any character.
-        Needle::Text(text) => text
-            .chars()
-            .map(|c| match c {
-                'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_' => c,
-                _ => '.',
-            })
-            .take(LONGEST_PATTERN - 2)
-            .collect(),
-        // The two dots match the quote and the colon.
-        Needle::Number(number) => format!("message.sequence..{number}"),
-    };
+fn pattern(text: &str) -> String {
+    // Other characters have a meaning in an expression. A dot replaces them, since it matches any character.
+    let expression = text.chars().map(|c| match c {
+        'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_' => c,
+        _ => '.',
+    });
+    let expression: String = expression.take(LONGEST_PATTERN - 2).collect();
     format!("%{expression}%")
 }
 
@@ -98,9 +92,12 @@ mod tests {
 
     #[test]
     fn patterns_are_valid_in_cloudwatch() {
-        let text = |text: &str| pattern(&Needle::Text(text.to_owned()));
-        assert_eq!(text("0123456789abcdef"), "%0123456789abcdef%");
-        assert_eq!(text("by hand (é)"), "%by.hand....%");
-        assert_eq!(pattern(&Needle::Number(42)), "%message.sequence..42%");
+        for (text, expected) in [
+            ("0123456789abcdef", "%0123456789abcdef%"),
+            ("by hand (é)", "%by.hand....%"),
+            ("message.sequence\":42", "%message.sequence..42%"),
+        ] {
+            assert_eq!(pattern(text), expected);
+        }
     }
 }

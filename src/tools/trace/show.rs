@@ -8,7 +8,7 @@ use super::model::{
     Answer, DeadLetter, Event, Head, Publication, Report, RouteState, Run, State, StateEnd, Target,
     Trace, Unanswered, Verdict, What,
 };
-use crate::tools::terminal::{Style, preview, seconds};
+use crate::tools::terminal::{Style, moment, preview, seconds};
 
 /// States shown of one execution, at most.
 const MOST_STATES: usize = 30;
@@ -318,13 +318,6 @@ pub(in crate::tools) fn when(after_ms: Option<i64>, at: i64) -> String {
         600..86_400 => format!("{sign}{hours}:{minutes:02}:{:02} h", seconds % 60),
         _ => format!("{sign}{} d {:02}:{minutes:02} h", hours / 24, hours % 24),
     }
-}
-
-/// `2026-01-31 09:30:00.123` in UTC.
-pub(in crate::tools) fn moment(ms: i64) -> String {
-    let text = super::words::time(ms);
-    let text = text.trim_end_matches('Z').replace('T', " ");
-    format!("{text}.{:03} UTC", ms.rem_euclid(1000))
 }
 
 /// On one line, without characters that move the cursor.

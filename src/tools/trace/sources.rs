@@ -13,15 +13,6 @@ pub struct Window {
     pub until: i64,
 }
 
-/// A search in logs. The result may hold other lines, too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Needle {
-    /// The digits of an id, or the name of an execution.
-    Text(String),
-    /// The arrival of a message with this number.
-    Number(u64),
-}
-
 /// Which letters a search returns.
 pub type Wanted<'a> = &'a (dyn Fn(&Dead) -> bool + Send + Sync);
 
@@ -29,11 +20,11 @@ pub type Answer<T> = Result<T, Fault>;
 
 /// The sources; each query fails by itself.
 pub trait Sources: Sync {
-    /// The lines in a part's log.
+    /// The lines in a part's log that contain the text; the result may hold other lines, too.
     fn lines(
         &self,
         part: Part,
-        needle: &Needle,
+        text: &str,
         window: Window,
     ) -> impl Future<Output = Answer<Vec<Line>>> + Send;
 

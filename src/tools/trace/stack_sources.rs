@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::lines::Line;
 use super::logs::{CloudWatchLogs, Logs as _};
 use super::model::{Entry, Part};
-use super::sources::{Answer, Needle, Sources, Wanted, Window};
+use super::sources::{Answer, Sources, Wanted, Window};
 use crate::adapters::aws::fault::fault;
 use crate::adapters::aws::sqs::SqsQueue;
 use crate::domain::fault::Fault;
@@ -52,8 +52,8 @@ impl<'a> StackSources<'a> {
 }
 
 impl Sources for StackSources<'_> {
-    async fn lines(&self, part: Part, needle: &Needle, window: Window) -> Answer<Vec<Line>> {
-        self.logs.find(part, needle, window).await
+    async fn lines(&self, part: Part, text: &str, window: Window) -> Answer<Vec<Line>> {
+        self.logs.find(part, text, window).await
     }
 
     async fn execution(&self, arn: &str) -> Answer<Option<Execution>> {

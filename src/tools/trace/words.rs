@@ -1,9 +1,8 @@
 //! The state of a route in words.
 
-use std::time::Duration;
-
 use super::model::{Head, RouteState};
 use super::question::Context;
+use crate::tools::terminal::{duration, time};
 
 /// The state of a route in words, with the remedy where there is one.
 pub fn sentence(
@@ -151,26 +150,4 @@ pub fn sentence(
         S::Refused { code, .. } => format!("refused ({code}); no target was called"),
         S::Other { at, outcome } => format!("{outcome} {}", after(at)),
     }
-}
-
-/// `0.512 s`, `34 s`, `5 min`, `3 h`, `2 d`.
-pub fn duration(ms: i64) -> String {
-    let span = Duration::from_millis(ms.unsigned_abs());
-    let sign = if ms < 0 { "-" } else { "" };
-    let seconds = span.as_secs();
-    let text = match seconds {
-        0..10 => format!("{:.2} s", span.as_secs_f64()),
-        10..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    };
-    format!("{sign}{text}")
-}
-
-/// A time of day with its date, in UTC, to the second.
-pub fn time(ms: i64) -> String {
-    use aws_smithy_types::date_time::{DateTime, Format};
-    let text = DateTime::from_secs(ms.div_euclid(1000)).fmt(Format::DateTime);
-    text.unwrap_or_else(|_| format!("{ms} ms"))
 }

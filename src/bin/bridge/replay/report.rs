@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use workflow_bridge::tools::letters::{Dead, DeadQueue};
 use workflow_bridge::tools::replay::run::{Fate, Tally};
-use workflow_bridge::tools::terminal::{Style, preview};
-use workflow_bridge::tools::trace::words::time;
+use workflow_bridge::tools::terminal::{Style, preview, time};
 
 /// Rows of a table of problems, at most.
 pub const MOST_PROBLEMS: usize = 20;

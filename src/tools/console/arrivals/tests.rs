@@ -30,7 +30,7 @@ fn line(at: i64) -> Line {
 }
 
 impl Logs for Log {
-    fn find<'a>(&'a self, _: Part, _: &'a Needle, window: Window) -> Answer<'a, Vec<Line>> {
+    fn find<'a>(&'a self, _: Part, _: &'a str, window: Window) -> Answer<'a, Vec<Line>> {
         self.windows.lock().unwrap().push(window);
         let inside = |at: &&i64| (window.since..=window.until).contains(at);
         let lines = self.at.iter().filter(inside).map(|at| line(*at)).collect();
@@ -125,7 +125,7 @@ async fn an_empty_day_takes_few_steps() {
 struct Keyed(String);
 
 impl Logs for Keyed {
-    fn find<'a>(&'a self, _: Part, _: &'a Needle, window: Window) -> Answer<'a, Vec<Line>> {
+    fn find<'a>(&'a self, _: Part, _: &'a str, window: Window) -> Answer<'a, Vec<Line>> {
         let (mut newer, older) = (line(NOW - 1), line(NOW - 2));
         newer.fields.insert("executions".to_owned(), json!(self.0));
         let inside = |line: &Line| (window.since..=window.until).contains(&line.at_ms);

@@ -17,7 +17,7 @@ use crate::tools::trace::gather::gather;
 use crate::tools::trace::lines::Line;
 use crate::tools::trace::model::{Entry, Part, Report};
 use crate::tools::trace::question::Question;
-use crate::tools::trace::sources::{Answer, Needle, Sources, Wanted, Window};
+use crate::tools::trace::sources::{Answer, Sources, Wanted, Window};
 use crate::tools::trace::subject::Subject;
 
 pub const ID: &str = "860cc55e7fe59c68a87b16c2b0d9b91a";
@@ -141,7 +141,7 @@ impl World {
 }
 
 impl Sources for World {
-    async fn lines(&self, part: Part, _: &Needle, _: Window) -> Answer<Vec<Line>> {
+    async fn lines(&self, part: Part, _: &str, _: Window) -> Answer<Vec<Line>> {
         let lines = self.lines.iter().filter(|line| line.part == part);
         self.answer("logs", lines.cloned().collect())
     }
