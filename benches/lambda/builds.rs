@@ -12,6 +12,12 @@ use crate::subject::{SUBJECTS, Subject};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Variables of `cargo bench` about its package; build scripts that read them would run again.
 const OF_THIS_PACKAGE: [&str; 3] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PROFILE_"];
+/// The shipped functions, which abort on a panic: cargo-lambda, and so SAM, builds them in this way.
+const SHIPPED: [&str; 3] = [
+    "--bin=webhook",
+    "--bin=completion",
+    "--config=profile.release.panic=\"abort\"",
+];
 
 /// The folder of all builds.
 pub fn folder() -> PathBuf {
@@ -36,11 +42,7 @@ pub fn all(options: &Options) -> Result<Vec<Subject>> {
         eprintln!("building {package}");
         let peer = Path::new(ROOT).join("benches/peers").join(package);
         match package {
-            "shipped" => cargo(
-                package,
-                Path::new(ROOT),
-                &["--bin=webhook", "--bin=completion"],
-            )?,
+            "shipped" => cargo(package, Path::new(ROOT), &SHIPPED)?,
             "node" if version("npm").is_none() => {
                 eprintln!("`npm` is not on the PATH: Node.js is left out; install it");
                 chosen.retain(|(_, file)| !is_of_it(file));
