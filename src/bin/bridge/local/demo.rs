@@ -1,5 +1,6 @@
 //! The demonstrations of `bridge local`: use a workflow from outside and show every hop live.
 
+mod missing;
 mod plays;
 
 use std::collections::{HashMap, VecDeque};
@@ -13,10 +14,10 @@ use momento::TopicClient;
 use momento::topics::ValueKind;
 use workflow_bridge::tools::local::Stack;
 use workflow_bridge::tools::local::flow::{Flow, Happening};
-use workflow_bridge::tools::local::process::last_lines;
 use workflow_bridge::tools::terminal::{Style, preview, seconds};
 
 use super::{PREVIEW, line};
+use missing::{Path, evidence};
 pub use plays::{ONCE, PLAYS};
 
 /// Deadline of one step. Most take well under a second on an idle machine, cold starts included.
@@ -68,15 +69,6 @@ pub enum Step {
         is: fn(&str) -> bool,
         what: &'static str,
     },
-}
-
-/// The message's way so far.
-#[derive(Default)]
-struct Path {
-    answered: Option<(bool, String)>,
-    execution: Option<(String, Option<String>)>,
-    /// Started executions that have not ended.
-    open: usize,
 }
 
 /// Runs a demonstration and returns the exit code.
@@ -219,10 +211,7 @@ impl Stage<'_> {
     }
 
     async fn publish(&mut self, topic: &str, text: String) -> Result<()> {
-        self.path = Path {
-            open: self.path.open,
-            ..Path::default()
-        };
+        self.path.begin();
         let published = self.client.publish(self.stack.cache(), topic, text).await;
         published.map_err(|error| anyhow!("cannot publish to `{topic}`: {}", error.message))?;
         Ok(())
@@ -298,125 +287,9 @@ impl Stage<'_> {
     }
 }
 
-impl Path {
-    fn note(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Published { .. } => {}
-            Happening::Answered { status, answer, .. } => {
-                let answered = match status {
-                    Ok(code) => format!("{code} {}", answer.code),
-                    Err(reason) => reason.clone(),
-                };
-                let outcomes = || answer.targets.iter().map(|target| target.outcome.as_str());
-                self.open += outcomes().filter(|outcome| *outcome == "started").count();
-                let taken = ["started", "event_put", "resumed"];
-                let taken = outcomes().any(|outcome| taken.contains(&outcome));
-                self.answered = Some((*status == Ok(200) && taken, answered));
-            }
-            Happening::Execution {
-                status, failure, ..
-            } => {
-                if status != "RUNNING" {
-                    self.open = self.open.saturating_sub(1);
-                }
-                self.execution = Some((status.clone(), failure.clone()));
-            }
-        }
-    }
-
-    /// The first missing hop.
-    fn explain(&self) -> String {
-        match (&self.answered, &self.execution) {
-            (None, _) => "the webhook was not called, or did not answer".to_owned(),
-            (Some((false, answer)), _) => {
-                format!("no target took the message: the webhook answered `{answer}`")
-            }
-            (Some(_), None) => "no execution has ended so far".to_owned(),
-            (Some(_), Some((status, failure))) if status != "SUCCEEDED" => {
-                let failure = failure.as_deref();
-                let failure = failure.map_or(String::new(), |text| format!(": {text}"));
-                format!("the execution is {status}{failure}")
-            }
-            _ => "the execution succeeded, but its result was not published: see the queues and the completion function below".to_owned(),
-        }
-    }
-}
-
-/// Hints at the cause: messages left in queues, and the last log lines of functions and emulator.
-async fn evidence(stack: &Stack) -> String {
-    let queues = match waiting(stack).await {
-        Ok(lines) if lines.is_empty() => "    (all empty)".to_owned(),
-        Ok(lines) => lines.join("\n"),
-        Err(error) => format!("    ({error:#})"),
-    };
-    let logs = match stack.logs().await {
-        Ok(text) if text.is_empty() => "    (they printed nothing)".to_owned(),
-        Ok(text) => last_lines(&text, 30),
-        Err(error) => format!("    ({error:#})"),
-    };
-    format!(
-        "queues:\n{queues}\n\nlast log lines of the functions:\n{logs}\n\nlast lines of the emulator:\n{}",
-        stack.emulator().last_words()
-    )
-}
-
-/// A line for each queue with messages.
-async fn waiting(stack: &Stack) -> Result<Vec<String>> {
-    use aws_sdk_sqs::types::QueueAttributeName::{
-        ApproximateNumberOfMessages as Waiting, ApproximateNumberOfMessagesNotVisible as Taken,
-    };
-    let client = aws_sdk_sqs::Client::new(stack.account().config());
-    let mut lines = Vec::new();
-    for url in client
-        .list_queues()
-        .send()
-        .await
-        .context("cannot list the queues")?
-        .queue_urls()
-    {
-        let answer = client
-            .get_queue_attributes()
-            .queue_url(url)
-            .attribute_names(Waiting)
-            .attribute_names(Taken)
-            .send()
-            .await;
-        let answer =
-            answer.with_context(|| format!("cannot read the depth of the queue `{url}`"))?;
-        let count = |name| {
-            answer
-                .attributes()
-                .and_then(|all| all.get(&name))
-                .map_or("0", String::as_str)
-        };
-        let (waiting, taken) = (count(Waiting), count(Taken));
-        if (waiting, taken) != ("0", "0") {
-            lines.push(format!(
-                "    {}: {waiting} waiting, {taken} being worked on",
-                url.rsplit('/').next().unwrap_or(url)
-            ));
-        }
-    }
-    Ok(lines)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_missing_hop_is_named() {
-        let mut path = Path::default();
-        assert!(path.explain().contains("not called"));
-        path.answered = Some((false, "503 not_stored".into()));
-        assert!(path.explain().contains("`503 not_stored`"));
-        path.answered = Some((true, "200 accepted".into()));
-        assert!(path.explain().contains("no execution"));
-        path.execution = Some(("FAILED".into(), Some("Boom: why".into())));
-        assert!(path.explain().contains("FAILED: Boom: why"));
-        path.execution = Some(("SUCCEEDED".into(), None));
-        assert!(path.explain().contains("not published"));
-    }
 
     #[test]
     fn plays_have_names_of_their_own_and_wait_for_something() {
