@@ -24,35 +24,24 @@
 //! them. There it also keeps callgrind's files, SUBJECT-SIZE.callgrind, for `callgrind_annotate`; they have the functions'
 //! names if the binary has them, as one given with `--before` can.
 
-#[path = "../../tests/shared/lambda/answers.rs"]
-mod answers;
 mod aws;
 mod builds;
 mod events;
-// Each bench shows its figures in its own ways.
-#[allow(dead_code)]
-#[path = "../shared/figures.rs"]
-mod figures;
 mod function;
 mod instructions;
 mod measure;
 mod options;
-#[path = "../../tests/shared/lambda/runtime_api.rs"]
-mod runtime_api;
-#[path = "../../tests/shared/lambda/serving.rs"]
-mod serving;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod subject;
 mod tables;
-// The current memory is not needed here.
-#[allow(dead_code)]
-#[path = "../shared/usage.rs"]
-mod usage;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 
 use function::World;
 use options::Options;
+use shared::{answers, figures, runtime_api, serving, usage};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {

@@ -22,24 +22,12 @@
 //! [`loss`] adds the messages missed by a long-poll without a position.
 
 mod child;
-// Each bench shows its figures in its own ways.
-#[allow(dead_code)]
-#[path = "../shared/figures.rs"]
-mod figures;
 mod loss;
 mod measure;
 mod payload;
-// It has the needs of a server as well.
-#[allow(dead_code)]
-#[path = "../shared/program.rs"]
-mod program;
-// TLS is not needed here.
-#[allow(dead_code)]
-#[path = "../../tests/shared/lambda/serving.rs"]
-mod serving;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod subject;
-#[path = "../shared/usage.rs"]
-mod usage;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +39,7 @@ use clap::builder::PossibleValuesParser;
 use figures::Show::{Median, RatioByRound, Sum};
 use figures::{Show, Table};
 use measure::{CPU, IDLE, LOST, P50, P99, PEAK, RATE};
+use shared::{figures, program, serving, usage};
 use subject::SUBJECTS;
 
 #[derive(Parser)]

@@ -9,25 +9,9 @@
 //! has the medians over the rounds, and the median ratio of a case to another one in the same round, which is the least
 //! noisy figure. Everything runs on this machine: `wrk`, the server and the stub of AWS share its cores.
 
-#[path = "../../tests/shared/lambda/answers.rs"]
-mod answers;
-// Each bench shows its figures in its own ways.
-#[allow(dead_code)]
-#[path = "../shared/figures.rs"]
-mod figures;
-// It has the needs of a subscriber as well.
-#[allow(dead_code)]
-#[path = "../shared/program.rs"]
-mod program;
 mod servers;
-// TLS is not needed here.
-#[allow(dead_code)]
-#[path = "../../tests/shared/lambda/serving.rs"]
-mod serving;
-// CPU time is not needed here.
-#[allow(dead_code)]
-#[path = "../shared/usage.rs"]
-mod usage;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::path::Path;
 
@@ -44,6 +28,7 @@ use workflow_bridge::domain::inbound::signature::sign;
 use answers::SECRET;
 use figures::Show::{Median, RatioByRound, Spread, Sum};
 use figures::{Run, Show, Table};
+use shared::{answers, figures, program, serving, usage};
 
 /// Connections that send a byte every now and then.
 const SLOW: usize = 200;
