@@ -90,21 +90,31 @@ impl Place {
         name.map_or(String::new(), |name| format!(" --stack-name {name}"))
     }
 
+    /// An output.
+    ///
+    /// # Errors
+    ///
+    /// When the stack has none of this name.
+    pub fn output(&self, name: &str) -> Result<String> {
+        self.outputs.get(name).cloned().with_context(|| {
+            format!(
+                "expected an output `{name}` at {}, found none: deploy this version's template.yaml, or one with that output",
+                self.name
+            )
+        })
+    }
+
     /// The dead-letter queue of this kind, with the queue to replay into.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::output`].
     pub fn queues(&self, kind: DeadQueue) -> Result<Sqs> {
         let (from, to) = match kind {
             DeadQueue::Messages => ("DeadLetterQueueUrl", "ParkedQueueUrl"),
             DeadQueue::Results => ("CompletionsDeadLetterQueueUrl", "CompletionsQueueUrl"),
         };
-        let url = |output: &str| {
-            self.outputs.get(output).cloned().with_context(|| {
-                format!(
-                    "expected an output `{output}` at {}, found none: deploy this version's template.yaml, or one with that output",
-                    self.name
-                )
-            })
-        };
-        Ok(Sqs::new(&self.config, url(from)?, url(to)?))
+        Ok(Sqs::new(&self.config, self.output(from)?, self.output(to)?))
     }
 }
 

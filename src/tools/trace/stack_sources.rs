@@ -16,7 +16,6 @@ use crate::tools::execution::{Event, Execution, Executions};
 use crate::tools::letters::{Dead, DeadQueue};
 use crate::tools::place::Place;
 use crate::tools::replay::reading::{Limits, look};
-use crate::tools::replay::sqs::Sqs;
 
 /// Limits of reading a queue.
 const LOOK: Limits = Limits {
@@ -40,15 +39,10 @@ impl<'a> StackSources<'a> {
             executions: Executions::new(&place.config),
         }
     }
+}
 
-    fn queue(&self, output: &str) -> Result<String, Fault> {
-        self.place.outputs.get(output).cloned().ok_or_else(|| {
-            let text = format!(
-                "expected an output `{output}`, found none: deploy this version's template.yaml"
-            );
-            Fault::permanent("NoQueue", text)
-        })
-    }
+fn missing(output: anyhow::Error) -> Fault {
+    Fault::permanent("NoQueue", output.to_string())
 }
 
 impl Sources for StackSources<'_> {
@@ -94,16 +88,13 @@ impl Sources for StackSources<'_> {
 
     /// Reads as in a dry run of a replay.
     async fn letters(&self, queue: DeadQueue, wanted: Wanted<'_>) -> Answer<(Vec<Dead>, bool)> {
-        let url = self.queue(match queue {
-            DeadQueue::Messages => "DeadLetterQueueUrl",
-            DeadQueue::Results => "CompletionsDeadLetterQueueUrl",
-        })?;
-        let queues = Sqs::new(&self.place.config, url, String::new()).looking();
+        let queues = self.place.queues(queue).map_err(missing)?.looking();
         look(&queues, queue, wanted, LOOK).await
     }
 
     async fn parked(&self) -> Answer<u64> {
-        let queue = SqsQueue::new(&self.place.config, self.queue("ParkedQueueUrl")?);
+        let url = self.place.output("ParkedQueueUrl").map_err(missing)?;
+        let queue = SqsQueue::new(&self.place.config, url);
         Ok(queue.depth().await?.total())
     }
 }
