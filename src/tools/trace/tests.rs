@@ -229,6 +229,8 @@ async fn each_state_of_a_route_has_its_sentence() {
         }
         let sentence = verdict["sentence"].as_str().unwrap();
         assert!(sentence.ends_with(part), "{sentence}");
+        let of_a_dead_result = sentence.starts_with("the result is a dead letter since");
+        assert_eq!(of_a_dead_result, verdict["state"] == "result_dead");
         let express = text(&report).contains("an EXPRESS workflow has no history");
         assert_eq!(express, verdict["state"] == "express");
     }
