@@ -36,7 +36,7 @@ pub enum Fate {
 /// Counts of one queue's replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Records seen.
+    /// Records seen; a letter that came back counts once.
     pub found: u64,
     /// Put back, or listed by a dry run.
     pub replayed: u64,
@@ -57,6 +57,7 @@ pub struct Tally {
 
 impl Tally {
     fn count(&mut self, fate: &Fate) {
+        self.found += u64::from(*fate != Fate::CameBack);
         *match fate {
             Fate::Replayed | Fate::WouldReplay => &mut self.replayed,
             Fate::CameBack => &mut self.came_back,
@@ -109,7 +110,6 @@ impl Job<'_> {
             };
             let mut chosen = Vec::new();
             for record in records {
-                tally.found += 1;
                 let dead = Dead::read(self.kind, &record);
                 if let Some(fate) = self.why_not(&record, &dead, &sent_back, *limit) {
                     tally.count(&fate);

@@ -162,8 +162,8 @@ async fn a_returning_letter_is_sent_once() {
         let tally = all(&queues, kind).await;
         let back = if comes_back { count } else { 0 };
         assert_eq!(
-            (tally.replayed, tally.came_back),
-            (count as u64, back as u64)
+            (tally.found, tally.replayed, tally.came_back),
+            (count as u64, count as u64, back as u64)
         );
         assert_eq!((queues.path().len(), queues.left()), (count, (back, true)));
     }
