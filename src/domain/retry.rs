@@ -91,6 +91,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn waits_double_up_to_the_longest_and_vary_by_up_to_half() {
+        let start = Instant::now();
+        let policy = RetryPolicy::until(start + Duration::from_secs(30));
+        let mut calls = Vec::new();
+        let (result, _) = retry(policy, || {
+            calls.push(start.elapsed());
+            Box::pin(async { Err::<(), _>(Fault::transient("x", "y")) })
+        })
+        .await;
+        assert!(result.is_err() && calls.len() > 20, "{calls:?}");
+        let mut longest = policy.first_wait;
+        for pair in calls.windows(2) {
+            let wait = pair[1] - pair[0];
+            // Timers have a resolution of a millisecond.
+            let range = longest / 2..=longest + Duration::from_millis(1);
+            assert!(range.contains(&wait), "{wait:?} in {range:?}");
+            longest = (longest * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_call_that_hangs_is_cut_off_and_tried_again() {
         let start = Instant::now();
         let policy = RetryPolicy::until(start + Duration::from_secs(4));

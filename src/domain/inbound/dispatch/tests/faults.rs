@@ -123,6 +123,25 @@ async fn a_letter_refused_by_one_queue_goes_to_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_other_queue_has_a_second_for_an_attempt() {
+    let world = World::default();
+    let (wrong, refusal) = (
+        Fault::permanent("InvalidArn", "x"),
+        Fault::later("AccessDeniedException", "no"),
+    );
+    world.make("start", Behaviour::Fails(wrong));
+    world.make("dead_letter", Behaviour::Fails(refusal));
+    world.make("park", Behaviour::HangsOnce);
+    let began = Instant::now();
+    assert_eq!(
+        outcomes(&world, &[json!({})], json!({})).await,
+        [Outcome::Parked]
+    );
+    // And a pause before both are tried again.
+    assert_eq!(began.elapsed(), Duration::from_millis(1100));
+}
+
+#[tokio::test(start_paused = true)]
 async fn storing_is_retried_with_pauses_while_both_queues_refuse() {
     let world = World::default();
     for call in ["start", "park", "dead_letter"] {
