@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use workflow_bridge::domain::inbound::signature::sign;
+use workflow_bridge::tools::local::workspace::Workspace;
 
 fn bridge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
@@ -178,7 +179,7 @@ fn all_gone(folder: &str) {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn no_process_outlives_it() {
+fn no_process_and_no_folder_outlives_it() {
     for (signal, code) in [("-TERM", Some(0)), ("-INT", Some(0)), ("-KILL", None)] {
         let mut local = Local::start();
         local.read_until("ready");
@@ -186,6 +187,9 @@ fn no_process_outlives_it() {
         assert!(!processes_of(&folder).is_empty(), "the emulator runs");
         local.signal(signal);
         assert_eq!(local.child.wait().unwrap().code(), code, "{signal}");
+        if code.is_some() {
+            assert!(!stays(&folder), "the run folder after {signal}");
+        }
         all_gone(&folder);
     }
     // Ended during its start.
@@ -197,7 +201,22 @@ fn no_process_outlives_it() {
     }
     local.signal("-TERM");
     assert_eq!(local.child.wait().unwrap().code(), Some(143));
+    assert!(!stays(&folder), "the run folder after a stopped start");
     all_gone(&folder);
+}
+
+/// Whether there is a run folder whose name begins with this.
+#[cfg(target_os = "linux")]
+fn stays(folder: &str) -> bool {
+    let workspace = Workspace::find().unwrap();
+    let mut entries = std::fs::read_dir(workspace.dir()).unwrap();
+    entries.any(|entry| {
+        entry
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with(folder)
+    })
 }
 
 #[test]

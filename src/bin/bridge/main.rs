@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use workflow_bridge::tools::local::workspace::await_removal;
 use workflow_bridge::tools::terminal::Style;
 
 /// Set by a command that runs until a signal, once it is up: the signal is then its regular end.
@@ -90,6 +91,7 @@ fn main() {
     });
     // Dropping `run` cancelled its work; a thread that still waits for input must not hold up the exit.
     runtime.shutdown_background();
+    await_removal();
     match code {
         Ok(code) => exit(code),
         Err(error) => fail(&error),

@@ -9,6 +9,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,21 @@ pub struct State {
     /// The address of its console, without the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<String>,
+}
+
+/// The number of this process's run folders.
+static RUN_FOLDERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Time for other threads to remove their run folders before the process ends.
+const REMOVED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Waits until the run folders of this process are removed. Tasks that own one are dropped on other threads; without this, the
+/// process may end first, and a folder of several hundred MB stays until the next start.
+pub fn await_removal() {
+    let end = Instant::now() + REMOVED_WITHIN;
+    while RUN_FOLDERS.load(Ordering::Acquire) > 0 && Instant::now() < end {
+        sleep(Duration::from_millis(5));
+    }
 }
 
 /// One run's own folder; removed when dropped.
@@ -147,6 +165,7 @@ impl Workspace {
         fs::create_dir(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
         let lock = lock_file(&path.join(LOCK))?;
         lock.lock().context("cannot lock the run folder")?;
+        RUN_FOLDERS.fetch_add(1, Ordering::Release);
         Ok(RunFolder { path, _lock: lock })
     }
 
@@ -235,15 +254,14 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        // A process that was just killed may still have been writing.
+        // A process that ends at this moment may still write or remove a file: then removing fails, even with `NotFound`.
         for _ in 0..20 {
-            match fs::remove_dir_all(&self.path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    std::thread::sleep(std::time::Duration::from_millis(10));
-                }
-                _ => break,
+            if fs::remove_dir_all(&self.path).is_ok() || !self.path.exists() {
+                break;
             }
+            sleep(Duration::from_millis(10));
         }
+        RUN_FOLDERS.fetch_sub(1, Ordering::Release);
     }
 }
 
