@@ -255,7 +255,12 @@ mod tests {
         let newer = json.replace("unrouted", "invented_later");
         let newer: Letter = serde_json::from_str(&newer).unwrap();
         assert_eq!(newer.reason, Reason::Other);
-        let later = again.again(Reason::GaveUp, "enough".into(), 3, 20);
+        let older = Letter {
+            bridge: "0.0.1".to_owned(),
+            ..again
+        };
+        let later = older.again(Reason::GaveUp, "enough".into(), 3, 20);
+        assert_eq!(later.bridge, crate::VERSION);
         assert_eq!((later.attempts, later.first_at, later.last_at), (3, 17, 20));
     }
 

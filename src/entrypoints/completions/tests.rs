@@ -202,6 +202,8 @@ async fn a_permanent_failure_is_a_dead_letter_with_its_reason() {
         let letter = letter(&world);
         assert_eq!(letter.reason, reason, "{letter:?}");
         assert_eq!((letter.first_at, letter.last_at), (500, 1000));
+        let attempts = u32::from(prefix.starts_with("publish"));
+        assert_eq!(letter.attempts, attempts, "{event}");
         let kept: Value = serde_json::from_str(letter.event.unwrap().get()).unwrap();
         assert_eq!(kept, event);
         assert_eq!(letter.id, id.or(event["id"].as_str()).unwrap());

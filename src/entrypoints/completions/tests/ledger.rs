@@ -70,6 +70,18 @@ async fn without_its_ledger_nothing_is_published_and_nothing_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn giving_an_event_back_is_retried() {
+    let world = World::default();
+    let fault = Fault::transient("InternalServerError", "x");
+    world.make("publish", Behaviour::Fails(fault.clone()));
+    world.make("give_back", Behaviour::FailsOnce(fault));
+    assert_eq!(failures(&world, &[status_change(json!({}))]).await, ["m0"]);
+    let calls = world.calls();
+    let given_back = calls.iter().filter(|call| call.starts_with("give_back"));
+    assert_eq!(given_back.count(), 2, "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_is_done_even_if_the_ledger_is_not_updated() {
     let world = World::default();
     world.make("finish", Behaviour::Hangs);
