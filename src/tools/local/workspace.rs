@@ -59,7 +59,7 @@ pub struct State {
 static RUN_FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Time for other threads to remove their run folders before the process ends.
-const REMOVED_WITHIN: Duration = Duration::from_secs(2);
+const REMOVED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Waits until the run folders of this process are removed. Tasks that own one are dropped on other threads; without this, the
 /// process may end first, and a folder of several hundred MB stays until the next start.
