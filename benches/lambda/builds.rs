@@ -1,13 +1,13 @@
 //! Builds the subjects.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::options::Options;
-use crate::subject::{SUBJECTS, Subject};
+use crate::subject::{SUBJECTS, Subject, folder, node};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Variables of `cargo bench` about its package; build scripts that read them would run again.
@@ -18,16 +18,6 @@ const SHIPPED: [&str; 3] = [
     "--bin=completion",
     "--config=profile.release.panic=\"abort\"",
 ];
-
-/// The folder of all builds.
-pub fn folder() -> PathBuf {
-    Path::new(ROOT).join("target/peers")
-}
-
-/// Node.js: the newest LTS that Lambda offers, from its package.
-pub fn node() -> PathBuf {
-    folder().join("node/node_modules/node/bin/node")
-}
 
 /// Builds the chosen subjects; leaves out those on Node.js without npm.
 pub fn all(options: &Options) -> Result<Vec<Subject>> {

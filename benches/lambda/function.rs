@@ -14,11 +14,10 @@ use workflow_bridge::tools::local::topics::{TopicsOptions, TopicsServer, local_a
 
 use crate::answers::MACHINE;
 use crate::aws::{Account, Place};
-use crate::builds;
 use crate::events::is_good;
 use crate::runtime_api::RuntimeApi;
 use crate::serving::file;
-use crate::subject::{COLLECTED, Subject};
+use crate::subject::{COLLECTED, Subject, folder};
 
 /// A function's time-out on Lambda.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -58,7 +57,7 @@ impl World {
         let system = SYSTEM_ROOTS.iter().find_map(|file| fs::read(file).ok());
         let mut roots = system.context("expected a file with the system's trusted roots")?;
         roots.extend(fs::read(file("authority.pem"))?);
-        let file = builds::folder().join("roots.pem");
+        let file = folder().join("roots.pem");
         fs::write(&file, roots)?;
 
         let key = local_api_key();
@@ -92,7 +91,7 @@ impl<'a> Function<'a> {
         wrapper: &[&str],
     ) -> Result<Self> {
         let api = RuntimeApi::start(TIMEOUT).await;
-        let log = builds::folder().join(format!("{}.log", subject.name));
+        let log = folder().join(format!("{}.log", subject.name));
         let output = File::create(&log)?;
         let wrapper = wrapper.iter().map(PathBuf::from);
         let mut words = wrapper.chain(subject.command.clone());

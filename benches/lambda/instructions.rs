@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::builds;
 use crate::figures::Run;
 use crate::function::{Function, World};
-use crate::subject::{LARGE, SIZES, Subject};
+use crate::subject::{LARGE, SIZES, Subject, folder};
 
 /// Of each subject and each size, over plain HTTP: the difference between two runs over the difference of their messages, so
 /// that the start drops out. Leaves out interpreted subjects, whose difference would include their compiler's work. Prints a
@@ -49,7 +49,7 @@ pub async fn count(world: &World, subjects: &[Subject], quick: bool) -> Result<V
 /// The instructions of a whole run. Their functions remain in a file for `callgrind_annotate`.
 async fn all(world: &World, subject: &Subject, size: usize, messages: usize) -> Result<f64> {
     let file = format!("{}-{size}.callgrind", subject.name);
-    let file = builds::folder().join(file);
+    let file = folder().join(file);
     let out = format!("--callgrind-out-file={}", file.display());
     let wrapper = ["valgrind", "--tool=callgrind", &out];
     let mut function = Function::start(world, subject, &world.places[0], &wrapper).await?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::{builds, events};
+use crate::events;
 
 /// The sizes of the texts, in bytes, and their names.
 pub const SIZES: [(usize, &str); 3] = [(200, "200 B"), (4_000, "4 KB"), (LARGE, "200 KB")];
@@ -25,6 +25,16 @@ pub const SUBJECTS: [(&str, &str); 8] = [
     ("afternoon-completion", "afternoon/release/completion"),
     ("node-completion", "node/dist/completion.mjs"),
 ];
+
+/// The folder of all builds.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers")
+}
+
+/// Node.js: the newest LTS that Lambda offers, from its package.
+pub fn node() -> PathBuf {
+    folder().join("node/node_modules/node/bin/node")
+}
 
 /// The subject that a subject's ratios refer to.
 pub fn reference(name: &str) -> &'static str {
@@ -49,7 +59,7 @@ impl Subject {
         let found = fs::metadata(file);
         let found = found.with_context(|| format!("cannot read {}", file.display()))?;
         let is_script = file.extension().is_some_and(|extension| extension == "mjs");
-        let interpreter = is_script.then(builds::node);
+        let interpreter = is_script.then(node);
         Ok(Self {
             name,
             command: interpreter.into_iter().chain([file.to_owned()]).collect(),
