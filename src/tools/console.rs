@@ -6,7 +6,7 @@
 mod access;
 mod alarms;
 mod app;
-mod arrivals;
+pub mod arrivals;
 mod cloud;
 mod cloudwatch;
 mod delivery;
@@ -14,7 +14,7 @@ mod feed;
 mod gaps;
 mod layout;
 mod local;
-mod model;
+pub mod model;
 mod pages;
 mod post;
 mod recorded;
@@ -73,9 +73,7 @@ impl Console {
     pub async fn local(stack: &Stack, port: Option<u16>) -> Result<Self> {
         let token = token::kept(stack.emulator().run().workspace())?;
         let messages = LocalMessages::follow(stack).context("cannot make an HTTP client")?;
-        let account = stack.account().id().to_owned();
-        let endpoint = stack.emulator().endpoint().to_owned();
-        let place = Place::local(endpoint, account, stack.outputs().clone());
+        let place = Place::local(stack.account(), stack.outputs().clone());
         let shown = Shown {
             name: "local stack".to_owned(),
             local: true,
@@ -109,7 +107,7 @@ impl Console {
         let token = token::fresh();
         let shown = Shown {
             name: place.name.clone(),
-            local: place.local.is_some(),
+            local: place.is_local(),
             changes,
             secrets: vec![webhook.secret.clone().unwrap_or_default(), token.clone()],
         };

@@ -26,22 +26,26 @@ pub struct Place {
     pub outputs: BTreeMap<String, String>,
     /// For people.
     pub name: String,
-    /// On AWS.
+    /// `None` for the local stack.
     pub stack_name: Option<String>,
-    /// The emulator's endpoint and account; `None` on AWS.
-    pub local: Option<(String, String)>,
+    /// The address of the local stack's console.
+    pub console: Option<String>,
 }
 
 impl Place {
-    /// A local stack: the endpoint and the account of its emulator, and its outputs.
-    pub fn local(endpoint: String, account: String, outputs: BTreeMap<String, String>) -> Self {
+    /// A local stack in this account of the emulator.
+    pub fn local(account: &Account, outputs: BTreeMap<String, String>) -> Self {
         Self {
-            config: Account::new(&endpoint, &account).config().clone(),
+            config: account.config().clone(),
             outputs,
             name: "the local stack".to_owned(),
             stack_name: None,
-            local: Some((endpoint, account)),
+            console: None,
         }
+    }
+
+    pub fn is_local(&self) -> bool {
+        self.stack_name.is_none()
     }
 
     /// A stack on AWS, with the region and credentials of the environment.
@@ -60,7 +64,7 @@ impl Place {
             config,
             name: format!("stack `{name}` in {region}"),
             stack_name: Some(name.to_owned()),
-            local: None,
+            console: None,
         })
     }
 

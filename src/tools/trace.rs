@@ -6,7 +6,6 @@
 
 pub mod assemble;
 pub mod gather;
-pub mod latest;
 pub mod lines;
 pub mod links;
 pub mod logs;

@@ -270,8 +270,7 @@ fn routes_and_queues_are_those_of_the_stack() {
 /// The same pages from the logs, as for a stack on AWS.
 async fn logged(stack: &Stack, changes: bool) -> Browser {
     let account = stack.account();
-    let endpoint = stack.emulator().endpoint().to_owned();
-    let place = Place::local(endpoint, account.id().to_owned(), stack.outputs().clone());
+    let place = Place::local(account, stack.outputs().clone());
     let webhook = Webhook {
         url: Some(stack.webhook_url().to_owned()),
         secret: None,

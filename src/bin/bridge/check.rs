@@ -15,7 +15,7 @@ use workflow_bridge::tools::place::Place;
 use workflow_bridge::tools::template::{STACK, bridge_of};
 use workflow_bridge::tools::terminal::{Progress, Style};
 
-use crate::replay::place::Where;
+use crate::place::Where;
 
 const TEMPLATE: &str = "template.yaml";
 

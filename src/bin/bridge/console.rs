@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use workflow_bridge::config::MomentoEndpoint;
 use workflow_bridge::tools::console::{Console, Momento, Webhook};
+use workflow_bridge::tools::local::Account;
 use workflow_bridge::tools::place::Place;
 use workflow_bridge::tools::terminal::Style;
 
@@ -52,7 +53,8 @@ impl ConsoleCommand {
                     url: Some(state.webhook_url),
                     secret: Some(state.signing_secret),
                 };
-                let place = Place::local(state.aws_endpoint, state.account, state.outputs);
+                let account = Account::new(&state.aws_endpoint, &state.account);
+                let place = Place::local(&account, state.outputs);
                 (place, webhook, Some(momento))
             }
         };

@@ -10,6 +10,7 @@ mod init;
 mod listen;
 mod local;
 mod new;
+mod place;
 mod publish;
 mod relay;
 mod remove;

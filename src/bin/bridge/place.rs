@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
+use workflow_bridge::tools::local::Account;
 use workflow_bridge::tools::place::Place;
 
 use crate::connection::running_stack;
@@ -35,11 +36,11 @@ impl Where {
     pub async fn find(&self) -> Result<Place> {
         let Some(name) = &self.stack_name else {
             let state = running_stack().context("no `--stack-name`, so the local stack is used")?;
-            return Ok(Place::local(
-                state.aws_endpoint,
-                state.account,
-                state.outputs,
-            ));
+            let account = Account::new(&state.aws_endpoint, &state.account);
+            return Ok(Place {
+                console: state.console,
+                ..Place::local(&account, state.outputs)
+            });
         };
         Place::on_aws(name).await
     }

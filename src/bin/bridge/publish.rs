@@ -18,6 +18,7 @@ use workflow_bridge::tools::local::topics::{NUMBER, PAGE, TIME};
 use workflow_bridge::tools::local::workspace::State;
 
 use crate::connection::{Connection, Place};
+use workflow_bridge::tools::trace::links::run_page;
 use workflow_bridge::tools::trace::routes::routes;
 
 /// Momento's hard limit of a topic message, in bytes.
@@ -213,17 +214,6 @@ async fn unrouted(state: &State, cache: &str, topic: &str) -> Option<String> {
     })
 }
 
-/// The console's page of a run: the path is added before the token.
-fn run_page(console: &str, id: &str) -> String {
-    match console.parse::<reqwest::Url>() {
-        Ok(mut url) => {
-            url.set_path(&format!("/runs/{id}"));
-            url.into()
-        }
-        Err(_) => console.to_owned(),
-    }
-}
-
 /// Everything on standard input.
 pub async fn read_stdin() -> Result<Vec<u8>> {
     let read = tokio::task::spawn_blocking(|| {
@@ -234,18 +224,4 @@ pub async fn read_stdin() -> Result<Vec<u8>> {
             .map(|_| bytes)
     });
     read.await?.context("cannot read standard input")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_of_a_run_keeps_the_token() {
-        assert_eq!(
-            run_page("http://127.0.0.1:8233/?token=abc", "0123"),
-            "http://127.0.0.1:8233/runs/0123?token=abc"
-        );
-        assert_eq!(run_page("elsewhere", "0123"), "elsewhere");
-    }
 }

@@ -1,6 +1,5 @@
 //! `bridge replay`: dead letters back on their path.
 
-pub mod place;
 mod report;
 
 use std::io::{IsTerminal, Write};
@@ -12,9 +11,9 @@ use anyhow::Result;
 use clap::{ArgGroup, Args};
 use workflow_bridge::tools::terminal::{Progress, Style, seconds};
 
-use self::place::Where;
 use self::report::{MOST_PROBLEMS, Row, counts, grouped, line, summary, table};
 use crate::Signals;
+use crate::place::Where;
 use workflow_bridge::tools::letters::{Dead, DeadQueue};
 use workflow_bridge::tools::place::Place;
 use workflow_bridge::tools::replay::choice::Choice;

@@ -1,24 +1,29 @@
 //! `bridge trace`: what happened to a message.
 
+mod latest;
+
+use std::collections::HashSet;
 use std::io::Write;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use serde::Serialize;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::routes::Routes;
+use workflow_bridge::tools::console::arrivals::Arrivals;
+use workflow_bridge::tools::console::model::{Filter, Listed};
+use workflow_bridge::tools::place::Place;
 use workflow_bridge::tools::replay::choice::since;
-use workflow_bridge::tools::terminal::{Progress, Style};
+use workflow_bridge::tools::terminal::{Progress, Style, time};
 use workflow_bridge::tools::trace::gather::gather;
-use workflow_bridge::tools::trace::latest::{latest, show_latest};
+use workflow_bridge::tools::trace::model::Unanswered;
 use workflow_bridge::tools::trace::question::Question;
 use workflow_bridge::tools::trace::routes::routes;
 use workflow_bridge::tools::trace::show::show;
-use workflow_bridge::tools::trace::sources::Window;
 use workflow_bridge::tools::trace::stack_sources::StackSources;
 use workflow_bridge::tools::trace::subject::Subject;
 
-use crate::replay::place::Where;
+use self::latest::{Latest, MOST};
+use crate::place::Where;
 
 /// The default range of the list of the latest messages, in ms. On AWS, reading a log costs by its size.
 const LATEST_LOCALLY_MS: i64 = 24 * 3_600_000;
@@ -29,7 +34,7 @@ const LATEST_ON_AWS_MS: i64 = 3_600_000;
 /// Looks for it in the functions' logs, in Step Functions, in the ledger and in the dead-letter queues, and writes one timeline: where it came in, which routes fired, how their workflows went, whether it waits or is a dead letter, and what was published. It changes nothing; dead letters that it looks at are hidden from others for a minute at most.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  cargo bridge trace                                         # the latest messages\n  cargo bridge trace 5ecd7ad4d8712c92                        # the id, or its first 16 digits\n  cargo bridge trace demo/uppercase-in/42                    # cache/topic/number\n  cargo bridge trace uppercase-uppercase-in-42-5ecd7ad4d8712c92\n  AWS_REGION=eu-west-1 cargo bridge trace --stack workflow-bridge --since 7d demo/orders/42\n\nOn AWS, region and credentials come from the environment (AWS_REGION, AWS_ACCESS_KEY_ID, …) or from a profile with plain keys; for every other way to sign in:\n  eval \"$(aws configure export-credentials --format env)\"\n\nIt may need these permissions, and names the missing ones: cloudformation:DescribeStacks; ssm:GetParameter on the routes; logs:FilterLogEvents; states:DescribeExecution, states:GetExecutionHistory and states:DescribeStateMachine; dynamodb:GetItem on the ledger; sqs:GetQueueAttributes on the queues; sqs:ReceiveMessage and sqs:ChangeMessageVisibility on the dead-letter queues.\n\nThe exit code is 0 if the message is found, else 1; for the list, 1 if the log cannot be read."
+    after_help = "Examples:\n  cargo bridge trace                                         # the latest messages\n  cargo bridge trace 5ecd7ad4d8712c92                        # the id, or its first 16 digits\n  cargo bridge trace demo/uppercase-in/42                    # cache/topic/number\n  cargo bridge trace uppercase-uppercase-in-42-5ecd7ad4d8712c92\n  AWS_REGION=eu-west-1 cargo bridge trace --stack workflow-bridge --since 7d demo/orders/42\n\nOn AWS, region and credentials come from the environment (AWS_REGION, AWS_ACCESS_KEY_ID, …) or from a profile with plain keys; for every other way to sign in:\n  eval \"$(aws configure export-credentials --format env)\"\n\nIt may need these permissions, and names the missing ones: cloudformation:DescribeStacks; ssm:GetParameter on the routes; logs:FilterLogEvents; states:DescribeExecution, states:GetExecutionHistory and states:DescribeStateMachine, for the list states:ListExecutions; dynamodb:GetItem on the ledger; sqs:GetQueueAttributes on the queues; sqs:ReceiveMessage and sqs:ChangeMessageVisibility on the dead-letter queues.\n\nThe exit code is 0 if the message is found, else 1; for the list, 1 if a source fails."
 )]
 pub struct Trace {
     /// Message id (16 to 32 hex digits), `cache/topic/number`, or the ARN or name of an execution [default: list the latest messages]
@@ -64,15 +69,12 @@ impl Trace {
         let progress = Progress::unless(self.json);
         let step = progress.step(&format!("{doing} at {}", place.name));
         let (routes, unread) = routes(&place.config, &place.outputs).await;
-        let mut known = routes.iter().flat_map(Routes::iter);
         if let Some(Subject::Key(key)) = &subject
-            && !known.any(|route| route.key().is_some())
+            && !has_keys(routes.as_ref())
         {
-            bail!(Subject::unknown(&format!(
-                "`{key}`, and no route has a key"
-            )));
+            let found = format!("`{key}`, and no route has a key");
+            bail!(Subject::unknown(&found));
         }
-        let sources = StackSources::new(&place);
         let (now_ms, style) = (now_ms(), Style::for_stdout());
         let (text, code) = if let Some((asked, subject)) = self.message.as_deref().zip(subject) {
             let question = Question {
@@ -84,21 +86,20 @@ impl Trace {
                 place: &place,
                 routes: routes.as_ref(),
             };
-            let mut report = gather(&question, &sources).await;
+            let mut report = gather(&question, &StackSources::new(&place)).await;
             report.unanswered.extend(unread);
-            let text = self.text(&report, |report| show(report, style))?;
+            let text = match self.json {
+                true => serde_json::to_string_pretty(&report)? + "\n",
+                false => show(&report, style),
+            };
             (text, i32::from(report.messages.is_empty()))
         } else {
-            let range = match place.local {
-                Some(_) => LATEST_LOCALLY_MS,
-                None => LATEST_ON_AWS_MS,
+            let mut latest = self.latest(&place, routes, now_ms).await;
+            latest.unanswered.extend(unread);
+            let text = match self.json {
+                true => format!("{:#}\n", latest.json()),
+                false => latest.show(style),
             };
-            let window = Window {
-                since: self.since.unwrap_or(now_ms - range),
-                until: now_ms,
-            };
-            let latest = latest(&place.name, routes.as_ref(), &sources, window).await;
-            let text = self.text(&latest, |latest| show_latest(latest, style))?;
             (text, i32::from(!latest.unanswered.is_empty()))
         };
         drop(step);
@@ -106,11 +107,37 @@ impl Trace {
         Ok(code)
     }
 
-    /// The JSON, or the text for people.
-    fn text<T: Serialize>(&self, of: &T, shown: impl Fn(&T) -> String) -> Result<String> {
-        Ok(match self.json {
-            true => serde_json::to_string_pretty(of)? + "\n",
-            false => shown(of),
-        })
+    /// The latest messages, each once.
+    async fn latest(&self, place: &Place, routes: Option<Routes>, now_ms: i64) -> Latest {
+        let range = match place.is_local() {
+            true => LATEST_LOCALLY_MS,
+            false => LATEST_ON_AWS_MS,
+        };
+        let since = self.since.unwrap_or(now_ms - range);
+        let filter = Filter {
+            since: time(since),
+            ..Filter::default()
+        };
+        let routes = routes.unwrap_or_else(Routes::none);
+        let listed = Arrivals::of(place).list(&filter, &routes, now_ms).await;
+        let mut listed = listed.unwrap_or_else(|fault| Listed {
+            unanswered: vec![Unanswered::new("the log of the webhook", fault)],
+            ..Listed::default()
+        });
+        let mut seen = HashSet::new();
+        listed.rows.retain(|row| seen.insert(row.id.clone()));
+        listed.rows.truncate(MOST);
+        Latest {
+            stack: place.name.clone(),
+            since,
+            until: now_ms,
+            rows: listed.rows,
+            unanswered: listed.unanswered,
+        }
     }
+}
+
+fn has_keys(routes: Option<&Routes>) -> bool {
+    let mut routes = routes.into_iter().flat_map(Routes::iter);
+    routes.any(|route| route.key().is_some())
 }

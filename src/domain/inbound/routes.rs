@@ -126,7 +126,7 @@ impl Routes {
 
     /// No routes, where they cannot be read.
     #[cfg(feature = "cli")]
-    pub(crate) fn none() -> Self {
+    pub fn none() -> Self {
         Self(Vec::new())
     }
 

@@ -4,16 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::model::{Answered, Filter, Kind, Leg, Listed, PAGE, Ran, Row};
+use crate::adapters::aws::sfn::StepFunctions;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{Listed as Execution, Listing};
+use crate::tools::place::Place;
 use crate::tools::terminal::{duration, time};
-use crate::tools::trace::latest::arrival;
+use crate::tools::trace::assemble::{Known, assemble};
 use crate::tools::trace::lines::Line;
-use crate::tools::trace::logs::Logs;
-use crate::tools::trace::model::Part;
+use crate::tools::trace::logs::{CloudWatchLogs, Logs};
+use crate::tools::trace::model::{Part, Target, Unanswered, What};
 use crate::tools::trace::sources::Window;
-use crate::tools::trace::subject::{Subject, executions_of_key};
+use crate::tools::trace::subject::{Subject, execution_on, executions_of_key};
 
 /// The range of a list without `since`.
 const LOOK_BACK_MS: i64 = 24 * 3_600_000;
@@ -34,6 +36,14 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
+    /// Those of a stack.
+    pub fn of(place: &Place) -> Self {
+        Self {
+            logs: Arc::new(CloudWatchLogs::new(place)),
+            listing: Arc::new(StepFunctions::new(&place.config)),
+        }
+    }
+
     /// A page of the list. Logs are searched in ever longer ranges, from the newest backwards, until the page is full.
     ///
     /// # Errors
@@ -87,7 +97,7 @@ impl Arrivals {
         }
         let full = rows.len() > PAGE;
         rows.truncate(PAGE);
-        let mut unlisted = None;
+        let mut unanswered = Vec::new();
         match self.statuses(&rows, routes).await {
             Ok(statuses) => {
                 let runs = rows.iter_mut().flat_map(|row| &mut row.legs);
@@ -99,21 +109,23 @@ impl Arrivals {
                     }
                 }
             }
-            Err(fault) => unlisted = Some(fault),
+            Err(fault) => unanswered.push(Unanswered::new("the list of executions", fault)),
         }
         let more = rows.last().map(|row| row.number).filter(|_| full);
         let by_status =
             |row: &Row| filter.status.is_empty() || row.status().name() == filter.status;
         rows.retain(by_status);
-        let mut note = format!(
+        let note = format!(
             "From the webhook's log since {} ({}), read in {asked} steps of FilterLogEvents, with the states of ListExecutions. Texts are not in the logs: the search finds ids, topics, numbers and whole keys.",
             time(until.max(since)),
             duration(now_ms - until.max(since)),
         );
-        if let Some(fault) = unlisted {
-            note = format!("{note} Executions could not be listed: {fault}");
-        }
-        Ok(Listed { rows, more, note })
+        Ok(Listed {
+            rows,
+            more,
+            note,
+            unanswered,
+        })
     }
 
     /// The executions of these rows, by ARN.
@@ -176,33 +188,47 @@ fn rows(lines: &[Line], routes: &Routes) -> Vec<Row> {
 
 /// The row of an arrival, with the executions that its line and the routes name; none for another line.
 fn row(line: &Line, routes: &Routes) -> Option<Row> {
-    let arrival = arrival(vec![line.clone()])?;
-    let mut named = arrival.executions(routes);
-    let legs = arrival.targets.into_iter().map(|target| Leg {
-        run: named
-            .iter()
-            .position(|one| one.route == target.route)
-            .map(|at| Ran {
-                arn: named.swap_remove(at).arn,
-                started_at: arrival.at,
-                ..Ran::default()
-            }),
+    let keyed: Vec<_> = line.keyed().map(str::to_owned).collect();
+    let (head, events) = assemble(&Known {
+        lines: vec![line.clone()],
+        ..Known::default()
+    });
+    let answered = events.into_iter().find_map(|event| match event.what {
+        What::Answered(answer) => Some((event.at, answer)),
+        _ => None,
+    });
+    let (at, answer) = answered?;
+    let place = (head.topic.as_deref(), head.number, head.id.as_deref());
+    let run = |target: &Target| {
+        // The redrive may start a parked one later.
+        let outcome = target.outcome.as_str();
+        let starts = matches!(outcome, "started" | "duplicate" | "parked");
+        let route = routes.iter().find(|route| route.name == target.route)?;
+        let (arn, _) = execution_on(route, place, &keyed).filter(|_| starts)?;
+        Some(Ran {
+            arn,
+            started_at: at,
+            ..Ran::default()
+        })
+    };
+    let legs = answer.targets.into_iter().map(|target| Leg {
+        run: run(&target),
         route: target.route,
         outcome: target.outcome,
     });
     Some(Row {
         number: u64::try_from(line.at_ms).ok()?.checked_mul(IN_A_MS)?,
         legs: legs.collect(),
-        id: arrival.id?,
-        cache: arrival.cache?,
-        topic: arrival.topic?,
-        sequence: arrival.number?,
-        at: arrival.at,
+        id: head.id?,
+        cache: head.cache?,
+        topic: head.topic?,
+        sequence: head.number?,
+        at,
         kind: Kind::In,
         answer: Some(Answered {
-            status: arrival.status.and_then(|n| n.try_into().ok()),
-            code: arrival.code,
-            took_ms: arrival.took_ms,
+            status: answer.status.and_then(|n| n.try_into().ok()),
+            code: answer.code,
+            took_ms: answer.took_ms.unwrap_or_default(),
         }),
         ..Row::default()
     })

@@ -13,7 +13,6 @@ use super::model::{Delivery, Filter, Listed, Row};
 use super::post::{post, resolve};
 use super::source::Messages;
 use crate::adapters::aws::secrets::SecretsManager;
-use crate::adapters::aws::sfn::StepFunctions;
 use crate::adapters::momento::{fault, items, topics};
 use crate::clock::now_ms;
 use crate::config::MomentoEndpoint;
@@ -23,7 +22,6 @@ use crate::domain::inbound::secrets::parse;
 use crate::domain::inbound::signature::SigningSecret;
 use crate::domain::ports::{Answer, Secrets as _, Stage};
 use crate::tools::place::Place;
-use crate::tools::trace::logs::CloudWatchLogs;
 use crate::tools::trace::model::Unanswered;
 use crate::tools::trace::routes::routes;
 
@@ -78,15 +76,10 @@ impl LoggedMessages {
     ///
     /// When the HTTP client cannot be made.
     pub fn new(place: Place, webhook: Webhook, momento: Option<Momento>) -> reqwest::Result<Self> {
-        let logs = CloudWatchLogs::new(&place);
-        let arrivals = Arrivals {
-            logs: Arc::new(logs),
-            listing: Arc::new(StepFunctions::new(&place.config)),
-        };
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         Ok(Self {
+            arrivals: Arrivals::of(&place),
             place,
-            arrivals,
             webhook,
             momento,
             http: http.build()?,

@@ -257,6 +257,7 @@ impl Feed {
             rows,
             more,
             note: note.trim().to_owned(),
+            unanswered: Vec::new(),
         })
     }
 

@@ -6,6 +6,7 @@ use crate::domain::inbound::message::delivery::DeliveryBody;
 use crate::domain::inbound::message::{Body, TopicMessage, Value};
 use crate::tools::replay::choice::since;
 use crate::tools::terminal::preview;
+use crate::tools::trace::model::Unanswered;
 
 /// Rows of a page.
 pub const PAGE: usize = 100;
@@ -75,6 +76,17 @@ pub struct Ran {
     pub started_at: i64,
     pub stopped_at: Option<i64>,
     pub error: Option<String>,
+}
+
+impl Ran {
+    pub fn name(&self) -> &str {
+        self.arn.rsplit(':').next().unwrap_or(&self.arn)
+    }
+
+    /// From its start to its end, in ms.
+    pub fn took_ms(&self) -> Option<i64> {
+        self.stopped_at.map(|end| end - self.started_at)
+    }
 }
 
 /// The state of a message over all its routes, the worst first.
@@ -337,4 +349,6 @@ pub struct Listed {
     pub more: Option<u64>,
     /// What was searched, in a sentence.
     pub note: String,
+    /// The sources that failed.
+    pub unanswered: Vec<Unanswered>,
 }

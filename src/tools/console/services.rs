@@ -107,7 +107,7 @@ impl StackServices {
             };
             let queue = SqsQueue::new(&self.place.config, url.clone());
             let page = self.place.outputs.get(page);
-            let page = page.filter(|_| self.place.local.is_none());
+            let page = page.filter(|_| !self.place.is_local());
             depths.push(Depth {
                 name,
                 about,
@@ -146,7 +146,7 @@ impl StackServices {
         let stack = self.place.stack_name.as_deref();
         let found = self.metrics.alarms(stack).await?;
         let mut alarms = alarms::with_runbook(found, stack);
-        if self.place.local.is_some() {
+        if self.place.is_local() {
             let visible = |queue: &str| {
                 let depth = depths.iter().find(|one| self.queue(one.name) == queue);
                 depth.map(|depth| depth.now.visible)

@@ -1,4 +1,4 @@
-//! Links to details: pages of the console, or commands for the local stack.
+//! Links to details: pages of AWS's console, or the page in the local stack's.
 
 use super::model::{Event, Head, Link, Part, What};
 use crate::tools::place::Place;
@@ -23,43 +23,29 @@ impl Place {
         self.log(part).map(|(_, group)| group)
     }
 
-    /// Pages, or commands, for the events.
+    /// Pages for the message and its events.
     pub fn links(&self, head: &Head, events: &[Event]) -> Vec<Link> {
         let mut links = Vec::new();
         let mut add = |what: &str, to: String| {
             let what = what.to_owned();
             links.push(Link { what, to });
         };
-        let (region, console) = (self.region(), console(self.region()));
-        if let Some((endpoint, account)) = &self.local {
-            let set = format!(
-                "export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=test AWS_REGION={region}"
-            );
-            add("to look closer", set);
+        if self.is_local() {
+            if let Some((console, id)) = self.console.as_deref().zip(head.id.as_deref()) {
+                add("console", run_page(console, id));
+            }
+            return links;
         }
-        let local = self.local.is_some();
+        let (region, console) = (self.region(), console(self.region()));
         for run in events.iter().filter_map(Event::run) {
-            let arn = &run.arn;
-            let to = match local {
-                true => format!("aws stepfunctions get-execution-history --execution-arn {arn}"),
-                false => {
-                    format!("{console}/states/home?region={region}#/v2/executions/details/{arn}")
-                }
-            };
-            add("execution", to);
+            let page = format!("/states/home?region={region}#/v2/executions/details/");
+            add("execution", format!("{console}{page}{}", run.arn));
         }
         for part in Part::LOGGING {
             let here = events.iter().any(|event| event.part == part);
-            if let Some((url, group)) = self.log(part).filter(|_| here) {
-                let to = match local {
-                    true => format!("aws logs filter-log-events --log-group-name {group}"),
-                    false => url.to_owned(),
-                };
-                add(&format!("log of the {}", part.name()), to);
+            if let Some((url, _)) = self.log(part).filter(|_| here) {
+                add(&format!("log of the {}", part.name()), url.to_owned());
             }
-        }
-        if local {
-            return links;
         }
         let had = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(wanted);
         let dead = |event: &Event| matches!(event.what, What::DeadLettered(_));
@@ -98,6 +84,17 @@ fn console(region: &str) -> String {
     format!("https://{region}.{domain}")
 }
 
+/// The page of a message in the console at this address, which may have a query.
+pub fn run_page(console: &str, id: &str) -> String {
+    match console.parse::<reqwest::Url>() {
+        Ok(mut url) => {
+            url.set_path(&format!("/runs/{id}"));
+            url.into()
+        }
+        Err(_) => console.to_owned(),
+    }
+}
+
 /// Whether the message waits in the parking queue after this event.
 fn waits(event: &Event) -> bool {
     match &event.what {
@@ -114,7 +111,7 @@ mod tests {
     use super::*;
     use crate::tools::trace::model::Run;
 
-    fn place(local: Option<(String, String)>) -> Place {
+    fn place(stack_name: Option<&str>, address: Option<&str>) -> Place {
         let region = "eu-west-1";
         let log = format!(
             "{}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/group",
@@ -128,8 +125,8 @@ mod tests {
             config: SdkConfig::builder().region(Region::new(region)).build(),
             outputs: outputs.map(|(name, to)| (name.into(), to.into())).into(),
             name: String::new(),
-            stack_name: None,
-            local,
+            stack_name: stack_name.map(ToOwned::to_owned),
+            console: address.map(ToOwned::to_owned),
         }
     }
 
@@ -144,6 +141,7 @@ mod tests {
         ];
         let events = events.map(|(part, what)| Event::new(1, part, None, what));
         let head = Head {
+            id: Some("0123".to_owned()),
             xray_trace_id: Some("1-2-3".to_owned()),
             ..Head::default()
         };
@@ -153,7 +151,7 @@ mod tests {
 
     #[test]
     fn on_aws_links_are_pages_of_the_console() {
-        let place = place(None);
+        let place = place(Some("s"), None);
         assert_eq!(place.log_group(Part::Redrive), Some("group"));
         assert_eq!(place.log_group(Part::Sweep), None);
         let links = links(&place);
@@ -180,15 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn the_local_stack_has_commands() {
-        let local = Some(("http://127.0.0.1:1".to_owned(), "123456789012".to_owned()));
-        let links = links(&place(local));
-        let set = "AWS_ENDPOINT_URL=http://127.0.0.1:1 AWS_ACCESS_KEY_ID=123456789012";
-        assert!(links[0].1.contains(set));
-        let mut commands = links[1..].iter();
-        assert!(
-            links.len() == 3 && commands.all(|(_, to)| to.starts_with("aws ")),
-            "{links:?}"
-        );
+    fn of_the_local_stack_the_link_is_the_page_in_its_console() {
+        let console = "http://127.0.0.1:8484/?token=abc";
+        let page = "http://127.0.0.1:8484/runs/0123?token=abc".to_owned();
+        let links_of = |console| links(&place(None, console));
+        assert_eq!(links_of(Some(console)), [("console".to_owned(), page)]);
+        assert_eq!(links_of(None), []);
+        assert_eq!(run_page("elsewhere", "0123"), "elsewhere");
     }
 }

@@ -43,7 +43,7 @@ pub fn show(report: &Report, style: Style) -> String {
 }
 
 /// A line for each error, with its sources.
-pub(super) fn unanswered(text: &mut String, unanswered: &[Unanswered], style: Style) {
+pub fn unanswered(text: &mut String, unanswered: &[Unanswered], style: Style) {
     let mut errors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for Unanswered { source, error } in unanswered {
         errors.entry(error).or_default().push(source);
@@ -321,6 +321,6 @@ pub(in crate::tools) fn when(after_ms: Option<i64>, at: i64) -> String {
 }
 
 /// On one line, without characters that move the cursor.
-pub(super) fn shown(text: &str) -> String {
+fn shown(text: &str) -> String {
     preview(text, usize::MAX)
 }

@@ -47,6 +47,7 @@ pub async fn list(State(app): State<App>, filters: Filters) -> Result<Response, 
         (form(&filter, &names))
         (problems(&unanswered))
         @if !listed.note.is_empty() { p.note { (listed.note) } }
+        (problems(&listed.unanswered))
         (table(&listed, &filter, live))
     };
     Ok(page("Runs", "/", Some(&app.place), body).into_response())

@@ -94,7 +94,7 @@ impl<S: Sources> Gathering<'_, S> {
         let route = routes.and_then(|routes| routes.of_execution(machine, &name));
         let states = visits.into_iter().map(|visit| State::of(visit, payloads));
         let states = states.collect();
-        let shows_cause = payloads || self.question.place.local.is_some();
+        let shows_cause = payloads || self.question.place.is_local();
         let run = Run {
             arn: arn.to_owned(),
             name,

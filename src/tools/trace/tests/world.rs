@@ -119,7 +119,7 @@ impl World {
             outputs: BTreeMap::new(),
             name: String::new(),
             stack_name: None,
-            local: None,
+            console: None,
         };
         let question = Question {
             asked,
