@@ -20,6 +20,7 @@ use crate::tools::terminal::Progress;
 mod change;
 mod files;
 mod follower;
+mod looks;
 mod source;
 
 use files::Stamps;

@@ -3,7 +3,10 @@
 use std::io::ErrorKind;
 
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::Request as Received;
+use axum::http::Request;
+use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tonic::Code;

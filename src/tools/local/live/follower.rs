@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::change;
 use super::files::{self, Stamps};
+use super::looks::{Looks, settled};
 use super::source::Source;
 use super::{Edited, Outcome, ROUTES_TTL, Watched};
 use crate::tools::check::Report;
@@ -297,41 +298,6 @@ impl Follower {
     }
 }
 
-/// Looks at files that are listed again each time.
-struct Looks {
-    every: Duration,
-    last: Instant,
-    known: Stamps,
-    changing: Option<(Stamps, Instant)>,
-}
-
-impl Looks {
-    fn new(every: Duration, files: Vec<PathBuf>) -> Self {
-        Self {
-            every,
-            last: Instant::now(),
-            known: Stamps::of(files),
-            changing: None,
-        }
-    }
-
-    /// The files of a complete change, and when it began; `files` lists all where a look is due.
-    fn changed(
-        &mut self,
-        files: impl FnOnce() -> Vec<PathBuf>,
-    ) -> Option<(BTreeSet<PathBuf>, Instant)> {
-        if self.last.elapsed() < self.every {
-            return None;
-        }
-        self.last = Instant::now();
-        let now = Stamps::of(files());
-        let began = settled(&self.known, now.clone(), &mut self.changing)?;
-        let changed = self.known.differing(&now);
-        self.known = now;
-        Some((changed, began))
-    }
-}
-
 /// The functions that run a binary of the bridge, with its name.
 fn of_bridge(template: &Value) -> Result<Vec<(String, String)>> {
     let all = code::functions(template, Path::new(""))?.into_iter();
@@ -340,29 +306,6 @@ fn of_bridge(template: &Value) -> Result<Vec<(String, String)>> {
         _ => None,
     });
     Ok(of_bridge.collect())
-}
-
-/// When a change began that is complete: the files differ from the known ones, and are the same in two looks.
-fn settled(
-    known: &Stamps,
-    now: Stamps,
-    changing: &mut Option<(Stamps, Instant)>,
-) -> Option<Instant> {
-    if *known == now {
-        *changing = None;
-        return None;
-    }
-    match changing.take() {
-        Some((before, began)) if before == now => Some(began),
-        Some((_, began)) => {
-            *changing = Some((now, began));
-            None
-        }
-        None => {
-            *changing = Some((now, Instant::now()));
-            None
-        }
-    }
 }
 
 /// `a, b, c and 4 more`
@@ -376,24 +319,6 @@ fn shortened(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_change_counts_once_the_files_stay_the_same() {
-        let file = std::env::temp_dir().join("bridge-live-nothing");
-        let known = Stamps::default();
-        let now = Stamps::of([file.clone()]);
-        let later = Stamps::of([file, std::env::temp_dir()]);
-        let mut changing = None;
-        assert_eq!(settled(&known, known.clone(), &mut changing), None);
-        assert_eq!(settled(&known, now.clone(), &mut changing), None);
-        assert_eq!(settled(&known, later.clone(), &mut changing), None);
-        let began = changing.as_ref().unwrap().1;
-        assert_eq!(settled(&known, later, &mut changing), Some(began));
-        // Taken back before it was complete.
-        assert_eq!(settled(&known, now, &mut changing), None);
-        assert_eq!(settled(&known, known.clone(), &mut changing), None);
-        assert!(changing.is_none());
-    }
 
     #[test]
     fn many_names_are_cut() {
