@@ -1,7 +1,7 @@
 //! Structured logs on standard output, which Lambda carries to CloudWatch: one JSON object a line, with the keys of
 //! Powertools where it has one.
 //!
-//! Lines within [`about_a_message`] have the message's `correlation_id` and `xray_trace_id`, once [`correlate`] has set
+//! Lines within [`message_span`] have the message's `correlation_id` and `xray_trace_id`, once [`correlate`] has set
 //! them; lines after [`invoked`] have the invocation's `function_request_id` and `cold_start`.
 
 use std::io::Write;
@@ -48,7 +48,7 @@ struct Invocation {
 /// signatures.
 pub fn init(service: &str, lookup: Lookup<'_>) {
     let (settings, problems) = Settings::read(service, lookup);
-    let (level, most) = (settings.level, settings.most());
+    let (level, most) = (settings.level, settings.sampled_level());
     SAMPLE_RATE.get_or_init(|| settings.sample_rate);
     let filter = dynamic_filter_fn(move |metadata, _| {
         let level = match SAMPLED.load(Ordering::Relaxed) {
@@ -91,7 +91,7 @@ pub fn invoked(request_id: &str) {
 }
 
 /// The span for all lines about one message.
-pub fn about_a_message() -> Span {
+pub fn message_span() -> Span {
     // At ERROR, to be enabled at any level.
     error_span!(
         "message",
@@ -100,7 +100,7 @@ pub fn about_a_message() -> Span {
     )
 }
 
-/// Sets the message of the current span, made by [`about_a_message`]: its id, or the first 16 digits if no more is known.
+/// Sets the message of the current span, made by [`message_span`]: its id, or the first 16 digits if no more is known.
 pub fn correlate(message_id: &str, trace_id: Option<&str>) {
     let span = Span::current();
     span.record("correlation_id", message_id);

@@ -19,7 +19,7 @@ use crate::domain::inbound::queues::Queues;
 use crate::domain::inbound::routes::Routes;
 use crate::domain::inbound::routes::tests::document;
 use crate::domain::ports::{
-    Answer, Begun, Compiled, CompiledRoutes, Described, EventBus, Executions, Items, Ledger,
+    Answer, Compiled, CompiledRoutes, Described, EventBus, Executions, Items, Lease, Ledger,
     NewEvent, NewExecution, Objects, Queue, Receipts, Resumed, Secrets, Stage, Started,
     StopRequest, Stopped, Stopping, TaskAnswer, Tasks, Topics, Verdict, Workflows,
 };
@@ -205,14 +205,14 @@ impl Receipts for World {
 
 /// Ignores leases, whose tests use the real table.
 impl Ledger for World {
-    fn begin<'a>(&'a self, id: &'a str, _: &'a str, _: i64) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, id: &'a str, _: &'a str, _: i64) -> Answer<'a, Lease> {
         Box::pin(
             self.call(format!("begin {id}"), |state| match state.ledger.get(id) {
-                Some(None) => Begun::Done,
-                Some(Some(published)) => Begun::Yours {
+                Some(None) => Lease::Done,
+                Some(Some(published)) => Lease::Yours {
                     published: published.clone(),
                 },
-                None => Begun::Yours {
+                None => Lease::Yours {
                     published: Vec::new(),
                 },
             }),
@@ -225,8 +225,8 @@ impl Ledger for World {
         }))
     }
 
-    fn give_back<'a>(&'a self, id: &'a str, _: &'a str, published: &'a [String]) -> Answer<'a, ()> {
-        let record = format!("give_back {id} {}", published.join(" "));
+    fn release<'a>(&'a self, id: &'a str, _: &'a str, published: &'a [String]) -> Answer<'a, ()> {
+        let record = format!("release {id} {}", published.join(" "));
         Box::pin(self.call(record, |state| {
             state.ledger.insert(id.into(), Some(published.to_vec()));
         }))

@@ -22,7 +22,7 @@ use crate::domain::inbound::queues::Queues;
 use crate::domain::inbound::routes::{Routes, Target};
 use crate::domain::inbound::secrets::SecretCache;
 use crate::domain::ports::{
-    Answer, NO_ROUTES, NewEvent, NewExecution, Register as _, RoutesParameter,
+    Answer, NO_ROUTES, NewEvent, NewExecution, Register as _, RoutesDocument,
 };
 use crate::entrypoints::http::Webhook;
 use crate::entrypoints::routes::Collector;
@@ -81,7 +81,7 @@ pub async fn live_routes(
 
 /// The collection of routes.
 pub fn collector(config: CollectConfig, aws: &SdkConfig) -> Collector {
-    let base: Arc<dyn RoutesParameter> = match config.source {
+    let base: Arc<dyn RoutesDocument> = match config.source {
         Some(RoutesSource::Parameter(name)) => Arc::new(SsmParameter::new(aws, name)),
         Some(RoutesSource::Inline(document)) => Arc::new(Inline(document)),
         None => Arc::new(Inline(NO_ROUTES.to_owned())),
@@ -97,7 +97,7 @@ pub fn collector(config: CollectConfig, aws: &SdkConfig) -> Collector {
 /// The document in the variable `ROUTES` itself.
 struct Inline(String);
 
-impl RoutesParameter for Inline {
+impl RoutesDocument for Inline {
     fn read(&self) -> Answer<'_, String> {
         let document = self.0.clone();
         Box::pin(async { Ok(document) })

@@ -17,7 +17,7 @@ pub struct Fault {
 pub enum FaultKind {
     /// Throttled, unavailable or timed out: the call may even have succeeded.
     Transient,
-    /// A retry within seconds cannot help, but an operator can: a wrong key or secret.
+    /// An operator must act: a wrong key or secret, a missing permission.
     Later,
     /// A retry would be refused again.
     Permanent,

@@ -65,13 +65,13 @@ pub trait Receipts: Send + Sync {
 pub trait Ledger: Send + Sync {
     /// Leases the event to `owner` until `lease_until_ms`, unless it is done or leased to another owner. The owner may
     /// repeat the call after a lost response.
-    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, lease_until_ms: i64) -> Answer<'a, Begun>;
+    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, lease_until_ms: i64) -> Answer<'a, Lease>;
 
     /// Marks the event as done: nothing is left to publish.
     fn finish<'a>(&'a self, id: &'a str) -> Answer<'a, ()>;
 
     /// Releases the event for its next owner, with the publications so far.
-    fn give_back<'a>(
+    fn release<'a>(
         &'a self,
         id: &'a str,
         owner: &'a str,
@@ -129,7 +129,7 @@ pub trait Exclusive: Register {
 }
 
 /// A routes document in an SSM parameter.
-pub trait RoutesParameter: Send + Sync {
+pub trait RoutesDocument: Send + Sync {
     fn read(&self) -> Answer<'_, String>;
 }
 
@@ -287,10 +287,10 @@ pub enum Stopped {
 
 /// The result of leasing an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begun {
+pub enum Lease {
     /// Leased; these publications were made before.
     Yours { published: Vec<String> },
-    /// Published completely.
+    /// Nothing is left to publish.
     Done,
     /// Leased to another owner, until then (ms since the epoch).
     Busy { until_ms: i64 },

@@ -52,7 +52,7 @@ impl Completion {
     }
 
     async fn record(&self, record: Record<'_>, deadline: Instant) -> Ended {
-        // The rest is for the ledger and for a dead letter.
+        // Three eighths are left for the ledger and a dead letter.
         let budget = deadline.saturating_duration_since(Instant::now());
         let deadlines = Deadlines::within(budget, deadline, deadline);
         let failed = match self.event(record, deadlines.target).await {

@@ -18,7 +18,7 @@ pub use self::verdict::{Code, not_stored, refuse};
 use self::verdict::{Subject, Verdict, log, respond};
 use crate::config::{Unrouted, WebhookSettings};
 use crate::domain::fault::Fault;
-use crate::domain::inbound::dispatch::{self, Delivered, Targets};
+use crate::domain::inbound::dispatch::{self, Incoming, Targets};
 use crate::domain::inbound::letter::{Letter, Reason};
 use crate::domain::inbound::live_routes::LiveRoutes;
 use crate::domain::inbound::message::TopicMessage;
@@ -37,10 +37,10 @@ pub const BODY_MAX: usize = 1024 * 1024;
 /// Time reserved for writing the answer.
 const ANSWERING: Duration = Duration::from_millis(50);
 
-/// Before a message counts as unrouted, the routes are read again, unless a read began within this time.
+/// The maximum age of the routes when a message counts as unrouted.
 const ROUTES_AGE: Duration = Duration::from_secs(3);
 
-/// Time limit of that read.
+/// Time limit of a new read of the routes.
 const ROUTES_WITHIN: Duration = Duration::from_secs(1);
 
 /// The webhook, behind any source of requests.
@@ -117,7 +117,7 @@ impl Webhook {
         let budget = times.answer_by.saturating_duration_since(began);
         let before = |end: Instant| end.checked_sub(ANSWERING).unwrap_or(began);
         let deadlines = Deadlines::within(budget, before(times.answer_by), before(times.store_by));
-        let span = telemetry::about_a_message();
+        let span = telemetry::message_span();
         let end = times.store_by.max(times.answer_by);
         let verdict = timeout_at(
             end,
@@ -249,7 +249,7 @@ impl Webhook {
         deadlines: Deadlines,
         progress: &Progress,
     ) -> Verdict {
-        let delivered = Delivered {
+        let incoming = Incoming {
             message: &subject.message,
             trace: &subject.trace,
             body,
@@ -259,7 +259,7 @@ impl Webhook {
         let known = self.routes.current().await;
         let matching = known
             .routes
-            .matching_within(delivered.message, MATCHING_STEPS);
+            .matching_within(incoming.message, MATCHING_STEPS);
         // A route may have come since the last read.
         let is_unrouted = matching.as_ref().is_ok_and(Vec::is_empty);
         let fresh;
@@ -268,29 +268,29 @@ impl Webhook {
             fresh = self.routes.fresh(deadline, ROUTES_AGE).await;
             let matching = fresh
                 .routes
-                .matching_within(delivered.message, MATCHING_STEPS);
+                .matching_within(incoming.message, MATCHING_STEPS);
             (&fresh, matching)
         } else {
             (&known, matching)
         };
         let Ok(matching) = matching else {
-            let letter = Letter::undecided(delivered.message, body, delivered.now_ms);
+            let letter = Letter::undecided(incoming.message, body, incoming.now_ms);
             let kept = queues::store(letter, Place::Parked, &self.queues, deadlines).await;
             return Verdict::parked_whole(subject, Reason::Undecided, kept);
         };
         if matching.is_empty() && snapshot.is_current() {
-            let kept = self.keep_unrouted(delivered, deadlines).await;
+            let kept = self.keep_unrouted(incoming, deadlines).await;
             return Verdict::unrouted(subject, kept);
         }
         // A further route may match among those that could not be read: the redrive delivers to it.
         let whole = (matching.is_empty() || !snapshot.complete).then(|| {
             let delivered_to = matching.iter().map(|route| route.name.clone()).collect();
-            let (message, now_ms) = (delivered.message, delivered.now_ms);
+            let (message, now_ms) = (incoming.message, incoming.now_ms);
             let letter = Letter::routes_unavailable(message, body, delivered_to, now_ms);
             queues::store(letter, Place::Parked, &self.queues, deadlines)
         });
         let (targets, queues) = (&self.targets, &self.queues);
-        let deliveries = dispatch::deliver(delivered, matching, targets, queues, deadlines);
+        let deliveries = dispatch::deliver(incoming, matching, targets, queues, deadlines);
         let (deliveries, whole) = join(deliveries, OptionFuture::from(whole)).await;
         let stored = deliveries
             .iter()
@@ -312,12 +312,12 @@ impl Webhook {
 
     async fn keep_unrouted(
         &self,
-        Delivered {
+        Incoming {
             message,
             body,
             now_ms,
             ..
-        }: Delivered<'_>,
+        }: Incoming<'_>,
         deadlines: Deadlines,
     ) -> Result<(), Fault> {
         match self.settings.unrouted {

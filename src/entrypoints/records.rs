@@ -17,7 +17,7 @@ use super::runtime;
 use crate::config::RepeatSettings;
 use crate::domain::ports::Receipts;
 use crate::domain::retry::{RetryPolicy, retry};
-use crate::telemetry::{self, about_a_message};
+use crate::telemetry::{self, message_span};
 
 /// Time limit of a record in one invocation; after that, the queue repeats it. Five eighths are the target's: an unavailable
 /// target must not delay other records for long.
@@ -50,7 +50,7 @@ pub async fn serve(
     runtime::run(runtime, has_expired).await
 }
 
-/// A message of a queue.
+/// A record of a batch: a message of the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     pub id: &'a str,
@@ -129,7 +129,7 @@ impl Repeats {
                 earlier_receives: receives.saturating_sub(1),
                 is_last: receives >= self.max_receives || self.age(message) >= LAST_AGE,
             };
-            let ended = handle(record, end).instrument(about_a_message()).await;
+            let ended = handle(record, end).instrument(message_span()).await;
             let wait = match ended {
                 Ended::Done => return (record.id, false),
                 Ended::Again => self.wait(receives),

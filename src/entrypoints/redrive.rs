@@ -24,7 +24,7 @@ use crate::telemetry::xray::{Segment, Trace};
 /// Matching steps allowed here, as a multiple of the webhook's: a few seconds.
 const MORE_TIME: usize = 100;
 
-/// Before a letter's route counts as gone, the routes are read again, unless a read began within this time.
+/// The maximum age of the routes when a letter's route counts as gone.
 const ROUTES_AGE: Duration = Duration::from_secs(3);
 
 /// The redrive.
@@ -37,7 +37,7 @@ pub struct Redrive {
 }
 
 /// An undeliverable letter.
-struct Hopeless {
+struct Undeliverable {
     reason: Reason,
     detail: String,
     attempts: u32,
@@ -45,11 +45,11 @@ struct Hopeless {
 
 /// The result of an attempt.
 enum Tried {
-    To(Outcome),
+    Delivered(Outcome),
     /// Parked once for each of these routes.
     Split(String),
     Waits(Fault, u32),
-    Hopeless(Hopeless),
+    Undeliverable(Undeliverable),
 }
 
 impl Redrive {
@@ -93,26 +93,28 @@ impl Redrive {
         }
         let tried = match &parsed {
             Ok((trace, message)) => self.deliver(&letter, message, trace, deadlines).await,
-            Err(e) => Tried::Hopeless(Hopeless {
+            Err(e) => Tried::Undeliverable(Undeliverable {
                 reason: Reason::Unreadable,
                 detail: e.to_string(),
                 attempts: 0,
             }),
         };
         let tried = match tried {
-            Tried::Waits(fault, attempts) if record.is_last => Tried::Hopeless(Hopeless {
-                reason: Reason::GaveUp,
-                detail: fault.to_string(),
-                attempts,
-            }),
+            Tried::Waits(fault, attempts) if record.is_last => {
+                Tried::Undeliverable(Undeliverable {
+                    reason: Reason::GaveUp,
+                    detail: fault.to_string(),
+                    attempts,
+                })
+            }
             tried => tried,
         };
         let trace = parsed.as_ref().ok().map(|(trace, _)| trace);
         self.report(&letter, &tried, trace, began);
         match tried {
-            Tried::To(_) | Tried::Split(_) => Ended::Done,
+            Tried::Delivered(_) | Tried::Split(_) => Ended::Done,
             Tried::Waits(..) => Ended::Again,
-            Tried::Hopeless(Hopeless {
+            Tried::Undeliverable(Undeliverable {
                 reason,
                 detail,
                 attempts,
@@ -127,10 +129,12 @@ impl Redrive {
     /// Logs, measures and traces an attempt that began at `began`.
     fn report(&self, letter: &Letter, tried: &Tried, trace: Option<&Trace>, began: i64) {
         let (outcome, error) = match tried {
-            Tried::To(outcome) => (outcome.name(), None),
+            Tried::Delivered(outcome) => (outcome.name(), None),
             Tried::Split(routes) => (routes.as_str(), None),
             Tried::Waits(fault, _) => ("waits", Some(fault.to_string())),
-            Tried::Hopeless(hopeless) => (hopeless.reason.name(), Some(hopeless.detail.clone())),
+            Tried::Undeliverable(hopeless) => {
+                (hopeless.reason.name(), Some(hopeless.detail.clone()))
+            }
         };
         let code = match tried {
             Tried::Waits(fault, _) => Some(fault.code.as_str()),
@@ -150,8 +154,8 @@ impl Redrive {
             };
         }
         match tried {
-            Tried::To(_) | Tried::Split(_) => line!(info, "redrove a parked message"),
-            _ => line!(warn, "a parked message was tried in vain"),
+            Tried::Delivered(_) | Tried::Split(_) => line!(info, "redrove a parked message"),
+            _ => line!(warn, "could not deliver a parked message"),
         }
 
         let now = self.now_ms();
@@ -159,7 +163,7 @@ impl Redrive {
         let route = letter.route.as_deref();
         let mut measured = Measurements::default();
         match tried {
-            Tried::To(outcome) => {
+            Tried::Delivered(outcome) => {
                 measured.count_route(Metric::Redriven, route);
                 let waited = Duration::from_millis(waited.unsigned_abs());
                 outcome.measure(route.unwrap_or_default(), waited, &mut measured);
@@ -169,7 +173,7 @@ impl Redrive {
                 measured.add(Metric::ParkedAge, waited, route, None);
             }
             // Counted when parked again, and when it becomes a dead letter.
-            Tried::Split(_) | Tried::Hopeless(_) => {}
+            Tried::Split(_) | Tried::Undeliverable(_) => {}
         }
         self.metrics.write(measured);
         if let Some(trace) = trace {
@@ -204,7 +208,7 @@ impl Redrive {
             if !snapshot.is_current() {
                 return Tried::Waits(Snapshot::fault(), 0);
             }
-            return Tried::Hopeless(Hopeless {
+            return Tried::Undeliverable(Undeliverable {
                 reason: Reason::RouteGone,
                 detail: format!(
                     "expected an enabled route `{name}`, found none; put it back, then replay"
@@ -215,12 +219,14 @@ impl Redrive {
         let (result, attempts) =
             dispatch::attempt(message, trace, route, &self.targets, deadlines.target).await;
         match result {
-            Ok(outcome) => Tried::To(outcome),
-            Err(fault) if fault.kind == FaultKind::Permanent => Tried::Hopeless(Hopeless {
-                reason: Reason::of(&fault),
-                detail: fault.to_string(),
-                attempts,
-            }),
+            Ok(outcome) => Tried::Delivered(outcome),
+            Err(fault) if fault.kind == FaultKind::Permanent => {
+                Tried::Undeliverable(Undeliverable {
+                    reason: Reason::of(&fault),
+                    detail: fault.to_string(),
+                    attempts,
+                })
+            }
             Err(fault) => Tried::Waits(fault, attempts),
         }
     }
@@ -235,7 +241,7 @@ impl Redrive {
         let steps = MORE_TIME * MATCHING_STEPS;
         let snapshot = self.routes.fresh(deadlines.target, ROUTES_AGE).await;
         let Ok(mut routes) = snapshot.routes.matching_within(message, steps) else {
-            return Tried::Hopeless(Hopeless {
+            return Tried::Undeliverable(Undeliverable {
                 reason: Reason::Undecided,
                 detail: letter.detail.clone(),
                 attempts: 0,
@@ -246,7 +252,7 @@ impl Redrive {
         }
         routes.retain(|route| !letter.delivered.contains(&route.name));
         if routes.is_empty() && letter.delivered.is_empty() {
-            return Tried::Hopeless(Hopeless {
+            return Tried::Undeliverable(Undeliverable {
                 reason: Reason::Unrouted,
                 detail: format!(
                     "no enabled route takes cache `{}`, topic `{}`; add one, then replay",

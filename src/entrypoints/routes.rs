@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::domain::fault::Fault;
 use crate::domain::inbound::collect::{Collected, Compiled, Parameter, collect};
-use crate::domain::ports::{CompiledRoutes, RouteParameters, RoutesParameter};
+use crate::domain::ports::{CompiledRoutes, RouteParameters, RoutesDocument};
 use crate::domain::retry::{RetryPolicy, retry};
 use crate::telemetry::metrics::{Metric, Metrics};
 
@@ -16,7 +16,7 @@ const ROUNDS: usize = 5;
 /// The collection of routes.
 pub struct Collector {
     /// The document of the variable `ROUTES`.
-    pub base: Arc<dyn RoutesParameter>,
+    pub base: Arc<dyn RoutesDocument>,
     pub parameters: Arc<dyn RouteParameters>,
     pub table: Arc<dyn CompiledRoutes>,
     pub metrics: Metrics,
@@ -61,7 +61,7 @@ impl Collector {
             let save = || self.table.save(&collected.compiled, previous);
             let (saved, _) = retry(policy, save).await;
             let saved = saved.map_err(text("cannot write the collected routes into the table"))?;
-            // After a lost answer, the version written before counts as another writer's: the next round finds it equal.
+            // After a lost response, this version counts as another writer's; the next round finds it equal.
             if !saved {
                 return Ok(None);
             }

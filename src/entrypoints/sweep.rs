@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::domain::inbound::live_routes::{LiveRoutes, Snapshot};
 use crate::domain::inbound::routes::Routes;
 use crate::domain::outbound::sweep::{
-    Budget, Failed, Job, Phase, Reach, SAVE_WITHIN, Step, Sweep, Tally, Turn,
+    Budget, Failed, Job, Phase, Reach, Run, SAVE_WITHIN, Step, Sweep, Tally,
 };
 use crate::telemetry::metrics::{Metric, Metrics};
 
@@ -100,12 +100,12 @@ impl Sweeper {
                     counts.failed += 1;
                     tracing::error!(error.text = %failed, "the depth of the completion's queue is unknown");
                 }
-                let mut turn = Turn {
+                let mut run = Run {
                     budget: &mut budget,
                     progress: &mut progress,
                     tally: &mut counts.tally,
                 };
-                self.rounds(&mut jobs, &mut turn, &mut counts.ends).await;
+                self.rounds(&mut jobs, &mut run, &mut counts.ends).await;
                 waiting = Some((progress.waiting, progress.age(budget.now_ms())));
             }
             Err(failed) => {
@@ -179,16 +179,16 @@ impl Sweeper {
     }
 
     /// Recent passes and scans, a page of each state machine in turn, and then due far passes.
-    async fn rounds(&self, jobs: &mut [Job], turn: &mut Turn<'_>, ends: &mut Ends) {
-        let began = turn.budget.began_ms();
+    async fn rounds(&self, jobs: &mut [Job], run: &mut Run<'_>, ends: &mut Ends) {
+        let began = run.budget.began_ms();
         let mut left: Vec<&mut Job> = jobs.iter_mut().collect();
         while !left.is_empty() {
             let mut next = Vec::new();
             for job in left {
                 let step = match job.phase(began) {
                     None => continue,
-                    Some(Phase::Recent) => self.sweep.list(job, Reach::Recent, turn).await,
-                    Some(Phase::Scan) => self.sweep.scan(job, turn).await,
+                    Some(Phase::Recent) => self.sweep.list(job, Reach::Recent, run).await,
+                    Some(Phase::Scan) => self.sweep.scan(job, run).await,
                 };
                 // Its recent passes need no description.
                 let only_scan = matches!(step, Err(Failed::Describe(_)));
@@ -199,7 +199,7 @@ impl Sweeper {
             }
             left = next;
         }
-        let now = turn.budget.now_ms();
+        let now = run.budget.now_ms();
         let is_done = |ends: &Ends, job: &Job| {
             ends.failures.contains(&job.state_machine)
                 || ends.postponed.contains(&job.state_machine)
@@ -213,7 +213,7 @@ impl Sweeper {
         while !left.is_empty() {
             let mut next = Vec::new();
             for job in left {
-                let step = self.sweep.list(job, Reach::Far, turn).await;
+                let step = self.sweep.list(job, Reach::Far, run).await;
                 let has_pass = job.state.far.as_ref().is_some_and(|far| far.pass.is_some());
                 // A far pass may take many invocations, and is not late.
                 let goes_on = !matches!(step, Ok(Step::Cut)) && ends.goes_on(job, step);

@@ -20,9 +20,9 @@
 mod activity;
 mod body;
 mod connection;
-mod heads;
 mod health;
 mod places;
+mod refusals;
 mod request;
 
 use std::io::ErrorKind;
@@ -65,8 +65,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// Bounds for a server's callers.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open connections: 1024. One more takes the place of the one idle for the longest. The same number of bodies may be
-    /// under way, which only HTTP/2 could exceed; one more takes the place of the oldest.
+    /// Open connections: 1024. A further one evicts the one idle for the longest. It also limits bodies under way, of which
+    /// HTTP/2 could have more; a further one evicts the oldest.
     pub connections: usize,
     /// POSTs handled at once: 512.
     pub in_flight: u32,

@@ -129,7 +129,7 @@ impl Fields {
         }
     }
 
-    /// Makes the text from `start` on the field `name`, in place of an earlier one.
+    /// Records the text from `start` on as the field `name`, in place of an earlier one.
     fn place(&mut self, name: &'static str, start: usize) {
         let place = start..self.members.len();
         match self.places.iter_mut().find(|(known, _)| *known == name) {
@@ -180,7 +180,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
-    use crate::telemetry::{about_a_message, correlate, invoked};
+    use crate::telemetry::{correlate, invoked, message_span};
 
     thread_local! {
         static WRITTEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn lines_about_a_message_have_its_ids() {
         let lines = written(|| {
-            about_a_message().in_scope(|| {
+            message_span().in_scope(|| {
                 tracing::info!("before");
                 correlate(
                     "0123456789abcdef",

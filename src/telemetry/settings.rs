@@ -48,7 +48,7 @@ impl Settings {
     }
 
     /// The level of an invocation sampled for DEBUG.
-    pub fn most(&self) -> LevelFilter {
+    pub fn sampled_level(&self) -> LevelFilter {
         match self.sample_rate > 0.0 {
             true => self.level.max(LevelFilter::DEBUG),
             false => self.level,
@@ -85,7 +85,10 @@ mod tests {
             (settings.service.as_str(), settings.level),
             ("webhook", LevelFilter::INFO)
         );
-        assert_eq!((settings.most(), problems), (LevelFilter::INFO, vec![]));
+        assert_eq!(
+            (settings.sampled_level(), problems),
+            (LevelFilter::INFO, vec![])
+        );
         let (settings, _) = read(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")]);
         assert_eq!(settings.level, LevelFilter::ERROR);
         let (settings, _) = read(&[
@@ -99,11 +102,11 @@ mod tests {
             ("mine", LevelFilter::WARN)
         );
         assert_eq!(
-            (settings.sample_rate, settings.most()),
+            (settings.sample_rate, settings.sampled_level()),
             (0.25, LevelFilter::DEBUG)
         );
         let (settings, _) = read(&[(LEVELS[0], "silent")]);
-        assert_eq!(settings.most(), LevelFilter::OFF);
+        assert_eq!(settings.sampled_level(), LevelFilter::OFF);
     }
 
     #[test]

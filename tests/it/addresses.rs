@@ -160,7 +160,7 @@ async fn a_publisher_cannot_choose_the_address_of_its_result() {
         let (reason, detail) = letter.expect("a dead letter");
         assert_eq!((to, reason.as_str()), (vec![], "address_refused"));
         assert!(
-            detail.starts_with("expected the name that the bridge gives"),
+            detail.starts_with("expected an execution name derived"),
             "{detail}"
         );
         assert!(log.contains("\"address_refused\":1"), "{log}");
@@ -232,11 +232,11 @@ async fn an_unreadable_envelope_is_a_dead_letter() {
         (
             r#""format":"output""#,
             r#""format":"xml""#,
-            "another `bridge`",
+            "a bad `bridge`",
         ),
-        (r#""route":"r""#, r#""rout":"r""#, "another `bridge`"),
+        (r#""route":"r""#, r#""rout":"r""#, "a bad `bridge`"),
         (r#""version":1,"#, "", "no `bridge.version`"),
-        (r#""text":"x""#, r#""text":null"#, "another `message`"),
+        (r#""text":"x""#, r#""text":null"#, "a bad `message`"),
     ] {
         assert!(input.contains(from), "{input}");
         let input = input.replace(from, to);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use workflow_bridge::adapters::aws::dynamodb::DynamoLedger;
 use workflow_bridge::domain::fault::FaultKind;
-use workflow_bridge::domain::ports::{Begun, Ledger, Register};
+use workflow_bridge::domain::ports::{Lease, Ledger, Register};
 use workflow_bridge::domain::retry::{RetryPolicy, retry};
 use workflow_bridge::tools::local::aws::Account;
 
@@ -43,13 +43,13 @@ async fn item(id: &str) -> Option<HashMap<String, AttributeValue>> {
     call.send().await.unwrap().item
 }
 
-fn yours(published: &[&str]) -> Begun {
+fn yours(published: &[&str]) -> Lease {
     let published = published.iter().map(|&text| text.to_owned()).collect();
-    Begun::Yours { published }
+    Lease::Yours { published }
 }
 
-fn busy(until_ms: i64) -> Begun {
-    Begun::Busy { until_ms }
+fn busy(until_ms: i64) -> Lease {
+    Lease::Busy { until_ms }
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn one_of_many_concurrent_owners_gets_the_event() {
         let begin = owners
             .iter()
             .map(|owner| ledger.begin(&id, owner, until_ms));
-        let begun: Vec<Begun> = join_all(begin)
+        let begun: Vec<Lease> = join_all(begin)
             .await
             .into_iter()
             .map(Result::unwrap)
@@ -91,7 +91,7 @@ fn an_expired_lease_goes_to_the_next_owner() {
 
         // The first owner wakes up and gives back a lease that it has lost.
         ledger
-            .give_back(&id, "one", &["late".to_owned()])
+            .release(&id, "one", &["late".to_owned()])
             .await
             .unwrap();
         assert_eq!(ledger.begin(&id, "three", later + 1).await, Ok(busy(later)));
@@ -105,15 +105,12 @@ fn the_next_owner_gets_the_published_names() {
         let lease = START + 60_000;
         let names = ["b", "a", "b"].map(str::to_owned);
         assert_eq!(ledger.begin(&id, "one", lease).await, Ok(yours(&[])));
-        ledger.give_back(&id, "one", &[]).await.unwrap();
+        ledger.release(&id, "one", &[]).await.unwrap();
         assert_eq!(ledger.begin(&id, "one", lease).await, Ok(yours(&[])));
-        ledger.give_back(&id, "one", &names).await.unwrap();
+        ledger.release(&id, "one", &names).await.unwrap();
         ledger.begin(&id, "one", lease).await.unwrap();
-        ledger
-            .give_back(&id, "one", &["c".to_owned()])
-            .await
-            .unwrap();
-        let Ok(Begun::Yours { mut published }) = ledger.begin(&id, "one", lease).await else {
+        ledger.release(&id, "one", &["c".to_owned()]).await.unwrap();
+        let Ok(Lease::Yours { mut published }) = ledger.begin(&id, "one", lease).await else {
             panic!("it was given back");
         };
         published.sort();
@@ -130,14 +127,11 @@ fn a_finished_event_is_never_begun_again() {
         ledger.begin(&id, "one", lease).await.unwrap();
         ledger.finish(&id).await.unwrap();
         NOW.store(lease + 1, Ordering::Relaxed);
-        assert_eq!(ledger.begin(&id, "two", lease * 2).await, Ok(Begun::Done));
+        assert_eq!(ledger.begin(&id, "two", lease * 2).await, Ok(Lease::Done));
         // Too late: no effect.
-        ledger
-            .give_back(&id, "one", &["x".to_owned()])
-            .await
-            .unwrap();
+        ledger.release(&id, "one", &["x".to_owned()]).await.unwrap();
         ledger.mark(&id).await.unwrap();
-        assert_eq!(ledger.begin(&id, "two", lease * 2).await, Ok(Begun::Done));
+        assert_eq!(ledger.begin(&id, "two", lease * 2).await, Ok(Lease::Done));
 
         let expires_at = item(&id).await.unwrap().remove("expires_at").unwrap();
         assert_eq!(

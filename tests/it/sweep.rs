@@ -10,7 +10,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 use workflow_bridge::adapters::aws::dynamodb::DynamoLedger;
 use workflow_bridge::clock;
-use workflow_bridge::domain::outbound::ledger::ledger_id;
+use workflow_bridge::domain::outbound::ledger::end_id;
 use workflow_bridge::domain::ports::Ledger;
 
 use crate::deployed::{RUNTIME, SOON, stack};
@@ -119,7 +119,7 @@ fn ends_without_an_event_are_queued_once() {
         }
         assert_eq!(sweep.invoke(json!({})).await, Value::Null);
         let ledger = DynamoLedger::new(stack.account().config(), table.to_owned(), clock::now_ms);
-        let begun = ledger_id(&execution(&machine, "begun").await, 0);
+        let begun = end_id(&execution(&machine, "begun").await, 0);
         ledger.begin(&begun, "one", i64::MAX).await.unwrap();
         let lost = [
             execution(&machine, "lost-1").await,

@@ -5,9 +5,10 @@
 //! | `publishing` | `lease_owner` holds the event until `lease_until` (ms); then any invocation may take it, so a crash repeats and never loses |
 //! | `waiting` | released; `published` lists its publications so far |
 //! | `queued` | queued for the completion by the sweep |
-//! | `done` | published completely |
+//! | `done` | nothing is left to publish |
 //!
-//! An item lives for 30 days (`expires_at`, s): longer than the retention of queues (14 days) and the sweep's range (14).
+//! An item of the ledger lives for 30 days (`expires_at`, s): longer than the retention of queues (14 days) and the sweep's
+//! range (14). A saved text never expires.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,7 +28,7 @@ use aws_smithy_types::retry::ProvideErrorKind;
 
 use super::fault::fault;
 use crate::domain::fault::Fault;
-use crate::domain::ports::{Answer, Begun, Exclusive, Ledger, Register};
+use crate::domain::ports::{Answer, Exclusive, Lease, Ledger, Register};
 
 const KEEP_SECONDS: i64 = 30 * 86_400;
 
@@ -78,7 +79,7 @@ impl DynamoLedger {
 }
 
 impl Ledger for DynamoLedger {
-    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, lease_until_ms: i64) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, lease_until_ms: i64) -> Answer<'a, Lease> {
         Box::pin(async move {
             let set = "SET #state = :publishing, lease_owner = :owner, lease_until = :until, expires_at = :expires";
             let call = self
@@ -95,7 +96,7 @@ impl Ledger for DynamoLedger {
                     ReturnValuesOnConditionCheckFailure::AllOld,
                 );
             match call.send().await {
-                Ok(output) => Ok(Begun::Yours {
+                Ok(output) => Ok(Lease::Yours {
                     published: published(output.attributes.as_ref()),
                 }),
                 Err(e) => match e.as_service_error() {
@@ -119,7 +120,7 @@ impl Ledger for DynamoLedger {
         })
     }
 
-    fn give_back<'a>(
+    fn release<'a>(
         &'a self,
         id: &'a str,
         owner: &'a str,
@@ -248,18 +249,18 @@ impl Exclusive for DynamoLedger {
 }
 
 /// The reason for a refused lease, from the existing item.
-fn taken(item: Option<&Item>, owner: &str) -> Result<Begun, Fault> {
+fn taken(item: Option<&Item>, owner: &str) -> Result<Lease, Fault> {
     let state = item.and_then(|item| string(item, "state"));
     let until_ms = item.and_then(|item| item.get("lease_until")?.as_n().ok()?.parse().ok());
     match (state.as_deref(), until_ms) {
-        (Some("done"), _) => Ok(Begun::Done),
+        (Some("done"), _) => Ok(Lease::Done),
         // A repeated call by the same owner, after a lost response.
         _ if item.and_then(|item| string(item, "lease_owner")).as_deref() == Some(owner) => {
-            Ok(Begun::Yours {
+            Ok(Lease::Yours {
                 published: published(item),
             })
         }
-        (_, Some(until_ms)) => Ok(Begun::Busy { until_ms }),
+        (_, Some(until_ms)) => Ok(Lease::Busy { until_ms }),
         _ => Err(Fault::transient(
             "BadResponse",
             "expected the item that refused an update, found none",

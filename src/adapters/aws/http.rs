@@ -147,7 +147,7 @@ impl Connections {
             }
         };
         let connection = capture_connection(&mut request);
-        // After a possible connection error, the SDK has the next request use another connection.
+        // After a connection error, the SDK's next request uses another connection.
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
             capture.set_connection_retriever(move || known(&connection));
         }
@@ -155,7 +155,7 @@ impl Connections {
         let mut unanswered = Unanswered(Some(self.0.clone()));
         HttpConnectorFuture::new(async move {
             let response = response.await.map_err(|error| fault(error.into()))?;
-            unanswered.is_answered();
+            unanswered.disarm();
             HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
@@ -166,7 +166,7 @@ impl Connections {
 struct Unanswered(Option<Arc<Shared>>);
 
 impl Unanswered {
-    fn is_answered(&mut self) {
+    fn disarm(&mut self) {
         self.0 = None;
     }
 }

@@ -23,13 +23,13 @@ use crate::domain::ports::{
 /// Largest page of ListExecutions.
 const PAGE: i32 = 1000;
 
-/// A stop so long before the call, in ms, was another's. A repeated call gets the time of the first one.
+/// An older stop, in ms, was another caller's: a repeated call returns the time of the first stop.
 const STOPPED_BEFORE_MS: i64 = 60_000;
 
 /// Adds an execution to a trace.
 const TRACE_HEADER: &str = "x-amzn-trace-id";
 
-/// Starts, describes and lists executions, and answers their tasks.
+/// Starts, stops, describes and lists executions, and answers their tasks.
 pub struct StepFunctions(Client);
 
 impl StepFunctions {
@@ -141,7 +141,7 @@ impl Stopping for StepFunctions {
 /// An execution that does not run counts as closed, not as a fault.
 fn not_running(fault: Fault) -> Result<Stopped, Fault> {
     match fault.code.as_str() {
-        // The second one is documented without its cause. ARN and texts are within their limits here.
+        // The cause of the second one is undocumented. ARN and texts are within their limits here.
         "ExecutionDoesNotExist" | "ValidationException" => Ok(Stopped::Closed),
         _ => Err(fault),
     }

@@ -11,7 +11,7 @@ use super::fault::fault;
 use crate::config::RoutesSource;
 use crate::domain::fault::Fault;
 use crate::domain::inbound::routes::{Problems, Routes};
-use crate::domain::ports::{Answer, Parameter, ParameterPage, RouteParameters, RoutesParameter};
+use crate::domain::ports::{Answer, Parameter, ParameterPage, RouteParameters, RoutesDocument};
 use crate::domain::retry::{RetryPolicy, retry};
 
 /// Time limit for reading the document; Lambda allows the whole start of a function 10 s.
@@ -70,7 +70,7 @@ impl SsmParameter {
     }
 }
 
-impl RoutesParameter for SsmParameter {
+impl RoutesDocument for SsmParameter {
     fn read(&self) -> Answer<'_, String> {
         Box::pin(async move {
             let call = self.client.get_parameter().name(&self.name);

@@ -17,7 +17,7 @@ use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::secrets::SecretCache;
 use workflow_bridge::domain::ports::Secrets;
 use workflow_bridge::environment::environment;
-use workflow_bridge::service::relay::destination::{Destination, Door};
+use workflow_bridge::service::relay::destination::{Destination, Transport};
 use workflow_bridge::service::relay::{Relay, health};
 use workflow_bridge::service::server::{self, Limits};
 use workflow_bridge::telemetry;
@@ -59,7 +59,7 @@ impl RelayCommand {
         telemetry::init("relay", &environment);
         let aws = LazyAws::default();
         let destination = Destination {
-            door: Door::http(&self.webhook).map_err(|text| anyhow!(text))?,
+            door: Transport::http(&self.webhook).map_err(|text| anyhow!(text))?,
             secrets: SecretCache::new(self.secret.store(&aws).await?),
             watch: None,
             clock: Arc::default(),

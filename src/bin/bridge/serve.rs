@@ -10,7 +10,7 @@ use workflow_bridge::config::WebhookConfig;
 use workflow_bridge::domain::inbound::secrets::SecretCache;
 use workflow_bridge::entrypoints::http::Webhook;
 use workflow_bridge::environment::environment;
-use workflow_bridge::service::relay::destination::{Destination, Door};
+use workflow_bridge::service::relay::destination::{Destination, Transport};
 use workflow_bridge::service::serve;
 use workflow_bridge::service::server::Limits;
 use workflow_bridge::{telemetry, wiring};
@@ -69,7 +69,7 @@ impl Serve {
             return Ok(0);
         }
         let destination = Destination {
-            door: Door::Here(webhook.clone()),
+            door: Transport::InProcess(webhook.clone()),
             secrets: SecretCache::new(aws.secret(&signing_secret_id).await?),
             watch: None,
             clock: Arc::default(),

@@ -118,7 +118,7 @@ impl Trace {
             since: time(since),
             ..Filter::default()
         };
-        let routes = routes.unwrap_or_else(Routes::none);
+        let routes = routes.unwrap_or_default();
         let listed = Arrivals::of(place).list(&filter, &routes, now_ms).await;
         let mut listed = listed.unwrap_or_else(|fault| Listed {
             unanswered: vec![Unanswered::new("the log of the webhook", fault)],

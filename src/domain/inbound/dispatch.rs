@@ -1,7 +1,7 @@
 //! Delivers a message to the targets of its matching routes, or stores it in a queue.
 //!
-//! The target comes first, within its share of the time. Then the queues: a transient fault goes to parking, a permanent one
-//! to the dead letters, and each to the other queue if the first one refuses, until a queue takes it or the time is over.
+//! The target comes first, within its share of the time. Then the queues: after a permanent fault the dead letters, else the
+//! parking queue. A queue that refuses is followed by the other one, until one takes the message or the time is over.
 
 use std::sync::Arc;
 
@@ -38,9 +38,9 @@ impl Targets {
     }
 }
 
-/// A verified message with its delivery.
+/// A verified message, as it came in.
 #[derive(Clone, Copy)]
-pub struct Delivered<'a> {
+pub struct Incoming<'a> {
     pub message: &'a TopicMessage,
     pub trace: &'a Trace,
     /// As received.
@@ -54,33 +54,33 @@ pub struct Delivered<'a> {
 ///
 /// Each route has its own attempts, outcome and letter, so a failing route repeats no successful one.
 pub async fn deliver(
-    delivered: Delivered<'_>,
+    incoming: Incoming<'_>,
     matching: Vec<&Route>,
     targets: &Targets,
     queues: &Queues,
     deadlines: Deadlines,
 ) -> Vec<Delivery> {
-    delivered.progress.begin(delivered.message, &matching);
+    incoming.progress.begin(incoming.message, &matching);
     let deliveries = matching
         .into_iter()
         .enumerate()
-        .map(async |(place, route)| {
-            let delivery = deliver_one(delivered, route, targets, queues, deadlines).await;
-            delivered.progress.end(place, delivery.outcome);
+        .map(async |(index, route)| {
+            let delivery = deliver_one(incoming, route, targets, queues, deadlines).await;
+            incoming.progress.end(index, delivery.outcome);
             delivery
         });
     join_all(deliveries).await
 }
 
 async fn deliver_one(
-    delivered: Delivered<'_>,
+    incoming: Incoming<'_>,
     route: &Route,
     targets: &Targets,
     queues: &Queues,
     deadlines: Deadlines,
 ) -> Delivery {
     let began = Instant::now();
-    let Delivered { message, trace, .. } = delivered;
+    let Incoming { message, trace, .. } = incoming;
     let (result, attempts) = attempt(message, trace, route, targets, deadlines.target).await;
     let took = began.elapsed();
     let reply = route.reply.as_ref();
@@ -111,11 +111,11 @@ async fn deliver_one(
         attempts,
         ..Letter::about(
             message,
-            delivered.body,
+            incoming.body,
             Some(&route),
             Reason::of(&fault),
             fault.to_string(),
-            delivered.now_ms,
+            incoming.now_ms,
         )
     };
     let stored = store(letter, place, queues, deadlines).await;

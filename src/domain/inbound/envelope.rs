@@ -301,7 +301,7 @@ impl Envelope {
             Some(Ok(version)) => return Err(Unreadable(format!("version {version}"))),
             _ => return Err(Unreadable("no `bridge.version`".to_owned())),
         }
-        let wrong = |key: &str, why: String| Unreadable(format!("another `{key}`: {why}"));
+        let wrong = |key: &str, why: String| Unreadable(format!("a bad `{key}`: {why}"));
         let broken = |key, e: &serde_json::Error| wrong(key, json::error_without_content(e));
         let bridge: ReadBridge =
             serde_json::from_str(bridge.get()).map_err(|e| broken("bridge", &e))?;

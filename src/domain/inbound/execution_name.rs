@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reviewer_finds_a_message_by_topic_and_number() {
+    fn a_name_has_topic_and_number() {
         let m = message(json!({"topic": "uppercase-in", "topic_sequence_number": 42}));
         assert_eq!(
             execution_name("uppercase", &m),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reviewer_finds_an_execution_by_its_key() {
+    fn a_keyed_name_has_its_key() {
         // printf '\0\0\0\0\0\0\0\6orders\0\0\0\0\0\0\0\x044711' | sha256sum
         let name = keyed_execution_name("orders", "4711");
         assert_eq!(name, "orders-4711-ab4edd012d39858d");

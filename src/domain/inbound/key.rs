@@ -1,4 +1,4 @@
-//! The business key of a message, by which reviewers find its execution.
+//! The business key of a message, which names its execution.
 
 use crate::domain::fault::Fault;
 use crate::domain::inbound::message::TopicMessage;

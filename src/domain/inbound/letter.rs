@@ -25,7 +25,7 @@ pub struct Letter {
     pub last_at: i64,
     /// Version of the bridge that wrote the letter.
     pub bridge: String,
-    /// The routes that need this message no more, of a message parked whole.
+    /// Of a message parked whole: the routes that have it already.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delivered: Vec<String>,
     /// Momento's delivery as received.
@@ -42,11 +42,11 @@ pub struct Letter {
 pub enum Reason {
     /// No route takes the message.
     Unrouted,
-    /// Matching took too long. The parking queue tries it again, with more time.
+    /// Matching took too long. The redrive tries it again, with more time.
     Undecided,
-    /// The routes of other stacks could not be read. The parking queue tries it again.
+    /// The routes of other stacks could not be read. The redrive tries it again.
     RoutesUnavailable,
-    /// The target did not take the message in time. The parking queue tries it again.
+    /// The target did not take the message in time. The redrive tries it again.
     Unavailable,
     /// The target refused the message, and would again.
     Refused,

@@ -12,22 +12,22 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::routes::{Problems, Routes};
 use crate::domain::fault::Fault;
-use crate::domain::ports::{Compiled, CompiledRoutes, RoutesParameter};
+use crate::domain::ports::{Compiled, CompiledRoutes, RoutesDocument};
 use crate::domain::retry::{RetryPolicy, retry};
 
 /// Time limit of a read. It goes on behind an answer.
 const READ_WITHIN: Duration = Duration::from_secs(3);
 
-/// A message waits no longer for a read of old routes.
+/// The longest wait of a message for a read, where older routes are known.
 const OLD_ROUTES_WAIT: Duration = Duration::from_millis(100);
 
-/// The longest pause after a read of old routes began, before the next one.
+/// The least time between the starts of two reads, at most the TTL.
 const READ_EVERY: Duration = Duration::from_secs(3);
 
 /// The routes of a running function.
 pub struct LiveRoutes {
     /// The document of `ROUTES=ssm:…`.
-    parameter: Option<Arc<dyn RoutesParameter>>,
+    parameter: Option<Arc<dyn RoutesDocument>>,
     collected: Option<Arc<dyn CompiledRoutes>>,
     ttl: Duration,
     /// The time, in ms since the epoch.
@@ -53,11 +53,11 @@ struct State {
     begun_reads: u64,
     /// The number of the last one that ended.
     ended_read: u64,
-    /// The begin of the last read, by two clocks: a frozen function's may stand still.
+    /// The start of the last read, by two clocks: a frozen function's may stand still.
     begun: Option<(Instant, i64)>,
-    /// The begin of the last read that ended.
+    /// The start of the last read that ended.
     tried: Option<Instant>,
-    /// The begin of the last successful read.
+    /// The start of the last successful read.
     read: Option<(Instant, i64)>,
     failed: bool,
 }
@@ -74,12 +74,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether a message without a route here has none.
+    /// Whether a message without a matching route is unrouted.
     pub fn is_current(&self) -> bool {
         self.complete && !self.outdated
     }
 
-    /// The fault of work that needs routes which could not be read.
+    /// The fault for lack of current routes.
     pub fn fault() -> Fault {
         Fault::transient(
             "RoutesUnavailable",
@@ -92,7 +92,7 @@ impl Snapshot {
 pub struct Sources {
     /// The routes of `ROUTES`, already read.
     pub base: Routes,
-    pub parameter: Option<Arc<dyn RoutesParameter>>,
+    pub parameter: Option<Arc<dyn RoutesDocument>>,
     pub collected: Option<Arc<dyn CompiledRoutes>>,
     /// The age after which routes are read again.
     pub ttl: Duration,
@@ -172,7 +172,7 @@ impl LiveRoutes {
         self.known()
     }
 
-    /// The routes by a read that began less than `age` ago, and is not old, or after this call, if it ends before `deadline`.
+    /// The routes of a read that started less than `age` ago, or of a new one. `outdated` if that misses the deadline.
     pub async fn fresh(self: &Arc<Self>, deadline: Instant, age: Duration) -> Snapshot {
         let age = age.min(self.ttl);
         let earlier = self.state().begun_reads;
@@ -339,7 +339,7 @@ impl State {
         if self.lags {
             tracing::warn!(
                 version = self.version,
-                "routes on their way from ROUTES to a parameter are not collected yet; what no other route takes waits"
+                "routes moved from ROUTES to a parameter are not collected yet; messages without a route are parked"
             );
         }
     }

@@ -88,8 +88,8 @@ impl TopicMessage {
     ///
     /// # Errors
     ///
-    /// When the bytes are not the JSON object of design.md: a field is missing or mistyped (a timestamp is a whole number of
-    /// milliseconds), or the value is missing.
+    /// When the bytes are not the JSON object of docs/reference.md: a field is missing or mistyped (a timestamp is a whole
+    /// number of milliseconds), the value is missing, or a binary one is not base64.
     pub fn parse(body: Verified<'_>) -> Result<(Self, &str), Malformed> {
         // Text first: serde_json does not look into strings that it ignores, and would read a list as an object.
         let text = std::str::from_utf8(body.bytes())

@@ -24,7 +24,7 @@ pub struct Delivery {
     pub queue_fault: Option<Fault>,
     /// Stored after the answer was due.
     pub late: bool,
-    /// The name of the execution that a key leads to.
+    /// The name of the keyed execution.
     pub execution: Option<String>,
     /// The message requested a reply topic outside its route's `allow`.
     pub reply_refused: bool,
@@ -125,16 +125,16 @@ pub fn outcomes(deliveries: &[Delivery]) -> String {
 
 /// Progress of a delivery: the message's id, and each route with its outcome so far.
 #[derive(Debug, Default)]
-pub struct Progress(Mutex<Option<Begun>>);
+pub struct Progress(Mutex<Option<SoFar>>);
 
 #[derive(Clone, Debug)]
-pub struct Begun {
+pub struct SoFar {
     pub id: MessageId,
     pub outcomes: Vec<(String, Outcome)>,
 }
 
 impl Progress {
-    pub fn now(&self) -> Option<Begun> {
+    pub fn now(&self) -> Option<SoFar> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -145,17 +145,17 @@ impl Progress {
         let outcomes = routes
             .iter()
             .map(|route| (route.name.clone(), Outcome::NotStored));
-        let begun = Begun {
+        let so_far = SoFar {
             id: message.id.clone(),
             outcomes: outcomes.collect(),
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(so_far);
     }
 
-    pub(super) fn end(&self, place: usize, outcome: Outcome) {
-        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(begun) = &mut *begun {
-            begun.outcomes[place].1 = outcome;
+    pub(super) fn end(&self, index: usize, outcome: Outcome) {
+        let mut so_far = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(so_far) = &mut *so_far {
+            so_far.outcomes[index].1 = outcome;
         }
     }
 }

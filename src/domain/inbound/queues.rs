@@ -1,5 +1,5 @@
-//! Stores undelivered messages: transient faults in the parking queue, permanent ones in the dead letters, and each in the
-//! other queue if the first one refuses.
+//! Stores undelivered messages: after a permanent fault as dead letters, else in the parking queue; in the other queue if the
+//! first one refuses.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,7 +18,7 @@ const DETAIL_TYPE_MAX: usize = 128;
 /// Most characters of an error and of a cause, by StopExecution's model.
 const ERROR_MAX: usize = 256;
 const CAUSE_MAX: usize = 32_768;
-/// The fault code of a longer input.
+/// The fault code of an input over [`INPUT_MAX`].
 pub const INPUT_TOO_LARGE: &str = "InputTooLarge";
 
 /// One call of a target, not yet made.
@@ -72,7 +72,7 @@ pub fn request<'a>(message: &'a TopicMessage, route: &'a Route) -> Result<Reques
     }
 }
 
-/// The name of the execution that the message's key leads to, of a keyed route or a stop.
+/// The name of the keyed execution, of a keyed route or a stop.
 pub fn keyed_execution(message: &TopicMessage, route: &Route) -> Option<String> {
     let (name, path) = match &route.to {
         Target::StateMachine { key, .. } => (&route.name, key.as_ref()?),

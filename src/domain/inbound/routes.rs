@@ -37,8 +37,8 @@ pub const EVENT_FIELDS: [&str; 6] = [
 /// Limit on the steps of matching one message, over all routes: tens of milliseconds. See [`Steps`].
 pub const MATCHING_STEPS: usize = 5_000_000;
 
-/// A routes document without problems.
-#[derive(Clone, Debug)]
+/// A routes document without problems; by default, without routes.
+#[derive(Clone, Debug, Default)]
 pub struct Routes(Vec<Route>);
 
 /// From a topic to a target, with an optional reply.
@@ -67,7 +67,7 @@ pub enum Target {
         /// Of a state machine, a version or an alias.
         arn: String,
         input: Input,
-        /// The business key of the execution, which has its name from it.
+        /// The path of the business key, which names the execution.
         key: Option<FieldPath>,
     },
     EventBus {
@@ -122,12 +122,6 @@ impl Routes {
     /// All problems of the document, each with its route and key.
     pub fn parse(document: &str) -> Result<Self, Problems> {
         document::read(document).map(Self)
-    }
-
-    /// No routes, where they cannot be read.
-    #[cfg(feature = "cli")]
-    pub fn none() -> Self {
-        Self(Vec::new())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Route> {

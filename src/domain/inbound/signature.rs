@@ -1,7 +1,7 @@
 //! Momento's webhook signature: HMAC-SHA3-256 over the raw bytes of the body.
 //!
-//! [`verify`] is the only way from a request to a [`Verified`] body, and a [`Verified`] body the only way to a
-//! [`TopicMessage`](crate::domain::inbound::message::TopicMessage), so nothing in a body is trusted before verification.
+//! Only [`verify`] turns a request into a [`Verified`] body, and
+//! [`TopicMessage::parse`](crate::domain::inbound::message::TopicMessage::parse) takes nothing else.
 
 use std::fmt;
 

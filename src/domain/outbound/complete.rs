@@ -41,7 +41,7 @@ const LATE_MS: i64 = 60_000;
 pub enum Done {
     Published,
     Ignored,
-    /// Published completely before.
+    /// Done before.
     Repeated,
 }
 
@@ -57,7 +57,7 @@ pub struct TopicPublish<'a> {
 }
 
 impl Complete {
-    /// Publishes the result of an ended execution.
+    /// Publishes the result of an ended execution, or the announcement of a started one.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Complete {
         }
         let origin = execution.origin();
         correlate(&execution, &origin, None);
-        let id = execution.ledger_id();
+        let id = execution.end_id();
         let act = async |turn: &Turn| self.result(execution, origin, turn, deadline).await;
         self.in_turn(id, deadline, act).await
     }
@@ -204,7 +204,7 @@ impl Complete {
         let result = act(&turn).await;
         match result {
             Ok(_) => self.publisher.finish(turn).await,
-            Err(_) => self.publisher.give_back(turn).await,
+            Err(_) => self.publisher.release(turn).await,
         }
         result
     }

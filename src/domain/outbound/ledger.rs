@@ -1,7 +1,7 @@
 //! The ids of the ledger: one for each event with publications.
 
 /// The id of an execution's end. A redriven execution ends again under its ARN, so the count of redrives is part of it.
-pub fn ledger_id(execution_arn: &str, redrive_count: u32) -> String {
+pub fn end_id(execution_arn: &str, redrive_count: u32) -> String {
     format!("{execution_arn}#{redrive_count}")
 }
 
@@ -18,7 +18,7 @@ mod tests {
     fn each_end_of_an_execution_has_an_id() {
         let arn =
             "arn:aws:states:us-east-1:123456789012:execution:Uppercase:r-t-1-0123456789abcdef";
-        assert_eq!(ledger_id(arn, 0), format!("{arn}#0"));
-        assert_ne!(ledger_id(arn, 0), ledger_id(arn, 1));
+        assert_eq!(end_id(arn, 0), format!("{arn}#0"));
+        assert_ne!(end_id(arn, 0), end_id(arn, 1));
     }
 }

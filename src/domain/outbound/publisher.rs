@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::fault::{Fault, FaultKind};
 use crate::domain::outbound::claims::{Claims, Unclaimed};
 use crate::domain::outbound::result::Publication;
-use crate::domain::ports::{Begun, Ledger, Topics};
+use crate::domain::ports::{Lease, Ledger, Topics};
 use crate::domain::retry::{RetryPolicy, retry};
 
 /// Time for updating the ledger, added to a lease.
@@ -36,7 +36,7 @@ pub struct Publisher {
 #[derive(Debug)]
 pub enum Begin {
     Turn(Turn),
-    /// Published completely.
+    /// Nothing is left to publish.
     Done,
     /// Leased to another invocation, for so long.
     Busy(Duration),
@@ -92,7 +92,7 @@ impl Unpublished {
         }
     }
 
-    fn may_pass(&self) -> bool {
+    fn is_retryable(&self) -> bool {
         self.fault()
             .is_some_and(|fault| fault.kind != FaultKind::Permanent)
     }
@@ -122,14 +122,14 @@ impl Publisher {
             Ok(begun) => begun,
             Err(fault) => {
                 // The lease may have been granted without a response: release it, so that no other invocation waits for it.
-                self.give_back(turn(Vec::new())).await;
+                self.release(turn(Vec::new())).await;
                 return Err(fault);
             }
         };
         Ok(match begun {
-            Begun::Yours { published } => Begin::Turn(turn(published)),
-            Begun::Done => Begin::Done,
-            Begun::Busy { until_ms } => {
+            Lease::Yours { published } => Begin::Turn(turn(published)),
+            Lease::Done => Begin::Done,
+            Lease::Busy { until_ms } => {
                 let wait = until_ms.saturating_sub((self.now_ms)());
                 Begin::Busy(Duration::from_millis(wait.try_into().unwrap_or_default()))
             }
@@ -167,7 +167,10 @@ impl Publisher {
                 Err(unpublished) => failed.push(unpublished),
             }
         }
-        let passing = failed.iter().position(Unpublished::may_pass).unwrap_or(0);
+        let passing = failed
+            .iter()
+            .position(Unpublished::is_retryable)
+            .unwrap_or(0);
         failed.into_iter().nth(passing).map_or(Ok(claims), Err)
     }
 
@@ -244,12 +247,12 @@ impl Publisher {
     }
 
     /// Releases the event for its next owner, with the publications so far.
-    pub async fn give_back(&self, turn: Turn) {
+    pub async fn release(&self, turn: Turn) {
         let Some(ledger) = &self.ledger else { return };
         let published = turn.published().clone();
         let until = RetryPolicy::until(Instant::now() + LEDGER_WITHIN);
-        let give_back = || ledger.give_back(&turn.id, &turn.owner, &published);
-        let (result, _) = retry(until, give_back).await;
+        let release = || ledger.release(&turn.id, &turn.owner, &published);
+        let (result, _) = retry(until, release).await;
         report(result, "the ledger holds an event until its lease ends");
     }
 }

@@ -11,7 +11,7 @@ pub use address::{ASKS_FOR_NO_REPLY, Address, NoAddress, Origin, Refused};
 
 use crate::domain::inbound::envelope::ReplyAddress;
 use crate::domain::inbound::routes::Format;
-use crate::domain::outbound::ledger::{ledger_id, started_id};
+use crate::domain::outbound::ledger::{end_id, started_id};
 use crate::domain::ports::Described;
 use crate::json;
 
@@ -72,7 +72,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// As Step Functions writes it.
+    /// The name in Step Functions, or `OPEN`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Succeeded => "SUCCEEDED",
@@ -133,8 +133,8 @@ struct Announcement<'a> {
 
 impl Execution {
     /// The ledger's id of this end of the execution.
-    pub fn ledger_id(&self) -> String {
-        ledger_id(&self.execution_arn, self.redrive_count.unwrap_or(0))
+    pub fn end_id(&self) -> String {
+        end_id(&self.execution_arn, self.redrive_count.unwrap_or(0))
     }
 
     /// The ledger's id of the announcement that the execution started.

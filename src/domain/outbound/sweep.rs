@@ -17,10 +17,9 @@
 //! - Unknown does not mean lost before the grace is over, or while the event may wait for the completion: see [`Progress`].
 //!   A wrong guess publishes nothing twice, since the ledger has the completion publish once.
 //! - A new deployment publishes nothing old. Of the ends before a state machine's first sweep, only those of the last hour
-//!   count, and of these only executions named by the bridge, by a current route. So some ends before the first sweep are
-//!   not found: of executions with other names, for a `payload` route; and, with `SweepMinutes` over 60, of the bridge's own
-//!   more than an hour before it. A state machine not swept for 15 days counts as new; one unrouted for less continues where
-//!   it was, and its ends meanwhile are found.
+//!   count, and of these only executions named by the bridge, by a current route. So a first sweep
+//!   misses executions with other names (of `payload` routes), and ends more than an hour old. A state machine not swept for
+//!   15 days counts as new; one unrouted for less continues where it was, and its ends meanwhile are found.
 //! - A find is sent first and marked second: a crash in between repeats it, and the ledger has the completion publish once.
 //! - One invocation at a time sweeps a state machine: it holds a lease until its end.
 
@@ -88,23 +87,23 @@ pub enum Step {
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
     #[error(
-        "could not list the executions: {0}; does the state machine exist, and may the sweep list it?"
+        "could not list the executions: {0}; check that the state machine exists, and allow the sweep ListExecutions on it"
     )]
     List(Fault),
     #[error(
-        "could not look at an execution that has ended: {0}; may the sweep call DescribeExecution on the state machine's executions?"
+        "could not describe an ended execution: {0}; allow the sweep DescribeExecution on the state machine's executions"
     )]
     Describe(Fault),
     #[error(
-        "could not use the ledger's table: {0}; does the table of `LEDGER_TABLE` exist, and may the sweep call GetItem, BatchGetItem and PutItem on it?"
+        "could not use the ledger's table: {0}; check that the table of `LEDGER_TABLE` exists, and allow the sweep GetItem, BatchGetItem and PutItem on it"
     )]
     Table(Fault),
     #[error(
-        "could not read the depth of the completion's queue: {0}; may the sweep call GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`? Until it can, it sends a marker each time, and waits for the completion to take it"
+        "could not read the depth of the completion's queue: {0}; allow the sweep GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`; until then, each sweep sends a marker through the queue"
     )]
     Backlog(Fault),
     #[error(
-        "could not queue an execution for the completion: {0}; does the queue of `COMPLETIONS_QUEUE_URL` exist, and may the sweep call SendMessage on it?"
+        "could not queue an execution for the completion: {0}; check that the queue of `COMPLETIONS_QUEUE_URL` exists, and allow the sweep SendMessage on it"
     )]
     Queue(Fault),
     #[error(
@@ -123,8 +122,8 @@ pub struct Tally {
     pub measured: Measurements,
 }
 
-/// The parts of an invocation that all its steps use.
-pub struct Turn<'a> {
+/// The state that the steps of an invocation share.
+pub struct Run<'a> {
     pub budget: &'a mut Budget,
     pub progress: &'a mut Progress,
     pub tally: &'a mut Tally,
@@ -140,18 +139,18 @@ impl Sweep {
         &self,
         job: &mut Job,
         reach: Reach,
-        turn: &mut Turn<'_>,
+        run: &mut Run<'_>,
     ) -> Result<Step, Failed> {
         let is_ready = match reach {
-            Reach::Recent => turn.budget.list().await,
-            Reach::Far => turn.budget.list_far().await,
+            Reach::Recent => run.budget.list().await,
+            Reach::Far => run.budget.list_far().await,
         };
         if !is_ready {
             return Ok(Step::Cut);
         }
-        self.measure(turn.progress, turn.budget).await?;
-        let now = turn.budget.now_ms();
-        let cutoff = turn.progress.cutoff(now, self.grace);
+        self.measure(run.progress, run.budget).await?;
+        let now = run.budget.now_ms();
+        let cutoff = run.progress.cutoff(now, self.grace);
         let recent = job.state.recent.lists_from();
         let cursor = match reach {
             Reach::Recent => &job.state.recent,
@@ -159,7 +158,7 @@ impl Sweep {
         };
         let position = cursor.position(reach, now, cutoff);
         let Position { next_token, .. } = &position;
-        let page = match self.page(job, false, next_token.as_deref(), turn).await? {
+        let page = match self.page(job, false, next_token.as_deref(), run).await? {
             Ok(page) => page,
             Err(step) => {
                 // An expired or invalid token: begin again with the newest.
@@ -178,7 +177,7 @@ impl Sweep {
             _ => &job.state.recent,
         };
         let taken = cursor.take(reach, &position, &page, (cutoff, recent), is_named);
-        if !self.look_up(job, &taken.ended, turn).await? {
+        if !self.look_up(job, &taken.ended, run).await? {
             return Ok(Step::Cut);
         }
         let (unsettled, after) = (taken.unsettled, taken.after);
@@ -187,7 +186,7 @@ impl Sweep {
             // No start is in an empty range, so no entry counts as gone.
             let change = Change::watching(&unsettled, Range(first, first));
             let chunks = Range(first.saturating_sub(1), last);
-            if self.change(job, chunks, &change, turn).await?.is_none() {
+            if self.change(job, chunks, &change, run).await?.is_none() {
                 return Ok(Step::Cut);
             }
         }
@@ -205,9 +204,9 @@ impl Sweep {
         job: &Job,
         only_open: bool,
         token: Option<&str>,
-        turn: &mut Turn<'_>,
+        run: &mut Run<'_>,
     ) -> Result<Result<ExecutionPage, Step>, Failed> {
-        let budget = &mut *turn.budget;
+        let budget = &mut *run.budget;
         let policy = RetryPolicy {
             deadline: budget.deadline.min(Instant::now() + LIST_WITHIN),
             per_attempt: Duration::from_secs(5),
@@ -222,8 +221,8 @@ impl Sweep {
         budget.charge(attempts - 1);
         match page {
             Ok(page) => {
-                turn.tally.pages += 1;
-                turn.tally.executions += page.executions.len();
+                run.tally.pages += 1;
+                run.tally.executions += page.executions.len();
                 Ok(Ok(page))
             }
             Err(fault) if fault.code == "InvalidToken" && token.is_some() => Ok(Err(Step::Page)),

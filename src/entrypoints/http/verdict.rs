@@ -236,7 +236,7 @@ impl Body<'_> {
 struct BodyTarget<'a> {
     route: &'a str,
     outcome: &'static str,
-    /// The name of the execution that the message's key leads to.
+    /// The name of the keyed execution.
     #[serde(skip_serializing_if = "Option::is_none")]
     execution: Option<&'a str>,
 }
@@ -295,7 +295,7 @@ pub(super) fn log(verdict: &Verdict, took: Duration, now_ms: i64) {
         Code::Accepted if faults.is_empty() && verdict.reason.is_none() => {
             line!(info, "accepted a message")
         }
-        Code::Accepted => line!(warn, "kept a message that a target did not take"),
+        Code::Accepted => line!(warn, "stored an undelivered message"),
         Code::Unrouted => line!(warn, "no route takes this message"),
         Code::NotStored => line!(error, "could not store a message"),
         _ => line!(warn, "refused a request"),

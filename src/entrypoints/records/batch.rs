@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Messages of a queue.
+/// The records of one invocation.
 #[derive(Deserialize)]
 pub struct Batch {
     #[serde(rename = "Records")]
     pub(super) records: Vec<Message>,
 }
 
-/// A message of a queue. SQS sends all fields, but none is required.
+/// A record as Lambda sends it. All fields are there, but none is required.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Message {

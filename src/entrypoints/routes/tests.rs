@@ -45,7 +45,7 @@ impl Store {
     }
 }
 
-impl RoutesParameter for Store {
+impl RoutesDocument for Store {
     fn read(&self) -> Answer<'_, String> {
         Box::pin(async { Ok(r#"{"routes":[]}"#.to_owned()) })
     }

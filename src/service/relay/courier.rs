@@ -20,7 +20,7 @@ use crate::service::relay::subscriptions::Message;
 /// The waits between attempts at one message.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// How long a 401 may be due to a rotation: a webhook looks for newer secrets every 30 s.
+/// How long a 401 may be due to a rotation; then the message is skipped.
 const ROTATION: Duration = Duration::from_secs(40);
 
 /// Delivers one topic.

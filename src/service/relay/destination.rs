@@ -34,7 +34,7 @@ const SECRET_WITHIN: Duration = Duration::from_secs(10);
 
 /// The webhook, and the secrets that sign its messages.
 pub struct Destination {
-    pub door: Door,
+    pub door: Transport,
     pub secrets: SecretCache,
     /// Observer notified of every attempt.
     pub watch: Option<broadcast::Sender<Attempt>>,
@@ -55,13 +55,13 @@ pub struct Attempt {
 }
 
 /// The transport to the webhook.
-pub enum Door {
+pub enum Transport {
     Http {
         client: Client,
         url: Url,
     },
-    /// In this process, by the same code.
-    Here(Arc<Webhook>),
+    /// The webhook in this process.
+    InProcess(Arc<Webhook>),
 }
 
 /// The webhook's answer, by its meaning for the message.
@@ -90,7 +90,7 @@ pub struct Refusal {
 /// The secrets of an attempt, one of which signed it.
 pub type Signed = Arc<[SigningSecret]>;
 
-impl Door {
+impl Transport {
     /// # Errors
     ///
     /// A sentence, when `url` is no `http://` or `https://` URL.
@@ -233,7 +233,7 @@ impl Destination {
     /// Keeps the measured skew fresh, for ever: each answer measures it, and a minute without an answer causes a request. A
     /// webhook of this process has the same clock.
     pub async fn watch_clock(&self) {
-        if let Door::Here(_) = self.door {
+        if let Transport::InProcess(_) = self.door {
             return;
         }
         loop {
@@ -257,19 +257,19 @@ impl Destination {
     pub fn place(&self) -> String {
         match &self.door {
             // Without its query, which may hold a key.
-            Door::Http { url, .. } => {
+            Transport::Http { url, .. } => {
                 let mut url = url.clone();
                 url.set_query(None);
                 let _ = url.set_password(None);
                 url.to_string()
             }
-            Door::Here(_) => "the webhook of this process".to_owned(),
+            Transport::InProcess(_) => "the webhook of this process".to_owned(),
         }
     }
 
     async fn exchange(&self, method: Method, body: Vec<u8>, signature: Option<&str>) -> Answer {
         match &self.door {
-            Door::Http { client, url } => {
+            Transport::Http { client, url } => {
                 let mut request = client
                     .request(method, url.clone())
                     .header(CONTENT_TYPE, "application/json");
@@ -289,7 +289,7 @@ impl Destination {
                 // The status decides; a truncated body loses only details.
                 Ok((status, beginning(response).await))
             }
-            Door::Here(webhook) => {
+            Transport::InProcess(webhook) => {
                 let mut request = Request::new(body);
                 *request.method_mut() = method;
                 if let Some(signature) = signature {

@@ -32,7 +32,7 @@ pub struct Wanted {
     pub is_complete: bool,
 }
 
-/// Reads routes again and again.
+/// Polls the routes.
 pub struct Follower {
     follow: Follow,
     /// Whether the last read succeeded.

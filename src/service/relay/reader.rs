@@ -44,7 +44,7 @@ pub enum Entry {
 /// Reads one topic.
 pub struct Reader {
     pub topic: TopicName,
-    /// A number of the topic alone, which selects the connection.
+    /// The topic's own number, which selects the connection.
     pub index: usize,
     pub subscriptions: Arc<Subscriptions>,
     pub opening: Arc<Semaphore>,
@@ -194,8 +194,8 @@ impl Reader {
                 }
             };
             let queued = match received {
-                Received::Heartbeat => match self.track.idle() {
-                    Some(gap) => self.report(Entry::Gap(gap)).await,
+                Received::Heartbeat => match self.track.heartbeat() {
+                    Some(gap) => self.queue(Entry::Gap(gap)).await,
                     None => Ok(()),
                 },
                 Received::Discontinuity { page, last } => {
@@ -237,7 +237,7 @@ impl Reader {
         }
         let (gap, seen) = self.track.message(message.page, message.number);
         if let Some(gap) = gap {
-            self.report(Entry::Gap(gap)).await?;
+            self.queue(Entry::Gap(gap)).await?;
         }
         if seen == Seen::Repeated {
             self.status.repeated();
@@ -245,7 +245,7 @@ impl Reader {
         }
         self.status.received();
         let room = self.room_for(&message).await?;
-        self.report(Entry::Message {
+        self.queue(Entry::Message {
             received_ms: (self.now_ms)(),
             after: self.track.next(),
             message,
@@ -273,7 +273,7 @@ impl Reader {
         }
     }
 
-    async fn report(&self, entry: Entry) -> Result<(), Stopped> {
+    async fn queue(&self, entry: Entry) -> Result<(), Stopped> {
         self.entries.send(entry).await.map_err(|_| Stopped)
     }
 }

@@ -80,7 +80,7 @@ impl Track {
     }
 
     /// Takes a heartbeat. Returns an announced gap, which no message will show soon.
-    pub fn idle(&mut self) -> Option<Gap> {
+    pub fn heartbeat(&mut self) -> Option<Gap> {
         let gap = self.announced();
         self.idle = true;
         gap

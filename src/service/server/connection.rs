@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::heads::WithBody;
 use super::places::Connected;
+use super::refusals::WithBody;
 use super::{Handler, Server, request};
 
 /// How long a closing connection may be silent.

@@ -1,4 +1,4 @@
-//! Bounded places that no caller can keep from all others: the oldest holder makes way.
+//! Bounded places for bodies and connections: a further one evicts the oldest holder.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -122,7 +122,7 @@ metrics! {
     Gap = "gap", Count, [];
     /// Ended executions found by the sweep, without an event.
     SweepFound = "sweep_found", Count, [Route];
-    /// How long the oldest list of the sweep goes on that its last run did not complete; 0 after a complete run.
+    /// The age of the sweep's oldest incomplete list; 0 after a complete run.
     SweepLag = "sweep_lag", Milliseconds, [];
     /// From the message's `publish_timestamp` to the webhook's answer.
     PublishToAccepted = "publish_to_accepted", Milliseconds, [];

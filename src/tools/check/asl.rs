@@ -208,7 +208,7 @@ impl Checker<'_> {
             .insert(name.to_owned(), pointer.to_owned())
             .is_some()
         {
-            self.add(pointer, Code::AslDuplicateName, format!("expected a name of its own in the whole definition, found `{name}` again; rename one"));
+            self.add(pointer, Code::AslDuplicateName, format!("expected a unique name in the whole definition, found `{name}` again; rename one"));
         }
         let Some(map) = value.as_object() else {
             self.add(

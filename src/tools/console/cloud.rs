@@ -99,7 +99,7 @@ impl LoggedMessages {
             return (Arc::clone(routes), unread.clone());
         }
         let (read, unread) = routes(&self.place.config, &self.place.outputs).await;
-        let read = Arc::new(read.unwrap_or_else(Routes::none));
+        let read = Arc::new(read.unwrap_or_default());
         let unread: Vec<_> = unread.into_iter().collect();
         let mut kept = self.kept();
         let sources = read.iter().map(|route| &route.from.cache);

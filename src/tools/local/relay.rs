@@ -14,7 +14,7 @@ use crate::domain::inbound::live_routes::LiveRoutes;
 use crate::domain::inbound::secrets::SecretCache;
 use crate::service::files::SecretText;
 use crate::service::relay::cursors::{Cursors, FileStore};
-use crate::service::relay::destination::{Attempt, Destination, Door};
+use crate::service::relay::destination::{Attempt, Destination, Transport};
 use crate::service::relay::follow::Follow;
 use crate::service::relay::gaps::Gaps;
 use crate::service::relay::status::Status;
@@ -64,7 +64,7 @@ impl Relay {
             follow,
             from: Default::default(),
             destination: Arc::new(Destination {
-                door: Door::http(webhook).map_err(|text| anyhow!(text))?,
+                door: Transport::http(webhook).map_err(|text| anyhow!(text))?,
                 secrets: SecretCache::new(signing),
                 watch: Some(attempts.clone()),
                 clock: clock.clone(),

@@ -10,7 +10,7 @@ use crate::tools::template;
 
 /// Parts of problems beyond the schema: about several values at once, or about more than a shape.
 const BEYOND_SHAPE: [&str; 13] = [
-    "expected a name of its own",
+    "expected a unique name",
     "expected no topic that a route listens to",
     "distinguishes executions of this state machine",
     "since the input `payload`",

@@ -146,7 +146,7 @@ pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> 
     match &event.what {
         What::Answered(answer) => answered(answer, style),
         What::Redriven { outcome } => (style.good(outcome), none),
-        What::Waits { error: why } => ("tried in vain, goes on waiting".to_owned(), error(why)),
+        What::Waits { error: why } => ("attempt failed, goes on waiting".to_owned(), error(why)),
         What::DeadLettered(DeadLetter {
             reason,
             error: why,

@@ -21,8 +21,8 @@ fn trace(message: &TopicMessage) -> Trace {
     Tracer::default().trace(message.id.as_str(), message.event_timestamp)
 }
 
-fn delivered<'a>(message: &'a TopicMessage, trace: &'a Trace) -> Delivered<'a> {
-    Delivered {
+fn incoming<'a>(message: &'a TopicMessage, trace: &'a Trace) -> Incoming<'a> {
+    Incoming {
         message,
         trace,
         body: "{}",
@@ -39,7 +39,7 @@ async fn outcomes(
     let message = message(fields);
     let (targets, queues) = (world.targets(), world.queues());
     let deliveries = deliver(
-        delivered(&message, &trace(&message)),
+        incoming(&message, &trace(&message)),
         routes(list).matching(&message),
         &targets,
         &queues,
@@ -134,7 +134,7 @@ async fn twenty_deliveries_at_once_start_one_execution() {
     let (m, r, t) = (message(json!({})), routes(&[json!({})]), world.targets());
     let (q, trace) = (world.queues(), trace(&m));
     let all =
-        join_all((0..20).map(|_| deliver(delivered(&m, &trace), r.matching(&m), &t, &q, soon())))
+        join_all((0..20).map(|_| deliver(incoming(&m, &trace), r.matching(&m), &t, &q, soon())))
             .await
             .concat();
     let started = all.iter().filter(|d| d.outcome == Outcome::Started).count();
@@ -246,21 +246,14 @@ async fn a_log_names_each_route_with_its_outcome() {
     let (message, list) = (message(json!({})), routes(&[json!({}), bus()]));
     let trace = trace(&message);
     let (targets, queues) = (world.targets(), world.queues());
-    let delivered = delivered(&message, &trace);
-    let deliveries = deliver(
-        delivered,
-        list.matching(&message),
-        &targets,
-        &queues,
-        soon(),
-    )
-    .await;
+    let incoming = incoming(&message, &trace);
+    let deliveries = deliver(incoming, list.matching(&message), &targets, &queues, soon()).await;
     assert_eq!(
         crate::domain::inbound::outcome::outcomes(&deliveries),
         "r0=started r1=parked"
     );
     assert_eq!(crate::domain::inbound::outcome::outcomes(&[]), "");
-    let begun = delivered.progress.now().unwrap();
+    let begun = incoming.progress.now().unwrap();
     assert_eq!(begun.id, message.id);
     assert_eq!(
         begun.outcomes,

@@ -227,7 +227,7 @@ async fn an_older_version_counts_in_a_consistent_read_only() {
 #[tokio::test(start_paused = true)]
 async fn the_document_of_a_parameter_is_read_again() {
     struct Document(Mutex<String>);
-    impl RoutesParameter for Document {
+    impl RoutesDocument for Document {
         fn read(&self) -> Answer<'_, String> {
             let text = self.0.lock().unwrap().clone();
             Box::pin(async { Ok(text) })

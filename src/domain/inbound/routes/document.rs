@@ -113,10 +113,7 @@ impl Reader {
             let name = value.get("name").and_then(Value::as_str);
             self.route = Some(name.map_or_else(|| format!("#{}", i + 1), str::to_owned));
             if name.is_some_and(|name| !names.insert(name)) {
-                self.problem(
-                    "name",
-                    "expected a name of its own, found it twice; rename one",
-                );
+                self.problem("name", "expected a unique name, found it twice; rename one");
             }
             let condition = conditions.get(i).and_then(|written| *written);
             routes.extend(self.route(value, condition.map(RawValue::get)));

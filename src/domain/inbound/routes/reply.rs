@@ -45,7 +45,7 @@ pub struct Address {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// What the workflow returned, a JSON string as its bare text.
+    /// The workflow's output; of a JSON string, its text.
     Output,
     /// An object with the result and what it answers.
     Envelope,
@@ -79,7 +79,7 @@ impl Reply {
         address
     }
 
-    /// Whether the reply gives the message this topic, for whatever publication, or allows the message to request it.
+    /// Whether the reply gives the message this topic for any publication, or allows it.
     pub fn may_use(&self, message: &TopicMessage, cache: &str, topic: &str) -> bool {
         let mut given = self.all();
         let mut allowed = self.asked.iter().flat_map(|asked| &asked.allow);

@@ -1,7 +1,7 @@
 //! The address of an execution's result: the only place that trusts or refuses an address in an input.
 //!
 //! 1. An address in the input is trusted if the execution's name is the bridge's own for the message in that input
-//!    ([`Envelope::is_of`]), and if its route, if it still exists, gives or allows that address.
+//!    ([`Envelope::is_of`]), and if its route, where it still exists, gives or allows that address.
 //! 2. Otherwise the current route in the execution's name gives the address, if it leads to the execution's state machine.
 //! 3. Otherwise there is no address, and an input that asks for a reply is refused rather than ignored.
 
@@ -51,11 +51,11 @@ pub enum NoAddress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error(
-        "expected the name that the bridge gives to an execution with the message in its input, found another; a workflow that starts this one should leave `bridge` out of its input, and a person should start it with a message"
+        "expected an execution name derived from the message in the input, found another; leave `bridge` out of the input, or start the execution by a message"
     )]
     Name,
     #[error(
-        "expected an address in the input that route `{0}` gives or allows, found another, and the route has none to use instead for this execution; add it to `reply`, or to `reply.allow`, and replay"
+        "expected an address in the input that route `{0}` gives or allows, found another, and no other address for this execution; add it to `reply` or `reply.allow`, and replay"
     )]
     Route(String),
     #[error(
@@ -191,7 +191,7 @@ impl Execution {
         })
     }
 
-    /// The address for an unknown message; `asks_for_reply` if the input has an address all the same.
+    /// The address for an unknown message; `asks_for_reply` if the input has an address.
     fn address_of_route(&self, route: &Route, asks_for_reply: bool) -> Result<Address, NoAddress> {
         let name = || route.name.clone();
         let Some(reply) = &route.reply else {
@@ -235,7 +235,7 @@ fn gives(route: &Route, message: &TopicMessage, address: &ReplyAddress) -> bool 
     reply.is_some_and(|reply| all.all(|topic| reply.may_use(message, cache, topic)))
 }
 
-/// A route's address for every result, if it is the same.
+/// A route's address, if it needs no message.
 fn without_message(route: &Route, reply: &Reply) -> Option<ReplyAddress> {
     let fixed = |template: &Template| template.render_without_message(&route.from);
     let all = |templates: &[Template]| templates.iter().map(fixed).collect::<Option<Vec<_>>>();

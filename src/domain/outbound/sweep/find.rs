@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::cursor::OLDEST_END;
 use super::watch::Watched;
-use super::{Budget, DESCRIBED, Failed, Job, Sweep, Turn, with_retries};
+use super::{Budget, DESCRIBED, Failed, Job, Run, Sweep, with_retries};
 use crate::domain::fault::FaultKind;
 use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::id_in_name;
-use crate::domain::outbound::ledger::ledger_id;
+use crate::domain::outbound::ledger::end_id;
 use crate::domain::ports::Listed;
 use crate::telemetry::metrics::Metric;
 
@@ -31,27 +31,27 @@ pub(super) struct Resolved {
 }
 
 impl Sweep {
-    /// Queues those unknown to the ledger; returns false if the time was up before.
+    /// Queues ends unknown to the ledger; false if the time was up.
     pub(super) async fn look_up(
         &self,
         job: &Job,
         ended: &[&Listed],
-        turn: &mut Turn<'_>,
+        run: &mut Run<'_>,
     ) -> Result<bool, Failed> {
-        let id = |end: &Listed| ledger_id(&end.execution_arn, end.redrive_count);
+        let id = |end: &Listed| end_id(&end.execution_arn, end.redrive_count);
         let ends: BTreeMap<String, &Listed> = ended.iter().map(|end| (id(end), *end)).collect();
         let ids: Vec<String> = ends.keys().cloned().collect();
-        let Some(known) = self.known(&ids, turn.budget).await? else {
+        let Some(known) = self.known(&ids, run.budget).await? else {
             return Ok(false);
         };
         let lost: Vec<&String> = ids.iter().filter(|id| !known.contains(*id)).collect();
         for lost in lost.chunks(SENT_AT_ONCE) {
             let sent = lost
                 .iter()
-                .map(|id| self.send(job, id, ends[*id], turn.budget));
+                .map(|id| self.send(job, id, ends[*id], run.budget));
             let sent = join_all(sent).await;
             for (id, _) in (lost.iter().zip(&sent)).filter(|(_, sent)| matches!(sent, Ok(true))) {
-                count(job, ends[*id], turn);
+                count(job, ends[*id], run);
             }
             for sent in sent {
                 if !sent? {
@@ -67,7 +67,7 @@ impl Sweep {
         &self,
         job: &mut Job,
         gone: Vec<Watched>,
-        turn: &mut Turn<'_>,
+        run: &mut Run<'_>,
     ) -> Result<Option<Resolved>, Failed> {
         let mut resolved = Resolved {
             kept: Vec::new(),
@@ -75,12 +75,12 @@ impl Sweep {
             settled: 0,
         };
         let machine = job.state_machine.clone();
-        let id = |one: &Watched| ledger_id(&execution_arn(&machine, &one.name), one.redrives);
+        let id = |one: &Watched| end_id(&execution_arn(&machine, &one.name), one.redrives);
         let ids: Vec<String> = gone.iter().map(id).collect();
-        let Some(known) = self.known(&ids, turn.budget).await? else {
+        let Some(known) = self.known(&ids, run.budget).await? else {
             return Ok(None);
         };
-        // They were open then.
+        // All of them were open then.
         let last_scan = job.state.scan.completed.unwrap_or(i64::MIN);
         let mut described = 0;
         for (one, id) in gone.into_iter().zip(ids) {
@@ -88,23 +88,23 @@ impl Sweep {
                 resolved.settle(job, &one);
                 continue;
             }
-            let now = turn.budget.now_ms();
-            let cutoff = turn.progress.cutoff(now, self.grace);
+            let now = run.budget.now_ms();
+            let cutoff = run.progress.cutoff(now, self.grace);
             // If the end was after the cutoff in any case, its event may be on its way.
             if one.ended_by.unwrap_or(last_scan) > cutoff {
                 let ended_by = Some(one.ended_by.unwrap_or(now));
                 resolved.kept.push(Watched { ended_by, ..one });
                 continue;
             }
-            if described == DESCRIBED || !turn.budget.describe().await {
+            if described == DESCRIBED || !run.budget.describe().await {
                 resolved.left += 1;
                 resolved.kept.push(one);
                 continue;
             }
             described += 1;
-            turn.tally.described += 1;
+            run.tally.described += 1;
             let arn = execution_arn(&machine, &one.name);
-            let found = with_retries(turn.budget, || self.listing.look(&arn)).await;
+            let found = with_retries(run.budget, || self.listing.look(&arn)).await;
             let found = match found {
                 Some(Err(fault)) if fault.kind == FaultKind::Permanent => {
                     return Err(Failed::Describe(fault));
@@ -124,7 +124,7 @@ impl Sweep {
             match found.ended_at() {
                 Some(at) if at < now - OLDEST_END => resolved.settle(job, &one),
                 Some(at) if at <= cutoff => {
-                    if !self.look_up(job, &[&found], turn).await? {
+                    if !self.look_up(job, &[&found], run).await? {
                         return Ok(None);
                     }
                     resolved.settle(job, &one);
@@ -183,14 +183,14 @@ impl Sweep {
     }
 }
 
-fn count(job: &Job, end: &Listed, turn: &mut Turn<'_>) {
-    turn.tally.found += 1;
+fn count(job: &Job, end: &Listed, run: &mut Run<'_>) {
+    run.tally.found += 1;
     let route = job.route_of(&end.name);
-    turn.tally.measured.count_route(Metric::SweepFound, route);
+    run.tally.measured.count_route(Metric::SweepFound, route);
 }
 
 impl Resolved {
-    /// The next far pass goes down to it: it may have failed, and be redriven.
+    /// Extends the next far pass down to its start: it may have failed, and be redriven.
     fn settle(&mut self, job: &mut Job, one: &Watched) {
         self.settled += 1;
         let far = job.far();

@@ -20,7 +20,7 @@ pub struct Job {
     pub scan_failed: bool,
 }
 
-/// What is saved of a state machine, under the key of the recent cursor of earlier versions.
+/// The saved state of a state machine, under the key of the recent cursor of earlier versions.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct State {
     #[serde(flatten)]
@@ -71,7 +71,7 @@ impl Job {
         (recent.completed < Some(began)).then_some(Phase::Recent)
     }
 
-    /// How long the oldest list not completed since `began` goes on, in ms: 0 if there is none.
+    /// The age of the oldest list not completed since `began`, in ms; 0 without one.
     pub fn lag(&self, began: i64, now: i64) -> i64 {
         let (recent, scan) = (&self.state.recent, &self.state.scan);
         let oldest = recent.completed.min(scan.completed);

@@ -19,10 +19,10 @@ const KEY: &str = "sweep-queue";
 /// The depth is measured again after this time.
 const FRESH: Duration = Duration::from_secs(20);
 /// Shortest time between two markers, in ms.
-const MARKED: i64 = 60_000;
+const MARK_EVERY_MS: i64 = 60_000;
 /// Most outstanding markers, all looked up in one call; then every other one is forgotten.
 const MARKERS: usize = 100;
-/// A busy queue takes a marker within this time.
+/// A busy completion takes a marker within this time.
 const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Times are ms since the epoch.
@@ -142,7 +142,7 @@ impl Sweep {
             }
         }
         let last = saved.markers.last().copied().unwrap_or(saved.taken);
-        if now - last >= MARKED {
+        if now - last >= MARK_EVERY_MS {
             let event = json!({
                 "version": "0",
                 "id": marker(now),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::cursor::TOKEN_AGE;
 use super::watch::{self, Range, Scan, ScanPass, Watched};
-use super::{Failed, Job, Step, Sweep, Turn};
+use super::{Failed, Job, Run, Step, Sweep};
 
 /// Chunks of the watch list in memory at once.
 const CHUNKS: usize = 8;
@@ -13,7 +13,7 @@ const CHUNKS: usize = 8;
 pub(super) struct Change<'a> {
     /// Names of open executions, with their redrives if known.
     open: HashMap<&'a str, Option<u32>>,
-    /// Watched executions that started in it and are not open have ended.
+    /// A range of starts: watched executions of it that are not open have ended.
     range: Range,
     /// To be watched.
     new: &'a [Watched],
@@ -33,16 +33,16 @@ impl Sweep {
     /// # Errors
     ///
     /// As [`Sweep::list`].
-    pub async fn scan(&self, job: &mut Job, turn: &mut Turn<'_>) -> Result<Step, Failed> {
-        if !turn.budget.list().await {
+    pub async fn scan(&self, job: &mut Job, run: &mut Run<'_>) -> Result<Step, Failed> {
+        if !run.budget.list().await {
             return Ok(Step::Cut);
         }
-        self.measure(turn.progress, turn.budget).await?;
-        let now = turn.budget.now_ms();
+        self.measure(run.progress, run.budget).await?;
+        let now = run.budget.now_ms();
         let pass = job.state.scan.pass.clone();
         let pass = pass.filter(|pass| now - pass.listed_at < TOKEN_AGE);
         let token = pass.as_ref().map(|pass| pass.next_token.as_str());
-        let page = match self.page(job, true, token, turn).await? {
+        let page = match self.page(job, true, token, run).await? {
             Ok(page) => page,
             Err(step) => {
                 if step == Step::Page {
@@ -79,7 +79,7 @@ impl Sweep {
         };
         // Including the last start, so that a new entry of it has a chunk.
         let chunks = Range(last.saturating_sub(1), highest);
-        let done = match self.change(job, chunks, &change, turn).await? {
+        let done = match self.change(job, chunks, &change, run).await? {
             None => return Ok(Step::Cut),
             Some(done) => done,
         };
@@ -113,7 +113,7 @@ impl Sweep {
         job: &mut Job,
         chunks: Range,
         change: &Change<'_>,
-        turn: &mut Turn<'_>,
+        run: &mut Run<'_>,
     ) -> Result<Option<bool>, Failed> {
         let directory = match job.directory.take() {
             Some(directory) => directory,
@@ -130,7 +130,7 @@ impl Sweep {
                 .iter()
                 .flat_map(|(_, entries)| entries.iter().cloned());
             let compared = watch::compare(entries, &change.open, change.range, new);
-            let Some(resolved) = self.resolve(job, compared.gone, turn).await? else {
+            let Some(resolved) = self.resolve(job, compared.gone, run).await? else {
                 return Ok(None);
             };
             settled += resolved.settled;

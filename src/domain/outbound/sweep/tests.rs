@@ -17,7 +17,7 @@ impl Cloud {
     async fn steps(
         &self,
         seconds: u64,
-        list: impl AsyncFn(&Sweep, &mut Job, &mut Turn<'_>) -> Result<Step, Failed>,
+        list: impl AsyncFn(&Sweep, &mut Job, &mut Run<'_>) -> Result<Step, Failed>,
         is_done: impl Fn(&Job) -> bool,
     ) -> Result<(Step, Tally), Failed> {
         let mut budget = Budget::new(now(), Instant::now() + Duration::from_secs(seconds));
@@ -29,15 +29,15 @@ impl Cloud {
         let result = async {
             let (mut progress, unknown) = sweep.progress(&budget).await?;
             assert!(unknown.is_none());
-            let mut turn = Turn {
+            let mut run = Run {
                 budget: &mut budget,
                 progress: &mut progress,
                 tally: &mut tally,
             };
             loop {
-                let pages = turn.tally.pages;
-                let step = list(&sweep, &mut job, &mut turn).await?;
-                if step != Step::Page || turn.tally.pages > pages && is_done(&job) {
+                let pages = run.tally.pages;
+                let step = list(&sweep, &mut job, &mut run).await?;
+                if step != Step::Page || run.tally.pages > pages && is_done(&job) {
                     return Ok(step);
                 }
             }
@@ -49,9 +49,9 @@ impl Cloud {
     }
 
     /// A recent or far pass, of at most `seconds`.
-    async fn turn(&self, reach: Reach, seconds: u64) -> Result<(Step, Tally), Failed> {
-        let list = async |sweep: &Sweep, job: &mut Job, turn: &mut Turn<'_>| {
-            sweep.list(job, reach, turn).await
+    async fn run(&self, reach: Reach, seconds: u64) -> Result<(Step, Tally), Failed> {
+        let list = async |sweep: &Sweep, job: &mut Job, run: &mut Run<'_>| {
+            sweep.list(job, reach, run).await
         };
         self.steps(seconds, list, |job| match reach {
             Reach::Recent => job.state.recent.pass.is_none(),
@@ -62,7 +62,7 @@ impl Cloud {
 
     /// A complete pass; returns the number of finds.
     async fn pass(&self, reach: Reach) -> usize {
-        let (step, tally) = self.turn(reach, 3600).await.unwrap();
+        let (step, tally) = self.run(reach, 3600).await.unwrap();
         assert_eq!(step, Step::Page);
         tally.found
     }
@@ -70,7 +70,7 @@ impl Cloud {
     /// A complete scan; returns the number of finds.
     async fn scan(&self) -> usize {
         let list =
-            async |sweep: &Sweep, job: &mut Job, turn: &mut Turn<'_>| sweep.scan(job, turn).await;
+            async |sweep: &Sweep, job: &mut Job, run: &mut Run<'_>| sweep.scan(job, run).await;
         let is_done = |job: &Job| job.state.scan.completed >= Some(now());
         let scanned = self.steps(3600, list, is_done);
         let (step, tally) = scanned.await.unwrap();
@@ -208,7 +208,7 @@ async fn a_refused_token_begins_the_pass_again() {
 
     cloud.fails(&format!("list {MACHINE}"), refused);
     assert!(matches!(
-        cloud.turn(Reach::Recent, 60).await,
+        cloud.run(Reach::Recent, 60).await,
         Err(Failed::List(_))
     ));
 }
@@ -224,8 +224,8 @@ async fn throttling_ends_the_turn_and_nothing_is_lost() {
 
     cloud.runs(MACHINE, "b", &[(START + 1, START + 2)]);
     cloud.fails("list", slow.clone());
-    let (turn, _) = cloud.turn(Reach::Recent, 60).await.unwrap();
-    assert_eq!(turn, Step::Throttled(slow));
+    let (run, _) = cloud.run(Reach::Recent, 60).await.unwrap();
+    assert_eq!(run, Step::Throttled(slow));
     cloud.state().faults.clear();
     assert_eq!(cloud.pass(Reach::Recent).await, 1);
 }
@@ -234,11 +234,11 @@ async fn throttling_ends_the_turn_and_nothing_is_lost() {
 async fn an_express_state_machine_is_not_taken_for_a_missing_one() {
     let cloud = cloud().await;
     cloud.fails_once("list", Fault::permanent("StateMachineTypeNotSupported", ""));
-    let (turn, _) = cloud.turn(Reach::Recent, 60).await.unwrap();
-    assert_eq!(turn, Step::Unlisted);
+    let (run, _) = cloud.run(Reach::Recent, 60).await.unwrap();
+    assert_eq!(run, Step::Unlisted);
     cloud.fails_once("list", Fault::permanent("StateMachineDoesNotExist", ""));
     assert!(matches!(
-        cloud.turn(Reach::Recent, 60).await,
+        cloud.run(Reach::Recent, 60).await,
         Err(Failed::List(_))
     ));
 }
@@ -250,7 +250,7 @@ async fn a_crash_after_sending_sends_again() {
     set_now(START + 5 * MINUTE);
     cloud.fails("mark", Fault::permanent("AccessDeniedException", ""));
     assert!(matches!(
-        cloud.turn(Reach::Recent, 60).await,
+        cloud.run(Reach::Recent, 60).await,
         Err(Failed::Table(_))
     ));
     cloud.state().faults.clear();
@@ -270,7 +270,7 @@ async fn a_find_that_cannot_be_sent_is_found_again() {
         Fault::permanent("AWS.SimpleQueueService.NonExistentQueue", ""),
     );
     assert!(matches!(
-        cloud.turn(Reach::Recent, 60).await,
+        cloud.run(Reach::Recent, 60).await,
         Err(Failed::Queue(_))
     ));
     assert!(!cloud.state().ledger.contains(&id("a#0")));
@@ -282,15 +282,16 @@ async fn a_find_that_cannot_be_sent_is_found_again() {
 fn every_failure_names_a_remedy() {
     let fault = || Fault::permanent("AccessDeniedException", "not authorized");
     for (failed, remedy) in [
-        (Failed::List(fault()), "may the sweep list it?"),
-        (Failed::Table(fault()), "the table of `LEDGER_TABLE` exist"),
+        (Failed::List(fault()), "allow the sweep ListExecutions"),
+        (Failed::Describe(fault()), "the sweep DescribeExecution"),
+        (Failed::Table(fault()), "the table of `LEDGER_TABLE` exists"),
         (
             Failed::Backlog(fault()),
-            "GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`?",
+            "GetQueueAttributes on the queue of `COMPLETIONS_QUEUE_URL`;",
         ),
         (
             Failed::Queue(fault()),
-            "the queue of `COMPLETIONS_QUEUE_URL` exist",
+            "the queue of `COMPLETIONS_QUEUE_URL` exists",
         ),
     ] {
         let text = failed.to_string();
@@ -302,13 +303,13 @@ fn every_failure_names_a_remedy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_table_that_does_not_answer_fails_the_turn() {
+async fn a_table_that_does_not_answer_fails_the_run() {
     let cloud = cloud().await;
     cloud.runs(MACHINE, "a", &[(START + 1, START + 2)]);
     set_now(START + 5 * MINUTE);
     for call in ["load", "known", "save", "replace"] {
         cloud.fails(call, Fault::transient("InternalServerError", ""));
-        let failed = cloud.turn(Reach::Recent, 60).await;
+        let failed = cloud.run(Reach::Recent, 60).await;
         assert!(
             matches!(failed, Err(Failed::Table(_))),
             "{call}: {failed:?}"
@@ -318,6 +319,6 @@ async fn a_table_that_does_not_answer_fails_the_turn() {
     }
     let key = key(MACHINE);
     cloud.state().saved.insert(key.clone(), "{}".to_owned());
-    let failed = cloud.turn(Reach::Recent, 60).await.unwrap_err().to_string();
+    let failed = cloud.run(Reach::Recent, 60).await.unwrap_err().to_string();
     assert!(failed.contains(&key), "{failed}");
 }

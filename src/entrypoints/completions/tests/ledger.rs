@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::*;
-use crate::domain::ports::{Answer, Begun, Ledger};
+use crate::domain::ports::{Answer, Lease, Ledger};
 
 #[tokio::test(start_paused = true)]
 async fn a_recorded_publication_is_not_repeated() {
@@ -59,7 +59,7 @@ async fn without_its_ledger_nothing_is_published_and_nothing_lost() {
         let calls = world.calls();
         assert!(!calls.iter().any(|call| call.starts_with("publish")));
         // The lease may have been granted without a response.
-        assert!(calls.iter().any(|call| call.starts_with("give_back")));
+        assert!(calls.iter().any(|call| call.starts_with("release")));
         world.heal();
         assert!(
             failures(&world, &[status_change(json!({}))])
@@ -74,10 +74,10 @@ async fn giving_an_event_back_is_retried() {
     let world = World::default();
     let fault = Fault::transient("InternalServerError", "x");
     world.make("publish", Behaviour::Fails(fault.clone()));
-    world.make("give_back", Behaviour::FailsOnce(fault));
+    world.make("release", Behaviour::FailsOnce(fault));
     assert_eq!(failures(&world, &[status_change(json!({}))]).await, ["m0"]);
     let calls = world.calls();
-    let given_back = calls.iter().filter(|call| call.starts_with("give_back"));
+    let given_back = calls.iter().filter(|call| call.starts_with("release"));
     assert_eq!(given_back.count(), 2, "{calls:?}");
 }
 
@@ -96,13 +96,13 @@ async fn an_event_is_done_even_if_the_ledger_is_not_updated() {
 async fn an_event_leased_to_another_invocation_returns_after_its_lease() {
     struct Held;
     impl Ledger for Held {
-        fn begin<'a>(&'a self, _: &'a str, _: &'a str, _: i64) -> Answer<'a, Begun> {
-            Box::pin(async { Ok(Begun::Busy { until_ms: 8500 }) })
+        fn begin<'a>(&'a self, _: &'a str, _: &'a str, _: i64) -> Answer<'a, Lease> {
+            Box::pin(async { Ok(Lease::Busy { until_ms: 8500 }) })
         }
         fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
             unreachable!("not leased here")
         }
-        fn give_back<'a>(&'a self, _: &'a str, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
+        fn release<'a>(&'a self, _: &'a str, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
             unreachable!("not leased here")
         }
     }
@@ -119,22 +119,22 @@ async fn an_event_leased_to_another_invocation_returns_after_its_lease() {
 struct Leases(Mutex<HashMap<String, String>>);
 
 impl Ledger for Leases {
-    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, until_ms: i64) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, id: &'a str, owner: &'a str, until_ms: i64) -> Answer<'a, Lease> {
         let mut leases = self.0.lock().unwrap();
         let holder = leases.entry(id.to_owned()).or_insert(owner.to_owned());
         let begun = if holder == owner {
-            Begun::Yours {
+            Lease::Yours {
                 published: Vec::new(),
             }
         } else {
-            Begun::Busy { until_ms }
+            Lease::Busy { until_ms }
         };
         Box::pin(async { Ok(begun) })
     }
     fn finish<'a>(&'a self, _: &'a str) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
-    fn give_back<'a>(&'a self, _: &'a str, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
+    fn release<'a>(&'a self, _: &'a str, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 }

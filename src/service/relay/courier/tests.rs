@@ -12,7 +12,7 @@ use crate::domain::ports::{Answer, Secrets, Stage};
 use crate::entrypoints::http::Webhook;
 use crate::service::files::SecretText;
 use crate::service::relay::cursors::CursorStore;
-use crate::service::relay::destination::{Attempt, Door};
+use crate::service::relay::destination::{Attempt, Transport};
 use crate::service::relay::track::{Cursor, Gap};
 use crate::telemetry::metrics::Metrics;
 use crate::testing::World;
@@ -82,7 +82,7 @@ pub(in crate::service::relay) fn destination(
     };
     let (watch, attempts) = broadcast::channel(1024);
     let destination = Destination {
-        door: Door::Here(Arc::new(webhook)),
+        door: Transport::InProcess(Arc::new(webhook)),
         secrets: SecretCache::new(secrets),
         watch: Some(watch),
         clock: Arc::default(),

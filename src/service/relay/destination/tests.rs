@@ -63,8 +63,8 @@ fn an_attempt_outlasts_the_functions_timeout() {
 #[test]
 fn only_http_urls_are_accepted() {
     for wrong in ["", "webhook", "ftp://host/", "http//host"] {
-        let error = Door::http(wrong).err().unwrap();
+        let error = Transport::http(wrong).err().unwrap();
         assert!(error.starts_with("expected the webhook's URL"), "{error}");
     }
-    assert!(Door::http("https://host/path").is_ok());
+    assert!(Transport::http("https://host/path").is_ok());
 }

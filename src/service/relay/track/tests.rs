@@ -28,7 +28,7 @@ fn without_a_cursor_a_track_begins_with_the_next_message() {
     let mut track = Track::new(None);
     track.begin(at(7, 42));
     track.discontinuity(7, 41);
-    assert_eq!(track.idle(), None);
+    assert_eq!(track.heartbeat(), None);
     assert_eq!(track.message(7, 42), (None, Seen::New));
 }
 
@@ -66,14 +66,14 @@ fn a_skipped_number_is_a_gap_announced_or_not() {
     }
     // Without a next message, `idle` reports the gap, and a late message is delivered.
     track.discontinuity(7, 12);
-    assert_eq!(track.idle(), gap(at(7, 10), at(7, 13), 3, true));
-    assert_eq!(track.idle(), None);
+    assert_eq!(track.heartbeat(), gap(at(7, 10), at(7, 13), 3, true));
+    assert_eq!(track.heartbeat(), None);
     assert_eq!(track.message(7, 12), (None, Seen::New));
     assert_eq!(track.message(7, 13), (None, Seen::New));
     // A late message leaves an announced gap open.
     track.discontinuity(7, 15);
     assert_eq!(track.message(7, 11), (None, Seen::New));
-    assert_eq!(track.idle(), gap(at(7, 14), at(7, 16), 2, true));
+    assert_eq!(track.heartbeat(), gap(at(7, 14), at(7, 16), 2, true));
 }
 
 #[test]
@@ -93,13 +93,13 @@ fn a_new_page_is_a_gap_when_messages_may_be_missing() {
     // A page begins while the topic is idle.
     let mut track = Track::new(Some(at(7, 5)));
     track.message(7, 5);
-    track.idle();
+    track.heartbeat();
     assert_eq!(track.message(9, 1), (None, Seen::New));
-    track.idle();
+    track.heartbeat();
     track.discontinuity(11, 0);
-    assert_eq!(track.idle(), None);
+    assert_eq!(track.heartbeat(), None);
     track.discontinuity(12, 3);
-    assert_eq!(track.idle(), gap(at(11, 1), at(12, 4), 2, false));
+    assert_eq!(track.heartbeat(), gap(at(11, 1), at(12, 4), 2, false));
     // Either number may come first.
     assert_eq!(track.message(12, 3), (None, Seen::New));
     assert_eq!(track.message(12, 4), (None, Seen::New));
@@ -110,16 +110,16 @@ fn a_new_page_is_a_gap_when_messages_may_be_missing() {
         (gap(at(12, 5), at(13, 1), 0, false), Seen::New)
     );
     // Without a subscription; a heartbeat of the next one does not rule out a gap.
-    track.idle();
+    track.heartbeat();
     track.lost();
-    track.idle();
+    track.heartbeat();
     assert_eq!(
         track.message(14, 0),
         (gap(at(13, 2), at(14, 0), 0, false), Seen::New)
     );
     let mut track = Track::new(Some(at(7, 5)));
     track.discontinuity(8, 0);
-    assert_eq!(track.idle(), gap(at(7, 5), at(8, 1), 0, false));
+    assert_eq!(track.heartbeat(), gap(at(7, 5), at(8, 1), 0, false));
     assert_eq!(track.message(8, 0), (None, Seen::New));
 }
 
@@ -139,7 +139,7 @@ fn a_track_may_begin_at_a_number_of_the_current_page() {
     for first in [8, 9] {
         let mut track = Track::new(Some(at(0, 50)));
         track.discontinuity(7, 8);
-        assert_eq!(track.idle(), None);
+        assert_eq!(track.heartbeat(), None);
         assert_eq!(track.message(7, first), (None, Seen::New));
         assert_eq!(track.message(7, first), (None, Seen::Repeated));
     }
@@ -158,7 +158,7 @@ proptest! {
                     track.discontinuity(7, number);
                     continue;
                 }
-                1 => (track.idle(), Seen::Repeated),
+                1 => (track.heartbeat(), Seen::Repeated),
                 _ => track.message(7, number),
             };
             if let Some(gap) = gap {

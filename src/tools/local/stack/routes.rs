@@ -18,7 +18,7 @@ use crate::domain::inbound::collect::collect;
 use crate::domain::inbound::live_routes::{LiveRoutes, Sources};
 use crate::domain::inbound::routes::Routes;
 use crate::domain::ports::{
-    Answer, Compiled, CompiledRoutes, NO_ROUTES, Parameter, RouteParameters, RoutesParameter,
+    Answer, Compiled, CompiledRoutes, NO_ROUTES, Parameter, RouteParameters, RoutesDocument,
 };
 use crate::tools::local::aws::Account;
 use crate::tools::local::topics::TopicsServer;
@@ -101,7 +101,7 @@ impl RouteSources {
         let table = self.collection.as_ref().map(|collection| &collection.table);
         LiveRoutes::new(Sources {
             base: self.own().routes.clone(),
-            parameter: Some(Arc::clone(self) as Arc<dyn RoutesParameter>),
+            parameter: Some(Arc::clone(self) as Arc<dyn RoutesDocument>),
             collected: table.map(|table| Arc::clone(table) as Arc<dyn CompiledRoutes>),
             ttl: RELAY_TTL,
             now_ms,
@@ -160,7 +160,7 @@ impl RouteSources {
 }
 
 /// For the relay, in place of the parameter of `ROUTES=ssm:…`.
-impl RoutesParameter for RouteSources {
+impl RoutesDocument for RouteSources {
     fn read(&self) -> Answer<'_, String> {
         Box::pin(async { Ok(self.own().document.clone()) })
     }

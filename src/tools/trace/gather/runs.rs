@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Gathering;
 use crate::domain::inbound::arn::unqualified;
 use crate::domain::inbound::envelope::own_envelope;
-use crate::domain::outbound::ledger::ledger_id;
+use crate::domain::outbound::ledger::end_id;
 use crate::tools::execution::{Failure, visited};
 use crate::tools::letters::Origin;
 use crate::tools::trace::assemble::{Known, assemble};
@@ -74,7 +74,7 @@ impl<S: Sources> Gathering<'_, S> {
                 (Vec::new(), cause.and_then(Failure::of_cause))
             }
         };
-        let id = ledger_id(arn, execution.redrives);
+        let id = end_id(arn, execution.redrives);
         let entry = self.sources.entry(&id).await;
         let ledger = self.answered("the ledger", entry).flatten();
         let input = execution.input.as_deref();

@@ -42,7 +42,7 @@ async fn a_queue_that_hangs_once_gets_a_second_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_queue_the_answer_is_honest_and_in_time() {
+async fn without_a_queue_the_outcome_is_not_stored_in_time() {
     for (target, queue) in [
         (Fault::transient("InternalFailure", "x"), "park"),
         (
@@ -159,7 +159,7 @@ async fn storing_is_retried_with_pauses_while_both_queues_refuse() {
     let (targets, queues) = (world.targets(), world.queues());
     let list = routes(&[json!({})]);
     let [delivery] = deliver(
-        delivered(&message, &trace),
+        incoming(&message, &trace),
         list.matching(&message),
         &targets,
         &queues,

@@ -81,17 +81,17 @@ fn an_unreadable_envelope_has_a_reason() {
         (with(&input, "/bridge", json!(null)), "no `bridge.version`"),
         (
             with(&input, "/bridge", json!({"version": 1})),
-            "another `bridge`",
+            "a bad `bridge`",
         ),
         (
             with(&input, "/bridge/reply/format", json!("xml")),
-            "another `bridge`",
+            "a bad `bridge`",
         ),
-        (with(&input, "/bridge/reply", json!([])), "another `bridge`"),
-        (with(&input, "/message", json!("text")), "another `message`"),
+        (with(&input, "/bridge/reply", json!([])), "a bad `bridge`"),
+        (with(&input, "/message", json!("text")), "a bad `message`"),
         (
             with(&input, "/message/text", json!(null)),
-            "another `message`",
+            "a bad `message`",
         ),
         (
             r#"{"message":{},"bridge":{}}"#.to_owned(),

@@ -88,7 +88,7 @@ impl Reader {
     }
 
     /// The name of an execution begins with its route's, and the route of a `payload` result is found by it. A key may
-    /// contain anything, so that names of keyed executions need the same.
+    /// contain a `-`, so this holds for keyed routes, too.
     pub(super) fn check_names(&mut self, routes: &[ReadRoute]) {
         for (route, _) in routes {
             let begins = |other: &Route| {

@@ -64,7 +64,7 @@ fn all_problems_are_reported_at_once_with_route_and_key() {
         "route `#3`: `to`: expected exactly one of",
         "route `#3`: `enabled`: expected true or false, found `\"yes\"`",
         "route `#3`: `to.statemachine`: unknown key",
-        "route `twice`: `name`: expected a name of its own",
+        "route `twice`: `name`: expected a unique name",
         "route `round`: `reply`: expected no topic that a route listens to",
     ] {
         assert!(

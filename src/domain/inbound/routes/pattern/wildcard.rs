@@ -2,11 +2,11 @@
 
 use std::collections::{HashSet, VecDeque};
 
-/// Most beginnings of a wildcard that one text may match at once. AWS's own limit is unpublished; this one agrees with its
+/// Most prefixes of a wildcard that one text may match at once. AWS's own limit is unpublished; this one agrees with its
 /// known answers.
-const MAX_BEGINNINGS: usize = 9;
+const MAX_PREFIXES: usize = 9;
 
-/// Sets of beginnings to examine. In practice no complex wildcard needs more to be found.
+/// Sets of prefixes to examine. In practice no complex wildcard needs more to be found.
 const MAX_LOOKS: usize = 5_000;
 
 /// Splits a wildcard at its stars and resolves its escapes; the error is a sentence.
@@ -39,7 +39,7 @@ pub(super) fn wildcard(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Whether some text matches too many beginnings of the wildcard at once (`"aa"` matches those of `*a*a`: `*`, `*a`, `*a*`
+/// Whether some text matches too many prefixes of the wildcard at once (`"aa"` matches those of `*a*a`: `*`, `*a`, `*a*`
 /// and `*a*a`).
 fn is_too_complex(pieces: &[String]) -> bool {
     // The characters; `None` for a star.
@@ -48,11 +48,11 @@ fn is_too_complex(pieces: &[String]) -> bool {
         steps.extend((n != 0).then_some(None));
         steps.extend(piece.chars().map(Some));
     }
-    // A beginning is the number of its steps. One that ends before a star is also the one that ends behind it.
-    let with = |set: &mut Vec<usize>, beginning: usize| {
-        set.push(beginning);
-        if steps.get(beginning) == Some(&None) {
-            set.push(beginning + 1);
+    // A prefix is the number of its steps. One that ends before a star is also the one that ends behind it.
+    let with = |set: &mut Vec<usize>, prefix: usize| {
+        set.push(prefix);
+        if steps.get(prefix) == Some(&None) {
+            set.push(prefix + 1);
         }
     };
     let mut start = Vec::new();
@@ -60,7 +60,7 @@ fn is_too_complex(pieces: &[String]) -> bool {
     let mut seen = HashSet::new();
     let mut open = VecDeque::from([start]);
     while let Some(set) = open.pop_front() {
-        if set.len() > MAX_BEGINNINGS {
+        if set.len() > MAX_PREFIXES {
             return true;
         }
         if seen.len() > MAX_LOOKS || !seen.insert(set.clone()) {
@@ -71,12 +71,12 @@ fn is_too_complex(pieces: &[String]) -> bool {
             .filter_map(|&at| steps.get(at).copied().flatten());
         for c in next.collect::<HashSet<_>>() {
             let mut after = Vec::new();
-            for &beginning in &set {
-                if beginning > 0 && steps[beginning - 1].is_none() {
-                    after.push(beginning);
+            for &prefix in &set {
+                if prefix > 0 && steps[prefix - 1].is_none() {
+                    after.push(prefix);
                 }
-                if steps.get(beginning) == Some(&Some(c)) {
-                    with(&mut after, beginning + 1);
+                if steps.get(prefix) == Some(&Some(c)) {
+                    with(&mut after, prefix + 1);
                 }
             }
             after.sort_unstable();

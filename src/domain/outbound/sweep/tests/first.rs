@@ -56,7 +56,7 @@ async fn the_first_sweep_is_dated_before_any_list() {
     let cloud = Cloud::default();
     cloud.state().page = 1000;
     cloud.fails("list", Fault::permanent("AccessDeniedException", ""));
-    assert!(cloud.turn(Reach::Recent, 60).await.is_err());
+    assert!(cloud.run(Reach::Recent, 60).await.is_err());
     cloud.state().faults.clear();
     cloud.runs(MACHINE, "ours", &[(START, START + 1)]);
     set_now(START + 5 * MINUTE);

@@ -173,9 +173,9 @@ async fn an_interrupted_list_continues_at_its_page() {
     }
     set_now(START + 5 * MINUTE);
     // Ten quick calls, and one after two thirds of a second.
-    let (step, tally) = cloud.turn(Reach::Recent, 3).await.unwrap();
+    let (step, tally) = cloud.run(Reach::Recent, 3).await.unwrap();
     assert_eq!((step, tally.pages, tally.found), (Step::Cut, 11, 22));
-    let (step, tally) = cloud.turn(Reach::Recent, 60).await.unwrap();
+    let (step, tally) = cloud.run(Reach::Recent, 60).await.unwrap();
     assert_eq!((step, tally.pages, tally.found), (Step::Page, 20, 39));
     let mut names = cloud.queued();
     names.sort();
@@ -203,7 +203,7 @@ async fn a_crash_between_two_writes_loses_no_watched_execution() {
         set_now(START + DAY * 3 / 4);
         cloud.state().saves_left = Some(lost);
         let list =
-            async |sweep: &Sweep, job: &mut Job, turn: &mut Turn<'_>| sweep.scan(job, turn).await;
+            async |sweep: &Sweep, job: &mut Job, run: &mut Run<'_>| sweep.scan(job, run).await;
         let _ = cloud
             .steps(60, list, |job| job.state.scan.pass.is_none())
             .await;
@@ -226,8 +226,7 @@ async fn a_missing_permission_to_describe_is_reported() {
     cloud.both().await;
     cloud.fails("look", Fault::permanent("AccessDeniedException", ""));
     set_now(START + DAY + 5 * MINUTE);
-    let list =
-        async |sweep: &Sweep, job: &mut Job, turn: &mut Turn<'_>| sweep.scan(job, turn).await;
+    let list = async |sweep: &Sweep, job: &mut Job, run: &mut Run<'_>| sweep.scan(job, run).await;
     let failed = cloud.steps(60, list, |_| true).await;
     assert!(matches!(failed, Err(Failed::Describe(_))), "{failed:?}");
     cloud.state().faults.clear();
