@@ -283,6 +283,12 @@ fn the_command_reports_all_findings_at_once() {
         "{out}"
     );
 
+    let (_, of_folder) = bridge(&["examples/count"], root());
+    assert!(
+        of_folder.starts_with("✓ examples/count/template.yaml: nothing"),
+        "{of_folder}"
+    );
+
     let (code, out) = bridge(&["many-problems.json"], &fixtures().join("routes"));
     let last = out.lines().last().unwrap();
     assert!(

@@ -111,6 +111,13 @@ fn commands_name_the_message_its_executions_and_the_place_of_a_failure() {
             ],
         );
 
+        // The routes of all stacks, without a template.
+        let topic = ["explain", "--topic", "approve-in", "--text", "{}"];
+        let (out, _) = printed(&desk, &[&topic[..], &["--local"]].concat()).await;
+        has(&out, &["routes    the local stack", "goes to approve"]);
+        let (out, _) = printed(&desk, &topic).await;
+        has(&out, &["no route takes it", "`--local`"]);
+
         // A workflow's own publication is an answer.
         printed(
             &desk,

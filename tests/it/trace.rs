@@ -340,6 +340,10 @@ fn mistakes_name_their_remedy() {
                 "expected a message id (16 to 32 hex digits)",
             ),
             (vec!["trace", "demo/in"], "such as `demo/uppercase-in/42`"),
+            (
+                vec!["check", "--local"],
+                "`--local` asks for the local stack",
+            ),
             (vec!["trace", NO_ID], "start it with `cargo bridge local`"),
             (vec!["trace", NO_ID, "--stack", "s"], "AWS_REGION"),
         ] {

@@ -44,7 +44,7 @@ pub struct Check {
     #[arg(long, conflicts_with = "files")]
     local: bool,
 
-    /// Templates, in YAML or JSON, or routes documents [default: template.yaml]
+    /// Templates, in YAML or JSON, their folders, or routes documents [default: template.yaml]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -58,6 +58,11 @@ impl Check {
             [] => vec![PathBuf::from(TEMPLATE)],
             files => files.to_vec(),
         };
+        let in_folder = |file: PathBuf| match file.is_dir() {
+            true => file.join(TEMPLATE),
+            false => file,
+        };
+        let files: Vec<_> = files.into_iter().map(in_folder).collect();
         let reports = check_all(&files);
         let mut out = std::io::stdout().lock();
         if self.json {

@@ -13,21 +13,23 @@ use workflow_bridge::domain::inbound::message::Value;
 use workflow_bridge::domain::inbound::message::delivery::DeliveryBody;
 use workflow_bridge::domain::inbound::routes::Routes;
 use workflow_bridge::environment::environment;
-use workflow_bridge::tools::explain::{Holder, Source, explain};
+use workflow_bridge::tools::explain::{Fate, Holder, Source, explain};
 use workflow_bridge::tools::template;
 use workflow_bridge::tools::terminal::Style;
+use workflow_bridge::tools::trace::routes::routes;
 
+use crate::place::Where;
 use crate::publish::read_stdin;
 
 const TEMPLATE: &str = "template.yaml";
 
 /// Show which routes take a message, why the others do not, and the input of each target
 ///
-/// Calls nothing: no account, no network, no running stack. Shows the name and the input of each execution, byte for byte with `--json`, and the topics of its results. Signature and age decide nothing here.
+/// Calls nothing: no account, no network, no running stack, unless `--local` or `--stack` asks for a stack's routes. Shows the name and the input of each execution, byte for byte with `--json`, and the topics of its results. Signature and age decide nothing here.
 #[derive(Args)]
 #[command(
     override_usage = "cargo bridge explain [OPTIONS] --topic <TOPIC> --text <TEXT>\n       cargo bridge explain [OPTIONS] --event <FILE>",
-    after_help = "Examples:\n  cargo bridge explain --topic uppercase-in --text hello\n  cargo bridge explain --event body.json                   # with the routes of ./template.yaml\n  cargo bridge explain --event body.json --template examples/count/template.yaml\n  cargo bridge explain --event letter.json --routes routes.json\n  aws sqs receive-message --queue-url \"$DEAD_LETTER_QUEUE_URL\" | cargo bridge explain --event -\n  cargo bridge explain --event body.json --json | jq -r '.routes[].does.input // empty'\n\nThe exit code is 0 when the message could be explained, even if no route takes it."
+    after_help = "Examples:\n  cargo bridge explain --topic uppercase-in --text hello\n  cargo bridge explain --event body.json                   # with the routes of ./template.yaml\n  cargo bridge explain --event body.json --template examples/count/template.yaml\n  cargo bridge explain --topic reverse-in --text hello --local\n  cargo bridge explain --event letter.json --routes routes.json\n  aws sqs receive-message --queue-url \"$DEAD_LETTER_QUEUE_URL\" | cargo bridge explain --event -\n  cargo bridge explain --event body.json --json | jq -r '.routes[].does.input // empty'\n\nThe exit code is 0 when the message could be explained, even if no route takes it."
 )]
 pub struct Explain {
     /// File with the message, or `-` for standard input: a webhook's body, a Lambda function's event with such a body, or a letter of the parking or dead-letter queue
@@ -59,6 +61,14 @@ pub struct Explain {
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
 
+    /// The routes of the running local stack, with those of all its stacks
+    #[arg(long, conflicts_with_all = ["routes", "template", "stack"])]
+    local: bool,
+
+    /// The routes of a bridge's CloudFormation stack on AWS, with those of other stacks
+    #[arg(long, visible_alias = "stack-name", value_name = "NAME", conflicts_with_all = ["routes", "template"])]
+    stack: Option<String>,
+
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -66,7 +76,11 @@ pub struct Explain {
 
 impl Explain {
     pub async fn run(self) -> Result<i32> {
-        let (routes, from) = self.routes()?;
+        let is_deployed = self.local || self.stack.is_some();
+        let (routes, from) = match is_deployed {
+            true => deployed(self.stack.clone()).await?,
+            false => self.routes()?,
+        };
         let (bytes, name) = match &self.event {
             None => (self.made_up(), "the message".to_owned()),
             Some(event) if event.as_os_str() == "-" => {
@@ -96,6 +110,12 @@ impl Explain {
             };
             let text = report::text(&explanation, signed, &from, Style::for_stdout());
             write!(out, "{text}")?;
+            if explanation.fate == Fate::Unrouted && !is_deployed {
+                writeln!(
+                    out,
+                    "          (`--local` and `--stack NAME` read the routes of a stack, with those beside it)"
+                )?;
+            }
         }
         Ok(0)
     }
@@ -145,6 +165,18 @@ impl Explain {
             Some(RoutesSource::Parameter(name)) => bail!(
                 "expected the routes document itself in the variable ROUTES, found the name of the parameter `{name}`, and explaining calls nothing: save it with `aws ssm get-parameter --name {name} --query Parameter.Value --output text > routes.json`, and pass `--routes routes.json`"
             ),
+        }
+    }
+}
+
+/// The routes of a stack, all of them or an error.
+async fn deployed(stack: Option<String>) -> Result<(Routes, String)> {
+    let place = Where::of(stack).find().await?;
+    match routes(&place.config, &place.outputs).await {
+        (Some(routes), None) => Ok((routes, place.name)),
+        (_, unread) => {
+            let unread = unread.map(|one| format!("{}: {}", one.source, one.error));
+            bail!("could not query {}", unread.unwrap_or_default())
         }
     }
 }

@@ -26,11 +26,12 @@ mod trace;
 use std::io::ErrorKind;
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use workflow_bridge::tools::local::workspace::await_removal;
+use workflow_bridge::tools::local::workspace::{REMOVED_WITHIN, await_removal};
 use workflow_bridge::tools::terminal::Style;
 
 /// Set by a command that runs until a signal, once it is up: the signal is then its regular end.
@@ -92,7 +93,10 @@ fn main() {
     });
     // Dropping `run` cancelled its work; a thread that still waits for input must not hold up the exit.
     runtime.shutdown_background();
-    await_removal();
+    if !await_removal(Duration::from_millis(200)) {
+        eprintln!("removing the files of this run");
+        await_removal(REMOVED_WITHIN);
+    }
     match code {
         Ok(code) => exit(code),
         Err(error) => fail(&error),

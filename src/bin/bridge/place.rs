@@ -35,7 +35,10 @@ impl Where {
 
     pub async fn find(&self) -> Result<Place> {
         let Some(name) = &self.stack_name else {
-            let state = running_stack().context("no `--stack-name`, so the local stack is used")?;
+            let state = running_stack().context(match self.local {
+                true => "`--local` asks for the local stack",
+                false => "no `--stack-name`, so the local stack is used",
+            })?;
             let account = Account::new(&state.aws_endpoint, &state.account);
             return Ok(Place {
                 console: state.console,

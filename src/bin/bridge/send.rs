@@ -215,9 +215,9 @@ fn hint(code: &str) -> Option<&'static str> {
         "stale" | "from_the_future" => Some(
             "(`publish_timestamp` has to be about now, in ms since 1970; with `--topic` and `--text` it is)",
         ),
-        "unrouted" => {
-            Some("(`cargo bridge explain --event FILE` explains why no route takes a message)")
-        }
+        "unrouted" => Some(
+            "(`cargo bridge explain --local --topic T --text X` explains why no route takes it; `--stack NAME` asks a stack on AWS)",
+        ),
         _ => None,
     }
 }

@@ -155,7 +155,7 @@ impl Letter {
 
     pub fn unrouted(message: &TopicMessage, body: &str, now_ms: i64) -> Self {
         let detail = format!(
-            "no enabled route takes cache `{}`, topic `{}`; add one, or set `UNROUTED=ignore`",
+            "no enabled route takes cache `{}`, topic `{}`; add one, or set `UNROUTED=ignore` (parameter `Unrouted`)",
             message.cache, message.topic
         );
         Self::about(message, body, None, Reason::Unrouted, detail, now_ms)

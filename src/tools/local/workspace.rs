@@ -59,15 +59,19 @@ pub struct State {
 static RUN_FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Time for other threads to remove their run folders before the process ends.
-const REMOVED_WITHIN: Duration = Duration::from_secs(5);
+pub const REMOVED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Waits until the run folders of this process are removed. Tasks that own one are dropped on other threads; without this, the
-/// process may end first, and a folder of several hundred MB stays until the next start.
-pub fn await_removal() {
-    let end = Instant::now() + REMOVED_WITHIN;
-    while RUN_FOLDERS.load(Ordering::Acquire) > 0 && Instant::now() < end {
+/// Waits until the run folders of this process are removed; false if that takes longer than `within`.
+///
+/// Tasks that own one are dropped on other threads. Without this, the process may end first, and a folder of several hundred MB
+/// stays until the next start.
+pub fn await_removal(within: Duration) -> bool {
+    let end = Instant::now() + within;
+    let is_there = || RUN_FOLDERS.load(Ordering::Acquire) > 0;
+    while is_there() && Instant::now() < end {
         sleep(Duration::from_millis(5));
     }
+    !is_there()
 }
 
 /// One run's own folder; removed when dropped.

@@ -224,14 +224,19 @@ impl<'a, S: Sources> Gathering<'a, S> {
     }
 
     fn nothing(&self) -> String {
+        let keeps = match self.question.place.is_local() {
+            true => "a local stack forgets everything when it stops",
+            false => {
+                "logs are kept for LogRetentionDays (30), executions for 90 days, dead letters for 14"
+            }
+        };
         let unanswered = match self.unanswered.is_empty() {
             true => "",
             false => ", and not every source could be queried",
         };
         format!(
             "no trace found: expected lines, an execution or a dead letter of this message since {}, found none{unanswered}; \
-             was it another stack or earlier (`--since 7d`)? Logs are kept for LogRetentionDays (30), executions for 90 days, \
-             dead letters for 14. A message that Momento never delivered, or that was not signed, leaves no id",
+             was it another stack or earlier (`--since 7d`)? {keeps}. A message that Momento never delivered, or that was not signed, leaves no id",
             time(self.window.since)
         )
     }

@@ -157,7 +157,7 @@ pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> 
             let outcome = style.bad(format!("dead letter: {reason}"));
             (outcome, spaced([attempts, error(&why)]))
         }
-        What::Replayed => ("put back by a replay, before this".to_owned(), none),
+        What::Replayed => ("put back by a replay (time unknown)".to_owned(), none),
         What::Ran(run) => ran(run, event.at, style),
         What::Ended {
             status,

@@ -123,7 +123,7 @@ fn of_place(text: &str) -> Result<Subject, String> {
         (!cache.is_empty() && !topic.is_empty()).then_some((cache, topic, number))
     });
     let (cache, topic, number) = place.ok_or_else(|| {
-        format!("expected `cache/topic/number` with a number at its end, such as `demo/uppercase-in/42`, found `{text}`")
+        format!("expected `cache/topic/number`, with all three and a number at its end, such as `demo/uppercase-in/42`, found `{text}`")
     })?;
     Ok(Subject::Number {
         cache: cache.to_owned(),
@@ -173,10 +173,11 @@ mod tests {
 
     #[test]
     fn any_other_text_is_refused() {
-        let (place, account) = ("with a number at its end", "eu-west-1:123456789012");
+        let (place, account) = ("and a number at its end", "eu-west-1:123456789012");
         for (text, part) in [
             ("", "found nothing"),
             ("demo/in", place),
+            ("in/7", place),
             ("demo/in/x", place),
             ("demo//7", place),
             ("/in/7", place),

@@ -76,7 +76,7 @@ pub fn table(kind: DeadQueue, mut rows: Vec<Row>, width: Option<usize>, style: S
         DeadQueue::Messages => "message",
         DeadQueue::Results => "execution",
     };
-    let mut text = style.dim(line("last try", &heads) + what) + "\n";
+    let mut text = style.dim(line("since", &heads) + what) + "\n";
     for row in rows {
         let start = line(&time(row.at_ms), &row.cells);
         let room = width.saturating_sub(start.chars().count());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use workflow_bridge::domain::inbound::execution_name::NAME_ID_DIGITS;
 use workflow_bridge::tools::console::model::{Leg, Row};
 use workflow_bridge::tools::terminal::{Style, moment, preview, seconds, time};
-use workflow_bridge::tools::trace::model::Unanswered;
+use workflow_bridge::tools::trace::model::{SCHEMA, Unanswered};
 use workflow_bridge::tools::trace::show::unanswered;
 
 /// Messages listed, at most.
@@ -28,7 +28,7 @@ impl Latest {
     /// The shape in docs/trace.md.
     pub fn json(&self) -> Value {
         json!({
-            "stack": self.stack, "since": self.since, "until": self.until,
+            "schema": SCHEMA, "stack": self.stack, "since": self.since, "until": self.until,
             "messages": self.rows.iter().map(message).collect::<Vec<_>>(),
             "unanswered": self.unanswered,
         })
@@ -52,9 +52,11 @@ impl Latest {
                 "no message came in since {since} at {stack}; `--since 7d` looks further back"
             ),
             MOST => format!(
-                "the latest {MOST}; `cargo bridge trace ID` shows one, `--since` another range"
+                "the latest {MOST}, as they came in; `cargo bridge trace ID` shows one with its replays, `--since` another range"
             ),
-            _ => format!("all since {since}; `cargo bridge trace ID` shows one"),
+            _ => format!(
+                "all since {since}, as they came in; `cargo bridge trace ID` shows one with its replays"
+            ),
         };
         let _ = writeln!(text, "{}", style.dim(end));
         text
@@ -190,7 +192,7 @@ mod tests {
             [
                 "1970-01-01 00:00:00.005 UTC  0123456789abcdef  demo/in\\u{1b}#7  upper ✗ FAILED  300 ms, lower … started, bus ✓ event_put",
                 "1970-01-01 00:00:00.004 UTC  0123456789abcdef  demo/in\\u{1b}#7  ✗ unrouted",
-                "all since 1970-01-01T00:00:00Z; `cargo bridge trace ID` shows one",
+                "all since 1970-01-01T00:00:00Z, as they came in; `cargo bridge trace ID` shows one with its replays",
             ]
         );
         let run = json!({"route": "upper", "name": "n", "status": "FAILED", "took_ms": 300});

@@ -75,7 +75,11 @@ async fn a_refused_address_counts() {
         measured(&world, nested, 1).await,
         ["address_refused 1", "dead_lettered address_refused 1"]
     );
-    assert!(letter(&world).detail.starts_with("expected an execution name"));
+    assert!(
+        letter(&world)
+            .detail
+            .starts_with("expected an execution name")
+    );
     // Its route has another address meanwhile.
     let measured = Measured::default();
     let mut completion = completion(&world);
