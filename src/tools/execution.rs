@@ -37,7 +37,6 @@ pub fn view(definition: &Value, events: &[Event], more: bool) -> View {
         status: found.status,
         error: found.error,
         cause: found.cause,
-        redrives: found.redrives,
         more,
         visits: found.visits,
         visit_of: found.visit_of,

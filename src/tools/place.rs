@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
@@ -135,7 +135,7 @@ async fn configuration() -> Result<SdkConfig> {
     credentials.provide_credentials().await.map_err(|error| {
         anyhow!(
             "expected AWS credentials in the environment or in a profile with plain keys, found none ({}): for every other way to sign in, hand them over with\n  eval \"$(aws configure export-credentials --format env)\"",
-            innermost(&error)
+            Error::from(error).root_cause()
         )
     })?;
     let timeouts = TimeoutConfig::builder()
@@ -170,7 +170,7 @@ async fn outputs(
             }
             _ => bail!(
                 "cannot describe the stack `{name}` in {region}: {}: can this machine reach AWS?",
-                innermost(&error)
+                Error::from(error).root_cause()
             ),
         },
     };
@@ -182,13 +182,4 @@ async fn outputs(
     let pairs = outputs
         .filter_map(|output| Some((output.output_key()?.into(), output.output_value()?.into())));
     Ok(Some(pairs.collect()))
-}
-
-/// An error's innermost cause, which has the reason.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

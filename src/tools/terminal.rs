@@ -228,6 +228,11 @@ pub fn preview(text: &str, width: usize) -> String {
     shown
 }
 
+/// The whole text, as a [`preview`].
+pub fn shown(text: &str) -> String {
+    preview(text, usize::MAX)
+}
+
 /// Whether a reader cannot see it: control characters, line ends and tabs among them, marks of direction, and characters without
 /// a width.
 pub fn is_hidden(c: char) -> bool {

@@ -77,6 +77,7 @@ fn without_a_stack_each_command_names_both_remedies() {
             "`--local` asks for the local stack",
         ),
         (&["replay", "--dead-letters"], "no `--stack-name`"),
+        (&["trace", "0123456789abcdef"], "no `--stack-name`"),
         (&["send", "--topic", "a", "--text", "b"], "no `--url`"),
         (
             &["sign", "body.json"],
@@ -85,6 +86,28 @@ fn without_a_stack_each_command_names_both_remedies() {
     ] {
         Try::new(arguments).ends(1, &[instead, start]);
     }
+}
+
+#[test]
+fn a_replay_and_a_trace_need_valid_arguments() {
+    for (more, part) in [
+        (&[][..], "--dead-letters"),
+        (&["--dead-letters", "--reason", "nonsense"], "gave_up"),
+        (
+            &["--dead-letters", "--since", "yesterday"],
+            "expected a time such as",
+        ),
+        (&["--dead-letters", "--limit", "0"], "1.."),
+        (
+            &["--dead-letters", "--local", "--stack-name", "x"],
+            "cannot be used with",
+        ),
+    ] {
+        Try::new(&[&["replay"], more].concat()).ends(2, &[part]);
+    }
+    Try::new(&["trace", ""]).ends(1, &["expected a message id (16 to 32 hex digits)"]);
+    Try::new(&["check", "--local"]).ends(1, &["`--local` asks for the local stack"]);
+    Try::new(&["trace", "demo/in"]).ends(1, &["such as `demo/uppercase-in/42`"]);
 }
 
 #[test]

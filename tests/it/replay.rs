@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 use aws_sdk_sqs::Client;
 use serde_json::{Value, json};
 
-use self::setup::{RUNTIME, Setup};
+use self::setup::Setup;
+use crate::deployed::RUNTIME;
+use crate::messages::until;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -60,14 +62,8 @@ fn messages_return_unchanged_to_the_parking_queue() {
             .await;
 
         // A dry run lists and changes nothing.
-        let arguments = [
-            "--dead-letters",
-            "--dry-run",
-            "--reason",
-            "refused",
-            "--reason",
-            "unrouted",
-        ];
+        let arguments = "--dead-letters --dry-run --reason refused --reason unrouted";
+        let arguments: Vec<_> = arguments.split(' ').collect();
         let out = ended(&setup.replay(&arguments).await, 0);
         assert!(
             out.contains(
@@ -89,25 +85,14 @@ fn messages_return_unchanged_to_the_parking_queue() {
         assert!(!out.contains("a payload") && !out.contains("m00"), "{out}");
 
         // Only matching letters return.
-        let out = ended(
-            &setup
-                .replay(&["--dead-letters", "--route", "upper", "--json"])
-                .await,
-            0,
-        );
+        let arguments = ["--dead-letters", "--route", "upper", "--json"];
+        let out = ended(&setup.replay(&arguments).await, 0);
         let printed = lines(&out);
         let replayed = || printed.iter().filter(|line| line["outcome"] == "replayed");
         assert_eq!(replayed().count(), 12, "{out}");
         assert!(replayed().all(|line| line["subject"] == "demo/in#7" && line["route"] == "upper"));
-        assert_eq!(
-            (
-                &printed[13]["found"],
-                &printed[13]["replayed"],
-                &printed[13]["not_matching"]
-            ),
-            (&json!(15), &json!(12), &json!(2)),
-            "{out}"
-        );
+        let counts = ["found", "replayed", "not_matching"].map(|name| &printed[13][name]);
+        assert_eq!(counts, [15, 12, 2], "{out}");
         assert_eq!(setup.bodies("ParkedQueue").await, upper);
 
         // The other letters are visible at once, so the next replay finds them.
@@ -159,11 +144,8 @@ fn a_missing_target_queue_loses_no_letter() {
             .send("DeadLetterQueue", &message("a", Some("upper"), "refused"))
             .await;
         let delete = Client::new(setup.account.config()).delete_queue();
-        delete
-            .queue_url(setup.url("ParkedQueue"))
-            .send()
-            .await
-            .unwrap();
+        let delete = delete.queue_url(setup.url("ParkedQueue"));
+        delete.send().await.unwrap();
         let out = ended(&setup.replay(&["--dead-letters"]).await, 1);
         assert!(
             out.contains("not sent: ") && out.contains("1 could not be put back"),
@@ -190,13 +172,8 @@ fn a_signal_stops_it_and_releases_the_letters() {
             // By now it holds the letters and looks for more.
             stdout.read_line(&mut out).unwrap();
             let pid = child.id().to_string();
-            assert!(
-                Command::new("kill")
-                    .args(["-TERM", &pid])
-                    .status()
-                    .unwrap()
-                    .success()
-            );
+            let killed = Command::new("kill").args(["-TERM", &pid]).status();
+            assert!(killed.unwrap().success());
             stdout.read_to_string(&mut out).unwrap();
             (child.wait().unwrap().code(), out)
         };
@@ -239,11 +216,9 @@ fn a_closed_output_stops_it_without_an_error() {
 fn a_stack_on_aws_is_found_by_its_name() {
     RUNTIME.block_on(async {
         let setup = Setup::new().await;
-        let output = |url: &String| json!({"Value": url});
-        let outputs: serde_json::Map<_, _> = setup
-            .urls
-            .iter()
-            .map(|(name, url)| (name.clone(), output(url)))
+        let urls = setup.urls.iter();
+        let outputs: Value = urls
+            .map(|(name, url)| (name.clone(), json!({"Value": url})))
             .collect();
         let template = json!({
             "Resources": {"Another": {"Type": "AWS::SQS::Queue"}},
@@ -251,11 +226,8 @@ fn a_stack_on_aws_is_found_by_its_name() {
         });
         let client = aws_sdk_cloudformation::Client::new(setup.account.config());
         let create = client.create_stack().stack_name("mine");
-        create
-            .template_body(template.to_string())
-            .send()
-            .await
-            .unwrap();
+        let create = create.template_body(template.to_string());
+        create.send().await.unwrap();
         setup
             .send("DeadLetterQueue", &message("a", Some("upper"), "refused"))
             .await;
@@ -284,23 +256,12 @@ fn a_stack_on_aws_is_found_by_its_name() {
                 "{err}"
             );
         }
-        let described = async {
-            loop {
-                let stacks = client
-                    .describe_stacks()
-                    .stack_name("mine")
-                    .send()
-                    .await
-                    .unwrap();
-                if !stacks.stacks()[0].outputs().is_empty() {
-                    return;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(60), described)
-            .await
-            .unwrap();
+        until("the outputs of the stack", async || {
+            let call = client.describe_stacks().stack_name("mine");
+            let stacks = call.send().await.unwrap();
+            !stacks.stacks()[0].outputs().is_empty()
+        })
+        .await;
         let out = ended(&on_aws("mine", &keys).await.unwrap(), 0);
         assert!(
             out.contains("replayed 1 of 1 dead letter of messages"),
@@ -308,28 +269,4 @@ fn a_stack_on_aws_is_found_by_its_name() {
         );
         assert_eq!(setup.bodies("ParkedQueue").await.len(), 1);
     });
-}
-
-#[test]
-fn invalid_arguments_are_refused() {
-    let refused = |arguments: &[&str], wanted: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
-        let output = command.arg("replay").args(arguments).output().unwrap();
-        let err = text(&output.stderr);
-        assert!(
-            output.status.code() == Some(2) && err.contains(wanted),
-            "{err}"
-        );
-    };
-    refused(&[], "--dead-letters");
-    refused(&["--dead-letters", "--reason", "nonsense"], "gave_up");
-    refused(
-        &["--dead-letters", "--since", "yesterday"],
-        "expected a time such as",
-    );
-    refused(&["--dead-letters", "--limit", "0"], "1..");
-    refused(
-        &["--dead-letters", "--local", "--stack-name", "x"],
-        "cannot be used with",
-    );
 }

@@ -13,7 +13,7 @@ use workflow_bridge::tools::template::{add_routes, add_state_machine};
 
 use crate::deployed::{RUNTIME, SOON};
 use crate::messages::{deploy_with, quicken, until};
-use crate::trace::Desk;
+use crate::shared::desk::Desk;
 
 const EXPRESSION: &str = "$number($states.input.message.text)";
 
@@ -66,10 +66,10 @@ fn commands_name_the_message_its_executions_and_the_place_of_a_failure() {
     let test = async {
         let faulty = deploy_with(&["approve"], with_numbers).await;
         let stack = &faulty.stack;
-        let desk = Desk::of(Some(&State {
+        let desk = Desk::of(&State {
             console: Some("http://127.0.0.1:1/?token=t".to_owned()),
             ..stack.state(1)
-        }));
+        });
         let mut flow = Flow::watch(stack);
 
         // The id of a publication is that of the webhook; an unknown topic has none.
@@ -250,20 +250,12 @@ fn tail_follows_again_after_a_restart() {
             TopicsServer::start(options).await
         };
         let server = start(0).await.unwrap();
-        let desk = Desk::of(Some(&State {
-            pid: std::process::id(),
-            started_at: 1,
+        let desk = Desk::of(&State {
             topics_endpoint: server.endpoint(),
             api_key: STABLE_API_KEY.to_owned(),
             cache: "demo".to_owned(),
-            aws_endpoint: String::new(),
-            account: String::new(),
-            webhook_url: String::new(),
-            signing_secret: String::new(),
-            console: None,
-            relay: false,
-            outputs: Default::default(),
-        }));
+            ..State::default()
+        });
         let port = server.port();
         let tail = Lines::of(&desk, &["tail", "t"]);
         tail.until("following t in cache `demo`");

@@ -4,7 +4,6 @@ mod queues;
 mod routes;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,13 +11,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use workflow_bridge::domain::inbound::signature::sign;
+use workflow_bridge::tools::local::Emulator;
 use workflow_bridge::tools::local::topics::TopicsEvent;
-use workflow_bridge::tools::local::workspace::{RunFolder, Workspace};
-use workflow_bridge::tools::local::{Account, Emulator};
 
 use self::queues::{QUEUES, count_events};
 use crate::scene::{Kind, Lasts, Scene};
 use crate::shared::SOON;
+use crate::shared::desk::Desk;
 use crate::shared::faulty::{Dependency, FaultyStack};
 use crate::shared::proxy::{Counters, Fault, Proxy, Span, Tally};
 use crate::template::{COLLECTED, VARIABLES, edit, message};
@@ -40,16 +39,9 @@ pub struct Lane {
     faulty: FaultyStack,
     /// Results and events by their message's topic.
     arrived: Arc<Mutex<BTreeMap<String, usize>>>,
-    /// The folder in which `bridge replay` finds the stack.
-    folder: PathBuf,
-    _run: RunFolder,
+    /// For `bridge replay`.
+    desk: Desk,
     _watching: JoinSet<()>,
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
 }
 
 /// The webhook's answer.
@@ -64,10 +56,7 @@ impl Lane {
     pub async fn start(emulator: Arc<Emulator>, scene: Scene) -> Result<Self> {
         let faulty =
             FaultyStack::start(emulator, &VARIABLES, move |template| edit(template, scene)).await?;
-        let folder = std::env::temp_dir().join(format!("bridge-matrix-{}", Account::fresh_id()));
-        let workspace = Workspace::new(Workspace::find()?.root(), &folder.join("bridge"))?;
-        let run = workspace.run_folder()?;
-        run.publish_state(&faulty.stack.state(1))?;
+        let desk = Desk::of(&faulty.stack.state(1));
         let arrived = Arc::<Mutex<BTreeMap<String, usize>>>::default();
         let mut watching = JoinSet::new();
         let mut events = faulty.stack.topics().events();
@@ -90,8 +79,7 @@ impl Lane {
             scene,
             faulty,
             arrived,
-            folder,
-            _run: run,
+            desk,
             _watching: watching,
         };
         lane.collected(COLLECTED, TIMEOUT).await?;

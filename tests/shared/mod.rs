@@ -1,5 +1,6 @@
 //! Shared by the test binaries: the built functions, a runtime, and faults between functions and local servers.
 
+pub mod desk;
 pub mod faulty;
 pub mod proxy;
 

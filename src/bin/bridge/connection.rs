@@ -168,18 +168,10 @@ mod tests {
 
     fn state() -> Result<State> {
         Ok(State {
-            pid: 1,
-            started_at: 1,
             topics_endpoint: "http://127.0.0.1:1".into(),
             api_key: "local key".into(),
             cache: "demo".into(),
-            aws_endpoint: String::new(),
-            account: String::new(),
-            webhook_url: String::new(),
-            signing_secret: String::new(),
-            relay: false,
-            outputs: Default::default(),
-            console: None,
+            ..State::default()
         })
     }
 

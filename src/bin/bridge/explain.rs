@@ -16,7 +16,6 @@ use workflow_bridge::environment::environment;
 use workflow_bridge::tools::explain::{Fate, Holder, Source, explain};
 use workflow_bridge::tools::template;
 use workflow_bridge::tools::terminal::Style;
-use workflow_bridge::tools::trace::routes::routes;
 
 use crate::place::Where;
 use crate::publish::read_stdin;
@@ -172,12 +171,9 @@ impl Explain {
 /// The routes of a stack, all of them or an error.
 async fn deployed(stack: Option<String>) -> Result<(Routes, String)> {
     let place = Where::of(stack).find().await?;
-    match routes(&place.config, &place.outputs).await {
-        (Some(routes), None) => Ok((routes, place.name)),
-        (_, unread) => {
-            let unread = unread.map(|one| format!("{}: {}", one.source, one.error));
-            bail!("could not query {}", unread.unwrap_or_default())
-        }
+    match place.routes().await {
+        (routes, None) => Ok((routes, place.name)),
+        (_, Some(one)) => bail!("could not query {}: {}", one.source, one.error),
     }
 }
 

@@ -19,7 +19,6 @@ use workflow_bridge::tools::local::workspace::State;
 
 use crate::connection::{Connection, Place};
 use workflow_bridge::tools::trace::links::run_page;
-use workflow_bridge::tools::trace::routes::routes;
 
 /// Momento's hard limit of a topic message, in bytes.
 const MAX_BYTES: usize = 4096;
@@ -203,9 +202,9 @@ fn text(value: Vec<u8>) -> Result<String> {
 /// A sentence for a topic to which no route of the local stack listens; none where the routes cannot be read.
 async fn unrouted(state: &State, cache: &str, topic: &str) -> Option<String> {
     let account = Account::new(&state.aws_endpoint, &state.account);
-    let (routes, unread) = routes(account.config(), &state.outputs).await;
-    let routes = routes.filter(|_| unread.is_none())?;
-    let unheard = direction::of(&routes, cache, topic) != Direction::In;
+    let place = workflow_bridge::tools::place::Place::local(&account, state.outputs.clone());
+    let (routes, unread) = place.routes().await;
+    let unheard = unread.is_none() && direction::of(&routes, cache, topic) != Direction::In;
     unheard.then(|| {
         format!(
             "no route listens to this topic{}",

@@ -2,13 +2,14 @@
 
 mod report;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Instant;
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
+use terminal_size::terminal_size_of;
 use workflow_bridge::tools::terminal::{Progress, Style, seconds};
 
 use self::report::{MOST_PROBLEMS, Row, counts, grouped, line, summary, table};
@@ -132,7 +133,9 @@ impl Replay {
         }
         let style = Style::for_stdout();
         if !rows.is_empty() {
-            write!(out, "{}", table(kind, rows, width(), style))?;
+            // None without a terminal.
+            let width = terminal_size_of(&out).map(|(width, _)| width.0.into());
+            write!(out, "{}", table(kind, rows, width, style))?;
             if more > 0 {
                 writeln!(out, "… and {} more", grouped(more))?;
             }
@@ -172,11 +175,4 @@ fn stop_in_order() -> Result<(Arc<AtomicBool>, Arc<AtomicI32>)> {
     });
     crate::ENDS_IN_ORDER.store(true, Ordering::Relaxed);
     Ok((stop, code))
-}
-
-/// The terminal's width in characters; `None` without a terminal on standard output.
-fn width() -> Option<usize> {
-    let stdout = std::io::stdout();
-    let size = terminal_size::terminal_size_of(&stdout).filter(|_| stdout.is_terminal());
-    size.map(|(width, _)| usize::from(width.0))
 }

@@ -20,7 +20,7 @@ use crate::connection::running_stack;
 use crate::local::line;
 use crate::publish::read_stdin;
 use crate::secret::SecretSource;
-use workflow_bridge::tools::trace::routes::routes;
+use workflow_bridge::tools::place::Place;
 
 /// More than Momento's 5 s, so that a slow answer is shown, too.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -182,9 +182,8 @@ async fn follow(stack: &State, answered: Happening, style: Style) -> Result<()> 
         return Ok(());
     };
     let account = Account::new(&stack.aws_endpoint, &stack.account);
-    let (Some(routes), _) = routes(account.config(), &stack.outputs).await else {
-        return Ok(());
-    };
+    let place = Place::local(&account, stack.outputs.clone());
+    let (routes, _) = place.routes().await;
     let executions = Executions::new(account.config());
     let started = executions.started(&routes, answer, topic, *sequence);
     for execution in started {

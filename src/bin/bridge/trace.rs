@@ -15,18 +15,14 @@ use workflow_bridge::tools::place::Place;
 use workflow_bridge::tools::replay::choice::since;
 use workflow_bridge::tools::terminal::{Progress, Style, time};
 use workflow_bridge::tools::trace::gather::gather;
+use workflow_bridge::tools::trace::logs::LOOK_BACK_MS;
 use workflow_bridge::tools::trace::model::Unanswered;
-use workflow_bridge::tools::trace::question::Question;
-use workflow_bridge::tools::trace::routes::routes;
 use workflow_bridge::tools::trace::show::show;
-use workflow_bridge::tools::trace::stack_sources::StackSources;
-use workflow_bridge::tools::trace::subject::Subject;
+use workflow_bridge::tools::trace::subject::{Question, Subject};
 
-use self::latest::{Latest, MOST};
 use crate::place::Where;
 
-/// The default range of the list of the latest messages, in ms. On AWS, reading a log costs by its size.
-const LATEST_LOCALLY_MS: i64 = 24 * 3_600_000;
+/// The default range of the list of the latest messages on AWS, in ms: reading a log costs by its size there.
 const LATEST_ON_AWS_MS: i64 = 3_600_000;
 
 /// Show what happened to a message, or list the latest messages
@@ -68,9 +64,9 @@ impl Trace {
         };
         let progress = Progress::unless(self.json);
         let step = progress.step(&format!("{doing} at {}", place.name));
-        let (routes, unread) = routes(&place.config, &place.outputs).await;
+        let (routes, unread) = place.routes().await;
         if let Some(Subject::Key(key)) = &subject
-            && !has_keys(routes.as_ref())
+            && routes.iter().all(|route| route.key().is_none())
         {
             let found = format!("`{key}`, and no route has a key");
             bail!(Subject::unknown(&found));
@@ -84,9 +80,9 @@ impl Trace {
                 now_ms,
                 payloads: self.payloads,
                 place: &place,
-                routes: routes.as_ref(),
+                routes: &routes,
             };
-            let mut report = gather(&question, &StackSources::new(&place)).await;
+            let mut report = gather(&question, &place).await;
             report.unanswered.extend(unread);
             let text = match self.json {
                 true => serde_json::to_string_pretty(&report)? + "\n",
@@ -94,50 +90,38 @@ impl Trace {
             };
             (text, i32::from(report.messages.is_empty()))
         } else {
-            let mut latest = self.latest(&place, routes, now_ms).await;
-            latest.unanswered.extend(unread);
-            let text = match self.json {
-                true => format!("{:#}\n", latest.json()),
-                false => latest.show(style),
+            let range = match place.is_local() {
+                true => LOOK_BACK_MS,
+                false => LATEST_ON_AWS_MS,
             };
-            (text, i32::from(!latest.unanswered.is_empty()))
+            let since = self.since.unwrap_or(now_ms - range);
+            let mut listed = listed(&place, &routes, since, now_ms).await;
+            listed.unanswered.extend(unread);
+            let text = match self.json {
+                true => format!("{:#}\n", latest::json(&listed, &place.name, since, now_ms)),
+                false => latest::show(&listed, &place.name, since, style),
+            };
+            (text, i32::from(!listed.unanswered.is_empty()))
         };
         drop(step);
         write!(std::io::stdout().lock(), "{text}")?;
         Ok(code)
     }
-
-    /// The latest messages, each once.
-    async fn latest(&self, place: &Place, routes: Option<Routes>, now_ms: i64) -> Latest {
-        let range = match place.is_local() {
-            true => LATEST_LOCALLY_MS,
-            false => LATEST_ON_AWS_MS,
-        };
-        let since = self.since.unwrap_or(now_ms - range);
-        let filter = Filter {
-            since: time(since),
-            ..Filter::default()
-        };
-        let routes = routes.unwrap_or_default();
-        let listed = Arrivals::of(place).list(&filter, &routes, now_ms).await;
-        let mut listed = listed.unwrap_or_else(|fault| Listed {
-            unanswered: vec![Unanswered::new("the log of the webhook", fault)],
-            ..Listed::default()
-        });
-        let mut seen = HashSet::new();
-        listed.rows.retain(|row| seen.insert(row.id.clone()));
-        listed.rows.truncate(MOST);
-        Latest {
-            stack: place.name.clone(),
-            since,
-            until: now_ms,
-            rows: listed.rows,
-            unanswered: listed.unanswered,
-        }
-    }
 }
 
-fn has_keys(routes: Option<&Routes>) -> bool {
-    let mut routes = routes.into_iter().flat_map(Routes::iter);
-    routes.any(|route| route.key().is_some())
+/// The latest messages, each once.
+async fn listed(place: &Place, routes: &Routes, since: i64, now_ms: i64) -> Listed {
+    let filter = Filter {
+        since: time(since),
+        ..Filter::default()
+    };
+    let listed = Arrivals::of(place).list(&filter, routes, now_ms).await;
+    let mut listed = listed.unwrap_or_else(|fault| Listed {
+        unanswered: vec![Unanswered::new("the log of the webhook", fault)],
+        ..Listed::default()
+    });
+    let mut seen = HashSet::new();
+    listed.rows.retain(|row| seen.insert(row.id.clone()));
+    listed.rows.truncate(latest::MOST);
+    listed
 }

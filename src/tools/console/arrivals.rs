@@ -11,14 +11,9 @@ use crate::domain::ports::{Listed as Execution, Listing};
 use crate::tools::place::Place;
 use crate::tools::terminal::{duration, time};
 use crate::tools::trace::assemble::{Known, assemble};
-use crate::tools::trace::lines::Line;
-use crate::tools::trace::logs::{CloudWatchLogs, Logs};
+use crate::tools::trace::logs::{LOOK_BACK_MS, Line, Logs, Window};
 use crate::tools::trace::model::{Part, Target, Unanswered, What};
-use crate::tools::trace::sources::Window;
 use crate::tools::trace::subject::{Subject, execution_on, executions_of_key};
-
-/// The range of a list without `since`.
-const LOOK_BACK_MS: i64 = 24 * 3_600_000;
 
 /// The first range read; each further one is twice as long.
 const FIRST_MS: i64 = 60_000;
@@ -39,7 +34,7 @@ impl Arrivals {
     /// Those of a stack.
     pub fn of(place: &Place) -> Self {
         Self {
-            logs: Arc::new(CloudWatchLogs::new(place)),
+            logs: Arc::new(place.clone()),
             listing: Arc::new(StepFunctions::new(&place.config)),
         }
     }
@@ -188,7 +183,7 @@ fn rows(lines: &[Line], routes: &Routes) -> Vec<Row> {
 
 /// The row of an arrival, with the executions that its line and the routes name; none for another line.
 fn row(line: &Line, routes: &Routes) -> Option<Row> {
-    let keyed: Vec<_> = line.keyed().map(str::to_owned).collect();
+    let keyed: Vec<_> = line.keyed().collect();
     let (head, events) = assemble(&Known {
         lines: vec![line.clone()],
         ..Known::default()
@@ -198,13 +193,12 @@ fn row(line: &Line, routes: &Routes) -> Option<Row> {
         _ => None,
     });
     let (at, answer) = answered?;
-    let place = (head.topic.as_deref(), head.number, head.id.as_deref());
     let run = |target: &Target| {
         // The redrive may start a parked one later.
         let outcome = target.outcome.as_str();
         let starts = matches!(outcome, "started" | "duplicate" | "parked");
         let route = routes.iter().find(|route| route.name == target.route)?;
-        let (arn, _) = execution_on(route, place, &keyed).filter(|_| starts)?;
+        let arn = execution_on(route, &head, &keyed).filter(|_| starts)?;
         Some(Ran {
             arn,
             started_at: at,

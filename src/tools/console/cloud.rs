@@ -23,7 +23,6 @@ use crate::domain::inbound::signature::SigningSecret;
 use crate::domain::ports::{Answer, Secrets as _, Stage};
 use crate::tools::place::Place;
 use crate::tools::trace::model::Unanswered;
-use crate::tools::trace::routes::routes;
 
 /// How long routes are used before they are read again.
 const ROUTES_AGE: Duration = Duration::from_secs(30);
@@ -98,8 +97,8 @@ impl LoggedMessages {
         {
             return (Arc::clone(routes), unread.clone());
         }
-        let (read, unread) = routes(&self.place.config, &self.place.outputs).await;
-        let read = Arc::new(read.unwrap_or_default());
+        let (read, unread) = self.place.routes().await;
+        let read = Arc::new(read);
         let unread: Vec<_> = unread.into_iter().collect();
         let mut kept = self.kept();
         let sources = read.iter().map(|route| &route.from.cache);

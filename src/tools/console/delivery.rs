@@ -19,7 +19,7 @@ pub async fn delivery(app: &App, id: &str) -> Result<Option<Delivery>, Fault> {
         return Ok(Some(found));
     }
     let (routes, _) = app.messages.routes().await?;
-    let report = app.services.report(id, Some(&routes), false).await?;
+    let report = app.services.report(id, &routes, false).await?;
     kept(app, &report).await
 }
 
@@ -47,7 +47,7 @@ pub async fn kept(app: &App, report: &Report) -> Result<Option<Delivery>, Fault>
             return Ok(Some(found));
         }
     }
-    let dead = |what: &What| matches!(what, What::DeadLettered(_));
+    let dead = |what: &What| matches!(what, What::DeadLettered { .. });
     if !trace.events.iter().any(|event| dead(&event.what)) {
         return Ok(None);
     }

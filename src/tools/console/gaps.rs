@@ -10,16 +10,11 @@ use crate::clock::now_ms;
 use crate::service::relay::TopicName;
 use crate::service::relay::track::{Cursor, Gap};
 use crate::tools::place::Place;
-use crate::tools::trace::lines::Line;
-use crate::tools::trace::logs::{CloudWatchLogs, Logs as _};
+use crate::tools::trace::logs::{LOOK_BACK_MS, Line, Logs as _, Window};
 use crate::tools::trace::model::{Part, Unanswered};
-use crate::tools::trace::sources::Window;
 
 /// Gaps in memory, and on a page.
 const MOST: usize = 100;
-
-/// The searched range of the relay's log.
-const LOOK_BACK_MS: i64 = 24 * 3_600_000;
 
 /// A field of the line of a gap, and of no other line.
 const FIELD: &str = "gap.missed";
@@ -90,13 +85,12 @@ pub async fn of_relay(place: &Place) -> Gaps {
         }
         Err(error) => return unread("the relay's stack", format!("{error:#}")),
     };
-    let logs = CloudWatchLogs::new(&relay);
     let until = now_ms();
     let window = Window {
         since: until - LOOK_BACK_MS,
         until,
     };
-    match logs.find(Part::Relay, FIELD, window).await {
+    match relay.find(Part::Relay, FIELD, window).await {
         Ok(lines) => Gaps {
             reported: newest(&lines),
             ..Gaps::note(&format!(

@@ -19,13 +19,12 @@ use crate::tools::execution::Executions;
 use crate::tools::letters::{Dead, DeadQueue};
 use crate::tools::place::Place;
 use crate::tools::replay::choice::Choice;
-use crate::tools::replay::reading::{Limits, look};
+use crate::tools::replay::reading::look;
 use crate::tools::replay::run::{Job, Tally};
 use crate::tools::trace::gather::gather;
 use crate::tools::trace::model::{Report, Unanswered};
-use crate::tools::trace::question::Question;
-use crate::tools::trace::stack_sources::StackSources;
-use crate::tools::trace::subject::Subject;
+use crate::tools::trace::sources::missing;
+use crate::tools::trace::subject::{Question, Subject};
 
 /// Deadline for reading a queue.
 const LOOK_WITHIN: Duration = Duration::from_secs(20);
@@ -75,28 +74,6 @@ impl StackServices {
             place,
             reading: Mutex::new(()),
         }
-    }
-
-    async fn gathered(
-        &self,
-        subject: &str,
-        routes: Option<&Routes>,
-        payloads: bool,
-    ) -> Result<Report, Fault> {
-        let parsed =
-            Subject::parse(subject).map_err(|text| Fault::permanent("BadSubject", text))?;
-        let sources = StackSources::new(&self.place);
-        let question = Question {
-            asked: subject,
-            subject: parsed,
-            since: None,
-            now_ms: now_ms(),
-            payloads,
-            place: &self.place,
-            routes,
-        };
-        let _reading = self.reading.lock().await;
-        Ok(gather(&question, &sources).await)
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, Fault> {
@@ -174,45 +151,29 @@ impl StackServices {
             unread,
         })
     }
-
-    /// Reads a queue of dead letters without a change: what is received shows again at the end.
-    async fn look(
-        &self,
-        queue: DeadQueue,
-        choice: &Choice,
-        most: usize,
-    ) -> Result<(Vec<Dead>, bool), Fault> {
-        let queues = self
-            .place
-            .queues(queue)
-            .map_err(|error| unanswered(&error))?;
-        let _reading = self.reading.lock().await;
-        let depth = queues.depth().await;
-        let expected = depth.map_or(u64::MAX, |depth| depth.visible);
-        let limits = Limits {
-            matching: most,
-            read: expected,
-            within: LOOK_WITHIN,
-        };
-        let wanted = |dead: &_| choice.takes(dead);
-        let (mut found, all) = look(&queues.looking(), queue, wanted, limits).await?;
-        found.sort_by_key(|dead| std::cmp::Reverse(dead.at_ms));
-        Ok((found, all))
-    }
-}
-
-fn unanswered(error: &anyhow::Error) -> Fault {
-    Fault::permanent("NotRead", format!("{error:#}"))
 }
 
 impl Services for StackServices {
     fn report<'a>(
         &'a self,
         subject: &'a str,
-        routes: Option<&'a Routes>,
+        routes: &'a Routes,
         payloads: bool,
     ) -> Answer<'a, Report> {
-        Box::pin(self.gathered(subject, routes, payloads))
+        Box::pin(async move {
+            let parsed = Subject::parse(subject);
+            let question = Question {
+                asked: subject,
+                subject: parsed.map_err(|text| Fault::permanent("BadSubject", text))?,
+                since: None,
+                now_ms: now_ms(),
+                payloads,
+                place: &self.place,
+                routes,
+            };
+            let _reading = self.reading.lock().await;
+            Ok(gather(&question, &self.place).await)
+        })
     }
 
     fn history<'a>(&'a self, execution: &'a str, pages: usize) -> Answer<'a, History> {
@@ -249,7 +210,16 @@ impl Services for StackServices {
         choice: &'a Choice,
         most: usize,
     ) -> Answer<'a, (Vec<Dead>, bool)> {
-        Box::pin(self.look(queue, choice, most))
+        Box::pin(async move {
+            let queues = self.place.queues(queue).map_err(missing)?;
+            let _reading = self.reading.lock().await;
+            let depth = queues.depth().await.map(|depth| depth.visible);
+            let wanted = |dead: &_| choice.takes(dead);
+            let queues = queues.looking();
+            let (mut found, all) = look(&queues, queue, wanted, most, depth, LOOK_WITHIN).await?;
+            found.sort_by_key(|dead| std::cmp::Reverse(dead.at_ms));
+            Ok((found, all))
+        })
     }
 
     fn put_back<'a>(
@@ -259,10 +229,7 @@ impl Services for StackServices {
         dry_run: bool,
     ) -> Answer<'a, Tally> {
         Box::pin(async move {
-            let queues = self
-                .place
-                .queues(queue)
-                .map_err(|error| unanswered(&error))?;
+            let queues = self.place.queues(queue).map_err(missing)?;
             let _reading = self.reading.lock().await;
             let stop = AtomicBool::new(false);
             let job = Job {

@@ -101,7 +101,7 @@ pub trait Services: Send + Sync {
     fn report<'a>(
         &'a self,
         subject: &'a str,
-        routes: Option<&'a Routes>,
+        routes: &'a Routes,
         payloads: bool,
     ) -> Answer<'a, Report>;
 

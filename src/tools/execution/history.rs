@@ -101,13 +101,13 @@ fn ms(time: &DateTime) -> i64 {
 
 /// The event without the SDK's types.
 fn event(event: HistoryEvent) -> Event {
-    let mut fields = Fields::default();
+    let mut fields = Map::new();
     let (at, kind) = (ms(&event.timestamp), event.r#type.as_str().to_owned());
     let (id, previous) = (event.id, event.previous_event_id);
     macro_rules! details {
         ($($details:ident: $($field:ident)*;)*) => {$(
             if let Some(details) = event.$details {
-                $(fields.put(stringify!($field), details.$field);)*
+                $(fields.extend(details.$field.value().map(|value| (camel(stringify!($field)), value)));)*
             }
         )*};
     }
@@ -155,23 +155,11 @@ fn event(event: HistoryEvent) -> Event {
         previous,
         at,
         kind,
-        details: fields.0,
+        details: fields,
     }
 }
 
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    /// Adds a field under the service's spelling, unless it is missing.
-    fn put(&mut self, name: &str, value: impl Field) {
-        if let Some(value) = value.value() {
-            self.0.insert(camel(name), value);
-        }
-    }
-}
-
-/// `inputDetails` for `input_details`.
+/// The service's spelling of a field: `inputDetails` for `input_details`.
 fn camel(name: &str) -> String {
     let mut words = name.split('_');
     let mut camel = words.next().unwrap_or_default().to_owned();

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
-
 use crate::tools::drawing::asl::Machine;
 
 /// An execution: its definition, joined with its history so far.
@@ -20,7 +18,6 @@ pub struct View {
     /// The execution's own error and cause.
     pub error: Option<String>,
     pub cause: Option<String>,
-    pub redrives: u32,
     /// Whether the history has more events than these.
     pub more: bool,
     /// Each state of the definition by its name.
@@ -30,7 +27,7 @@ pub struct View {
 }
 
 /// One entry into a state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visit {
     /// The id of the event of its entry.
     pub id: i64,
@@ -84,7 +81,7 @@ pub enum Ending {
 }
 
 /// A Map iteration or Parallel branch, from 0.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Step {
     /// The Map or Parallel state.
     pub state: String,
@@ -92,8 +89,7 @@ pub struct Step {
 }
 
 /// The state of a visit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     Succeeded,
     /// It failed, and the workflow went on elsewhere.
@@ -108,7 +104,7 @@ pub enum Status {
 }
 
 /// One try of a task.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
     pub scheduled_at: i64,
     pub ended_at: Option<i64>,
@@ -117,7 +113,7 @@ pub struct Attempt {
 }
 
 /// The iterations of a Map so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Items {
     pub total: i64,
     pub succeeded: i64,
@@ -152,7 +148,7 @@ pub enum Reach {
 }
 
 /// An event as a row of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRow {
     pub id: i64,
     pub at: i64,

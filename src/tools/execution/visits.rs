@@ -24,7 +24,6 @@ pub struct Visits {
     pub status: Ending,
     pub error: Option<String>,
     pub cause: Option<String>,
-    pub redrives: u32,
     /// The visit of each event.
     pub visit_of: HashMap<i64, usize>,
 }

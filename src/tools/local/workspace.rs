@@ -31,7 +31,7 @@ pub struct Workspace {
 }
 
 /// The addresses and secrets of a running local stack, for other commands. Kept in a file of mode 0600.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub pid: u32,
     /// Milliseconds since the epoch; other commands use the newest running stack.
@@ -301,18 +301,8 @@ mod tests {
 
     fn state(started_at: u64) -> State {
         State {
-            pid: 1,
             started_at,
-            topics_endpoint: "http://127.0.0.1:1".into(),
-            api_key: "key".into(),
-            cache: "demo".into(),
-            aws_endpoint: "http://127.0.0.1:2".into(),
-            account: "000000000001".into(),
-            webhook_url: "http://127.0.0.1:2/x/".into(),
-            signing_secret: "secret".into(),
-            relay: false,
-            outputs: BTreeMap::new(),
-            console: None,
+            ..State::default()
         }
     }
 

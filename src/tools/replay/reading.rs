@@ -99,18 +99,10 @@ impl<'a, Q: Queues> Reading<'a, Q> {
     }
 }
 
-/// The end of a look, whichever comes first.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Matching letters.
-    pub matching: usize,
-    /// Letters of the queue: its depth, where a look need not find more.
-    pub read: u64,
-    /// Less than a minute, while the first letters are still hidden.
-    pub within: Duration,
-}
-
 /// The letters that match, and whether the whole queue was read. They stay there: what is received shows again at the end.
+///
+/// It ends at the end of the queue, with the `most`th match, with as many letters as the queue's `depth`, or after `within`: less
+/// than a minute, while the first letters are still hidden.
 ///
 /// # Errors
 ///
@@ -119,13 +111,16 @@ pub async fn look(
     queues: &impl Queues,
     queue: DeadQueue,
     wanted: impl Fn(&Dead) -> bool,
-    limits: Limits,
+    most: usize,
+    depth: Option<u64>,
+    within: Duration,
 ) -> Result<(Vec<Dead>, bool), Fault> {
     let began = Instant::now();
     let mut reading = Reading::new(queues, EMPTY_RECEIVES);
     let (mut found, mut failed) = (Vec::new(), None);
-    let whole = |reading: &Reading<'_, _>| reading.seen.len() as u64 >= limits.read;
-    while !whole(&reading) && found.len() < limits.matching && began.elapsed() < limits.within {
+    let whole =
+        |reading: &Reading<'_, _>| depth.is_some_and(|depth| reading.seen.len() as u64 >= depth);
+    while !whole(&reading) && found.len() < most && began.elapsed() < within {
         match reading.next().await {
             Ok(Some(records)) => {
                 let letters = records.iter().map(|record| Dead::read(queue, record));

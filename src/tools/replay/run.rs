@@ -119,9 +119,8 @@ impl Job<'_> {
                     continue;
                 }
                 *limit = limit.map(|left| left - 1);
-                if let Some(identity) = dead.identity(self.kind) {
-                    sent_back.entry(identity).or_insert(record.received_ms);
-                }
+                let identity = dead.identity(self.kind);
+                sent_back.entry(identity).or_insert(record.received_ms);
                 chosen.push((record, dead));
             }
             let fates = chosen
@@ -136,8 +135,7 @@ impl Job<'_> {
             for ((record, dead), fate) in chosen.into_iter().zip(fates) {
                 tally.count(&fate);
                 if not_sent(&fate) {
-                    dead.identity(self.kind)
-                        .map(|identity| sent_back.remove(&identity));
+                    sent_back.remove(&dead.identity(self.kind));
                 }
                 if fate == Fate::Replayed {
                     reading.is_gone(record.message_id);
@@ -159,20 +157,16 @@ impl Job<'_> {
         sent_back: &HashMap<Identity, i64>,
         limit: Option<u64>,
     ) -> Option<Fate> {
-        let came_back = |identity: Identity| {
+        let came_back = |(id, route): Identity| {
             // A letter without a route may come back with one.
-            let unrouted = match &identity {
-                Identity::Message(id, _) => Some(Identity::Message(id.clone(), None)),
-                Identity::Result(_) => None,
-            };
+            let identities = [(id.clone(), route), (id, None)];
+            let mut received = identities.iter().filter_map(|one| sent_back.get(one));
             // A copy sent before the first receive was in the queue already.
-            let identities = [Some(identity), unrouted].into_iter().flatten();
-            let mut received = identities.filter_map(|identity| sent_back.get(&identity));
             received.any(|&received| record.sent_ms >= received)
         };
-        if dead.has_no_way_back() {
+        if dead.send.is_none() {
             Some(Fate::NoLetter)
-        } else if !self.dry_run && dead.identity(self.kind).is_some_and(came_back) {
+        } else if !self.dry_run && came_back(dead.identity(self.kind)) {
             Some(Fate::CameBack)
         } else if !self.choice.takes(dead) {
             Some(Fate::NotMatching)

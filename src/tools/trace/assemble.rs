@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::lines::Line;
-use super::model::{Answer, DeadLetter, Event, Head, Note, Part, Publication, Target, What};
+use super::logs::Line;
+use super::model::{Answer, Event, Head, Part, Publication, Target, What};
 use crate::domain::inbound::letter::Reason;
 use crate::tools::letters::{Dead, Origin};
 
@@ -13,11 +13,16 @@ const ATTEMPT_MS: i64 = 8_000;
 /// The collected data on one message.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
+    /// Each once, oldest first.
     pub lines: Vec<Line>,
     /// The starts of its executions.
     pub runs: Vec<Event>,
     /// Its letters in the dead-letter queues now.
     pub letters: Vec<Dead>,
+    /// Whether all of them were found.
+    pub letters_seen: bool,
+    /// The approximate depth of the parking queue, where known.
+    pub parked: Option<u64>,
     /// From an execution's input or a letter.
     pub origin: Option<Origin>,
     pub id: Option<String>,
@@ -35,11 +40,10 @@ impl Known {
 
 /// The head and the events, oldest first.
 pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
-    let lines = distinct(&known.lines);
-    let mut events: Vec<Event> = lines.iter().filter_map(|line| event(line)).collect();
+    let mut events: Vec<Event> = known.lines.iter().filter_map(event).collect();
     // Route and reason.
     let dead_letter = |event: &Event| match &event.what {
-        What::DeadLettered(letter) => Some((event.route.clone(), letter.reason.clone())),
+        What::DeadLettered { reason, .. } => Some((event.route.clone(), reason.clone())),
         _ => None,
     };
     let stated: HashSet<_> = events.iter().filter_map(dead_letter).collect();
@@ -52,11 +56,11 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
         if stated.contains(&(letter.route.clone(), reason.to_owned())) {
             continue;
         }
-        let what = What::DeadLettered(DeadLetter {
+        let what = What::DeadLettered {
             reason: reason.to_owned(),
             error: letter.reason.map(|_| letter.detail.clone()),
             attempts: letter.attempts,
-        });
+        };
         let part = match letter.execution {
             Some(_) => Part::DeadResults,
             None => Part::DeadLetters,
@@ -64,10 +68,10 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
         let at = letter.at_ms.max(came_in);
         events.push(Event::new(at, part, letter.route.as_deref(), what));
     }
-    date_by_starts(&mut events);
+    date_by_starts(&mut events, &known.runs);
     events.sort_by_key(|event| (event.at, event.part));
     mark_replays(&mut events);
-    let head = head(known, &lines, &events);
+    let head = head(known, &events);
     for event in &mut events {
         event.after_ms = head.published_at.map(|published| event.at - published);
     }
@@ -75,51 +79,32 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
 }
 
 /// When the webhook took the message.
-fn came_in(events: &[Event]) -> Option<i64> {
+pub(super) fn came_in(events: &[Event]) -> Option<i64> {
     let mut events = events.iter();
     let answered = events.find(|event| matches!(event.what, What::Answered { .. }));
     answered.map(|event| event.at)
 }
 
 /// Moves the redrive's events to the start of their workflow: its line is logged while the workflow runs already.
-fn date_by_starts(events: &mut [Event]) {
-    let starts = events.iter().filter(|event| event.part == Part::Workflow);
-    let starts: Vec<_> = starts
-        .map(|event| (event.route.clone(), event.at))
-        .collect();
+fn date_by_starts(events: &mut [Event], runs: &[Event]) {
     for event in events {
-        let is_start = |(route, at): &&(Option<String>, i64)| {
-            *route == event.route && (0..ATTEMPT_MS).contains(&(event.at - at))
+        let is_start = |run: &&Event| {
+            run.route == event.route && (0..ATTEMPT_MS).contains(&(event.at - run.at))
         };
-        if let (What::Redriven { .. }, Some((_, at))) = (&event.what, starts.iter().find(is_start))
-        {
-            event.at = *at;
+        if let (What::Redriven { .. }, Some(run)) = (&event.what, runs.iter().find(is_start)) {
+            event.at = run.at;
         }
     }
-}
-
-/// Drops duplicates: Lambda delivers log lines at least once, and two queries may return the same line.
-fn distinct(lines: &[Line]) -> Vec<&Line> {
-    let mut kept: Vec<&Line> = Vec::new();
-    for line in lines {
-        if !kept.contains(&line) {
-            kept.push(line);
-        }
-    }
-    kept.sort_by_key(|line| line.at_ms);
-    kept
 }
 
 /// The event of a line; none where a field is missing.
 fn event(line: &Line) -> Option<Event> {
     let owned = |field| line.text(field).map(ToOwned::to_owned);
     let (outcome, error) = (line.text("outcome"), error(line));
-    let dead = |reason: &str, error| {
-        What::DeadLettered(DeadLetter {
-            reason: reason.to_owned(),
-            error,
-            attempts: None,
-        })
+    let dead = |reason: &str, error| What::DeadLettered {
+        reason: reason.to_owned(),
+        error,
+        attempts: None,
     };
     let mut at = line.at_ms;
     let what = match (line.part, line.text("code"), outcome) {
@@ -153,11 +138,11 @@ fn event(line: &Line) -> Option<Event> {
         (Part::Sweep, ..) if line.text("execution.arn").is_some() => What::Found {
             status: owned("execution.status").unwrap_or_default(),
         },
-        _ => What::Noted(Note {
+        _ => What::Noted {
             level: owned("level")?,
             text: owned("message")?,
             error,
-        }),
+        },
     };
     Some(Event::new(at, line.part, line.text("route"), what))
 }
@@ -201,7 +186,7 @@ fn mark_replays(events: &mut Vec<Event>) {
             part => part,
         };
         let key = (way, event.route.clone());
-        let tried = matches!(way, Part::Redrive | Part::Completion) && event.part != Part::Webhook;
+        let tried = matches!(event.part, Part::Redrive | Part::Completion);
         // A letter without a route may come back with one.
         if tried && (dead.remove(&key) || dead.remove(&(way, None))) {
             let route = event.route.as_deref();
@@ -209,7 +194,7 @@ fn mark_replays(events: &mut Vec<Event>) {
         }
         match &event.what {
             // Else still in the queue, so not replayed.
-            What::DeadLettered(_)
+            What::DeadLettered { .. }
                 if !matches!(event.part, Part::DeadLetters | Part::DeadResults) =>
             {
                 dead.insert(key);
@@ -226,7 +211,8 @@ fn mark_replays(events: &mut Vec<Event>) {
     *events = marked;
 }
 
-fn head(known: &Known, lines: &[&Line], events: &[Event]) -> Head {
+fn head(known: &Known, events: &[Event]) -> Head {
+    let lines = &known.lines;
     let text = |field: &str| {
         let found = lines.iter().find_map(|line| line.text(field));
         found.map(ToOwned::to_owned)
@@ -238,20 +224,20 @@ fn head(known: &Known, lines: &[&Line], events: &[Event]) -> Head {
     let ids = lines.iter().filter_map(|line| line.id());
     let ids = ids.chain(known.id.as_deref());
     let id = ids.max_by_key(|id| id.len()).map(ToOwned::to_owned);
-    let mut arrivals = lines.iter().filter(|line| line.part == Part::Webhook);
     // The age counts up to the line's time.
-    let arrival =
-        arrivals.find_map(|line| Some((line, line.at_ms - line.number("message.age_ms")?)));
+    let published = |line: &Line| Some(line.at_ms - line.number("message.age_ms")?);
     let published_at = origin.map(|origin| origin.published_at);
-    let published_at = published_at.or(arrival.map(|(_, published_at)| published_at));
-    let number = arrival.and_then(|(line, _)| line.number("message.sequence"));
-    let number = number.and_then(|number| number.try_into().ok());
+    let published_at = published_at.or_else(|| lines.iter().find_map(published));
+    let number = |line: &Line| line.number("message.sequence")?.try_into().ok();
+    let number = origin
+        .map(|origin| origin.number)
+        .or_else(|| lines.iter().find_map(number));
     let token_id = origin.and_then(|origin| origin.token_id.clone());
     let xray_trace_id = text("xray_trace_id").or_else(|| trace_id(published_at?, id.as_deref()?));
     Head {
         cache: text("message.cache").or_else(|| origin.map(|origin| origin.cache.clone())),
         topic: text("message.topic").or_else(|| origin.map(|origin| origin.topic.clone())),
-        number: number.or_else(|| origin.map(|origin| origin.number)),
+        number,
         token_id: token_id.filter(|id| !id.is_empty()),
         id,
         published_at,

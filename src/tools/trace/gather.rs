@@ -1,26 +1,23 @@
 //! Queries the sources, each for as little as needed.
 
-mod runs;
-
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
 use super::assemble::{Known, assemble};
-use super::lines::{Line, is_same};
-use super::model::{Part, Report, SCHEMA, Trace, Unanswered};
-use super::question::{Context, Question};
-use super::sources::{Sources, Window};
-use super::subject::{Subject, executions_of_key};
-use super::verdict::{open, verdicts};
+use super::logs::{LOOK_BACK_MS, Window, is_same};
+use super::model::{Event, Part, Report, Run, SCHEMA, State, Trace, Unanswered, What};
+use super::sources::Sources;
+use super::subject::{Question, Subject, execution_on, executions_of_key};
+use super::verdict::{open, took, verdicts};
 use crate::domain::fault::Fault;
-use crate::domain::inbound::arn::execution_arn;
+use crate::domain::inbound::arn::{execution_arn, unqualified};
+use crate::domain::inbound::envelope::own_envelope;
 use crate::domain::inbound::execution_name::{NAME_ID_DIGITS, id_in_name};
-use crate::tools::letters::{Dead, DeadQueue};
+use crate::domain::outbound::ledger::end_id;
+use crate::tools::execution::{Failure, visited};
+use crate::tools::letters::{Dead, DeadQueue, Origin};
 use crate::tools::terminal::time;
-
-/// The default range of logs, where neither the message nor `--since` sets it.
-const LOOK_BACK_MS: i64 = 24 * 3_600_000;
 
 /// The tolerated difference of clocks: a message may seem to arrive before its publication.
 const CLOCKS_MS: i64 = 5 * 60_000;
@@ -88,7 +85,7 @@ impl<'a, S: Sources> Gathering<'a, S> {
     /// The message of an execution, whose input has the time of the publication.
     async fn of_execution(&mut self, arn: Option<&str>, name: &str) -> Known {
         let mut known = Known::of(id_in_name(name));
-        let routes = self.question.routes();
+        let routes = self.question.routes.iter();
         let named = routes.filter(|route| arn.is_none() && name.starts_with(&route.name));
         let machines = named.filter_map(|route| route.to.state_machine());
         let arns = machines.map(|machine| execution_arn(machine, name));
@@ -108,8 +105,7 @@ impl<'a, S: Sources> Gathering<'a, S> {
     /// The messages that started the executions of a key, one for each keyed route.
     async fn of_key(&mut self, key: &str) -> Vec<Known> {
         let mut found = Vec::new();
-        let named = self.question.routes.into_iter();
-        for (arn, name) in named.flat_map(|routes| executions_of_key(routes, key)) {
+        for (arn, name) in executions_of_key(self.question.routes, key) {
             let known = self.of_execution(Some(&arn), &name).await;
             found.extend((!known.runs.is_empty()).then_some(known));
         }
@@ -119,7 +115,7 @@ impl<'a, S: Sources> Gathering<'a, S> {
     /// One message for each id with this number in the webhook's log, or else in the dead letters.
     async fn of_number(&mut self, cache: &str, topic: &str, number: u64) -> Vec<Known> {
         let arrival = format!("message.sequence\":{number}");
-        let found = self.sources.lines(Part::Webhook, &arrival, self.window);
+        let found = self.sources.find(Part::Webhook, &arrival, self.window);
         let lines = self.answered("the log of the webhook", found.await);
         let lines = lines.unwrap_or_default();
         let lines = lines.iter().filter(|line| line.is_of(cache, topic, number));
@@ -147,15 +143,19 @@ impl<'a, S: Sources> Gathering<'a, S> {
         let id = known.id.as_deref();
         let digits = id.map(|id| id.get(..NAME_ID_DIGITS).unwrap_or(id));
         let piece = digits.or(name)?.to_owned();
-        let looks = Part::LOGGING.map(|part| self.sources.lines(part, &piece, self.window));
+        let looks = Part::LOGGING.map(|part| self.sources.find(part, &piece, self.window));
         for (part, found) in Part::LOGGING.into_iter().zip(join_all(looks).await) {
             let lines = self.answered(&format!("the log of the {}", part.name()), found);
-            let about = |line: &Line| line.is_about(known.id.as_deref(), name);
-            let lines = lines.unwrap_or_default().into_iter().filter(about);
-            known.lines.extend(lines);
+            for line in lines.unwrap_or_default() {
+                // Lambda delivers log lines at least once.
+                if line.is_about(known.id.as_deref(), name) && !known.lines.contains(&line) {
+                    known.lines.push(line);
+                }
+            }
         }
+        known.lines.sort_by_key(|line| line.at_ms);
         self.runs(&mut known).await;
-        let letters_seen = self.letters(&mut known).await;
+        self.letters(&mut known).await;
         let (head, mut events) = assemble(&known);
         if events.is_empty() {
             return None;
@@ -170,36 +170,138 @@ impl<'a, S: Sources> Gathering<'a, S> {
             }
         }
         let mut parts = events.iter().map(|event| event.part);
-        let mut parked = None;
         if parts.any(|part| matches!(part, Part::Webhook | Part::Redrive)) {
             let depth = self.sources.parked().await;
-            parked = self.answered("the parking queue", depth);
+            known.parked = self.answered("the parking queue", depth);
         }
-        let context = Context {
-            question: self.question,
-            parked,
-            letters_seen,
-        };
         Some(Trace {
-            routes: verdicts(&head, &events, &known, &context),
+            routes: verdicts(&head, &events, &known, self.question),
             links: self.question.place.links(&head, &events),
             message: head,
             events,
         })
     }
 
-    /// Searches the dead-letter queues that may have letters of the message. False where a search was incomplete.
-    async fn letters(&mut self, known: &mut Known) -> bool {
+    /// Adds the executions that the lines name, and those that the routes must have started.
+    async fn runs(&mut self, known: &mut Known) {
+        let lines = known.lines.iter();
+        let named = lines.filter_map(|line| line.text("execution.arn"));
+        let mut arns: BTreeMap<String, Option<i64>> =
+            named.map(|arn| (arn.to_owned(), None)).collect();
+        let (head, events) = assemble(known);
+        let keyed: Vec<_> = known.lines.iter().flat_map(|line| line.keyed()).collect();
+        for route in self.question.routes.iter() {
+            let at = match route.key() {
+                Some(_) => None,
+                None => match events.iter().find(|event| took(event, &route.name)) {
+                    Some(event) => Some(event.at),
+                    None => continue,
+                },
+            };
+            if let Some(arn) = execution_on(route, &head, &keyed) {
+                arns.insert(arn, at);
+            }
+        }
+        for (arn, started_at) in arns {
+            let is = |event: &Event| event.run().is_some_and(|run| run.arn == arn);
+            if !known.runs.iter().any(is) {
+                self.add_run(known, &arn, started_at).await;
+            }
+        }
+    }
+
+    /// Adds an execution, if it exists. `started_at` is set where a route is known to have started it.
+    async fn add_run(&mut self, known: &mut Known, arn: &str, started_at: Option<i64>) {
+        let found = self.sources.execution(arn).await;
+        let Some(found) = self.answered("Step Functions", found) else {
+            return;
+        };
+        let name = arn.rsplit(':').next().unwrap_or(arn).to_owned();
+        let Some(execution) = found else {
+            if let Some(at) = started_at {
+                self.add_express(known, arn, name, at).await;
+            }
+            return;
+        };
+        let payloads = self.question.payloads;
+        let history = self.sources.history(arn, payloads).await;
+        let (visits, failure) = match self.answered("the history of the execution", history) {
+            Some(events) => visited(&events),
+            None if execution.status == "ABORTED" => (Vec::new(), None),
+            None => {
+                let cause = execution.cause.as_deref();
+                (Vec::new(), cause.and_then(Failure::of_cause))
+            }
+        };
+        let id = end_id(arn, execution.redrives);
+        let entry = self.sources.entry(&id).await;
+        let ledger = self.answered("the ledger", entry).flatten();
+        let input = execution.input.as_deref();
+        if let Some(envelope) = input.and_then(|input| own_envelope(&name, input)) {
+            let message = envelope.message;
+            known.id = Some(message.id.to_string());
+            known.origin.get_or_insert(Origin {
+                cache: message.cache,
+                topic: message.topic,
+                number: message.topic_sequence_number,
+                published_at: message.event_timestamp,
+                token_id: message.token_id,
+            });
+        }
+        let states = visits.into_iter().map(|visit| State::of(visit, payloads));
+        let states = states.collect();
+        let shows_cause = payloads || self.question.place.is_local();
+        let run = Run {
+            arn: arn.to_owned(),
+            name,
+            status: execution.status,
+            stopped_at: execution.stopped_at,
+            redrives: execution.redrives,
+            error: execution.error,
+            failure,
+            cause: execution.cause.filter(|_| shows_cause),
+            states,
+            ledger,
+        };
+        let machine = unqualified(&execution.state_machine);
+        self.add(known, execution.started_at, machine, run);
+    }
+
+    /// Adds an execution of an EXPRESS state machine. Step Functions keeps no record of it.
+    async fn add_express(&mut self, known: &mut Known, arn: &str, name: String, at: i64) {
+        let machine = arn.replacen(":execution:", ":stateMachine:", 1);
+        let Some((machine, _)) = machine.rsplit_once(':') else {
+            return;
+        };
+        let express = self.sources.is_express(machine).await;
+        if self.answered("the kind of the state machine", express) != Some(true) {
+            return;
+        }
+        let run = Run {
+            arn: arn.to_owned(),
+            name,
+            status: "EXPRESS".to_owned(),
+            ..Run::default()
+        };
+        self.add(known, at, machine, run);
+    }
+
+    fn add(&self, known: &mut Known, at: i64, machine: &str, run: Run) {
+        let route = self.question.routes.of_execution(machine, &run.name);
+        let route = route.map(|route| &*route.name);
+        let ran = What::Ran(Box::new(run));
+        known.runs.push(Event::new(at, Part::Workflow, route, ran));
+    }
+
+    /// Searches the dead-letter queues that may have letters of the message.
+    async fn letters(&mut self, known: &mut Known) {
         let (_, events) = assemble(known);
         let (messages, results) = open(&events, self.question);
-        let Known {
-            id, runs, letters, ..
-        } = known;
         let same = |found: &str| {
-            let id = id.as_deref().filter(|_| !found.is_empty());
+            let id = known.id.as_deref().filter(|_| !found.is_empty());
             id.is_some_and(|id| is_same(id, found))
         };
-        let mut seen = true;
+        known.letters_seen = true;
         for (wanted, queue, source) in [
             (messages, DeadQueue::Messages, "the dead letters"),
             (results, DeadQueue::Results, "the dead letters of results"),
@@ -210,17 +312,16 @@ impl<'a, S: Sources> Gathering<'a, S> {
             let is = |dead: &Dead| match &dead.execution {
                 Some(arn) => {
                     let name = arn.rsplit(':').next().unwrap_or(arn);
-                    let mut runs = runs.iter().filter_map(|event| event.run());
+                    let mut runs = known.runs.iter().filter_map(Event::run);
                     runs.any(|run| run.arn == *arn) || id_in_name(name).is_some_and(same)
                 }
                 None => queue == DeadQueue::Messages && same(&dead.id),
             };
             let found = self.sources.letters(queue, &is).await;
             let (found, all) = self.answered(source, found).unwrap_or_default();
-            seen &= all;
-            letters.extend(found);
+            known.letters_seen &= all;
+            known.letters.extend(found);
         }
-        seen
     }
 
     fn nothing(&self) -> String {

@@ -48,7 +48,7 @@ impl Place {
             }
         }
         let had = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(wanted);
-        let dead = |event: &Event| matches!(event.what, What::DeadLettered(_));
+        let dead = |event: &Event| matches!(event.what, What::DeadLettered { .. });
         for (what, output, had) in [
             ("parking queue", "ParkedQueueConsole", had(&waits)),
             (

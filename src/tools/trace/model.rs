@@ -148,14 +148,15 @@ pub enum What {
     /// The webhook took the message, or refused it; `at` is when it came in.
     Answered(Answer),
     /// The redrive handed a parked message to its target.
-    Redriven {
-        outcome: String,
-    },
+    Redriven { outcome: String },
     /// The redrive tried; the message goes on waiting.
-    Waits {
+    Waits { error: Option<String> },
+    /// A message or a result became a dead letter.
+    DeadLettered {
+        reason: String,
         error: Option<String>,
+        attempts: Option<u32>,
     },
-    DeadLettered(DeadLetter),
     /// A dead letter was put back, at an unknown time before this.
     Replayed,
     /// An execution, from its start on.
@@ -170,11 +171,13 @@ pub enum What {
     /// The completion published a workflow's `Topic Publish` event.
     Published(Publication),
     /// The sweep found an end whose event was lost.
-    Found {
-        status: String,
-    },
+    Found { status: String },
     /// Another line of a log.
-    Noted(Note),
+    Noted {
+        level: String,
+        text: String,
+        error: Option<String>,
+    },
 }
 
 /// The webhook's answer.
@@ -187,14 +190,6 @@ pub struct Answer {
     pub error: Option<String>,
 }
 
-/// A message or a result that became a dead letter.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DeadLetter {
-    pub reason: String,
-    pub error: Option<String>,
-    pub attempts: Option<u32>,
-}
-
 /// What the completion published.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Publication {
@@ -203,14 +198,6 @@ pub struct Publication {
     pub to: Vec<String>,
     /// How many of the values became claims.
     pub claims: Option<i64>,
-}
-
-/// A line of a log, with its level.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Note {
-    pub level: String,
-    pub text: String,
-    pub error: Option<String>,
 }
 
 /// A route with its outcome.
@@ -255,7 +242,8 @@ pub struct State {
     pub name: String,
     pub entered_at: i64,
     pub left_at: Option<i64>,
-    pub end: StateEnd,
+    /// `open`, `left`, `failed`, or `caught`: it failed, and the workflow went on elsewhere.
+    pub end: &'static str,
     /// Retries of its task.
     pub retries: u32,
     /// The last error's name.
@@ -274,10 +262,10 @@ impl State {
             entered_at: visit.entered_at,
             left_at: visit.left_at,
             end: match visit.status {
-                Status::Running | Status::Waiting => StateEnd::Open,
-                Status::Succeeded => StateEnd::Left,
-                Status::Caught => StateEnd::Caught,
-                Status::Failed | Status::Aborted => StateEnd::Failed,
+                Status::Running | Status::Waiting => "open",
+                Status::Succeeded => "left",
+                Status::Caught => "caught",
+                Status::Failed | Status::Aborted => "failed",
             },
             retries: visit.retries,
             error: visit.error,
@@ -285,19 +273,6 @@ impl State {
             output: visit.output.filter(|_| payloads),
         }
     }
-}
-
-/// How a state ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StateEnd {
-    /// Not yet.
-    #[default]
-    Open,
-    Left,
-    /// Its task failed, and the workflow went on elsewhere.
-    Caught,
-    Failed,
 }
 
 /// The state of a route, with its sentence.
@@ -376,6 +351,6 @@ pub enum RouteState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
     pub what: String,
-    /// An address of the console; for the local stack, a command.
+    /// The address of a page.
     pub to: String,
 }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::model::{
-    Answer, DeadLetter, Event, Head, Publication, Report, RouteState, Run, State, StateEnd, Target,
-    Trace, Unanswered, Verdict, What,
+    Answer, Event, Head, Publication, Report, RouteState, Run, State, Target, Trace, Unanswered,
+    Verdict, What,
 };
-use crate::tools::terminal::{Style, moment, preview, seconds};
+use crate::tools::terminal::{Style, moment, seconds, shown};
 
 /// States shown of one execution, at most.
 const MOST_STATES: usize = 30;
@@ -147,11 +147,11 @@ pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> 
         What::Answered(answer) => answered(answer, style),
         What::Redriven { outcome } => (style.good(outcome), none),
         What::Waits { error: why } => ("attempt failed, goes on waiting".to_owned(), error(why)),
-        What::DeadLettered(DeadLetter {
+        What::DeadLettered {
             reason,
             error: why,
             attempts,
-        }) => {
+        } => {
             let attempts = counted(attempts.unwrap_or(0), "1 attempt", "# attempts");
             let why = why.clone().filter(|why| !before.contains(why));
             let outcome = style.bad(format!("dead letter: {reason}"));
@@ -180,11 +180,13 @@ pub(in crate::tools) fn described(event: &Event, before: &str, style: Style) -> 
             let found = format!("found its end ({status}), whose event was lost");
             (found, none)
         }
-        What::Noted(note) => {
-            let level = note.level.as_str();
+        What::Noted {
+            level,
+            text,
+            error: why,
+        } => {
             let level = if level == "INFO" { "" } else { level };
-            let facts = spaced([level.to_owned(), error(&note.error)]);
-            (shown(&note.text), facts)
+            (shown(text), spaced([level.to_owned(), error(why)]))
         }
     }
 }
@@ -264,10 +266,10 @@ fn state_line(state: &State, style: Style) -> String {
     let name = shown(&state.name);
     let took = state.left_at.map(|left| span(left - state.entered_at));
     let (name, end) = match state.end {
-        StateEnd::Open => (format!("· {name}"), "is there now".to_owned()),
-        StateEnd::Left => (format!("· {name}"), String::new()),
-        StateEnd::Caught => (format!("· {name}"), "failed, caught".to_owned()),
-        StateEnd::Failed => (style.bad(format!("✗ {name}")), style.bad("failed")),
+        "open" => (format!("· {name}"), "is there now".to_owned()),
+        "left" => (format!("· {name}"), String::new()),
+        "caught" => (format!("· {name}"), "failed, caught".to_owned()),
+        _ => (style.bad(format!("✗ {name}")), style.bad("failed")),
     };
     let retries = counted(state.retries, "1 retry", "# retries");
     let error = state.error.as_deref().map_or(String::new(), shown);
@@ -318,9 +320,4 @@ pub(in crate::tools) fn when(after_ms: Option<i64>, at: i64) -> String {
         600..86_400 => format!("{sign}{hours}:{minutes:02}:{:02} h", seconds % 60),
         _ => format!("{sign}{} d {:02}:{minutes:02} h", hours / 24, hours % 24),
     }
-}
-
-/// On one line, without characters that move the cursor.
-fn shown(text: &str) -> String {
-    preview(text, usize::MAX)
 }

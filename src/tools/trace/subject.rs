@@ -1,13 +1,28 @@
-//! The message of a query.
+//! A query, and its message.
 
+use super::model::Head;
 use crate::domain::inbound::arn::execution_arn;
 use crate::domain::inbound::execution_name::{
     NAME_ID_DIGITS, execution_name_of, id_in_name, is_named_after, keyed_execution_name,
 };
 use crate::domain::inbound::routes::{Route, Routes};
+use crate::tools::place::Place;
 
 /// Hex digits of a whole message id.
 const ID_DIGITS: usize = 32;
+
+/// A query about a message, and its stack.
+pub struct Question<'a> {
+    pub asked: &'a str,
+    pub subject: Subject,
+    /// Start of the logs' range, in ms since the epoch; none for the message's own time, or 24 hours.
+    pub since: Option<i64>,
+    pub now_ms: i64,
+    /// Whether to include inputs, outputs and causes.
+    pub payloads: bool,
+    pub place: &'a Place,
+    pub routes: &'a Routes,
+}
 
 /// A message, as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,21 +94,18 @@ pub fn executions_of_key<'a>(
     })
 }
 
-/// The ARN and the name of the execution that a route starts for a message. A keyed route's name is among the `keyed` ones.
-pub fn execution_on(
-    route: &Route,
-    (topic, number, id): (Option<&str>, Option<u64>, Option<&str>),
-    keyed: &[String],
-) -> Option<(String, String)> {
+/// The ARN of the execution that a route starts for a message. A keyed route's name is among the `keyed` ones.
+pub fn execution_on(route: &Route, head: &Head, keyed: &[&str]) -> Option<String> {
     let machine = route.to.state_machine()?;
-    let name = match route.key() {
-        Some(_) => keyed
+    if route.key().is_some() {
+        let name = keyed
             .iter()
-            .find(|name| is_named_after(name, &route.name))?
-            .clone(),
-        None => execution_name_of(&route.name, topic?, number?, id?),
-    };
-    Some((execution_arn(machine, &name), name))
+            .find(|name| is_named_after(name, &route.name))?;
+        return Some(execution_arn(machine, name));
+    }
+    let (topic, id) = (head.topic.as_deref()?, head.id.as_deref()?);
+    let name = execution_name_of(&route.name, topic, head.number?, id);
+    Some(execution_arn(machine, &name))
 }
 
 const EXPECTED: &str = "a message id (16 to 32 hex digits), `cache/topic/number`, the ARN or name of an execution (`route-topic-number-16 hex digits`), or the key of a route with `to.key`";

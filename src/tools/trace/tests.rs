@@ -7,11 +7,10 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use self::world::{ARN, ID, World, arrival, dead, line, redriven};
-use super::model::{Part, Report, RouteState, State, StateEnd, Verdict};
+use super::model::{Part, Report, RouteState, State, Verdict};
 use super::show::show;
 use crate::domain::inbound::letter::Reason;
-use crate::tools::execution::tests::events;
-use crate::tools::execution::visited;
+use crate::tools::execution::{Status, Visit};
 use crate::tools::terminal::Style;
 
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
@@ -290,42 +289,27 @@ async fn no_text_of_a_message_moves_the_cursor() {
 
 #[test]
 fn each_end_of_a_state_has_its_word() {
-    let mut list = json!([
-        {"type": "TaskStateEntered", "name": "Asks", "input": "1"},
-        {"type": "TaskScheduled"},
-        {"type": "TaskFailed", "error": "Busy"},
-        {"type": "TaskScheduled"},
-        {"type": "TaskSucceeded"},
-        {"type": "TaskStateExited", "name": "Asks", "output": "2"},
-        {"type": "TaskStateEntered", "name": "Tells"},
-        {"type": "TaskScheduled"},
-        {"type": "TaskFailed", "error": "Broken"},
-        {"type": "TaskStateExited", "name": "Tells"},
-        {"type": "WaitStateEntered", "name": "Waits"},
-    ]);
-    let states = |list: &serde_json::Value, payloads| -> Vec<State> {
-        let (visits, failure) = visited(&events(list.clone()));
-        assert_eq!(failure, None);
-        let states = visits.into_iter();
-        states.map(|visit| State::of(visit, payloads)).collect()
-    };
-    let seen = states(&list, true);
-    let facts = seen.iter().map(|state| {
-        let error = state.error.as_deref().unwrap_or_default();
-        (state.name.as_str(), state.end, state.retries, error)
-    });
-    let expected = [
-        ("Asks", StateEnd::Left, 1, "Busy"),
-        ("Tells", StateEnd::Caught, 0, "Broken"),
-        ("Waits", StateEnd::Open, 0, ""),
-    ];
-    assert_eq!(facts.collect::<Vec<_>>(), expected);
-    let texts = |state: &State| (state.input.clone(), state.output.clone());
-    assert_eq!(texts(&seen[0]), (Some("1".into()), Some("2".into())));
-    let mut quiet = states(&list, false).into_iter();
-    assert!(quiet.all(|state| texts(&state) == (None, None)));
-    // An end aborts the open ones.
-    let end = json!({"type": "ExecutionAborted"});
-    list.as_array_mut().unwrap().push(end);
-    assert_eq!(states(&list, false)[2].end, StateEnd::Failed);
+    for (status, end) in [
+        (Status::Running, "open"),
+        (Status::Waiting, "open"),
+        (Status::Succeeded, "left"),
+        (Status::Caught, "caught"),
+        (Status::Failed, "failed"),
+        (Status::Aborted, "failed"),
+    ] {
+        let text = Some("1".to_owned());
+        let visit = Visit {
+            status,
+            input: text.clone(),
+            output: text.clone(),
+            ..Visit::default()
+        };
+        let shown = State::of(visit.clone(), true);
+        assert_eq!(
+            (shown.end, shown.input, shown.output),
+            (end, text.clone(), text)
+        );
+        let quiet = State::of(visit, false);
+        assert_eq!((quiet.end, quiet.input, quiet.output), (end, None, None));
+    }
 }

@@ -1,8 +1,8 @@
 //! The state of each route, by its last event.
 
-use super::assemble::Known;
-use super::model::{Answer, DeadLetter, Event, Head, RouteState, Run, Verdict, What};
-use super::question::{Context, Question};
+use super::assemble::{Known, came_in};
+use super::model::{Answer, Event, Head, RouteState, Run, Verdict, What};
+use super::subject::Question;
 use super::words::sentence;
 use crate::config::RepeatSettings;
 
@@ -11,15 +11,15 @@ pub fn verdicts(
     head: &Head,
     events: &[Event],
     known: &Known,
-    context: &Context<'_>,
+    question: &Question<'_>,
 ) -> Vec<Verdict> {
-    let mut states = States::of(events, context.question).0;
+    let mut states = States::of(events, question).0;
     for (route, state) in &mut states {
         let mut letters = known.letters.iter().filter(|one| one.execution.is_none());
         if let RouteState::Dead { gone, .. } = state {
             // A message that SQS moved names no route.
             let there = letters.any(|one| one.route == *route || one.reason.is_none());
-            *gone = !there && context.letters_seen;
+            *gone = !there && known.letters_seen;
         }
     }
     // An outcome without a route counts only while no route has one.
@@ -29,7 +29,7 @@ pub fn verdicts(
         });
     }
     let verdict = |(route, state): (Option<String>, RouteState)| Verdict {
-        sentence: sentence(&state, head, route.as_deref(), context),
+        sentence: sentence(&state, head, route.as_deref(), known.parked, question),
         route,
         state,
     };
@@ -91,12 +91,17 @@ impl States {
                     error: error.clone(),
                 }
             }
-            What::DeadLettered(letter) if event.part.is_of_results() => RouteState::ResultDead {
-                reason: letter.reason.clone(),
-                since: at,
-                error: letter.error.clone(),
-            },
-            What::DeadLettered(DeadLetter { reason, error, .. }) => dead(reason, at, error.clone()),
+            What::DeadLettered { reason, error, .. } => {
+                let (reason, error) = (reason.clone(), error.clone());
+                match event.part.is_of_results() {
+                    true => RouteState::ResultDead {
+                        reason,
+                        since: at,
+                        error,
+                    },
+                    false => dead(&reason, at, error),
+                }
+            }
             What::Ran(run) => ran(run, at, route, question),
             What::Ended {
                 status,
@@ -113,7 +118,7 @@ impl States {
                 ended_at: at,
             },
             // A workflow's `Topic Publish` event is not its end.
-            What::Published(_) | What::Found { .. } | What::Replayed | What::Noted(_) => return,
+            What::Published(_) | What::Found { .. } | What::Replayed | What::Noted { .. } => return,
         };
         self.set(route, state);
     }
@@ -186,7 +191,7 @@ fn ran(run: &Run, at: i64, route: Option<&str>, question: &Question<'_>) -> Rout
         (_, Some(ended_at)) => ended_at,
     };
     let status = run.status.clone();
-    let mut routes = question.routes();
+    let mut routes = question.routes.iter();
     let of = routes.find(|one| Some(one.name.as_str()) == route);
     let ledger = run.ledger.as_ref().map(|entry| entry.state.clone());
     if of.is_some_and(|route| route.reply.is_none()) {
@@ -216,19 +221,17 @@ fn wait_ms(tries: u32) -> i64 {
     wait.as_millis().try_into().unwrap_or(i64::MAX)
 }
 
-/// The routes whose target took the message in this event.
-pub fn taken_by(event: &Event) -> Vec<&str> {
-    let taken = |outcome: &str| matches!(outcome, "started" | "duplicate");
-    match &event.what {
-        What::Answered(answer) => {
-            let targets = answer.targets.iter();
-            let taken = targets.filter(|target| taken(&target.outcome));
-            taken.map(|target| target.route.as_str()).collect()
-        }
-        What::Redriven { outcome } if taken(outcome) => {
-            event.route.as_deref().into_iter().collect()
-        }
-        _ => Vec::new(),
+/// Whether the target of this route took the message in this event.
+pub fn took(event: &Event, route: &str) -> bool {
+    let is =
+        |name: &str, outcome: &str| name == route && matches!(outcome, "started" | "duplicate");
+    match (&event.what, &event.route) {
+        (What::Answered(answer), _) => answer
+            .targets
+            .iter()
+            .any(|one| is(&one.route, &one.outcome)),
+        (What::Redriven { outcome }, Some(name)) => is(name, outcome),
+        _ => false,
     }
 }
 
@@ -239,9 +242,7 @@ pub fn open(events: &[Event], question: &Question<'_>) -> (bool, bool) {
     let states = States::of(events, question).0;
     let any = |kinds: fn(&S) -> bool| states.iter().any(|(_, state)| kinds(state));
     // Without the arrival, some route may be unknown.
-    let arrived = events
-        .iter()
-        .any(|event| matches!(event.what, What::Answered(_)));
+    let arrived = came_in(events).is_some();
     let message = any(|state| matches!(state, S::Dead { .. } | S::Waits { .. } | S::Other { .. }));
     let result = any(|state| {
         matches!(

@@ -1,7 +1,7 @@
 //! The state of a route in words.
 
 use super::model::{Head, RouteState};
-use super::question::Context;
+use super::subject::Question;
 use crate::tools::terminal::{duration, time};
 
 /// The state of a route in words, with the remedy where there is one.
@@ -9,10 +9,11 @@ pub fn sentence(
     state: &RouteState,
     head: &Head,
     route: Option<&str>,
-    context: &Context<'_>,
+    parked: Option<u64>,
+    question: &Question<'_>,
 ) -> String {
     use RouteState as S;
-    let now_ms = context.question.now_ms;
+    let now_ms = question.now_ms;
     let after = |at: &i64| match head.came_in_at.or(head.published_at) {
         Some(from) if *at <= from => "as it came in".to_owned(),
         Some(from) => format!("{} after it came in", duration(at - from)),
@@ -25,7 +26,7 @@ pub fn sentence(
     };
     let replay = |letters: &str| {
         let route = route.map_or(String::new(), |route| format!(" --route {route}"));
-        let place = context.question.place.option();
+        let place = question.place.option();
         format!("replay with `cargo bridge replay {letters}{route}{place}`")
     };
     match state {
@@ -118,7 +119,7 @@ pub fn sentence(
                 1 => format!("tried once; next try by {}", time(*next_by)),
                 n => format!("tried {n} times; next try by {}", time(*next_by)),
             };
-            let odd = match context.parked {
+            let odd = match parked {
                 Some(0) => {
                     "; but the parking queue is empty, so it was deleted or moved by hand, or the redrive has it just now"
                 }

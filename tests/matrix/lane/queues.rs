@@ -1,7 +1,6 @@
 //! The queues of a lane, and what they hold.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
@@ -73,13 +72,7 @@ impl Lane {
             _ => "--results",
         };
         let count = self.depth(queue).await?.to_string();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
-        command
-            .args(["replay", which, "--limit", &count])
-            .env("CARGO_TARGET_DIR", &self.folder)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdin(Stdio::null());
-        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        let output = self.desk.run(&["replay", which, "--limit", &count]).await;
         ensure!(
             output.status.success(),
             "the replay failed: {}{}",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use workflow_bridge::tools::letters::{Dead, DeadQueue};
 use workflow_bridge::tools::replay::run::{Fate, Tally};
-use workflow_bridge::tools::terminal::{Style, preview, time};
+use workflow_bridge::tools::terminal::{Style, shown, time};
 
 /// Rows of a table of problems, at most.
 pub const MOST_PROBLEMS: usize = 20;
@@ -29,7 +29,6 @@ pub struct Row {
 
 impl Row {
     pub fn new(dead: &Dead, fate: &Fate) -> Self {
-        let shown = |text: &str| preview(text, usize::MAX);
         let detail = match fate {
             Fate::NotSent(error) => format!("not sent: {error}"),
             Fate::NotDeleted(error) => format!("sent, but still here: {error}"),
@@ -97,19 +96,15 @@ pub fn table(kind: DeadQueue, mut rows: Vec<Row>, width: Option<usize>, style: S
 
 /// A record for programs.
 pub fn line(kind: DeadQueue, dead: &Dead, fate: &Fate) -> Value {
-    let mut line = json!({
-        "queue": kind.name(),
-        "id": dead.id,
-        "route": dead.route,
-        "reason": dead.reason,
-        "detail": dead.detail,
-        "attempts": dead.attempts,
-        "last_at": dead.at_ms,
-        "subject": dead.subject,
-    });
-    if let (Value::Object(line), Value::Object(fate)) = (&mut line, json!(fate)) {
-        line.extend(fate);
-    }
+    let mut line = json!(fate);
+    line["queue"] = json!(kind.name());
+    line["id"] = json!(dead.id);
+    line["route"] = json!(dead.route);
+    line["reason"] = json!(dead.reason);
+    line["detail"] = json!(dead.detail);
+    line["attempts"] = json!(dead.attempts);
+    line["last_at"] = json!(dead.at_ms);
+    line["subject"] = json!(dead.subject);
     line
 }
 

@@ -5,62 +5,51 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use workflow_bridge::domain::inbound::execution_name::NAME_ID_DIGITS;
-use workflow_bridge::tools::console::model::{Leg, Row};
-use workflow_bridge::tools::terminal::{Style, moment, preview, seconds, time};
-use workflow_bridge::tools::trace::model::{SCHEMA, Unanswered};
+use workflow_bridge::tools::console::model::{Listed, Row};
+use workflow_bridge::tools::terminal::{Style, moment, seconds, shown, time};
+use workflow_bridge::tools::trace::model::SCHEMA;
 use workflow_bridge::tools::trace::show::unanswered;
 
 /// Messages listed, at most.
 pub const MOST: usize = 20;
 
-/// The latest messages of a stack.
-pub struct Latest {
-    pub stack: String,
-    /// The range of the log, in ms since the epoch.
-    pub since: i64,
-    pub until: i64,
-    /// Newest first.
-    pub rows: Vec<Row>,
-    pub unanswered: Vec<Unanswered>,
+/// The shape in docs/trace.md.
+pub fn json(listed: &Listed, stack: &str, since: i64, until: i64) -> Value {
+    json!({
+        "schema": SCHEMA, "stack": stack, "since": since, "until": until,
+        "messages": listed.rows.iter().map(message).collect::<Vec<_>>(),
+        "unanswered": listed.unanswered,
+    })
 }
 
-impl Latest {
-    /// The shape in docs/trace.md.
-    pub fn json(&self) -> Value {
-        json!({
-            "schema": SCHEMA, "stack": self.stack, "since": self.since, "until": self.until,
-            "messages": self.rows.iter().map(message).collect::<Vec<_>>(),
-            "unanswered": self.unanswered,
-        })
+/// One line for each message.
+pub fn show(listed: &Listed, stack: &str, since: i64, style: Style) -> String {
+    let mut text = String::new();
+    unanswered(&mut text, &listed.unanswered, style);
+    let places: Vec<_> = listed.rows.iter().map(place).collect();
+    let width = places.iter().map(|place| place.chars().count()).max();
+    let width = width.unwrap_or_default();
+    for (row, place) in listed.rows.iter().zip(&places) {
+        let id = row.id.get(..NAME_ID_DIGITS).unwrap_or(&row.id);
+        let (when, outcomes) = (style.dim(moment(row.at)), outcomes(row, style));
+        let _ = writeln!(text, "{when}  {id}  {place:<width$}  {outcomes}");
     }
-
-    /// One line for each message.
-    pub fn show(&self, style: Style) -> String {
-        let mut text = String::new();
-        unanswered(&mut text, &self.unanswered, style);
-        let places: Vec<_> = self.rows.iter().map(place).collect();
-        let width = places.iter().map(|place| place.chars().count()).max();
-        let width = width.unwrap_or_default();
-        for (row, place) in self.rows.iter().zip(&places) {
-            let id = row.id.get(..NAME_ID_DIGITS).unwrap_or(&row.id);
-            let (when, outcomes) = (style.dim(moment(row.at)), outcomes(row, style));
-            let _ = writeln!(text, "{when}  {id}  {place:<width$}  {outcomes}");
+    let since = time(since);
+    let end = match listed.rows.len() {
+        0 => {
+            format!("no message came in since {since} at {stack}; `--since 7d` looks further back")
         }
-        let (since, stack) = (time(self.since), &self.stack);
-        let end = match self.rows.len() {
-            0 => format!(
-                "no message came in since {since} at {stack}; `--since 7d` looks further back"
-            ),
-            MOST => format!(
+        MOST => {
+            format!(
                 "the latest {MOST}, as they came in; `cargo bridge trace ID` shows one with its replays, `--since` another range"
-            ),
-            _ => format!(
-                "all since {since}, as they came in; `cargo bridge trace ID` shows one with its replays"
-            ),
-        };
-        let _ = writeln!(text, "{}", style.dim(end));
-        text
-    }
+            )
+        }
+        _ => format!(
+            "all since {since}, as they came in; `cargo bridge trace ID` shows one with its replays"
+        ),
+    };
+    let _ = writeln!(text, "{}", style.dim(end));
+    text
 }
 
 fn message(row: &Row) -> Value {
@@ -80,12 +69,8 @@ fn message(row: &Row) -> Value {
 }
 
 fn place(row: &Row) -> String {
-    format!(
-        "{}/{}#{}",
-        shown(&row.cache),
-        shown(&row.topic),
-        row.sequence
-    )
+    let (cache, topic) = (shown(&row.cache), shown(&row.topic));
+    format!("{cache}/{topic}#{}", row.sequence)
 }
 
 /// The outcome of each route: its execution's status, where there is one.
@@ -94,41 +79,30 @@ fn outcomes(row: &Row, style: Style) -> String {
     if row.legs.is_empty() {
         return style.bad(format_args!("✗ {}", shown(code)));
     }
-    let outcomes = row.legs.iter().map(
-        |Leg {
-             route,
-             outcome,
-             run,
-         }| {
-            let run = run.as_ref().filter(|run| !run.status.is_empty());
-            let status = run.map_or(outcome, |run| &run.status);
-            let took = run.and_then(|run| run.took_ms()?.try_into().ok());
-            let took = took.map_or(String::new(), |ms| {
-                format!("  {}", style.dim(seconds(Duration::from_millis(ms))))
-            });
-            let status = match status.as_str() {
-                "SUCCEEDED" | "event_put" | "resumed" | "stopped" => {
-                    style.good(format_args!("✓ {status}"))
-                }
-                "FAILED" | "TIMED_OUT" | "ABORTED" | "dead_lettered" | "not_stored" => {
-                    style.bad(format_args!("✗ {status}"))
-                }
-                status => format!("… {}", shown(status)),
-            };
-            format!("{} {status}{took}", shown(route))
-        },
-    );
+    let outcomes = row.legs.iter().map(|leg| {
+        let run = leg.run.as_ref().filter(|run| !run.status.is_empty());
+        let status = run.map_or(&leg.outcome, |run| &run.status);
+        let took = run.and_then(|run| run.took_ms()?.try_into().ok());
+        let took = took.map_or(String::new(), |ms| {
+            format!("  {}", style.dim(seconds(Duration::from_millis(ms))))
+        });
+        let status = match status.as_str() {
+            "SUCCEEDED" | "event_put" | "resumed" | "stopped" => {
+                style.good(format_args!("✓ {status}"))
+            }
+            "FAILED" | "TIMED_OUT" | "ABORTED" | "dead_lettered" | "not_stored" => {
+                style.bad(format_args!("✗ {status}"))
+            }
+            status => format!("… {}", shown(status)),
+        };
+        format!("{} {status}{took}", shown(&leg.route))
+    });
     outcomes.collect::<Vec<_>>().join(", ")
-}
-
-/// On one line, without characters that move the cursor.
-fn shown(text: &str) -> String {
-    preview(text, usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use workflow_bridge::tools::console::model::{Answered, Ran};
+    use workflow_bridge::tools::console::model::{Answered, Leg, Ran};
 
     use super::*;
 
@@ -156,13 +130,10 @@ mod tests {
         }
     }
 
-    fn of(rows: Vec<Row>) -> Latest {
-        Latest {
-            stack: "the local stack".to_owned(),
-            since: 0,
-            until: 0,
+    fn of(rows: Vec<Row>) -> Listed {
+        Listed {
             rows,
-            unanswered: Vec::new(),
+            ..Listed::default()
         }
     }
 
@@ -185,7 +156,7 @@ mod tests {
             leg("bus", "event_put", None),
         ];
         let latest = of(vec![row(5, "accepted", legs), row(4, "unrouted", vec![])]);
-        let text = latest.show(Style::plain());
+        let text = show(&latest, "stack", 0, Style::plain());
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines,
@@ -196,7 +167,7 @@ mod tests {
             ]
         );
         let run = json!({"route": "upper", "name": "n", "status": "FAILED", "took_ms": 300});
-        let message = &latest.json()["messages"][0];
+        let message = &json(&latest, "stack", 0, 0)["messages"][0];
         assert_eq!(message["runs"], json!([run]));
         let bus = json!({"route": "bus", "outcome": "event_put"});
         assert_eq!(
@@ -207,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_empty_range_says_how_to_look_further_back() {
-        let text = of(Vec::new()).show(Style::plain());
+        let text = show(&of(Vec::new()), "stack", 0, Style::plain());
         assert!(
             text.contains("no message came in since") && text.contains("--since 7d"),
             "{text}"

@@ -10,9 +10,8 @@ use crate::domain::ports::{Answer, ExecutionPage};
 
 const NOW: i64 = 100 * 3_600_000;
 
-/// A log with an arrival at each of these times.
 struct Log {
-    at: Vec<i64>,
+    lines: Vec<Line>,
     windows: Mutex<Vec<Window>>,
 }
 
@@ -32,8 +31,8 @@ fn line(at: i64) -> Line {
 impl Logs for Log {
     fn find<'a>(&'a self, _: Part, _: &'a str, window: Window) -> Answer<'a, Vec<Line>> {
         self.windows.lock().unwrap().push(window);
-        let inside = |at: &&i64| (window.since..=window.until).contains(at);
-        let lines = self.at.iter().filter(inside).map(|at| line(*at)).collect();
+        let inside = |line: &&Line| (window.since..=window.until).contains(&line.at_ms);
+        let lines = self.lines.iter().filter(inside).cloned().collect();
         Box::pin(async { Ok(lines) })
     }
 }
@@ -41,8 +40,9 @@ impl Logs for Log {
 /// Executions of all arrivals at even times have succeeded.
 impl Listing for Log {
     fn list<'a>(&'a self, machine: &'a str, _: Option<&'a str>) -> Answer<'a, ExecutionPage> {
-        let executions = self.at.iter().filter(|at| *at % 2 == 0).map(|at| {
-            let name = execution_name_of("r0", "room-281", (at % 1_000) as u64, &id(*at)[..16]);
+        let at = self.lines.iter().map(|line| line.at_ms);
+        let executions = at.filter(|at| *at % 2 == 0).map(|at| {
+            let name = execution_name_of("r0", "room-281", (at % 1_000) as u64, &id(at)[..16]);
             Execution {
                 execution_arn: format!(
                     "{}:{name}",
@@ -50,8 +50,8 @@ impl Listing for Log {
                 ),
                 name,
                 status: "SUCCEEDED".to_owned(),
-                started_at: *at,
-                stopped_at: Some(*at + 10),
+                started_at: at,
+                stopped_at: Some(at + 10),
                 redrive_count: 0,
             }
         });
@@ -65,7 +65,7 @@ impl Listing for Log {
 
 async fn pages(at: Vec<i64>, filter: Filter) -> (Vec<Listed>, usize) {
     let log = Arc::new(Log {
-        at,
+        lines: at.into_iter().map(line).collect(),
         windows: Mutex::default(),
     });
     let arrivals = Arrivals {
@@ -121,30 +121,17 @@ async fn an_empty_day_takes_few_steps() {
     assert!(pages[0].note.contains("FilterLogEvents"));
 }
 
-/// A log with two arrivals, of which the newer has this execution of a key.
-struct Keyed(String);
-
-impl Logs for Keyed {
-    fn find<'a>(&'a self, _: Part, _: &'a str, window: Window) -> Answer<'a, Vec<Line>> {
-        let (mut newer, older) = (line(NOW - 1), line(NOW - 2));
-        newer.fields.insert("executions".to_owned(), json!(self.0));
-        let inside = |line: &Line| (window.since..=window.until).contains(&line.at_ms);
-        let lines = [newer, older].into_iter().filter(inside).collect();
-        Box::pin(async { Ok(lines) })
-    }
-}
-
-impl Listing for Keyed {
-    fn list<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> Answer<'a, ExecutionPage> {
-        Box::pin(async { Ok(ExecutionPage::default()) })
-    }
-}
-
 #[tokio::test]
 async fn a_key_finds_the_message_of_its_execution() {
     let routes = routes(&[json!({"to": {"stateMachine": MACHINE, "key": "json.order"}})]);
     let (_, name) = executions_of_key(&routes, "4/7").next().unwrap();
-    let source = Arc::new(Keyed(name));
+    // Two arrivals, of which the newer has this execution of a key.
+    let (mut newer, older) = (line(NOW - 1), line(NOW - 2));
+    newer.fields.insert("executions".to_owned(), json!(name));
+    let source = Arc::new(Log {
+        lines: vec![newer, older],
+        windows: Mutex::default(),
+    });
     let arrivals = Arrivals {
         logs: source.clone(),
         listing: source,

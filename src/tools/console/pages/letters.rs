@@ -158,7 +158,7 @@ fn shown(app: &App, queue: DeadQueue, dead: &Dead) -> Markup {
                 }
                 (moment(dead.at_ms, false))
                 @if let Some(attempts) = dead.attempts { span.dim { (attempts) " attempts" } }
-                @if app.place.changes && !dead.has_no_way_back() {
+                @if app.place.changes && dead.send.is_some() {
                     form action="/letters/back" method="post" { (hidden(queue, &one)) button type="submit" { "Put back" } }
                 }
             }

@@ -46,7 +46,7 @@ pub async fn show(
         None => (subject.as_str(), false),
     };
     let (routes, mut unread) = app.messages.routes().await?;
-    let mut report = app.services.report(name, Some(&routes), as_json).await?;
+    let mut report = app.services.report(name, &routes, as_json).await?;
     report.unanswered.append(&mut unread);
     if as_json {
         let text = serde_json::to_string_pretty(&report);

@@ -66,10 +66,10 @@ fn length(event: &Event) -> i64 {
 fn class(event: &Event) -> &'static str {
     match &event.what {
         What::Answered(answer) if answer.code == "accepted" => "good",
-        What::Answered(_) | What::DeadLettered(_) => "bad",
+        What::Answered(_) | What::DeadLettered { .. } => "bad",
         What::Ran(run) => class_of(&run.status),
         What::Waits { .. } => "parked",
-        What::Noted(note) if matches!(&*note.level, "ERROR" | "WARN") => "bad",
+        What::Noted { level, .. } if matches!(&**level, "ERROR" | "WARN") => "bad",
         What::Ended { .. } | What::Published { .. } | What::Redriven { .. } => "good",
         What::Replayed | What::Found { .. } | What::Noted { .. } => "",
     }

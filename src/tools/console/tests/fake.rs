@@ -276,12 +276,7 @@ impl Messages for Fake {
 }
 
 impl Services for Fake {
-    fn report<'a>(
-        &'a self,
-        subject: &'a str,
-        _: Option<&'a Routes>,
-        _: bool,
-    ) -> Answer<'a, Report> {
+    fn report<'a>(&'a self, subject: &'a str, _: &'a Routes, _: bool) -> Answer<'a, Report> {
         let traces = self.0.traces.lock().unwrap();
         let of = |trace: &&Trace| trace.message.id.as_deref() == Some(subject);
         let messages: Vec<Trace> = traces.iter().filter(of).cloned().collect();

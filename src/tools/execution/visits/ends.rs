@@ -20,7 +20,7 @@ impl Walk<'_> {
                 self.found.status = Ending::Aborted;
                 self.ends(event, before);
             }
-            "Redriven" => self.redrive(event),
+            "Redriven" => self.redrive(),
             _ => {}
         }
     }
@@ -112,12 +112,8 @@ impl Walk<'_> {
     }
 
     /// Opens again what the end closed, and what failed inside of it.
-    fn redrive(&mut self, event: &Event) {
+    fn redrive(&mut self) {
         self.found.status = Ending::Running;
-        let count = event
-            .number("redriveCount")
-            .and_then(|n| u32::try_from(n).ok());
-        self.found.redrives = count.unwrap_or(self.found.redrives + 1);
         (self.found.error, self.found.cause) = (None, None);
         let mut again = self.found.failing.take().into_iter().collect::<Vec<_>>();
         for outer in std::mem::take(&mut self.ended) {

@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aws_config::SdkConfig;
 use serde_json::{Value, json};
 
 use crate::domain::fault::Fault;
 use crate::domain::inbound::letter::Reason;
 use crate::domain::inbound::routes::Routes;
+use crate::domain::ports;
 use crate::tools::execution::tests::events;
 use crate::tools::execution::{Event, Execution};
 use crate::tools::letters::{Dead, DeadQueue};
+use crate::tools::local::Account;
 use crate::tools::place::Place;
 use crate::tools::trace::gather::gather;
-use crate::tools::trace::lines::Line;
+use crate::tools::trace::logs::{Line, Logs, Window};
 use crate::tools::trace::model::{Entry, Part, Report};
-use crate::tools::trace::question::Question;
-use crate::tools::trace::sources::{Answer, Sources, Wanted, Window};
-use crate::tools::trace::subject::Subject;
+use crate::tools::trace::sources::{Answer, Sources, Wanted};
+use crate::tools::trace::subject::{Question, Subject};
 
 pub const ID: &str = "860cc55e7fe59c68a87b16c2b0d9b91a";
 pub const ARN: &str =
@@ -114,13 +114,7 @@ impl World {
             "reply": {"topics": ["out"]},
         }]});
         let routes = Routes::parse(&routes.to_string()).unwrap();
-        let place = Place {
-            config: SdkConfig::builder().build(),
-            outputs: BTreeMap::new(),
-            name: String::new(),
-            stack_name: None,
-            console: None,
-        };
+        let place = Place::local(&Account::new("http://127.0.0.1:1", "1"), BTreeMap::new());
         let question = Question {
             asked,
             subject: Subject::parse(asked).unwrap(),
@@ -128,7 +122,7 @@ impl World {
             now_ms: 60_000,
             payloads: false,
             place: &place,
-            routes: Some(&routes),
+            routes: &routes,
         };
         gather(&question, self).await
     }
@@ -140,12 +134,15 @@ impl World {
     }
 }
 
-impl Sources for World {
-    async fn lines(&self, part: Part, _: &str, _: Window) -> Answer<Vec<Line>> {
+impl Logs for World {
+    fn find<'a>(&'a self, part: Part, _: &str, _: Window) -> ports::Answer<'a, Vec<Line>> {
         let lines = self.lines.iter().filter(|line| line.part == part);
-        self.answer("logs", lines.cloned().collect())
+        let found = self.answer("logs", lines.cloned().collect());
+        Box::pin(async { found })
     }
+}
 
+impl Sources for World {
     async fn execution(&self, arn: &str) -> Answer<Option<Execution>> {
         let found = self.execution.clone().filter(|_| arn == ARN);
         self.answer("workflows", found)
