@@ -67,7 +67,7 @@ impl Subject {
         })
     }
 
-    /// Publishes a value of each event; the others verify a message, and start an execution with it.
+    /// Whether its events are ends with a value to publish; the others get a signed message.
     pub fn publishes(&self) -> bool {
         self.name.ends_with("completion")
     }

@@ -5,7 +5,7 @@
 //!
 //! 1. a [`reader`] keeps a [subscription](crate::service::relay::subscriptions) open and queues its new messages and its gaps,
 //!    by its [`track`];
-//! 2. a [`courier`] takes them from the queue in order, and posts each message to the [`destination`] until it answers 2xx;
+//! 2. a [`courier`] takes them in order, and posts each message to the [`destination`] until a 2xx or a permanent refusal;
 //! 3. then, and only then, the topic's [cursor](cursors) moves on.
 //!
 //! [`gaps`] reports messages that Momento lost. All topics share connections, concurrent requests and memory.

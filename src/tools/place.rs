@@ -88,10 +88,10 @@ impl Place {
         self.config.region().map_or("", |region| region.as_ref())
     }
 
-    /// The option that selects it in `bridge replay`: ` --stack-name NAME`, or nothing for the local stack.
+    /// The option that selects it in `bridge replay`: ` --stack NAME`, or nothing for the local stack.
     pub fn option(&self) -> String {
         let name = self.stack_name.as_ref();
-        name.map_or(String::new(), |name| format!(" --stack-name {name}"))
+        name.map_or(String::new(), |name| format!(" --stack {name}"))
     }
 
     /// An output.

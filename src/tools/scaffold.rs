@@ -102,7 +102,7 @@ pub struct Scaffold {
     pub inbound: Vec<String>,
     /// The topics that it publishes to: those of its replies, and those written out in the state machine.
     pub outbound: Vec<String>,
-    /// A message that it takes.
+    /// A first message to try, quoted for a shell.
     pub sample: &'static str,
 }
 
@@ -161,9 +161,11 @@ pub fn scaffold(name: &str, source: Source<'_>) -> Result<Scaffold> {
         files,
         inbound: texts(&routes, "/from/topic"),
         outbound,
-        sample: match function {
-            Some(_) => r#"'{"customer": "ada"}'"#,
-            None => "hello",
+        sample: match source {
+            Source::Function(_) => r#"'{"customer": "ada"}'"#,
+            Source::Like("order") => r#"'{"orderId": "4711"}'"#,
+            Source::Like("approve") => r#"'{"question": "May we?"}'"#,
+            Source::Like(_) | Source::Existing(_) => "hello",
         },
     })
 }

@@ -89,7 +89,7 @@ impl Progress {
         Self { shown: true }
     }
 
-    /// For tests.
+    /// No output.
     pub fn silent() -> Self {
         Self { shown: false }
     }
@@ -181,7 +181,7 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
-/// `0.512 s`, `34 s`, `5 min`, `3 h`, `2 d`.
+/// `0.51 s`, `34 s`, `5 min`, `3 h`, `2 d`.
 pub fn duration(ms: i64) -> String {
     let span = Duration::from_millis(ms.unsigned_abs());
     let sign = if ms < 0 { "-" } else { "" };
@@ -203,7 +203,7 @@ pub fn time(ms: i64) -> String {
     text.unwrap_or_else(|_| format!("{ms} ms"))
 }
 
-/// `2026-01-31 09:30:00.123` in UTC.
+/// `2026-01-31 09:30:00.123 UTC`.
 pub fn moment(ms: i64) -> String {
     let text = time(ms);
     let text = text.trim_end_matches('Z').replace('T', " ");

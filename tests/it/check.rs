@@ -211,6 +211,21 @@ fn sound_files_give_no_findings() {
 }
 
 #[test]
+fn a_task_may_belong_to_any_state_machine() {
+    let scratch = Scratch::new("any-task");
+    let file = scratch.0.join("base.yaml");
+    for name in ["base.yaml", "base.asl.json"] {
+        fs::copy(fixtures().join(name), scratch.0.join(name)).unwrap();
+    }
+    let tasks = "[states:SendTaskSuccess, states:SendTaskFailure], Resource: ";
+    let text = fs::read_to_string(&file).unwrap();
+    let any = text.replace(&format!("{tasks}!Ref Upper"), &format!("{tasks}'*'"));
+    assert_ne!(any, text);
+    fs::write(&file, any).unwrap();
+    assert_eq!(found(&file), Vec::<String>::new());
+}
+
+#[test]
 fn the_workflow_of_each_example_is_checked() {
     for file in shipped().into_iter().skip(1) {
         let checked = check(&file).checked;

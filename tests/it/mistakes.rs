@@ -76,8 +76,8 @@ fn without_a_stack_each_command_names_both_remedies() {
             &["publish", "--local", "uppercase-in", "hello"],
             "`--local` asks for the local stack",
         ),
-        (&["replay", "--dead-letters"], "no `--stack-name`"),
-        (&["trace", "0123456789abcdef"], "no `--stack-name`"),
+        (&["replay", "--dead-letters"], "no `--stack`"),
+        (&["trace", "0123456789abcdef"], "no `--stack`"),
         (&["send", "--topic", "a", "--text", "b"], "no `--url`"),
         (
             &["sign", "body.json"],

@@ -228,7 +228,7 @@ async fn a_missing_state_machine_fails_the_invocation() {
             .contains("sweep of 1 state machines, found 1;"),
         "{answer}"
     );
-    assert!(log.contains("does the state machine exist"), "{log}");
+    assert!(log.contains("check that the state machine exists"), "{log}");
 }
 
 #[tokio::test]

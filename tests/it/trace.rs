@@ -200,7 +200,7 @@ fn the_path_of_each_message_is_shown() {
         })
         .await;
         let text = desk.text("demo/uppercase-in/4").await;
-        assert!(text.starts_with("2 messages have this number"), "{text}");
+        assert!(text.starts_with("2 messages found"), "{text}");
 
         // One source refuses queries.
         let proxy = Proxy::start(stack.account().endpoint()).await.unwrap();

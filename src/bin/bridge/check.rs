@@ -82,11 +82,7 @@ impl Check {
                 place.name
             )
         })?;
-        let progress = if self.json {
-            Progress::silent()
-        } else {
-            Progress::shown()
-        };
+        let progress = Progress::unless(self.json);
         let step = progress.step(&format!("checking {}", place.name));
         let table = RoutesTable::new(&place.config, table.clone());
         let machines = StepFunctionsMachines::new(&place.config);
@@ -111,7 +107,7 @@ impl Check {
     }
 }
 
-/// The name of the stack, which the path of its routes has in the local one.
+/// The stack's name: of the local stack, the one in the path of its routes.
 fn stack_name(place: &Place) -> String {
     let path = place.outputs.get("RoutesPath");
     let bridge = path.and_then(|path| {

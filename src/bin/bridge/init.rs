@@ -9,7 +9,7 @@ use workflow_bridge::tools::local::workspace::{Workspace, is_crate};
 use workflow_bridge::tools::scaffold::{Scaffold, Source, TEMPLATE, alias, project, scaffold};
 use workflow_bridge::tools::terminal::Style;
 
-use crate::new::{In, write_files};
+use crate::new::{FunctionLanguage, write_files};
 
 /// Make a project of your own, outside of the clone
 ///
@@ -35,7 +35,7 @@ pub struct Init {
 
     /// Copy `enrich-with-lambda`, with its function in this language
     #[arg(long, value_name = "LANGUAGE", conflicts_with = "like")]
-    function: Option<In>,
+    function: Option<FunctionLanguage>,
 
     /// Print the files, and write nothing
     #[arg(long)]

@@ -169,7 +169,7 @@ fn check_all(templates: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses mistakes in a template that prevent a deployment; the bridge's binaries of its functions.
+/// The bridge's binaries in a template. Refuses mistakes that prevent a deployment.
 fn binaries(template: &Value, file: &Path) -> Result<Vec<String>> {
     let name = || format!("`{}`", file.display());
     template::check_replies(template).with_context(name)?;

@@ -31,13 +31,13 @@ pub struct New {
 
     /// Copy `enrich-with-lambda`, with its function in this language
     #[arg(long, value_name = "LANGUAGE", conflicts_with = "like")]
-    function: Option<In>,
+    function: Option<FunctionLanguage>,
 
     /// Make a route to this existing state machine, version or alias instead
     #[arg(long, value_name = "ARN", conflicts_with_all = ["like", "function"])]
     arn: Option<String>,
 
-    /// Make the folder NAME in this one, which lies in the folder that the command is started in
+    /// Folder to make NAME in, at or below the current one
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
 
@@ -48,12 +48,12 @@ pub struct New {
 
 /// The language of a function.
 #[derive(Clone, Copy, ValueEnum)]
-pub enum In {
+pub enum FunctionLanguage {
     Python,
     Node,
 }
 
-impl In {
+impl FunctionLanguage {
     pub fn source(self) -> Source<'static> {
         Source::Function(match self {
             Self::Python => Language::Python,
@@ -150,7 +150,7 @@ fn outside(out: &mut impl Write, machine: &str) -> Result<()> {
     writeln!(
         out,
         r#"
-The bridge may start and hear only state machines whose names begin with its stack's and `_`. For this one, add to the bridge's
+The bridge has permissions and a rule only for state machines named `<its stack>_…`. For this one, add to the bridge's
 template.yaml, as statements of the roles:
 
   # WebhookRole and RedriveRole

@@ -13,11 +13,11 @@ pub struct Where {
     /// CloudFormation stack on AWS [default: the running local stack]
     #[arg(
         long,
-        visible_alias = "stack",
+        visible_alias = "stack-name",
         value_name = "NAME",
         conflicts_with = "local"
     )]
-    stack_name: Option<String>,
+    stack: Option<String>,
 
     /// The running local stack, the default
     #[arg(long)]
@@ -26,18 +26,18 @@ pub struct Where {
 
 impl Where {
     /// A stack on AWS, or the running local one.
-    pub fn of(stack_name: Option<String>) -> Self {
+    pub fn of(stack: Option<String>) -> Self {
         Self {
-            local: stack_name.is_none(),
-            stack_name,
+            local: stack.is_none(),
+            stack,
         }
     }
 
     pub async fn find(&self) -> Result<Place> {
-        let Some(name) = &self.stack_name else {
+        let Some(name) = &self.stack else {
             let state = running_stack().context(match self.local {
                 true => "`--local` asks for the local stack",
-                false => "no `--stack-name`, so the local stack is used",
+                false => "no `--stack`, so the local stack is used",
             })?;
             let account = Account::new(&state.aws_endpoint, &state.account);
             return Ok(Place {

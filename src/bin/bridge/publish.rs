@@ -28,7 +28,7 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 /// Publish one message to a topic
 ///
-/// Talks to the running local stack, or to Momento when MOMENTO_API_KEY and MOMENTO_ENDPOINT are set. A message holds at most 4096 bytes. At the local stack it prints the message's id for `bridge trace`; Momento returns none.
+/// Talks to the running local stack, or to Momento when MOMENTO_API_KEY and MOMENTO_ENDPOINT are set. A message holds at most 4096 bytes. At the local stack it prints the id of a routed message, for `bridge trace`; Momento returns none.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cargo bridge publish uppercase-in hello\n  echo '{\"kind\":\"order\"}' | cargo bridge publish orders -\n  cargo bridge publish --file photo.jpg --binary photos\n  cargo bridge trace $(cargo bridge publish uppercase-in hello)\n  MOMENTO_API_KEY=… MOMENTO_ENDPOINT=cell-4-us-west-2-1.prod.a.momentohq.com \\\n    cargo bridge publish --cache demo uppercase-in hello"

@@ -32,7 +32,7 @@ use crate::{ENDS_IN_ORDER, Signals};
 
 /// Deliver topics to the webhook by subscribing to them, where Momento delivers no webhooks
 ///
-/// Sends each message in the same signed POST as Momento's webhooks, until the answer is 2xx; each topic stays in order.
+/// Sends each message in the same signed POST as Momento's webhooks, until a 2xx or a permanent refusal; each topic stays in order.
 /// Cursors survive a restart; messages that Momento lost are reported as gaps. Runs until it is stopped.
 #[derive(Args)]
 #[command(
@@ -59,7 +59,7 @@ impl RelayCommand {
         telemetry::init("relay", &environment);
         let aws = LazyAws::default();
         let destination = Destination {
-            door: Transport::http(&self.webhook).map_err(|text| anyhow!(text))?,
+            transport: Transport::http(&self.webhook).map_err(|text| anyhow!(text))?,
             secrets: SecretCache::new(self.secret.store(&aws).await?),
             watch: None,
             clock: Arc::default(),

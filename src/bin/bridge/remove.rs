@@ -23,7 +23,7 @@ pub struct Remove {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// The folder NAME is in this one, which lies in the folder that the command is started in
+    /// Folder that has NAME, at or below the current one
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
 

@@ -169,7 +169,7 @@ fn place(body: &[u8]) -> Option<(String, u64)> {
     Some((topic, body["topic_sequence_number"].as_u64()?))
 }
 
-/// Prints the webhook's line, and the executions that the local stack started for the message, each until it ends or takes long.
+/// Prints the webhook's line, and a line for each execution that it started: its end, or its status if that takes long.
 async fn follow(stack: &State, answered: Happening, style: Style) -> Result<()> {
     writeln!(std::io::stdout(), "{}", line(style, &answered))?;
     let Happening::Answered {

@@ -24,7 +24,7 @@ use crate::relay::{self, LazyAws, RelayOptions};
 /// the load balancer. GET /live answers 200; GET /ready answers 200 once the signing secret is there, else 503.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  export ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=…\n  export PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://…\n  cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nWith `--relay`, one process does both: it subscribes to the topics and answers POSTs.\n\nNeeds the variables ROUTES, SIGNING_SECRET_ID, PARKING_QUEUE_URL and DEAD_LETTER_QUEUE_URL. Also read: MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED, TRACE_SAMPLE_RATE, POWERTOOLS_LOG_LEVEL and POWERTOOLS_METRICS_NAMESPACE, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up stop it in order: it finishes requests under way, for at most 20 s, and exits with 0."
+    after_help = "Example:\n  export ROUTES=ssm:/bridge/routes SIGNING_SECRET_ID=…\n  export PARKING_QUEUE_URL=https://… DEAD_LETTER_QUEUE_URL=https://…\n  cargo bridge serve --listen 0.0.0.0:8080\n  cargo bridge health http://127.0.0.1:8080/ready\n\nWith `--relay`, one process does both: it subscribes to the topics and answers POSTs.\n\nNeeds the variables ROUTES or ROUTES_TABLE, SIGNING_SECRET_ID, PARKING_QUEUE_URL and DEAD_LETTER_QUEUE_URL. Also read: ROUTES_TTL_SECONDS, MAX_AGE_SECONDS, MAX_SKEW_SECONDS, ANSWER_WITHIN_MS, UNROUTED, TRACE_SAMPLE_RATE, POWERTOOLS_LOG_LEVEL and POWERTOOLS_METRICS_NAMESPACE, as the Lambda function does. Region and credentials are the environment's, the ECS task's or the EC2 instance's.\n\nSIGTERM, Ctrl-C and a hang-up stop it in order: it finishes requests under way, for at most 20 s, and exits with 0."
 )]
 pub struct Serve {
     /// Address and port to listen on; port 0 is a free one
@@ -69,7 +69,7 @@ impl Serve {
             return Ok(0);
         }
         let destination = Destination {
-            door: Transport::InProcess(webhook.clone()),
+            transport: Transport::InProcess(webhook.clone()),
             secrets: SecretCache::new(aws.secret(&signing_secret_id).await?),
             watch: None,
             clock: Arc::default(),
@@ -87,7 +87,7 @@ impl Serve {
     }
 }
 
-/// Twice as many connections as requests in flight, since many are idle.
+/// At least two connections for each request in flight: many are idle.
 fn limits(max_in_flight: u32) -> Limits {
     let usual = Limits::default();
     Limits {

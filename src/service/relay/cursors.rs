@@ -1,6 +1,6 @@
 //! Each topic's position, saved across restarts.
 //!
-//! A cursor is saved after its messages are delivered, never before: a crash in between repeats messages, which the webhook
+//! A cursor is saved after its messages are done, never before: a crash in between repeats messages, which the webhook
 //! answers `duplicate`. A topic's first cursor is saved before its first delivery: without one, a restart would skip messages.
 
 use std::collections::{BTreeMap, HashMap};
@@ -41,7 +41,7 @@ pub trait CursorStore: Send + Sync {
 }
 
 /// Cursors as items of a table, such as the stack's ledger. Relays that share a table overwrite each other's cursors. That is
-/// safe: the webhook has answered 2xx up to each of them.
+/// safe: all messages before each of them are done.
 pub struct TableStore(pub Arc<dyn Register>);
 
 /// The key of a topic's item: `relay#<cache>#<topic>`. The cache's own `#` and `%` are percent-encoded, so each topic's key is

@@ -34,7 +34,7 @@ const SECRET_WITHIN: Duration = Duration::from_secs(10);
 
 /// The webhook, and the secrets that sign its messages.
 pub struct Destination {
-    pub door: Transport,
+    pub transport: Transport,
     pub secrets: SecretCache,
     /// Observer notified of every attempt.
     pub watch: Option<broadcast::Sender<Attempt>>,
@@ -75,7 +75,7 @@ pub enum Answered {
     WrongTime(Refusal),
     /// Any other 4xx: permanent.
     Refused(Refusal),
-    /// 5xx, 408, 425, 429 or no answer: retried.
+    /// 3xx, 408, 425, 429, 5xx or no answer: retried.
     NotNow(String),
 }
 
@@ -233,7 +233,7 @@ impl Destination {
     /// Keeps the measured skew fresh, for ever: each answer measures it, and a minute without an answer causes a request. A
     /// webhook of this process has the same clock.
     pub async fn watch_clock(&self) {
-        if let Transport::InProcess(_) = self.door {
+        if let Transport::InProcess(_) = self.transport {
             return;
         }
         loop {
@@ -255,7 +255,7 @@ impl Destination {
 
     /// The webhook's name for people.
     pub fn place(&self) -> String {
-        match &self.door {
+        match &self.transport {
             // Without its query, which may hold a key.
             Transport::Http { url, .. } => {
                 let mut url = url.clone();
@@ -268,7 +268,7 @@ impl Destination {
     }
 
     async fn exchange(&self, method: Method, body: Vec<u8>, signature: Option<&str>) -> Answer {
-        match &self.door {
+        match &self.transport {
             Transport::Http { client, url } => {
                 let mut request = client
                     .request(method, url.clone())

@@ -199,7 +199,7 @@ impl Status {
             (
                 "older_total",
                 "counter",
-                "Messages published before the relay began, and skipped.",
+                "Messages published before a subscription; skipped.",
                 self.older.load(Relaxed),
             ),
             (

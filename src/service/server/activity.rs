@@ -24,7 +24,7 @@ struct Shared {
 struct State {
     /// Unanswered requests.
     open: usize,
-    /// Of these, requests in their handler.
+    /// Of these, POSTs in their handler.
     handled: usize,
     /// When `open` last changed.
     since: Instant,

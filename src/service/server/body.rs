@@ -30,7 +30,7 @@ pub(super) struct Received {
 pub(super) enum Failed {
     /// With its bytes, at least.
     TooLarge(u64),
-    /// Too many large bodies at once.
+    /// Too many bodies or requests at once.
     TooMany,
     TooSlow,
     /// Not the body: the head, with its bytes.

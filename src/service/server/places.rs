@@ -1,4 +1,4 @@
-//! Bounded places for bodies and connections: a further one evicts the oldest holder.
+//! Bounded places: a further body evicts the oldest one, a further connection the one idle for the longest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -101,7 +101,7 @@ pub(super) fn no_request<H: Handler>(server: &Server<H>, status: u16) -> String 
         ),
         _ => (
             Code::HeadTooLarge,
-            "expected a head of at most 64 KiB with at most 100 headers",
+            "expected a head of at most 16 KiB with at most 100 headers",
         ),
     };
     let response = server

@@ -51,7 +51,7 @@ impl Language {
 /// Most characters in the name of a state.
 const NAME_MAX: usize = 80;
 
-/// Nesting of machines; a deeper definition exceeds AWS's limit on its length.
+/// Nesting of machines; deeper ones are not checked.
 const MAX_DEPTH: usize = 30;
 
 /// Step Functions' longest time-out: three years.

@@ -67,7 +67,7 @@ pub struct Sources<'a> {
 pub async fn check(question: Question<'_>, sources: Sources<'_>) -> StackReport {
     let mut check = Check {
         report: StackReport::new(question.place),
-        // A part of the name that cannot be in a stack's, so that other stacks have none of these state machines.
+        // A stack's name has no `_`, so no other stack's state machines have this prefix.
         prefix: format!("{}_", question.stack),
         machines: sources.machines,
     };
@@ -161,7 +161,7 @@ impl Check<'_> {
         Some(compiled)
     }
 
-    /// The state machines of this bridge and of its routes, with a finding for each that an enabled route lacks.
+    /// The state machines of this bridge and of its routes. Finds missing ones of enabled routes.
     async fn existing(
         &mut self,
         routes: &[&Route],

@@ -3,7 +3,7 @@
 use super::code::Code;
 use crate::tools::template::Place;
 
-/// Whether a finding keeps a template from being deployed.
+/// Whether a finding makes the exit code 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     Error,

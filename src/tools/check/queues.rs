@@ -210,7 +210,7 @@ fn dead_letters(template: &Template, function: &Function, findings: &mut Finding
     }
 }
 
-/// Finds queues that one function fills and no function reads.
+/// Finds variables with another queue than their reader's.
 fn mismatch(template: &Template, functions: &[Function], findings: &mut Findings) {
     for (variable, reader) in [
         ("PARKING_QUEUE_URL", Part::Redrive),

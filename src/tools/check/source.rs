@@ -83,7 +83,7 @@ impl Source {
         }
     }
 
-    /// The place of a text inside a value of any number of lines, or else the place of the value.
+    /// The place of a text in the lines from a value's place on, or else that place.
     pub fn find(&self, pointer: &str, text: &str) -> Place {
         const LINES: usize = 400;
         let place = self.places.of(pointer);

@@ -110,7 +110,7 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// `; did you mean …?` where a known name is nearly the same.
+/// ` (did you mean `x`?)` where a known name is nearly the same.
 pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     /// Similarity by Jaro and Winkler, from 0 to 1: a letter or two differ in a word of usual length.
     const NEARLY: f64 = 0.88;

@@ -44,7 +44,7 @@ impl Site {
     /// The bridge that collects a route of this template, if its name is known.
     fn bridge_of<'a>(&self, route: &'a Route, own: &'a str) -> Option<&'a str> {
         match route.bridge.as_deref() {
-            // The stack of a bridge's own template has the name of the one that the workflows name.
+            // A bridge's own template gets the stack name that the workflows use.
             None | Some(STACK) if self.is_bridge => Some(own),
             bridge => bridge.filter(|name| !is_unresolved(name)),
         }
@@ -126,7 +126,7 @@ fn same_names(sites: &[Site], findings: &mut Findings) {
     }
 }
 
-/// Finds workflows whose routes another bridge collects than those of the other files.
+/// Finds routes that name another bridge than the other files' routes.
 fn differing(sites: &[Site], routes: &[Placed], expected: &str, findings: &mut Findings) {
     let is_expected = |(_, route): &&Placed| route.bridge.as_deref() == Some(expected);
     let with = match routes.iter().find(is_expected) {

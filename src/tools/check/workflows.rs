@@ -12,7 +12,7 @@ use super::rules;
 use super::template::{Template, is_unresolved};
 use crate::domain::inbound::routes::Glob;
 
-/// Ends the name under which a bridge exports the queue of its completion.
+/// Suffix of the export with the ARN of a bridge's completions queue.
 const COMPLETIONS_QUEUE: &str = "-CompletionsQueue";
 
 pub fn check(

@@ -33,7 +33,7 @@ pub enum Refused {
     Site(String),
 }
 
-/// A request with the right token in its address.
+/// A request with the right token.
 #[derive(Debug, PartialEq, Eq)]
 enum Pass {
     /// By its cookie.

@@ -85,7 +85,7 @@ pub struct Alarm {
     described: MetricAlarm,
 }
 
-/// The alarms with a runbook, by name; those of `stack` only, where it is given.
+/// The alarms with a runbook, active ones first; of `stack` only, if given.
 pub fn with_runbook(found: Vec<MetricAlarm>, stack: Option<&str>) -> Vec<Alarm> {
     let of_stack = |described| with_its_runbook(described, stack);
     let mut alarms: Vec<_> = found.into_iter().filter_map(of_stack).collect();

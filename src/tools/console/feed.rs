@@ -18,7 +18,7 @@ use crate::tools::local::topics::broker::{Message, Value};
 /// Messages kept, at most.
 const MOST: usize = 10_000;
 
-/// Bytes kept of their values and errors, at most: all of a few thousand, each of a topic message's most.
+/// Bytes of kept messages, at most: some 6,000 of the largest.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
 /// Bytes beside the value, roughly.
@@ -251,7 +251,7 @@ impl Feed {
             false => String::new(),
         };
         if state.missed > 0 {
-            note = format!("{note} {} events came too fast to be seen", state.missed);
+            note = format!("{note} {} events were missed", state.missed);
         }
         Ok(Listed {
             rows,

@@ -199,7 +199,7 @@ async fn one(feed: Arc<Feed>, executions: Executions, slots: Arc<Semaphore>, sta
                     return;
                 }
             }
-            Ok(None) | Err(_) if began.elapsed() > SEARCH => {
+            Ok(None) if began.elapsed() > SEARCH => {
                 let express = Execution::default();
                 feed.ran(&started, &express);
                 return;

@@ -204,7 +204,7 @@ impl Row {
         }
     }
 
-    /// From the publication to the last end, in ms; none while one is open.
+    /// From the publication to the last end, in ms, none while one is open; without an execution, the answer's time.
     pub fn took_ms(&self) -> Option<i64> {
         let runs = || self.legs.iter().filter_map(|leg| leg.run.as_ref());
         if runs().next().is_none() {
@@ -273,7 +273,7 @@ pub struct Filter {
     /// A time or an age, as of `bridge replay --since`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub since: String,
-    /// `all`: results and messages of other topics, too.
+    /// `all`: results, too.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub show: String,
     /// Rows before this place.

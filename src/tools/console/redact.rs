@@ -1,4 +1,4 @@
-//! No page shows a key or a secret, wherever its text comes from.
+//! Replaces the known keys and secrets in every answer.
 
 use std::sync::Arc;
 

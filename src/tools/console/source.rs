@@ -113,7 +113,7 @@ pub trait Services: Send + Sync {
 
     fn queues(&self) -> Answer<'_, Queues>;
 
-    /// Letters that match, at most `most`, and whether the whole queue was read.
+    /// Letters that match, about `most`, and whether the whole queue was read.
     fn letters<'a>(
         &'a self,
         queue: DeadQueue,

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::asl::{Machine, State};
 use super::kind::Kind;
 
-/// Where a machine begins or ends within another.
+/// The start of a machine within another.
 const DOT: &str = "((\" \"))";
 
 /// The flowchart, a statement a line.

@@ -41,7 +41,7 @@ pub struct Visit {
     pub left_at: Option<i64>,
     /// Attempts beyond the first.
     pub retries: u32,
-    /// Of its task; for Map and Parallel, of their iterations or branches.
+    /// Of its task, or of the whole Map or Parallel.
     pub attempts: Vec<Attempt>,
     pub input: Option<String>,
     /// The arguments of its task, as the service got them.
@@ -127,7 +127,7 @@ pub struct Summary {
     pub reach: Reach,
     pub visits: u32,
     pub retries: u32,
-    /// The visit to open: the failing one, else the last; an index into `View::visits`.
+    /// The visit to open: the failing one, else the last with the worst status; an index into `View::visits`.
     pub open: Option<usize>,
     /// In words: `succeeded`, or `3 of 5 succeeded, 1 failed, 1 running`.
     pub words: String,

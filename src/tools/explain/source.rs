@@ -106,7 +106,7 @@ impl Source {
             let problems = problems(body);
             let text = match problems.is_empty() {
                 true => format!("{malformed}, perhaps a duplicate field: the webhook would answer 400 `malformed`"),
-                false => format!("expected a topic message as Momento sends it, which the webhook would answer with 400 `malformed`, found these problems:\n- {}", problems.join("\n- ")),
+                false => format!("expected a topic message as Momento sends it, found problems (the webhook would answer 400 `malformed`):\n- {}", problems.join("\n- ")),
             };
             NoMessage(text)
         })?;

@@ -67,7 +67,7 @@ pub enum Outcome {
     Nothing,
     /// Not deployed, for this number of new errors.
     Refused(usize),
-    /// Not deployed, for this reason; the stack is as before.
+    /// Not deployed, or not in use, for this reason.
     Failed(String),
 }
 

@@ -44,7 +44,7 @@ impl Port {
         }
     }
 
-    /// Whether another port had to replace the preferred one: the preferred one.
+    /// The preferred port, if `port` replaced it.
     pub fn replaced_by(self, port: u16) -> Option<u16> {
         match self {
             Self::Preferred(wanted) if wanted != port => Some(wanted),

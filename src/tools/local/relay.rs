@@ -64,7 +64,7 @@ impl Relay {
             follow,
             from: Default::default(),
             destination: Arc::new(Destination {
-                door: Transport::http(webhook).map_err(|text| anyhow!(text))?,
+                transport: Transport::http(webhook).map_err(|text| anyhow!(text))?,
                 secrets: SecretCache::new(signing),
                 watch: Some(attempts.clone()),
                 clock: clock.clone(),

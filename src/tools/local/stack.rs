@@ -48,7 +48,7 @@ pub struct Stack {
     following: JoinSet<()>,
     topics: Arc<TopicsServer>,
     site: Site,
-    /// As first deployed: an update leaves the ids of resources as they are.
+    /// As first deployed; an update may replace resources.
     deployed: Deployed,
     bridge: Mutex<Running>,
     /// Further parameters of the bridge's template.

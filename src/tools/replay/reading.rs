@@ -17,7 +17,7 @@ const EMPTY_RECEIVES: u32 = 2;
 
 /// A dead-letter queue, and the queue to replay into.
 pub trait Queues {
-    /// Up to ten records, hidden from other readers for [`HOLD`]; waits a moment for the first.
+    /// Up to ten records, hidden from other readers; waits a moment for the first.
     fn receive(&self) -> impl Future<Output = Result<Vec<Record>>> + Send;
 
     /// Sends a body back.
@@ -85,7 +85,7 @@ impl<'a, Q: Queues> Reading<'a, Q> {
     }
 
     /// The record with this id of SQS was deleted.
-    pub fn is_gone(&mut self, message_id: String) {
+    pub fn mark_deleted(&mut self, message_id: String) {
         self.seen.insert(message_id, None);
     }
 

@@ -138,7 +138,7 @@ impl Job<'_> {
                     sent_back.remove(&dead.identity(self.kind));
                 }
                 if fate == Fate::Replayed {
-                    reading.is_gone(record.message_id);
+                    reading.mark_deleted(record.message_id);
                 }
                 report(&tally, Some((&dead, fate)));
             }

@@ -92,7 +92,7 @@ impl Places {
         &self.repeated
     }
 
-    /// The scalars that only YAML 1.1 reads as numbers or flags.
+    /// The scalars that YAML 1.2 reads otherwise.
     pub fn written(&self) -> &[Written] {
         &self.written
     }

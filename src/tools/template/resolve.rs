@@ -19,7 +19,7 @@ pub const UNRESOLVED: &str = "unresolved.";
 /// The key of a route's placeholder, whose value is the parameter with its JSON. See [`Resolver::with_pieces`].
 pub const PIECE: &str = "$piece";
 
-/// Nesting of functions; more of it is a circle.
+/// Nesting of values; more counts as a circle.
 const MAX_DEPTH: usize = 40;
 
 /// Parts visited for one value; more of them are a growing circle.

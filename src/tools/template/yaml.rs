@@ -26,7 +26,7 @@ fn place(marker: Marker) -> Place {
     }
 }
 
-/// Parses one document. Tags become the long form of their function; an unknown tag and a key other than a text are problems.
+/// Parses one document. Tags become the long form of their function; unknown tags and null, list or object keys are problems.
 /// Of a repeated key the last value counts.
 pub fn parse(text: &str) -> Result<Value, Problem> {
     parse_with_places(text).map(|(value, _)| value)

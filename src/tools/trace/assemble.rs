@@ -78,7 +78,7 @@ pub fn assemble(known: &Known) -> (Head, Vec<Event>) {
     (head, events)
 }
 
-/// When the webhook took the message.
+/// When the message came in.
 pub(super) fn came_in(events: &[Event]) -> Option<i64> {
     let mut events = events.iter();
     let answered = events.find(|event| matches!(event.what, What::Answered { .. }));

@@ -9,7 +9,7 @@ use super::logs::{LOOK_BACK_MS, Window, is_same};
 use super::model::{Event, Part, Report, Run, SCHEMA, State, Trace, Unanswered, What};
 use super::sources::Sources;
 use super::subject::{Question, Subject, execution_on, executions_of_key};
-use super::verdict::{open, took, verdicts};
+use super::verdict::{may_have_letters, took, verdicts};
 use crate::domain::fault::Fault;
 use crate::domain::inbound::arn::{execution_arn, unqualified};
 use crate::domain::inbound::envelope::own_envelope;
@@ -296,7 +296,7 @@ impl<'a, S: Sources> Gathering<'a, S> {
     /// Searches the dead-letter queues that may have letters of the message.
     async fn letters(&mut self, known: &mut Known) {
         let (_, events) = assemble(known);
-        let (messages, results) = open(&events, self.question);
+        let (messages, results) = may_have_letters(&events, self.question);
         let same = |found: &str| {
             let id = known.id.as_deref().filter(|_| !found.is_empty());
             id.is_some_and(|id| is_same(id, found))

@@ -59,7 +59,7 @@ pub struct Report {
     /// Start of the logs' range.
     pub since: i64,
     pub until: i64,
-    /// Newest first; several where numbers started again.
+    /// Newest first; several for a reused number or a key.
     pub messages: Vec<Trace>,
     /// The sources that failed.
     pub unanswered: Vec<Unanswered>,
@@ -323,7 +323,9 @@ pub enum RouteState {
     OnTheBus { at: i64 },
     /// The message answered a workflow that waited.
     Resumed { at: i64 },
-    /// The message came too late to answer a workflow.
+    /// The message stopped an execution.
+    Stopped { at: i64 },
+    /// The message came too late to answer a workflow, or to stop one.
     Closed { at: i64 },
     /// It is parked.
     Waits {
@@ -341,7 +343,7 @@ pub enum RouteState {
     },
     /// It was not stored, and the sender got an error.
     NotStored { at: i64 },
-    /// Refused, or without a route.
+    /// Refused by the webhook.
     Refused { at: i64, code: String },
     /// An outcome of a newer version.
     Other { at: i64, outcome: String },

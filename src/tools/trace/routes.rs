@@ -9,7 +9,7 @@ use crate::domain::ports::CompiledRoutes as _;
 use crate::tools::place::Place;
 
 impl Place {
-    /// The functions' routes, and those that could not be read: without them, a report has the rest.
+    /// The functions' routes, and the source that failed, if any.
     pub async fn routes(&self) -> (Routes, Option<Unanswered>) {
         let own = match self.outputs.get("RoutesParameter") {
             Some(name) => load_routes(&RoutesSource::Parameter(name.clone()), &self.config)

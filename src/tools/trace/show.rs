@@ -21,10 +21,7 @@ pub fn show(report: &Report, style: Style) -> String {
     let mut text = String::new();
     if report.messages.len() > 1 {
         let count = report.messages.len();
-        let _ = writeln!(
-            text,
-            "{count} messages have this number; the newest first\n"
-        );
+        let _ = writeln!(text, "{count} messages found; the newest first\n");
     }
     unanswered(&mut text, &report.unanswered, style);
     if !report.unanswered.is_empty() {
@@ -289,6 +286,7 @@ fn verdict(text: &mut String, verdict: &Verdict, style: Style) {
         | S::Silent { .. }
         | S::OnTheBus { .. }
         | S::Resumed { .. }
+        | S::Stopped { .. }
         | S::Express { .. } => style.good("✓"),
         S::Running { .. }
         | S::Waits { .. }

@@ -95,7 +95,7 @@ async fn one_number_may_be_two_messages() {
     let messages = report.messages.iter();
     let ids: Vec<_> = messages.map(|trace| trace.message.id.as_deref()).collect();
     assert_eq!(ids, [Some(OTHER), Some(ID)]);
-    assert!(text(&report).starts_with("2 messages have this number"));
+    assert!(text(&report).starts_with("2 messages found"));
 }
 
 #[tokio::test]
@@ -165,12 +165,21 @@ async fn each_state_of_a_route_has_its_sentence() {
     let ended = |status| started(false).running(status, 200, Some(600));
     let mut of_result = dead(Reason::Refused, 700);
     (of_result.id, of_result.execution) = ("event".to_owned(), Some(ARN.to_owned()));
+    let stopped = World {
+        lines: vec![arrival("upper=stopped")],
+        ..World::default()
+    };
     let replay =
         &format!("replay with `cargo bridge replay --dead-letters --id {ID} --route upper`");
     let waits = json!({"state": "waits", "since": 100, "tries": 1, "next_by": 31_000});
     let unknown = "the outcome of the workflow is unknown";
     for (world, facts, part) in [
         (parked(1), &waits, "next try by 1970-01-01T00:00:31Z: busy"),
+        (
+            stopped,
+            &json!({"state": "stopped", "at": 100}),
+            "stopped the execution of its key as it came in",
+        ),
         // Compared with the depth of the queue.
         (parked(0), &waits, "or the redrive has it just now"),
         (

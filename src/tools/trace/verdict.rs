@@ -139,6 +139,7 @@ impl States {
             },
             "event_put" => S::OnTheBus { at },
             "resumed" => S::Resumed { at },
+            "stopped" => S::Stopped { at },
             "closed" => S::Closed { at },
             "parked" => S::Waits {
                 since: at,
@@ -237,7 +238,7 @@ pub fn took(event: &Event, route: &str) -> bool {
 
 /// Whether the dead-letter queues of messages and of results may have a letter of the message: neither, where every route is
 /// known to have succeeded.
-pub fn open(events: &[Event], question: &Question<'_>) -> (bool, bool) {
+pub fn may_have_letters(events: &[Event], question: &Question<'_>) -> (bool, bool) {
     use RouteState as S;
     let states = States::of(events, question).0;
     let any = |kinds: fn(&S) -> bool| states.iter().any(|(_, state)| kinds(state));

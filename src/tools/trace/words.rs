@@ -104,8 +104,9 @@ pub fn sentence(
             after(at)
         ),
         S::Resumed { at } => format!("went on with the workflow that waited for it {}", after(at)),
+        S::Stopped { at } => format!("stopped the execution of its key {}", after(at)),
         S::Closed { at } => format!(
-            "came too late for the workflow that waited, {}: it was answered before, or its time was over",
+            "came too late for the workflow that waited or ran, {}: it was answered before, or is over",
             after(at)
         ),
         S::Waits {

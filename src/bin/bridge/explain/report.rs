@@ -119,7 +119,7 @@ impl Page {
     fn route(&mut self, route: &Explained) {
         let why_not: Vec<_> = route.why_not.iter().flat_map(reasons).collect();
         let name = self.style.bold(&route.name);
-        let Some(deed) = &route.call else {
+        let Some(call) = &route.call else {
             let mark = self.style.dim("✗");
             let _ = match why_not.as_slice() {
                 [] => writeln!(
@@ -145,13 +145,13 @@ impl Page {
                 why_not.join("; ")
             ),
         };
-        let mark = match deed {
+        let mark = match call {
             Call::DeadLetter { .. } => self.style.bad("!"),
             _ => self.style.good("✓"),
         };
         let _ = writeln!(self.text, "{}{mark} {name}{note}", self.gap());
-        self.deed(deed);
-        if matches!(deed, Call::StartExecution { .. }) {
+        self.call(call);
+        if matches!(call, Call::StartExecution { .. }) {
             self.reply(route.reply.as_ref());
         }
         self.text.push('\n');
@@ -165,8 +165,8 @@ impl Page {
         }
     }
 
-    fn deed(&mut self, deed: &Call) {
-        match deed {
+    fn call(&mut self, call: &Call) {
+        match call {
             Call::StartExecution {
                 state_machine,
                 name,
@@ -300,11 +300,11 @@ impl Page {
 
 /// The targets of a routed message: `goes to a, b; a dead letter for c`.
 fn going(routes: &[Explained]) -> String {
-    let deeds = routes
+    let calls = routes
         .iter()
         .filter_map(|route| Some((route, route.call.as_ref()?)));
     let (dead, good): (Vec<_>, Vec<_>) =
-        deeds.partition(|(_, deed)| matches!(deed, Call::DeadLetter { .. }));
+        calls.partition(|(_, call)| matches!(call, Call::DeadLetter { .. }));
     let list = |before: &str, some: Vec<(&Explained, &Call)>| {
         let names: Vec<_> = some.iter().map(|(route, _)| route.name.as_str()).collect();
         (!names.is_empty()).then(|| format!("{before} {}", names.join(", ")))

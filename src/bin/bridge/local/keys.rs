@@ -8,7 +8,7 @@ use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// The time between two looks for input, which also bounds how long the thread outlives its receiver.
+/// The interval of the polls for input; it bounds how long the thread outlives its receiver.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 250_000_000,

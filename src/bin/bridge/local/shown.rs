@@ -145,10 +145,7 @@ fn edit(style: Style, edited: &Edited) -> String {
             let refused = format!("not updated: {errors} errors above");
             (style.bad("✗"), refused)
         }
-        Outcome::Failed(why) => (
-            style.bad("✗"),
-            format!("not updated, the stack is as before: {why}"),
-        ),
+        Outcome::Failed(why) => (style.bad("✗"), format!("not live: {why}")),
     };
     let stack = edited.stack.as_ref();
     let stack = stack.map_or(String::new(), |stack| format!("  {stack}"));

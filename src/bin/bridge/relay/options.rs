@@ -1,4 +1,4 @@
-//! The options of a relay, for `bridge relay` and others that run one.
+//! The options of `bridge relay` and of `bridge serve --relay`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -133,7 +133,7 @@ pub fn summary(kind: DeadQueue, dry_run: bool, tally: &Tally) -> (String, Vec<St
         ),
         (
             tally.not_deleted.to_string(),
-            "put back, but still here too: another replay sends them again, which does no harm",
+            "put back, but still here too: another replay starts no execution of a STANDARD state machine twice",
         ),
         (
             tally.came_back.to_string(),

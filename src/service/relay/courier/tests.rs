@@ -82,7 +82,7 @@ pub(in crate::service::relay) fn destination(
     };
     let (watch, attempts) = broadcast::channel(1024);
     let destination = Destination {
-        door: Transport::InProcess(Arc::new(webhook)),
+        transport: Transport::InProcess(Arc::new(webhook)),
         secrets: SecretCache::new(secrets),
         watch: Some(watch),
         clock: Arc::default(),

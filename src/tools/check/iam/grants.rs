@@ -1,4 +1,4 @@
-//! The permissions in a function's role.
+//! The permissions in a role.
 
 use serde_json::Value;
 
@@ -50,10 +50,10 @@ const MANAGED: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Ends the name under which a bridge exports its managed policy for workflows.
+/// Suffix of the export with a bridge's managed policy for workflows.
 const WORKFLOW_LOGS: &str = "-WorkflowLogs";
 
-/// SAM's policy templates: parameter, service, prefix of the parameter's value in the ARN, actions.
+/// A policy template of SAM: name, parameter, service, prefix of the value in the ARN, actions.
 type Made = (
     &'static str,
     &'static str,

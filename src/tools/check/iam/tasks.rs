@@ -35,7 +35,7 @@ const SAME: [&str; 13] = [
     "sqs",
 ];
 
-/// Calls of an SDK, without those whose action has another name in IAM, or none.
+/// The checked calls of an SDK: its name, the service in IAM, the actions.
 const SDK: [(&str, &str, &[&str]); 8] = [
     (
         "dynamodb",

@@ -9,7 +9,7 @@ use crate::tools::check::code::Code;
 use crate::tools::check::machines::Machine;
 use crate::tools::check::template::{Template, is_unresolved};
 
-/// The services that the bridge calls; permissions for other services are not judged.
+/// The bridge's services; of others, only wildcard actions and log writes are judged.
 const SERVICES: [&str; 7] = [
     "dynamodb",
     "events",
@@ -142,7 +142,7 @@ fn is_of_neighbour(resource: &str) -> bool {
         }
         false => another::neighbour(),
     };
-    resource.contains('*') && Glob::new(resource).matches(&neighbour)
+    resource != "*" && resource.contains('*') && Glob::new(resource).matches(&neighbour)
 }
 
 fn machines_arn(resource: &str) -> bool {

@@ -91,7 +91,7 @@ pub async fn list(
             @if letters.is_empty() { p.empty { "None." } }
             @else { (many(&app, *queue, &wanted)) }
             @for letter in letters { (shown(&app, *queue, letter)) }
-            @if !all { p.note { "There may be more; " (MOST) " are shown." } }
+            @if !all { p.note { "There may be more." } }
         }
     };
     Ok(page("Dead letters", "/letters", Some(&app.place), body).into_response())

@@ -91,7 +91,7 @@ fn form(app: &App, routes: &Routes, draft: &Draft) -> Markup {
     }
 }
 
-/// The cache of the most routes, or the first one.
+/// The first exact cache of a route, or of all.
 fn default_cache(routes: &Routes, caches: &[String]) -> String {
     let mut named = routes.iter().map(|route| &route.from.cache);
     let first = named.find(|cache| cache.is_exact());

@@ -35,7 +35,7 @@ fn length() -> usize {
 /// The end of an address that asks for JSON.
 const JSON: &str = ".json";
 
-/// `GET /runs/{subject}`: a message id, `cache/topic/number`, an execution or a key; with `.json`, as `bridge trace --json`.
+/// `GET /runs/{subject}`: a message id, `cache/topic/number`, an execution or a key; with `.json`, as `bridge trace --json --payloads`.
 pub async fn show(
     State(app): State<App>,
     Path(subject): Path<String>,
@@ -205,7 +205,7 @@ fn head(app: &App, trace: &Trace, row: Option<&Row>, found: Option<&Delivery>) -
         div.actions {
             @if app.place.changes && found.is_some() {
                 a.button href={ "/publish?again=" (id) } { "Send again …" }
-                form action={ (own) "/deliver" } method="post" { button type="submit" title="The same signed request: a message that was taken before is a duplicate" { "Deliver again" } }
+                form action={ (own) "/deliver" } method="post" { button type="submit" title="The same message, signed anew: one that was taken before is a duplicate" { "Deliver again" } }
             }
             a.button href={ (own) (JSON) } { "Export JSON" }
             a.button href=(own) { "Reload" }

@@ -8,7 +8,7 @@ use crate::tools::console::text::{moment, payload, query, span, visible};
 use crate::tools::execution::model::Status;
 use crate::tools::execution::{View, Visit};
 
-/// The panel; the failing one is open.
+/// The panel; open if failing or waiting.
 pub fn panel(shown: &Shown<'_>, view: &View, visit: &Visit) -> Markup {
     let failing = view.failing.and_then(|index| view.visits.get(index));
     let failing = failing.is_some_and(|failing| failing.id == visit.id);

@@ -144,7 +144,7 @@ impl Site {
         *binaries.unwrap_or_else(PoisonError::into_inner) = built;
     }
 
-    /// The executables whose content differs from the last uploaded one.
+    /// The executables whose content differs from the running one.
     pub async fn changed_binaries(&self) -> Result<BTreeSet<String>> {
         let mut changed = BTreeSet::new();
         for (name, program) in self.binaries() {

@@ -14,7 +14,7 @@ const TEMPLATE: &str = "template.yaml";
 /// A directory with the template of a workflow's stack.
 #[derive(Clone, Debug)]
 pub struct Workflow {
-    /// The directory's name.
+    /// The directory's name, with `-` for `_`.
     pub name: String,
     /// With the definitions of its state machines in place, and the places of its functions' code absolute.
     pub template: Value,
