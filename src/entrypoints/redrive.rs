@@ -132,9 +132,7 @@ impl Redrive {
             Tried::Delivered(outcome) => (outcome.name(), None),
             Tried::Split(routes) => (routes.as_str(), None),
             Tried::Waits(fault, _) => ("waits", Some(fault.to_string())),
-            Tried::Undeliverable(hopeless) => {
-                (hopeless.reason.name(), Some(hopeless.detail.clone()))
-            }
+            Tried::Undeliverable(dead) => (dead.reason.name(), Some(dead.detail.clone())),
         };
         let code = match tried {
             Tried::Waits(fault, _) => Some(fault.code.as_str()),

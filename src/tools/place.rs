@@ -14,6 +14,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use crate::adapters::aws;
 use crate::tools::letters::DeadQueue;
 use crate::tools::local::Account;
+use crate::tools::local::workspace::State;
 use crate::tools::replay::sqs::Sqs;
 
 /// Deadline of one call; a long poll is far below.
@@ -42,6 +43,12 @@ impl Place {
             stack_name: None,
             console: None,
         }
+    }
+
+    /// The running local stack with this state.
+    pub fn running(state: &State) -> Self {
+        let account = Account::new(&state.aws_endpoint, &state.account);
+        Self::local(&account, state.outputs.clone())
     }
 
     pub fn is_local(&self) -> bool {

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use workflow_bridge::config::MomentoEndpoint;
 use workflow_bridge::tools::console::{Console, Momento, Webhook};
-use workflow_bridge::tools::local::Account;
 use workflow_bridge::tools::place::Place;
 use workflow_bridge::tools::terminal::Style;
 
@@ -47,14 +46,13 @@ impl ConsoleCommand {
             }
             None => {
                 let state = running_stack().context("no `--stack`, so the local stack is used")?;
+                let place = Place::running(&state);
                 let endpoint = MomentoEndpoint::Local(state.topics_endpoint);
                 let momento = Momento::connect(&state.api_key, &endpoint)?;
                 let webhook = Webhook {
                     url: Some(state.webhook_url),
                     secret: Some(state.signing_secret),
                 };
-                let account = Account::new(&state.aws_endpoint, &state.account);
-                let place = Place::local(&account, state.outputs);
                 (place, webhook, Some(momento))
             }
         };

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use workflow_bridge::tools::local::Account;
 use workflow_bridge::tools::place::Place;
 
 use crate::connection::running_stack;
@@ -39,10 +38,10 @@ impl Where {
                 true => "`--local` asks for the local stack",
                 false => "no `--stack`, so the local stack is used",
             })?;
-            let account = Account::new(&state.aws_endpoint, &state.account);
+            let place = Place::running(&state);
             return Ok(Place {
                 console: state.console,
-                ..Place::local(&account, state.outputs)
+                ..place
             });
         };
         Place::on_aws(name).await

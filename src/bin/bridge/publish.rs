@@ -12,10 +12,10 @@ use momento::MomentoErrorCode;
 
 use workflow_bridge::adapters::momento::fault;
 use workflow_bridge::domain::inbound::message::{MessageId, Value};
-use workflow_bridge::tools::local::Account;
 use workflow_bridge::tools::local::direction::{self, Direction};
 use workflow_bridge::tools::local::topics::{NUMBER, PAGE, TIME};
 use workflow_bridge::tools::local::workspace::State;
+use workflow_bridge::tools::place;
 
 use crate::connection::{Connection, Place};
 use workflow_bridge::tools::trace::links::run_page;
@@ -201,9 +201,7 @@ fn text(value: Vec<u8>) -> Result<String> {
 
 /// A sentence for a topic to which no route of the local stack listens; none where the routes cannot be read.
 async fn unrouted(state: &State, cache: &str, topic: &str) -> Option<String> {
-    let account = Account::new(&state.aws_endpoint, &state.account);
-    let place = workflow_bridge::tools::place::Place::local(&account, state.outputs.clone());
-    let (routes, unread) = place.routes().await;
+    let (routes, unread) = place::Place::running(state).routes().await;
     let unheard = unread.is_none() && direction::of(&routes, cache, topic) != Direction::In;
     unheard.then(|| {
         format!(

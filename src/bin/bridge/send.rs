@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use workflow_bridge::clock::now_ms;
 use workflow_bridge::domain::inbound::signature;
-use workflow_bridge::tools::local::Account;
 use workflow_bridge::tools::local::executions::Executions;
 use workflow_bridge::tools::local::flow::{Caller, Happening, answered};
 use workflow_bridge::tools::local::workspace::State;
@@ -181,10 +180,9 @@ async fn follow(stack: &State, answered: Happening, style: Style) -> Result<()> 
     else {
         return Ok(());
     };
-    let account = Account::new(&stack.aws_endpoint, &stack.account);
-    let place = Place::local(&account, stack.outputs.clone());
+    let place = Place::running(stack);
     let (routes, _) = place.routes().await;
-    let executions = Executions::new(account.config());
+    let executions = Executions::new(&place.config);
     let started = executions.started(&routes, answer, topic, *sequence);
     for execution in started {
         let (sender, mut happenings) = mpsc::unbounded_channel();
